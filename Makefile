@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test test-all lint types bench clean
+
+# The extra index of a CUDA or CPU build can be given as PIP_EXTRA_INDEX_URL (README, "Other builds of PyTorch").
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,tracking]'
+	@touch $@
+
+install: .venv/installed
+
+demo: install
+	$(BIN)/warpgrasp demo
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/pyright
+
+test: install
+	$(BIN)/pytest -m "not slow" --cov=warpgrasp --cov-report=term
+
+test-all: install
+	$(BIN)/pytest -m slow
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv runs .pytest_cache .ruff_cache

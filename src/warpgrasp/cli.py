@@ -1,0 +1,335 @@
+"""The command line: `warpgrasp sample · demo · train · predict · evaluate · doctor`.
+
+Heavy imports are made by the command that needs them, so that `--help` answers at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from warpgrasp.errors import UserError
+
+if TYPE_CHECKING:
+    from warpgrasp.hand import HandModel
+
+console = Console()
+
+OutFolder = Annotated[Path, tyro.conf.Positional]
+HandChoice = Literal["open", "mano"]
+
+
+def sample(out: OutFolder, /, *, sequences: int = 8, frames: int = 60, seed: int = 0) -> None:
+    """Generate sample data in HO-3D's layout, drawn by the built-in renderer.
+
+    Args:
+        out: Folder to write; it must not exist yet.
+        sequences: Training sequences; a quarter as many come on top for evaluation.
+        frames: Frames of each sequence.
+        seed: Decides grasps, motions, skins, light and backgrounds.
+    """
+    from warpgrasp.data.sample.generate import generate
+
+    generate(out, sequences=sequences, frames=frames, seed=seed)
+    console.print(f"wrote {sequences} + {max(1, sequences // 4)} sequences of {frames} frames to {out}")
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    data: Path | None = None,
+    seed: int = 0,
+    upper_bound: bool = False,
+    recipe: Literal["demo", "toy"] = "demo",
+) -> None:
+    """Train from a few annotated frames with and without photometric consistency; score both; write a report.
+
+    Args:
+        out: Folder of the results; an interrupted demo goes on there.
+        data: A data set in HO-3D's layout instead of the shipped sample.
+        seed: Decides the initial weights, the order of the frames and the augmentation.
+        upper_bound: Train also on every annotation, with the steps of both stages.
+        recipe: `toy` is a smoke run of seconds, and no evidence.
+    """
+    from warpgrasp.data.sample import unpack_shipped
+    from warpgrasp.evaluation.report import write_report
+    from warpgrasp.training.demo import report_of, run_demo
+    from warpgrasp.training.recipes import RECIPES
+    from warpgrasp.training.run import write_json
+
+    chosen = replace(RECIPES[recipe](), seed=seed)
+    root = unpack_shipped(out / "data") if data is None else data
+    finished = run_demo(chosen, root, out, hand_model("open", None), upper_bound=upper_bound)
+    results = finished.results()
+    write_json(out / "results.json", results)
+    write_report(out / "report.html", report_of(finished))
+    for table in result_tables(results):
+        console.print(table)
+    console.print(f"results {out / 'results.json'} · report {out / 'report.html'} · {results['seconds']:.0f} s")
+
+
+def result_tables(results: dict[str, Any]) -> list[Table]:
+    """The demo's scores, as printed."""
+    labels = results["labels"]
+    titles = {
+        "unannotated": "never-annotated frames of the training sequences",
+        "evaluation": "evaluation sequences",
+    }
+    arms = [arm for arm in ("control", "photometric", "full") if arm in results]
+    tables = []
+    for group, title in titles.items():
+        table = Table(
+            title=f"{title} · {labels['annotated']} of {labels['total']} training frames annotated "
+            f"({100 * labels['effective_fraction']:.1f} %) · camera space, no alignment",
+            title_justify="left",
+        )
+        table.add_column("mean error")
+        for arm in arms:
+            table.add_column(arm, justify="right")
+        table.add_column("photometric against control", justify="right")
+        for metric in results["control"][group]:
+            values = [results[arm][group][metric] for arm in arms]
+            change = 100 * (values[1] / values[0] - 1)
+            table.add_row(metric.replace("_", " "), *(f"{value:.1f}" for value in values), f"{change:+.0f} %")
+        tables.append(table)
+    return tables
+
+
+def predict(
+    input: OutFolder,
+    /,
+    *,
+    weights: Path,
+    out: Path,
+    split: Literal["train", "evaluation"] = "evaluation",
+    hand: HandChoice = "open",
+    mano_folder: Path | None = None,
+    batch: int = 16,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    force: bool = False,
+) -> None:
+    """Reconstruct hand and object in every frame of a data set's split.
+
+    Args:
+        input: A data set in HO-3D's layout.
+        weights: A run's folder, or a checkpoint.
+        out: The predictions file to write (.npz).
+        split: Which frames.
+        hand: The hand model that the checkpoint was trained with.
+        mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
+        batch: Frames at once.
+        precision: Arithmetic of the encoder.
+        force: Overwrite an existing file.
+    """
+    import torch
+
+    from warpgrasp.data import Ho3d
+    from warpgrasp.inference import PredictionsError
+    from warpgrasp.inference import predict as predict_frames
+    from warpgrasp.reconstruction import load_checkpoint
+    from warpgrasp.training.run import commit
+
+    if out.exists() and not force:
+        raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    path = weights / "weights.safetensors" if weights.is_dir() else weights
+    checkpoint = load_checkpoint(path)
+    model = hand_model(hand, mano_folder)
+    size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
+    dataset = Ho3d(input, model, size=size)
+    names = dataset.names(split)
+    checkpoint.check_objects(dataset.objects(split))
+    network = checkpoint.network(model).to("cuda" if torch.cuda.is_available() else "cpu")
+    network.encoder_precision = precision
+    header = {
+        "weights_sha256": checkpoint.sha256,
+        "hand": checkpoint.hand,
+        "split": split,
+        "precision": precision,
+        "commit": commit(),
+        **checkpoint.training,
+    }
+    predict_frames(network, dataset, names, out, header=header, batch=batch)
+    console.print(f"wrote {len(names)} frames to {out}")
+
+
+def evaluate(
+    file: OutFolder,
+    /,
+    *,
+    data: Path,
+    out: Path | None = None,
+    hand: HandChoice = "open",
+    mano_folder: Path | None = None,
+) -> None:
+    """Score a predictions file against a data set's annotations.
+
+    Args:
+        file: What `predict` wrote.
+        data: The data set in HO-3D's layout.
+        out: Also write the scores as JSON.
+        hand: The hand model that the annotations were made with.
+        mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
+    """
+    from warpgrasp.data import Ho3d
+    from warpgrasp.evaluation.metrics import score
+    from warpgrasp.inference import read_predictions
+    from warpgrasp.training.run import write_json
+
+    predictions, header = read_predictions(file)
+    dataset = Ho3d(data, hand_model(hand, mano_folder))
+    names = dataset.names(header["split"]) if header.get("split") in ("train", "evaluation") else predictions.names
+    scores = score(predictions, dataset, names)
+    table = Table(title=f"{len(names)} frames · camera space, no alignment", title_justify="left")
+    table.add_column("mean error")
+    table.add_column("value", justify="right")
+    for name, value in scores.means.items():
+        table.add_row(name.replace("_", " "), f"{value:.2f}")
+    console.print(table)
+    if out is not None:
+        write_json(out, {"frames": len(names), "predictions": header, "scores": scores.means})
+
+
+def doctor(*, data: Path | None = None, hand: HandChoice = "open", mano_folder: Path | None = None) -> None:
+    """Check the installation, the hand model and, if given, a data set; say what is missing.
+
+    Args:
+        data: A data set in HO-3D's layout to check.
+        hand: The hand model to check.
+        mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
+    """
+    import torch
+
+    from warpgrasp.data.doctor import examine
+
+    model = hand_model(hand, mano_folder)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    console.print(f"PyTorch {torch.__version__} on {device}")
+    console.print(f"hand: {model.template.name}, {len(model.template.vertices)} vertices")
+    if data is not None:
+        for line in examine(data, model):
+            console.print(line)
+
+
+def hand_model(hand: HandChoice, mano_folder: Path | None) -> "HandModel":
+    """The hand named on the command line."""
+    from warpgrasp.hand import HandModel, open_hand
+    from warpgrasp.hand.mano import load_mano
+
+    if hand == "open":
+        return HandModel(open_hand())
+    if mano_folder is None:
+        raise UserError("expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano")
+    return HandModel(load_mano(mano_folder))
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train a recipe: stage 1 on the annotated frames, then stage 2 with pairs."""
+    from warpgrasp.training.recipes import RECIPES, Recipe
+
+    names = ", ".join(RECIPES)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        console.print("usage: warpgrasp train RECIPE --data DIR --out RUN [OPTIONS]\n")
+        for name, recipe in RECIPES.items():
+            console.print(f"  {name:12} {(recipe.__doc__ or '').strip().splitlines()[0]}", highlight=False)
+        console.print("\n`warpgrasp train RECIPE --help` lists every field of a recipe.")
+        return
+    if arguments[0] not in RECIPES:
+        raise UsageError(f"expected a recipe ({names}), got {arguments[0]!r}")
+
+    @dataclass(frozen=True)
+    class TrainOptions:
+        data: Path
+        """A data set in HO-3D's layout."""
+        out: Path
+        """Folder of the run; the same command goes on with it when it was interrupted."""
+        recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+        hand: HandChoice = "open"
+        """The hand model that the annotations were made with."""
+        mano_folder: Path | None = None
+        """Where MANO_RIGHT.pkl lies, for `--hand mano`."""
+
+    default: Any = TrainOptions(data=tyro.MISSING, out=tyro.MISSING, recipe=RECIPES[arguments[0]]())
+    options = tyro.cli(TrainOptions, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:], default=default)
+    _train(options)
+
+
+def _train(options: Any) -> None:
+    from warpgrasp.training.loop import Training, train_stage
+    from warpgrasp.training.run import command_line, open_run
+
+    recipe = options.recipe
+    training = Training.prepare(recipe, options.data, hand_model(options.hand, options.mano_folder))
+    open_run(training, options.out, command=command_line())
+    labels = training.labels
+    console.print(
+        f"{len(labels.annotated_names)} of {len(labels.annotated_names) + len(labels.unannotated_names)} frames "
+        f"annotated ({100 * labels.effective_fraction:.2f} %), {len(training.objects)} objects, seed {recipe.seed}"
+    )
+    final = options.out / "weights.safetensors"
+    if final.is_file():
+        console.print(f"finished already: {final}")
+        return
+    first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors")
+    train_stage(training, recipe.stage2, final, initial=first)
+    console.print(f"wrote {final}")
+
+
+class UsageError(UserError):
+    """The command line cannot be understood: exit status 2."""
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "sample": sample,
+    "demo": demo,
+    "train": train,
+    "predict": predict,
+    "evaluate": evaluate,
+    "doctor": doctor,
+}
+
+
+def usage() -> str:
+    """What `--help` prints."""
+    lines = [f"  {name:10} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in COMMANDS.items()]
+    return (
+        "usage: warpgrasp COMMAND [OPTIONS] [--debug]\n\n"
+        + "\n".join(lines)
+        + "\n\n`warpgrasp COMMAND --help` says more."
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Exit status 0: done; 1: failed, with one sentence; 2: bad usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        console.print(usage(), highlight=False)
+        return 0 if words else 2
+    try:
+        if words[0] not in COMMANDS:
+            raise UsageError(f"expected a command ({', '.join(COMMANDS)}), got {words[0]!r}")
+        if words[0] == "train":
+            train(words[1:])
+        else:
+            tyro.cli(COMMANDS[words[0]], prog=f"warpgrasp {words[0]}", args=words[1:])
+    except SystemExit as stop:  # tyro has printed what is wrong
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)  # noqa: T201
+        return 1
+    except (UserError, OSError) as error:
+        if debug:
+            raise
+        print(f"warpgrasp: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

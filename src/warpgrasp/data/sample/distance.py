@@ -1,0 +1,160 @@
+"""Signed distance from points to a closed surface, in metres, negative inside.
+
+`SignedDistance` is a grid: fast, good to about 0.3 mm, made for closing fingers in thousands of poses. The function
+`exact_signed_distance` goes over every triangle: slow, made for checking what the grid has led to.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
+
+GRID_STEP_M = 0.0025
+GRID_MARGIN_M = 0.02
+SAMPLE_STEP_M = 0.002
+CANDIDATES = 4  # triangles, of the nearest surface samples, among which the nearest one is looked for
+CHUNK = 256  # points at a time in the exact computation
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A closed triangle mesh, outward faces, metres."""
+
+    vertices: Float[np.ndarray, "v 3"]
+    faces: Int[np.ndarray, "f 3"]
+
+    @cached_property
+    def triangles(self) -> Float[np.ndarray, "f 3 3"]:
+        """The corners of every face."""
+        return self.vertices[self.faces]
+
+    @cached_property
+    def normals(self) -> Float[np.ndarray, "f 3"]:
+        """The unit normal of every face."""
+        a, b, c = self.triangles.transpose(1, 0, 2)
+        cross = np.cross(b - a, c - a)
+        return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
+
+
+@dataclass(frozen=True)
+class SignedDistance:
+    """Signed distances on a regular grid, interpolated trilinearly; beyond the grid, its border's plus the way there."""
+
+    origin: Float[np.ndarray, " 3"]
+    values: Float[np.ndarray, "x y z"]
+
+    @staticmethod
+    def of(surface: Surface) -> "SignedDistance":
+        """Fill the grid: unsigned distance by nearest surface samples, sign by the parity of crossings along z."""
+        low = surface.vertices.min(axis=0) - GRID_MARGIN_M
+        size = np.ceil((np.ptp(surface.vertices, axis=0) + 2 * GRID_MARGIN_M) / GRID_STEP_M).astype(int) + 1
+        axes = [low[k] + GRID_STEP_M * np.arange(size[k]) for k in range(3)]
+        nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        distance = _near_distance(surface, nodes).reshape(size)
+        inside = _inside_columns(surface, *axes)
+        return SignedDistance(low, np.where(inside, -distance, distance))
+
+    def __call__(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
+        """The signed distance of `points`, in the surface's own frame."""
+        index = (points - self.origin) / GRID_STEP_M
+        clamped = np.clip(index, 0, np.array(self.values.shape) - 1)
+        beyond = np.linalg.norm(index - clamped, axis=-1) * GRID_STEP_M
+        coordinates = clamped.reshape(-1, 3).T
+        return map_coordinates(self.values, coordinates, order=1).reshape(index.shape[:-1]) + beyond
+
+
+def exact_signed_distance(surface: Surface, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Signed distance over all triangles, with the sign of the generalised winding number (Jacobson et al. 2013)."""
+    result = np.empty(len(points))
+    for start in range(0, len(points), CHUNK):
+        part = points[start : start + CHUNK, None]
+        distance = triangle_distance(part, surface.triangles[None], surface.normals[None]).min(axis=1)
+        result[start : start + CHUNK] = np.where(_winding_number(surface, part) > 0.5, -distance, distance)
+    return result
+
+
+def triangle_distance(
+    points: Float[np.ndarray, "*n 3"],
+    triangles: Float[np.ndarray, "*m 3 3"],
+    normals: Float[np.ndarray, "*m 3"],
+) -> Float[np.ndarray, "*k"]:
+    """Unsigned distance of each point to its triangle: to the plane above the triangle, else to the nearest edge."""
+    edge_distance = np.inf
+    above = True
+    for corner in range(3):
+        start, end = triangles[..., corner, :], triangles[..., (corner + 1) % 3, :]
+        edge, offset = end - start, points - start
+        along = _dot(offset, edge) / np.maximum(_dot(edge, edge), 1e-20)
+        nearest = offset - np.clip(along, 0, 1)[..., None] * edge
+        edge_distance = np.minimum(edge_distance, _dot(nearest, nearest))
+        above = above & (_dot(np.cross(normals, edge), offset) >= 0)
+    plane_distance = np.abs(_dot(points - triangles[..., 0, :], normals))
+    return np.where(above, plane_distance, np.sqrt(edge_distance))
+
+
+def surface_samples(
+    surface: Surface, step: float = SAMPLE_STEP_M
+) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, " n"]]:
+    """Points spread over the surface, at most about `step` apart, and the face of each."""
+    edges = surface.triangles - np.roll(surface.triangles, 1, axis=1)
+    divisions = np.maximum(1, np.ceil(np.linalg.norm(edges, axis=-1).max(axis=1) / step).astype(int))
+    points, owners = [], []
+    for division in np.unique(divisions):
+        faces = np.flatnonzero(divisions == division)
+        i, j = np.meshgrid(np.arange(division + 1), np.arange(division + 1), indexing="ij")
+        keep = i + j <= division
+        weights = np.stack([i[keep], j[keep], division - i[keep] - j[keep]], axis=1) / division
+        points.append(np.einsum("wk,fkd->fwd", weights, surface.triangles[faces]).reshape(-1, 3))
+        owners.append(np.repeat(faces, len(weights)))
+    return np.concatenate(points), np.concatenate(owners)
+
+
+def _near_distance(surface: Surface, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Unsigned distance: exact among the triangles of the nearest samples where it is small, of the samples elsewhere."""
+    samples, owners = surface_samples(surface)
+    distance, _ = (tree := cKDTree(samples)).query(points, workers=-1)
+    near = np.flatnonzero(distance < 4 * GRID_STEP_M)
+    faces = owners[tree.query(points[near], k=CANDIDATES, workers=-1)[1]]
+    exact = triangle_distance(points[near, None], surface.triangles[faces], surface.normals[faces])
+    distance[near] = exact.min(axis=1)
+    return distance
+
+
+def _inside_columns(
+    surface: Surface, x: Float[np.ndarray, " x"], y: Float[np.ndarray, " y"], z: Float[np.ndarray, " z"]
+) -> Bool[np.ndarray, "x y z"]:
+    """Whether each grid node is inside: an odd number of faces lies above it along z."""
+    crossings = np.zeros((len(x), len(y), len(z) + 1), dtype=np.int64)
+    tilt = 1e-7  # off the vertices of the mesh, so that no column meets an edge
+    for a, b, c in surface.triangles:
+        u, v = b[:2] - a[:2], c[:2] - a[:2]
+        area = u[0] * v[1] - u[1] * v[0]
+        low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+        columns = np.ix_(*[np.flatnonzero((g >= low[k] - tilt) & (g <= high[k] + tilt)) for k, g in enumerate((x, y))])
+        if area == 0 or not (columns[0].size and columns[1].size):
+            continue
+        px, py = x[columns[0]] + tilt - a[0], y[columns[1]] + 2.3 * tilt - a[1]
+        s, t = (px * v[1] - py * v[0]) / area, (u[0] * py - u[1] * px) / area
+        hit = (s >= 0) & (t >= 0) & (s + t <= 1)
+        height = a[2] + s * (b[2] - a[2]) + t * (c[2] - a[2])
+        i, j = np.nonzero(hit)
+        level = np.searchsorted(z, height[hit])
+        np.add.at(crossings, (columns[0].ravel()[i], columns[1].ravel()[j], level), 1)
+    above = np.cumsum(crossings[:, :, ::-1], axis=2)[:, :, ::-1][:, :, 1:]
+    return above % 2 == 1
+
+
+def _winding_number(surface: Surface, points: Float[np.ndarray, "n 1 3"]) -> Float[np.ndarray, " n"]:
+    """How often the surface winds round each point: the sum of its faces' solid angles (Van Oosterom, Strackee)."""
+    a, b, c = np.moveaxis(surface.triangles[None] - points[..., None, :], 2, 0)
+    la, lb, lc = (np.linalg.norm(side, axis=-1) for side in (a, b, c))
+    triple = _dot(a, np.cross(b, c))
+    other = la * lb * lc + _dot(a, b) * lc + _dot(b, c) * la + _dot(c, a) * lb
+    return np.arctan2(triple, other).sum(axis=1) / (2 * np.pi)
+
+
+def _dot(a: Float[np.ndarray, "*a 3"], b: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*c"]:
+    return np.einsum("...k,...k->...", a, b)

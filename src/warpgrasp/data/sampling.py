@@ -1,0 +1,59 @@
+"""Which frames are annotated, and which of them each other frame is compared with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from warpgrasp.data.errors import DataError
+from warpgrasp.frame import FrameName
+
+Sampling = Literal["paper", "released"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The annotated frames of each sequence, and the unannotated rest."""
+
+    annotated: dict[str, tuple[int, ...]]
+    unannotated: dict[str, tuple[int, ...]]
+
+    @property
+    def annotated_names(self) -> list[FrameName]:
+        """Every annotated frame."""
+        return [FrameName(sequence, index) for sequence, chosen in self.annotated.items() for index in chosen]
+
+    @property
+    def unannotated_names(self) -> list[FrameName]:
+        """Every frame without annotation."""
+        return [FrameName(sequence, index) for sequence, rest in self.unannotated.items() for index in rest]
+
+    @property
+    def effective_fraction(self) -> float:
+        """The share of frames that are really annotated."""
+        annotated = len(self.annotated_names)
+        return annotated / (annotated + len(self.unannotated_names))
+
+    def reference(self, name: FrameName) -> FrameName:
+        """The nearest annotated frame of the same sequence; of two equally near, the earlier."""
+        candidates = self.annotated[name.sequence]
+        return FrameName(name.sequence, min(candidates, key=lambda index: (abs(index - name.index), index)))
+
+
+def choose_labels(sequences: Mapping[str, Sequence[int]], *, fraction: float, sampling: Sampling) -> Labels:
+    """Annotate one frame in int(1 / fraction) of each sequence, counted over the frames that it has.
+
+    `paper`: the first of each such period. `released`: these, and the last frame, as the released code does (so that the
+    effective fraction is larger than the nominal one). Raises `DataError` unless 0 < fraction ≤ 1.
+    """
+    if not 0 < fraction <= 1:
+        raise DataError(f"expected a fraction of annotated frames above 0 and at most 1, got {fraction:g}")
+    period = int(1 / fraction + 1e-9)
+    annotated, unannotated = {}, {}
+    for sequence, indices in sequences.items():
+        ordered = sorted(indices)
+        chosen = set(ordered[::period])
+        if sampling == "released":
+            chosen.add(ordered[-1])
+        annotated[sequence] = tuple(index for index in ordered if index in chosen)
+        unannotated[sequence] = tuple(index for index in ordered if index not in chosen)
+    return Labels(annotated, unannotated)

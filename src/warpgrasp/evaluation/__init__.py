@@ -1,0 +1,1 @@
+"""Metrics, motion statistics, reports (paper Sec. 4.2-4.3)."""

@@ -1,0 +1,44 @@
+"""How far surfaces move between an unannotated frame and the annotated one that it is compared with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from warpgrasp.data import Ho3d, Labels
+from warpgrasp.frame import FrameName, Objects, pose_points
+from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.photometric import render_flow
+from warpgrasp.reconstruction import surface
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Displacement of the surface points that the reference sees, in pixels of the pictures on disk."""
+
+    median: float
+    p95: float
+
+
+def measure_motion(dataset: Ho3d, labels: Labels, *, size: tuple[int, int], every: int = 1) -> Motion:
+    """Measure it from the annotations of all frames (for reports; training never sees these).
+
+    `size` is (width, height) of the pictures on disk; `every` takes one unannotated frame in so many.
+    """
+    displacements = []
+    for name in labels.unannotated_names[::every]:
+        source, camera = _surface(dataset, labels.reference(name), size)
+        destination, destination_camera = _surface(dataset, name, size)
+        flow = render_flow(source, destination, source_camera=camera, destination_camera=destination_camera)
+        displacements.append(flow.flow_px[flow.visible].norm(dim=-1).numpy())
+    if not displacements:
+        return Motion(0.0, 0.0)
+    median, p95 = np.percentile(np.concatenate(displacements), [50, 95])
+    return Motion(float(median), float(p95))
+
+
+def _surface(dataset: Ho3d, name: FrameName, size: tuple[int, int]) -> tuple[Mesh, Camera]:
+    truth = dataset.truth(name)
+    annotation = truth.annotation
+    vertices = pose_points(annotation.object_rotation, annotation.object_translation, truth.object.vertices)
+    mesh = surface(dataset.hand, annotation.hand_vertices[None], vertices[None], Objects.of([truth.object]))
+    return mesh, Camera(truth.intrinsics[None], *size)

@@ -1,0 +1,202 @@
+"""The nouns: a frame, a pair of frames, and the reconstruction of what a frame shows (docs/conventions.md).
+
+Everything is in the OpenCV camera frame, in metres. `Frames` are what collation makes of `Frame`s: every field has a
+leading batch dimension.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from warpgrasp.geometry import Camera, Mesh, bounding_box_corners, pad
+
+
+@dataclass(frozen=True)
+class ObjectModel:
+    """A known rigid object, its origin in the centre of its bounding box.
+
+    `centre_m` is where that origin lies in the coordinates of the mesh file (after the data set's own change of axes):
+    a pose (R, t) of the file's coordinates places the origin at R·centre + t.
+    """
+
+    name: str
+    vertices: Float[Tensor, "v 3"]  # the file's distinct vertices
+    faces: Int[Tensor, "f 3"]
+    centre_m: Float[Tensor, " 3"]
+
+    @property
+    def corners(self) -> Float[Tensor, "8 3"]:
+        """The corners of the bounding box."""
+        return bounding_box_corners(self.vertices)
+
+    @staticmethod
+    def centred(name: str, file_vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> "ObjectModel":
+        """The object whose mesh file holds these vertices (metres)."""
+        centre = (file_vertices.amin(dim=0) + file_vertices.amax(dim=0)) / 2
+        return ObjectModel(name, file_vertices - centre, faces, centre)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of a batch, padded to one size."""
+
+    names: tuple[str, ...]
+    vertices: Float[Tensor, "b v 3"]
+    real: Bool[Tensor, "b v"]  # False in padding
+    faces: Int[Tensor, "b f 3"]
+    corners: Float[Tensor, "b 8 3"]
+
+    @staticmethod
+    def of(models: Sequence[ObjectModel]) -> "Objects":
+        """Collate object models."""
+        vertices, real = pad([model.vertices for model in models])
+        faces, _ = pad([model.faces for model in models])
+        corners = torch.stack([model.corners for model in models])
+        return Objects(tuple(model.name for model in models), vertices, real, faces, corners)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What is known of a frame, in camera space: hand surface and joints, object pose.
+
+    The object's rotation and translation act on its centred coordinates (`ObjectModel`).
+    """
+
+    hand_vertices: Float[Tensor, "*b v 3"]
+    hand_joints: Float[Tensor, "*b 21 3"]
+    object_rotation: Float[Tensor, "*b 3 3"]
+    object_translation: Float[Tensor, "*b 3"]
+    hand_rotation: Float[Tensor, "*b 3 3"] | None  # of the whole hand, from its rest pose, where it is known
+
+    def turned(self, destination_from_source: Float[Tensor, "*b 3 3"]) -> "Annotation":
+        """The same annotation seen by a camera at the same place that is turned by a rotation."""
+        turn = destination_from_source
+        return Annotation(
+            self.hand_vertices @ turn.transpose(-1, -2),
+            self.hand_joints @ turn.transpose(-1, -2),
+            turn @ self.object_rotation,
+            (turn @ self.object_translation[..., None])[..., 0],
+            None if self.hand_rotation is None else turn @ self.hand_rotation,
+        )
+
+
+@dataclass(frozen=True)
+class FrameName:
+    """Which frame of which sequence."""
+
+    sequence: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture: colours in [0, 1], camera, object, and its annotation where there is one."""
+
+    name: FrameName
+    image: Float[Tensor, "3 h w"]
+    camera: Camera
+    object: ObjectModel
+    annotation: Annotation | None
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A batch of frames."""
+
+    names: tuple[FrameName, ...]
+    image: Float[Tensor, "b 3 h w"]
+    camera: Camera
+    objects: Objects
+    annotation: Annotation | None
+
+    @staticmethod
+    def of(frames: Sequence[Frame]) -> "Frames":
+        """Collate frames of one size. The batch is annotated when all of its frames are."""
+        first = frames[0].camera
+        camera = Camera(torch.stack([frame.camera.intrinsics for frame in frames]), first.width, first.height)
+        annotations = [frame.annotation for frame in frames if frame.annotation is not None]
+        return Frames(
+            tuple(frame.name for frame in frames),
+            torch.stack([frame.image for frame in frames]),
+            camera,
+            Objects.of([frame.object for frame in frames]),
+            stack_annotations(annotations) if len(annotations) == len(frames) else None,
+        )
+
+
+def move_to(value: Any, device: torch.device) -> Any:
+    """Move every tensor of a (nested) dataclass to a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: move_to(getattr(value, one.name), device) for one in fields(value)})
+    return value
+
+
+def stack_annotations(annotations: Sequence[Annotation]) -> Annotation:
+    """Collate annotations."""
+    rotations = [one.hand_rotation for one in annotations if one.hand_rotation is not None]
+    return Annotation(
+        torch.stack([one.hand_vertices for one in annotations]),
+        torch.stack([one.hand_joints for one in annotations]),
+        torch.stack([one.object_rotation for one in annotations]),
+        torch.stack([one.object_translation for one in annotations]),
+        torch.stack(rotations) if len(rotations) == len(annotations) else None,
+    )
+
+
+@dataclass(frozen=True)
+class FramePair:
+    """Target frames and, for each, a reference whose surface is given (annotated, or a detached prediction).
+
+    `reference_surface` is hand and object as one mesh; the target's surface, wherever it comes from, has the same faces.
+    """
+
+    target_image: Float[Tensor, "b 3 h w"]
+    target_camera: Camera
+    reference_image: Float[Tensor, "b 3 h w"]
+    reference_camera: Camera
+    reference_surface: Mesh
+    target_valid: Bool[Tensor, "b h w"] | None = None  # False in the padding of augmented pictures
+    reference_valid: Bool[Tensor, "b h w"] | None = None
+
+
+@dataclass(frozen=True)
+class HandReconstruction:
+    """The hand of a frame: parameters, surface and joints."""
+
+    rotation: Float[Tensor, "b 3 3"]
+    translation: Float[Tensor, "b 3"]  # of the placement joint, the base of the middle finger
+    pose_coefficients: Float[Tensor, "b p"]
+    shape: Float[Tensor, "b s"]
+    vertices: Float[Tensor, "b v 3"]
+    joints: Float[Tensor, "b 21 3"]
+
+
+@dataclass(frozen=True)
+class ObjectReconstruction:
+    """The object of a frame: its pose, surface and bounding box; padding as in `Objects`."""
+
+    rotation: Float[Tensor, "b 3 3"]
+    translation: Float[Tensor, "b 3"]  # of the centre of the bounding box
+    vertices: Float[Tensor, "b v 3"]
+    corners: Float[Tensor, "b 8 3"]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Hand and object of a frame, in camera space."""
+
+    hand: HandReconstruction
+    object: ObjectReconstruction
+
+
+def pose_points(
+    rotation: Float[Tensor, "*b 3 3"], translation: Float[Tensor, "*b 3"], points: Float[Tensor, "*b n 3"]
+) -> Float[Tensor, "*b n 3"]:
+    """Rigidly move points: R·p + t."""
+    return points @ rotation.transpose(-1, -2) + translation[..., None, :]

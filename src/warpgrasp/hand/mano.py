@@ -1,0 +1,173 @@
+"""The user's own MANO file (Romero et al. 2017), read without chumpy, without SciPy and without running its pickle."""
+
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from warpgrasp.errors import UserError
+from warpgrasp.hand.model import HandTemplate
+from warpgrasp.hand.skeleton import MANO_JOINTS
+from warpgrasp.pickled import NUMPY_NAMES, PickleError, load_pickle
+
+# Which vertices are the fingertips (thumb, index, middle, ring, little), as published by two families of libraries.
+MANO_FINGERTIPS = {"manopth": (745, 317, 444, 556, 673), "smplx": (744, 320, 443, 554, 671)}
+MANO_LEFT_FINGERTIPS = {**MANO_FINGERTIPS, "manopth": (745, 317, 445, 556, 673)}
+MANO_SIZE = (778, 1538)
+
+KEYS = (
+    "v_template",
+    "f",
+    "shapedirs",
+    "posedirs",
+    "J_regressor",
+    "weights",
+    "kintree_table",
+    "hands_components",
+    "hands_mean",
+)
+
+
+class HandFileError(UserError):
+    """A hand model's file is missing or is not one."""
+
+
+class _Stub:
+    """Stands for the classes of chumpy and SciPy that MANO's pickle names: keeps their state, does nothing."""
+
+    def __init__(self, *arguments: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple):  # (instance dictionary, slots)
+            state = state[0]
+        self.__dict__.update(state)
+
+
+_STUBS = {
+    (module, name): _Stub
+    for module, name in [
+        ("chumpy.ch", "Ch"),
+        ("chumpy.reordering", "Select"),
+        ("scipy.sparse.csc", "csc_matrix"),
+        ("scipy.sparse._csc", "csc_matrix"),
+    ]
+}
+_ALLOWED = {**NUMPY_NAMES, **_STUBS, ("__builtin__", "set"): set, ("builtins", "set"): set}
+
+
+def load_mano(
+    folder: Path,
+    side: Literal["right", "left"] = "right",
+    *,
+    fingertips: Literal["manopth", "smplx"] = "manopth",
+) -> HandTemplate:
+    """Read `MANO_RIGHT.pkl` or `MANO_LEFT.pkl` (or the same arrays as `.npz`) of `folder`.
+
+    Raises `HandFileError` when there is none or it is not a hand model.
+    """
+    stem = f"MANO_{side.upper()}"
+    path = next(
+        (folder / f"{stem}{ending}" for ending in (".pkl", ".npz") if (folder / f"{stem}{ending}").is_file()),
+        None,
+    )
+    if path is None:
+        raise HandFileError(
+            f"expected {stem}.pkl (or .npz) in {folder}, found neither. It needs a licence (https://mano.is.tue.mpg.de); "
+            f"or run with `--hand open`"
+        )
+    arrays = _read(path)
+    _check(arrays, path)
+    shape = (len(arrays["v_template"]), len(arrays["f"]))
+    published = MANO_LEFT_FINGERTIPS if side == "left" else MANO_FINGERTIPS
+    tips = published[fingertips] if shape == MANO_SIZE else _farthest_vertices(arrays)
+    name = f"mano {side} (tips: {fingertips if shape == MANO_SIZE else 'farthest'})"
+    return HandTemplate(
+        name=name,
+        vertices=arrays["v_template"],
+        faces=arrays["f"].astype(np.int64),
+        shape_directions=arrays["shapedirs"],
+        pose_directions=arrays["posedirs"],
+        joint_regressor=arrays["J_regressor"],
+        skinning_weights=arrays["weights"],
+        parents=(-1, *(int(parent) for parent in arrays["kintree_table"][0, 1:])),
+        pose_components=arrays["hands_components"],
+        mean_pose=arrays["hands_mean"],
+        fingertip_vertices=tips,
+    )
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as stored:
+                content: dict[str, Any] = {key: stored[key] for key in stored.files}
+        else:
+            content = load_pickle(path, _ALLOWED)
+        if not isinstance(content, dict):
+            raise HandFileError(f"expected the arrays of a hand model in {path}, found a {type(content).__name__}")
+        return {key: _dense(content[key]) for key in KEYS if key in content}
+    except (
+        PickleError,
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        TypeError,
+    ) as error:
+        if isinstance(error, HandFileError):
+            raise
+        raise HandFileError(f"expected a hand model in {path}: {error}") from error
+
+
+def _dense(value: Any) -> np.ndarray:
+    """Undo what the file's writers wrapped arrays in: `Select` (some of an array's entries), `Ch`, sparse matrices."""
+    if not isinstance(value, _Stub):
+        return np.asarray(value)
+    fields = value.__dict__
+    if "idxs" in fields:
+        return _dense(fields["a"]).ravel()[fields["idxs"]].reshape(fields["preferred_shape"])
+    if "indptr" in fields:
+        rows, columns = fields["_shape"]
+        dense = np.zeros((rows, columns))
+        dense[fields["indices"], np.repeat(np.arange(columns), np.diff(fields["indptr"]))] = fields["data"]
+        return dense
+    return np.asarray(fields["x"])
+
+
+def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
+    missing = [key for key in KEYS if key not in arrays]
+    if missing:
+        raise HandFileError(f"expected the arrays {', '.join(KEYS)} in {path}, missing {', '.join(missing)}")
+    vertices, faces = len(arrays["v_template"]), len(arrays["f"])
+    joints, shapes = len(MANO_JOINTS), arrays["shapedirs"].shape[-1]
+    expected = {
+        "v_template": (vertices, 3),
+        "f": (faces, 3),
+        "shapedirs": (vertices, 3, shapes),
+        "posedirs": (vertices, 3, 9 * (joints - 1)),
+        "J_regressor": (joints, vertices),
+        "weights": (vertices, joints),
+        "kintree_table": (2, joints),
+        "hands_components": (3 * (joints - 1), 3 * (joints - 1)),
+        "hands_mean": (3 * (joints - 1),),
+    }
+    for key, shape in expected.items():
+        if arrays[key].shape != shape:
+            raise HandFileError(f"expected {key} of shape {shape} in {path}, found {arrays[key].shape}")
+        if not np.isfinite(arrays[key].astype(np.float64)).all():
+            raise HandFileError(f"expected finite numbers in {key} of {path}, found NaN or infinity")
+
+
+def _farthest_vertices(arrays: dict[str, np.ndarray]) -> tuple[int, ...]:
+    """For meshes other than MANO's: the vertex farthest along each finger's last bone."""
+    joints = arrays["J_regressor"] @ arrays["v_template"]
+    tips = []
+    for finger in ("thumb", "index", "middle", "ring", "little"):
+        middle, last = (MANO_JOINTS.index(f"{finger}_{part}") for part in (2, 3))
+        along = (arrays["v_template"] - joints[last]) @ (joints[last] - joints[middle])
+        along[arrays["weights"].argmax(axis=1) != last] = -np.inf
+        tips.append(int(along.argmax()))
+    return tuple(tips)

@@ -1,0 +1,17 @@
+"""Photometric consistency between frames (paper Sec. 3.1)."""
+
+from warpgrasp.photometric.consistency import PhotometricConsistency, photometric_consistency
+from warpgrasp.photometric.flow import RenderedFlow, render_flow
+from warpgrasp.photometric.visibility import mutually_visible
+from warpgrasp.photometric.warp import Warped, sample, warp
+
+__all__ = [
+    "PhotometricConsistency",
+    "RenderedFlow",
+    "Warped",
+    "mutually_visible",
+    "photometric_consistency",
+    "render_flow",
+    "sample",
+    "warp",
+]

@@ -1,0 +1,85 @@
+"""The photometric term (paper Eq. 1)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Num
+from torch import Tensor
+
+from warpgrasp.frame import FramePair
+from warpgrasp.geometry import Mesh
+from warpgrasp.photometric.flow import RenderedFlow, render_flow
+from warpgrasp.photometric.visibility import CYCLE_TOLERANCE_PX, mutually_visible
+from warpgrasp.photometric.warp import mean_over, sample
+from warpgrasp.render import Rasterizer, rasterize
+
+MINIMAL_SHARE = 0.01  # of the reference's pixels: a pair that keeps fewer says nothing, and contributes nothing
+
+
+@dataclass(frozen=True)
+class PhotometricConsistency:
+    """The term of each pair, and what it was computed from."""
+
+    loss: Float[Tensor, " b"]  # mean absolute colour difference over compared pixels and channels
+    compared_share: Float[Tensor, " b"]  # of the pixels that the reference's surface covers
+    enough: Bool[Tensor, " b"]  # whether that share reaches the minimum; the loss is 0 where it does not
+    flow: RenderedFlow  # from the reference to the target
+    compared: Bool[Tensor, "b n"]  # which of the flow's pixels were compared
+    residual: Float[Tensor, "b n"]  # absolute colour difference, mean over channels
+
+
+def photometric_consistency(
+    pair: FramePair,
+    target_surface: Mesh,
+    *,
+    tolerance_px: float = CYCLE_TOLERANCE_PX,
+    minimal_share: float = MINIMAL_SHARE,
+    rasterizer: Rasterizer = rasterize,
+) -> PhotometricConsistency:
+    """‖M·(W(I_target, V_target) - I_reference)‖₁ with its gradient to the target's vertices (Eq. 1).
+
+    Sample the target image where the reference's surface, moved to `target_surface`, lands in it, and compare with the
+    reference image. The mask M is recomputed at each call and carries no gradient.
+    """
+    flow = render_flow(
+        pair.reference_surface,
+        target_surface,
+        source_camera=pair.reference_camera,
+        destination_camera=pair.target_camera,
+        rasterizer=rasterizer,
+    )
+    compared = mutually_visible(
+        flow,
+        pair.reference_surface,
+        target_surface,
+        reference_camera=pair.reference_camera,
+        target_camera=pair.target_camera,
+        tolerance_px=tolerance_px,
+        rasterizer=rasterizer,
+    )
+    compared = (
+        compared & _valid(pair.reference_valid, flow.fragments.pixels) & _valid(pair.target_valid, flow.landing_px)
+    )
+    # Where nothing is compared the landing may be anything: sample at the origin, send nothing back.
+    landing_px = torch.where(compared[..., None], flow.landing_px, 0)
+    warped = sample(pair.target_image, landing_px)
+    expected = sample(pair.reference_image, flow.fragments.pixels.to(warped.dtype))
+    residual = (warped - expected).abs().mean(dim=1)
+
+    surface_pixels = (flow.fragments.covered & ~_auxiliary(flow, pair.reference_surface)).sum(-1)
+    share = compared.sum(-1) / surface_pixels.clamp_min(1)
+    enough = share >= minimal_share
+    loss = torch.where(enough, mean_over(residual, compared), 0)
+    return PhotometricConsistency(loss, share, enough, flow, compared, residual)
+
+
+def _valid(mask: Bool[Tensor, "b h w"] | None, positions_px: Num[Tensor, "b n 2"]) -> Bool[Tensor, "b n"]:
+    """Whether every pixel that bilinear sampling would blend is valid; everywhere when there is no mask."""
+    if mask is None:
+        return torch.ones_like(positions_px[..., 0], dtype=torch.bool)
+    with torch.no_grad():
+        return sample(mask[:, None].float(), positions_px.nan_to_num().float())[:, 0] > 0.999
+
+
+def _auxiliary(flow: RenderedFlow, surface: Mesh) -> Bool[Tensor, "b n"]:
+    return surface.auxiliary_faces.gather(1, flow.fragments.face_ids)

@@ -1,0 +1,52 @@
+"""Which pixels of the reference may be compared (paper Sec. 3.1 and Appendix C)."""
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.photometric.flow import RenderedFlow
+from warpgrasp.photometric.warp import inside_image
+from warpgrasp.render import Rasterizer, interpolate, rasterize, surface_weights
+
+CYCLE_TOLERANCE_PX = 2.0  # Appendix C: "greater than 2 pixels"
+
+
+@torch.no_grad()
+def mutually_visible(
+    there: RenderedFlow,
+    reference: Mesh,
+    target: Mesh,
+    *,
+    reference_camera: Camera,
+    target_camera: Camera,
+    tolerance_px: float = CYCLE_TOLERANCE_PX,
+    rasterizer: Rasterizer = rasterize,
+) -> Bool[Tensor, "b n"]:
+    """Keep the reference's pixels whose surface point is also seen in the target.
+
+    `there` is the flow from the reference to the target. A pixel is kept when its point is visible in the reference,
+    lands inside the target image, on a pixel which the target's own rasterisation covers (the nearest pixel, never
+    blended across a silhouette), and when following the target's flow from there leads back to within `tolerance_px` of
+    where it started. The round trip starts in the reference, where Eq. 1 compares; Appendix C writes it the other way
+    round (docs/paper.md).
+    """
+    landing = there.landing_px
+    inside = inside_image(landing, height=target_camera.height, width=target_camera.width)
+    limit = landing.new_tensor([target_camera.width - 1, target_camera.height - 1])
+    nearest = landing.nan_to_num().clamp(min=torch.zeros_like(limit), max=limit).round().long()
+
+    raster = rasterizer(target, target_camera)
+    u, v = nearest.unbind(-1)
+    image = torch.arange(len(landing), device=landing.device)[:, None]
+    seen = raster.face_ids[image, v, u]
+    face_ids = seen.clamp_min(0)
+    on_surface = (seen >= 0) & ~target.auxiliary_faces.gather(1, face_ids)
+
+    # The target's flow back, at just the pixels on which the reference's points land.
+    weights = surface_weights(target, target_camera, face_ids, nearest)
+    points = interpolate(reference.vertices, reference.faces, face_ids, weights)
+    back_px = reference_camera.project(points) - nearest
+    error_px = (landing + back_px - there.fragments.pixels).norm(dim=-1)
+    returns = reference_camera.sees(points) & (error_px <= tolerance_px)
+    return there.visible & inside & on_surface & returns

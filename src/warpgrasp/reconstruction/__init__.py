@@ -1,0 +1,34 @@
+"""The single-frame hand-object reconstruction network (paper Sec. 3.2)."""
+
+from warpgrasp.reconstruction.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    KnownObject,
+    checkpoint_of,
+    load_checkpoint,
+    save_checkpoint,
+)
+from warpgrasp.reconstruction.encoder import EncoderWeightsError, freeze_batch_norm, load_encoder_weights
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, surface
+from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
+from warpgrasp.reconstruction.supervision import regularisation, supervision
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "EncoderWeightsError",
+    "HandObjectNetwork",
+    "KnownObject",
+    "NetworkConfig",
+    "OutputScales",
+    "checkpoint_of",
+    "freeze_batch_norm",
+    "load_checkpoint",
+    "load_encoder_weights",
+    "place",
+    "placement_of",
+    "regularisation",
+    "save_checkpoint",
+    "supervision",
+    "surface",
+]

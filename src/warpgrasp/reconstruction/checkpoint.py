@@ -1,0 +1,150 @@
+"""Checkpoints: safetensors, written atomically, that know the network's shape, its hand and its objects."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from warpgrasp.errors import UserError
+from warpgrasp.frame import ObjectModel
+from warpgrasp.hand import HandModel
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
+from warpgrasp.reconstruction.placement import OutputScales
+
+FORMAT = "warpgrasp-checkpoint-1"
+
+
+class CheckpointError(UserError):
+    """A checkpoint cannot be read, or does not fit what it is asked for."""
+
+
+@dataclass(frozen=True)
+class KnownObject:
+    """An object that a network was trained on."""
+
+    name: str
+    mesh_sha256: str  # of the centred vertices, in tenths of millimetres, and of the faces
+    units: str = "metres"
+    frame: str = "centre of the bounding box, OpenCV axes"
+
+    @staticmethod
+    def of(model: ObjectModel) -> "KnownObject":
+        """Describe an object."""
+        tenths = (model.vertices.double() * 1e4).round().long().cpu().numpy()
+        digest = hashlib.sha256(np.ascontiguousarray(tenths, dtype="<i8").tobytes())
+        digest.update(np.ascontiguousarray(model.faces.cpu().numpy(), dtype="<i8").tobytes())
+        return KnownObject(model.name, digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network as stored."""
+
+    config: NetworkConfig
+    hand: str
+    objects: tuple[KnownObject, ...]
+    step: int
+    training: dict[str, str]  # free notes: recipe, seed, fingerprint
+    tensors: dict[str, Tensor]
+
+    @property
+    def network_tensors(self) -> dict[str, Tensor]:
+        """The network's own parameters and buffers, without the state of the optimiser."""
+        return {name[8:]: value for name, value in self.tensors.items() if name.startswith("network.")}
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the network's own tensors."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.network_tensors.items()):
+            digest.update(name.encode() + value.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def network(self, hand: HandModel) -> HandObjectNetwork:
+        """Rebuild the network. Raises `CheckpointError` when it was trained with another hand."""
+        if hand.template.name != self.hand:
+            raise CheckpointError(
+                f"expected the hand that the network was trained with ({self.hand}), got {hand.template.name}; "
+                f"choose it by --hand"
+            )
+        network = HandObjectNetwork(self.config, hand, tuple(known.name for known in self.objects))
+        network.load_state_dict(self.network_tensors)
+        return network
+
+    def check_objects(self, models: Sequence[ObjectModel]) -> None:
+        """Raise `CheckpointError` unless the network knows each object by this very mesh."""
+        known = {one.name: one for one in self.objects}
+        for model in models:
+            if model.name not in known:
+                raise CheckpointError(
+                    f"expected an object that the network was trained on ({', '.join(sorted(known))}), got "
+                    f"{model.name}; train on sequences that show it"
+                )
+            if KnownObject.of(model).mesh_sha256 != known[model.name].mesh_sha256:
+                raise CheckpointError(
+                    f"expected the mesh of {model.name} that the network was trained with "
+                    f"(sha256 {known[model.name].mesh_sha256[:12]}…), got another; use the same mesh file, in metres"
+                )
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write to a temporary name, then rename: whatever happens, `path` holds a whole checkpoint or the one before."""
+    header = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(checkpoint.config), sort_keys=True),
+        "hand": checkpoint.hand,
+        "objects": json.dumps([asdict(known) for known in checkpoint.objects], sort_keys=True),
+        "step": str(checkpoint.step),
+        "training": json.dumps(checkpoint.training, sort_keys=True),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(
+            {name: value.contiguous() for name, value in checkpoint.tensors.items()},
+            temporary,
+            metadata=header,
+        )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises `CheckpointError` naming the file when it is missing or not one of ours."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            header = stored.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise CheckpointError(f"expected a checkpoint of this program ({FORMAT}) in {path}")
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"expected a checkpoint, found no file {path}; train first") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"expected a checkpoint in {path}, but it cannot be read: {error}") from error
+    config = json.loads(header["config"])
+    scales = OutputScales(**config.pop("scales"))
+    return Checkpoint(
+        NetworkConfig(**config, scales=scales),
+        header["hand"],
+        tuple(KnownObject(**known) for known in json.loads(header["objects"])),
+        int(header["step"]),
+        json.loads(header["training"]),
+        tensors,
+    )
+
+
+def checkpoint_of(
+    network: HandObjectNetwork, objects: Sequence[ObjectModel], *, step: int, training: dict[str, str]
+) -> Checkpoint:
+    """The checkpoint of a network as it is now."""
+    tensors = {f"network.{name}": value.detach().cpu() for name, value in network.state_dict().items()}
+    known = tuple(KnownObject.of(model) for model in objects)
+    return Checkpoint(network.config, network.hand.template.name, known, step, training, tensors)

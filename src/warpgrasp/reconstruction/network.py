@@ -1,0 +1,114 @@
+"""The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from warpgrasp.frame import HandReconstruction, ObjectReconstruction, Objects, Reconstruction, pose_points
+from warpgrasp.geometry import Camera, Mesh, join, matrix_from_axis_angle
+from warpgrasp.hand import PLACEMENT_JOINT, HandModel
+from warpgrasp.reconstruction.adaptation import SkeletonAdaptation
+from warpgrasp.reconstruction.encoder import ResNet18
+from warpgrasp.reconstruction.heads import Heads, RawOutputs
+from warpgrasp.reconstruction.placement import OutputScales
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What decides the shape and the scales of the network; stored in its checkpoint."""
+
+    width: int = 64
+    """Channels of the first layer of the ResNet-18; 64 is the standard network, with 512 features."""
+    pose_coefficients: int = 15
+    """Regressed coefficients of the hand's pose space."""
+    skeleton_adaptation: bool = False
+    """Learn a linear map from the hand's surface to the data set's joints."""
+    scales: OutputScales = field(default_factory=OutputScales)
+    """How far one unit of raw output moves things."""
+    image_mean: float = 0.5
+    """Subtracted from the colours."""
+    image_std: float = 1.0
+    """Divides the colours."""
+
+
+class HandObjectNetwork(nn.Module):
+    """One forward pass from a picture to the hand and the object that it shows.
+
+    The network knows its objects by name. A rotation is `exp(raw) · base`: in the paper recipes the base is the identity,
+    elsewhere the mean annotated rotation (of the hand, and of each object).
+    """
+
+    def __init__(self, config: NetworkConfig, hand: HandModel, object_names: tuple[str, ...]):
+        super().__init__()
+        self.config = config
+        self.hand = hand
+        self.object_names = object_names
+        self.encoder_precision: Literal["fp32", "bf16"] = "fp32"  # of the running process, not of the weights
+        self.encoder = ResNet18(config.width)
+        self.heads = Heads(self.encoder.feature_count, config.pose_coefficients, hand.shape_count)
+        self.adaptation = SkeletonAdaptation(hand) if config.skeleton_adaptation else None
+        self.register_buffer("hand_base_rotation", torch.eye(3))
+        self.register_buffer("object_base_rotations", torch.eye(3).repeat(len(object_names), 1, 1))
+
+    def set_base_rotations(self, hand: Float[Tensor, "3 3"], objects: Mapping[str, Float[Tensor, "3 3"]]) -> None:
+        """Start the rotation outputs at these rotations; an object without one keeps the identity."""
+        self.hand_base_rotation.copy_(hand)
+        for name, rotation in objects.items():
+            self.object_base_rotations[self.object_names.index(name)] = rotation
+
+    def forward(self, image: Float[Tensor, "b 3 h w"], camera: Camera, objects: Objects) -> Reconstruction:
+        """Reconstruct hand and object; `image` is in [0, 1], `objects` must be known to the network.
+
+        Raises `KeyError` for an object that it does not know.
+        """
+        normalised = (image - self.config.image_mean) / self.config.image_std
+        half = self.encoder_precision == "bf16"
+        with torch.autocast(device_type=image.device.type, dtype=torch.bfloat16, enabled=half):
+            features = self.encoder(normalised.contiguous(memory_format=torch.channels_last))
+        # Millimetres need more digits than half precision has: heads and geometry are never in it.
+        raw = self.heads(features.to(image.dtype))
+        return Reconstruction(self._hand(raw, camera), self._object(raw, camera, objects))
+
+    def _hand(self, raw: RawOutputs, camera: Camera) -> HandReconstruction:
+        pose = self.hand.pose_from_coefficients(raw.hand_pose)
+        posed = self.hand(torch.zeros_like(raw.hand_rotation), pose, raw.hand_shape)
+        joints = posed.joints if self.adaptation is None else self.adaptation(posed.vertices, posed.joints)
+        origin = joints[:, PLACEMENT_JOINT : PLACEMENT_JOINT + 1]
+        rotation = matrix_from_axis_angle(raw.hand_rotation) @ self.hand_base_rotation
+        translation = self.config.scales.place(raw.hand_placement, camera)
+        return HandReconstruction(
+            rotation,
+            translation,
+            raw.hand_pose,
+            raw.hand_shape,
+            pose_points(rotation, translation, posed.vertices - origin),
+            pose_points(rotation, translation, joints - origin),
+        )
+
+    def _object(self, raw: RawOutputs, camera: Camera, objects: Objects) -> ObjectReconstruction:
+        unknown = sorted(set(objects.names) - set(self.object_names))
+        if unknown:
+            raise KeyError(f"expected an object among {', '.join(self.object_names)}, got {', '.join(unknown)}")
+        rows = torch.tensor([self.object_names.index(name) for name in objects.names], device=raw.hand_pose.device)
+        rotation = matrix_from_axis_angle(raw.object_rotation) @ self.object_base_rotations[rows]
+        translation = self.config.scales.place(raw.object_placement, camera)
+        return ObjectReconstruction(
+            rotation,
+            translation,
+            pose_points(rotation, translation, objects.vertices),
+            pose_points(rotation, translation, objects.corners),
+        )
+
+
+def surface(
+    hand: HandModel,
+    hand_vertices: Float[Tensor, "b v 3"],
+    object_vertices: Float[Tensor, "b w 3"],
+    objects: Objects,
+) -> Mesh:
+    """Hand, closed at the wrist, and object as the one mesh that is rasterised."""
+    return join(hand.closed_mesh(hand_vertices), Mesh.of(object_vertices, objects.faces))

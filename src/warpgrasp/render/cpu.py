@@ -1,0 +1,105 @@
+"""The compiled rasteriser: the same rule as the reference, by numba, in parallel over the images of the batch."""
+
+import inspect
+import math
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from warpgrasp.geometry import NEAR_M, Camera, Mesh
+from warpgrasp.render.rasterizer import Raster
+
+
+def rasterize(mesh: Mesh, camera: Camera) -> Raster:
+    """Rasterise on the CPU in float32; see `Rasterizer` for what is drawn."""
+    batch = len(mesh.vertices)
+    face_ids = np.full((batch, camera.height, camera.width), -1, dtype=np.int64)
+    depth = np.full((batch, camera.height, camera.width), np.inf, dtype=np.float32)
+    vertices = np.ascontiguousarray(mesh.vertices.detach().numpy(), dtype=np.float32)
+    faces = np.ascontiguousarray(mesh.faces.numpy())
+    intrinsics = camera.intrinsics.detach().expand(batch, 3, 3)
+    pixels = camera.project(mesh.vertices.detach()).contiguous().numpy().astype(np.float32, copy=False)
+    directions = torch.linalg.inv(intrinsics.double()).float().contiguous().numpy()
+    _fill(vertices, faces, pixels, directions, face_ids, depth)
+    return Raster(torch.from_numpy(face_ids), torch.from_numpy(depth).to(mesh.vertices.dtype))
+
+
+def fill_kernel(
+    vertices: Float[np.ndarray, "b v 3"],
+    faces: Int[np.ndarray, "b f 3"],
+    pixels: Float[np.ndarray, "b v 2"],
+    directions: Float[np.ndarray, "b 3 3"],
+    face_ids: Int[np.ndarray, "b h w"],
+    depth: Float[np.ndarray, "b h w"],
+) -> None:
+    """Fill `face_ids` and `depth`, which come empty. `directions` are the inverse intrinsics.
+
+    The weights of `barycentrics` are linear in the pixel's coordinates: three coefficients per corner are set up once
+    per face.
+    """
+    batch, height, width = face_ids.shape
+    for image in numba.prange(batch):
+        to_ray = directions[image]
+        a = np.empty(3, np.float32)
+        b = np.empty(3, np.float32)
+        c = np.empty(3, np.float32)
+        for face in range(faces.shape[1]):
+            corner = faces[image, face]
+            z0, z1, z2 = (
+                vertices[image, corner[0], 2],
+                vertices[image, corner[1], 2],
+                vertices[image, corner[2], 2],
+            )
+            nearest = min(z0, z1, z2)
+            if max(z0, z1, z2) <= NEAR_M:
+                continue
+            if nearest > NEAR_M:
+                u0, u1, u2 = (
+                    pixels[image, corner[0], 0],
+                    pixels[image, corner[1], 0],
+                    pixels[image, corner[2], 0],
+                )
+                v0, v1, v2 = (
+                    pixels[image, corner[0], 1],
+                    pixels[image, corner[1], 1],
+                    pixels[image, corner[2], 1],
+                )
+                # Compared as floats first: a coordinate far outside the image does not fit an integer.
+                left = int(math.ceil(max(min(u0, u1, u2) - np.float32(5e-4), np.float32(0))))
+                right = int(math.floor(min(max(u0, u1, u2) + np.float32(5e-4), np.float32(width - 1))))
+                top = int(math.ceil(max(min(v0, v1, v2) - np.float32(5e-4), np.float32(0))))
+                bottom = int(math.floor(min(max(v0, v1, v2) + np.float32(5e-4), np.float32(height - 1))))
+                if left > right or top > bottom:
+                    continue
+            else:  # the face crosses the camera's plane
+                left, right, top, bottom = 0, width - 1, 0, height - 1
+
+            for i in range(3):
+                start, end = corner[(i + 1) % 3], corner[(i + 2) % 3]
+                x, y, z = vertices[image, start, 0], vertices[image, start, 1], vertices[image, start, 2]
+                ex = vertices[image, end, 0] - x
+                ey = vertices[image, end, 1] - y
+                ez = vertices[image, end, 2] - z
+                nx, ny, nz = y * ez - z * ey, z * ex - x * ez, x * ey - y * ex
+                a[i] = nx * to_ray[0, 0] + ny * to_ray[1, 0] + nz * to_ray[2, 0]
+                b[i] = nx * to_ray[0, 1] + ny * to_ray[1, 1] + nz * to_ray[2, 1]
+                c[i] = nx * to_ray[0, 2] + ny * to_ray[1, 2] + nz * to_ray[2, 2]
+
+            for v in range(top, bottom + 1):
+                r0, r1, r2 = b[0] * v + c[0], b[1] * v + c[1], b[2] * v + c[2]
+                for u in range(left, right + 1):
+                    w0, w1, w2 = a[0] * u + r0, a[1] * u + r1, a[2] * u + r2
+                    if (w0 >= 0 and w1 >= 0 and w2 >= 0) or (w0 <= 0 and w1 <= 0 and w2 <= 0):
+                        total = w0 + w1 + w2
+                        if total == 0:
+                            continue
+                        z = (w0 * z0 + w1 * z1 + w2 * z2) / total
+                        if NEAR_M < z < depth[image, v, u]:
+                            depth[image, v, u] = z
+                            face_ids[image, v, u] = face
+
+
+# The jaxtyping hook of the tests wraps the function, which numba cannot compile: hence `unwrap`.
+_fill = numba.njit(inspect.unwrap(fill_kernel), parallel=True, fastmath=False, cache=True)

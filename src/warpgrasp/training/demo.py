@@ -1,0 +1,128 @@
+"""The demo: sparse annotations in, measured and visible reconstruction out, beside a fair control."""
+
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from warpgrasp.data import Ho3d
+from warpgrasp.data.loader import FrameSource
+from warpgrasp.evaluation.metrics import Scores, score
+from warpgrasp.evaluation.motion import Motion, measure_motion
+from warpgrasp.frame import FrameName
+from warpgrasp.hand import HandModel
+from warpgrasp.inference import Predictions, predict, read_predictions
+from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.training.loop import Training, train_stage
+from warpgrasp.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One trained network: its scores on both groups of frames, and its predictions."""
+
+    name: str
+    weights: Path
+    predictions: Path
+    scores: dict[str, Scores]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Everything that the table, the results file and the report are made of."""
+
+    recipe: Recipe
+    data: Ho3d  # at the size of the pictures on disk
+    training: Training
+    arms: dict[str, Arm]
+    motion: Motion
+    seconds: float
+
+    def results(self) -> dict[str, Any]:
+        """The content of `results.json`."""
+        labels = self.training.labels
+        return {
+            **{name: {group: scores.means for group, scores in arm.scores.items()} for name, arm in self.arms.items()},
+            "labels": {
+                "annotated": len(labels.annotated_names),
+                "total": len(labels.annotated_names) + len(labels.unannotated_names),
+                "effective_fraction": labels.effective_fraction,
+            },
+            "motion_px": {"median": self.motion.median, "p95": self.motion.p95},
+            "seed": self.recipe.seed,
+            "seconds": self.seconds,
+        }
+
+
+def run_demo(recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bound: bool) -> Demo:
+    """Train stage 1, then the method and its control from the same weights; predict; score.
+
+    With `upper_bound`, train also on every annotation with the steps of both stages. Whatever is finished already in
+    `out` is used as it is.
+    """
+    started = time.monotonic()
+    training = Training.prepare(recipe, data, hand)
+    control = replace(training, recipe=recipe.as_control())
+    first = train_stage(training, recipe.stage1, out / "stage1.safetensors")
+    weights = {
+        "control": train_stage(control, recipe.stage2, out / "control.safetensors", initial=first),
+        "photometric": train_stage(training, recipe.stage2, out / "photometric.safetensors", initial=first),
+    }
+    if upper_bound:
+        full = fully_supervised(recipe, data, hand)
+        weights["full"] = train_stage(full, full.recipe.stage1, out / "full.safetensors")
+
+    dataset = Ho3d(data, hand, size=(recipe.width, recipe.height))
+    on_disk = Ho3d(data, hand)
+    names = {"unannotated": training.labels.unannotated_names, "evaluation": on_disk.names("evaluation")}
+    every = on_disk.names("train") + names["evaluation"]
+    arms = {}
+    for name, path in weights.items():
+        arms[name] = _score_arm(name, path, dataset, on_disk, every, names, hand)
+    motion = measure_motion(on_disk, training.labels, size=picture_size(on_disk))
+    return Demo(recipe, on_disk, training, arms, motion, _total_seconds(out, time.monotonic() - started))
+
+
+def fully_supervised(recipe: Recipe, data: Path, hand: HandModel) -> Training:
+    """Training on every annotation, with the steps of both stages."""
+    steps = recipe.stage1.steps + recipe.stage2.steps
+    full = replace(recipe, fraction=1.0, stage1=replace(recipe.stage1, steps=steps))
+    return Training.prepare(full, data, hand)
+
+
+def _score_arm(
+    name: str,
+    weights: Path,
+    dataset: Ho3d,
+    on_disk: Ho3d,
+    every: list[FrameName],
+    groups: dict[str, list[FrameName]],
+    hand: HandModel,
+) -> Arm:
+    file = weights.with_suffix(".npz")
+    checkpoint = load_checkpoint(weights)
+    if not file.is_file():
+        header = {"weights": weights.name, "hand": checkpoint.hand, **checkpoint.training}
+        predict(checkpoint.network(hand), dataset, every, file, header=header)
+    predictions: Predictions = read_predictions(file)[0]
+    scores = {group: score(predictions, on_disk, names) for group, names in groups.items()}
+    return Arm(name, weights, file, scores)
+
+
+def picture_size(dataset: Ho3d) -> tuple[int, int]:
+    """(width, height) of the pictures on disk."""
+    source = FrameSource(replace(dataset, size=None), annotated=[])
+    camera = source.frame(dataset.names("train")[0]).camera
+    return camera.width, camera.height
+
+
+def _total_seconds(out: Path, seconds: float) -> float:
+    """Seconds of this run and of the interrupted ones that it goes on from."""
+    path = out / "seconds.json"
+    total = seconds + (json.loads(path.read_text()) if path.is_file() else 0.0)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(total))
+    temporary.replace(path)
+    return total

@@ -1,0 +1,285 @@
+"""The training loop: linear, resumable, and the same for the method and its control."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+from torch import Tensor
+
+from warpgrasp.data import DataError, FrameSource, Ho3d, Labels, ahead, augment, choose_labels, draw
+from warpgrasp.frame import Frames, ObjectModel, move_to
+from warpgrasp.geometry import mean_rotation
+from warpgrasp.hand import HandModel
+from warpgrasp.reconstruction import (
+    Checkpoint,
+    HandObjectNetwork,
+    checkpoint_of,
+    freeze_batch_norm,
+    load_checkpoint,
+    load_encoder_weights,
+    save_checkpoint,
+)
+from warpgrasp.training.objective import PairBatch, on_pairs, photometric_weight, supervised
+from warpgrasp.training.recipes import Optimisation, Recipe
+
+LOG_EVERY_STEPS = 10
+SAVE_EVERY_S = 30.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """A recipe and the data that it trains on. Only the chosen annotations can be read through `source`."""
+
+    recipe: Recipe
+    hand: HandModel
+    labels: Labels
+    source: FrameSource
+    objects: list[ObjectModel]
+
+    @staticmethod
+    def prepare(recipe: Recipe, root: Path, hand: HandModel) -> "Training":
+        """Choose the annotated frames of a data set. Raises `DataError` when it is not one."""
+        dataset = Ho3d(root, hand, size=(recipe.width, recipe.height))
+        sequences = dataset.sequences["train"]
+        if not sequences:
+            raise DataError(f"expected training frames in {root}/train.txt, found none")
+        labels = choose_labels(sequences, fraction=recipe.fraction, sampling=recipe.sampling)
+        source = FrameSource(dataset, annotated=labels.annotated_names)
+        return Training(recipe, hand, labels, source, dataset.objects("train"))
+
+    def notes(self) -> dict[str, str]:
+        """What a checkpoint says of its training; the size is that at which the network sees pictures."""
+        recipe = self.recipe
+        size = {"width": str(recipe.width), "height": str(recipe.height)}
+        return {"recipe": recipe.name, "seed": str(recipe.seed), "lambda_c": str(recipe.photometric.weight), **size}
+
+    def generator(self, stage: int, step: int) -> torch.Generator:
+        """The random draws of one step, a function of the seed and the step alone."""
+        seed = np.random.SeedSequence([self.recipe.seed, stage, step]).generate_state(2, np.uint64)
+        return torch.Generator().manual_seed(int(seed[0] >> np.uint64(1)))
+
+
+def initial_network(training: Training) -> HandObjectNetwork:
+    """The untrained network of a recipe; its draws come from the recipe's seed alone."""
+    recipe = training.recipe
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = HandObjectNetwork(recipe.network, training.hand, tuple(model.name for model in training.objects))
+    load_encoder_weights(network.encoder, recipe.encoder_weights)
+    if recipe.base_rotations:
+        frames = [training.source.frame(name) for name in training.labels.annotated_names]
+        hands, by_object = [], {name: [] for name in network.object_names}
+        for frame in frames:
+            if frame.annotation is not None and frame.annotation.hand_rotation is not None:
+                hands.append(frame.annotation.hand_rotation)
+                by_object[frame.object.name].append(frame.annotation.object_rotation)
+        network.set_base_rotations(
+            mean_rotation(torch.stack(hands)),
+            {name: mean_rotation(torch.stack(rotations)) for name, rotations in by_object.items() if rotations},
+        )
+    return network
+
+
+def train_stage(
+    training: Training,
+    optimisation: Optimisation,
+    out: Path,
+    *,
+    initial: Path | None = None,
+    on_log: Callable[[dict[str, float]], None] | None = None,
+) -> Path:
+    """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
+
+    Without `initial` this is stage 1, on annotated frames alone. With `initial`, the checkpoint of stage 1, it is stage 2,
+    on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was saved,
+    and ends with the weights of an undisturbed one; a finished one is returned as it is.
+    """
+    if out.is_file():
+        return out
+    recipe, stage = training.recipe, 1 if initial is None else 2
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    network = initial_network(training) if initial is None else load_checkpoint(initial).network(training.hand)
+    network.encoder_precision = recipe.precision
+    network.to(accelerator.device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=optimisation.learning_rate)
+    state_path, log_path = out.with_suffix(".state.safetensors"), out.with_suffix(".jsonl")
+    first_step = _resume(state_path, network, optimiser) if state_path.is_file() else 0
+    _truncate_log(log_path, first_step)
+
+    network.train()
+    if recipe.freeze_batch_norm == "always" or (recipe.freeze_batch_norm == "stage2" and stage == 2):
+        freeze_batch_norm(network)
+    network, optimiser = accelerator.prepare(network, optimiser)
+    bare = accelerator.unwrap_model(network)
+    annotated, unannotated = training.labels.annotated_names, training.labels.unannotated_names
+    if stage == 2 and not unannotated:
+        raise DataError("expected unannotated frames for stage 2, but every training frame is annotated")
+
+    def read(step: int) -> tuple[Frames, tuple[Frames, Frames] | None]:
+        frames = training.source.frames(
+            draw(annotated, batch=optimisation.batch, step=step, seed=[recipe.seed, stage, 0])
+        )
+        if stage == 1:
+            return frames, None
+        pairs = draw(unannotated, batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
+        references = [training.labels.reference(name) for name in pairs]
+        return frames, (training.source.frames(pairs), training.source.frames(references))
+
+    started = saved = time.monotonic()
+    steps = range(first_step, optimisation.steps)
+    with _progress(f"stage {stage} {out.stem}") as progress, log_path.open("a") as log:
+        task = progress.add_task("", total=optimisation.steps, completed=first_step)
+        for step, (frames, pair) in zip(steps, ahead(read, steps), strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(optimisation, step)
+            weight = photometric_weight(recipe.photometric, step) if stage == 2 else 0.0
+            generator = training.generator(stage, step)
+
+            frames = move_to(frames, accelerator.device)
+            view = augment(frames.image, frames.camera, recipe.augment, generator)
+            objective = supervised(bare, frames, view, recipe.loss)
+            loss, terms = objective.loss, dict(objective.terms)
+            if pair is not None:
+                targets, references = (move_to(side, accelerator.device) for side in pair)
+                batch = _view_pairs(targets, references, recipe, generator)
+                regularisers, photometric = on_pairs(
+                    bare, batch, recipe.loss, recipe.photometric, compare=recipe.photometric.weight > 0
+                )
+                loss = loss + regularisers.loss
+            loss = (recipe.data_weight - weight if stage == 2 else 1.0) * loss
+            if pair is not None and photometric is not None:
+                term = photometric.loss.mean()
+                loss = loss + weight * term
+                terms |= {
+                    "photometric": term,
+                    "compared_share": photometric.compared_share.mean(),
+                    "pairs_without_overlap": (~photometric.enough).float().mean(),
+                }
+
+            optimiser.zero_grad(set_to_none=True)
+            accelerator.backward(loss)
+            if recipe.gradient_clip is not None:
+                accelerator.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
+            optimiser.step()
+
+            progress.advance(task)
+            if step % LOG_EVERY_STEPS == 0 or step == optimisation.steps - 1:
+                values = {name: float(value.detach()) for name, value in terms.items()}
+                row = {
+                    "step": step,
+                    "loss": float(loss.detach()),
+                    "learning_rate": learning_rate(optimisation, step),
+                    "lambda_c": weight,
+                    "seconds": time.monotonic() - started,
+                    **values,
+                }
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                if on_log is not None:
+                    on_log(row)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                save_checkpoint(state_path, _state(training, bare, optimiser, step + 1))
+                saved = time.monotonic()
+    notes = {**training.notes(), "stage": str(stage)}
+    save_checkpoint(out, checkpoint_of(bare, training.objects, step=optimisation.steps, training=notes))
+    state_path.unlink(missing_ok=True)
+    return out
+
+
+def _view_pairs(targets: Frames, references: Frames, recipe: Recipe, generator: torch.Generator) -> PairBatch:
+    """What the network sees of the targets; of the references too, by the same draw, when augmented pictures are compared."""
+    before = generator.get_state()
+    target_view = augment(targets.image, targets.camera, recipe.augment, generator)
+    if recipe.photometric.compare == "original":
+        return PairBatch(targets, references, target_view, None)
+    generator.set_state(before)
+    reference_view = augment(references.image, references.camera, recipe.augment, generator)
+    return PairBatch(targets, references, target_view, reference_view)
+
+
+def learning_rate(optimisation: Optimisation, step: int) -> float:
+    """The learning rate of a step."""
+    peak = optimisation.learning_rate
+    if optimisation.schedule == "constant":
+        return peak
+    rise = max(1, optimisation.steps // 4)
+    if step < rise:
+        return peak * (0.1 + 0.9 * step / rise)
+    fall = (step - rise) / max(1, optimisation.steps - rise)
+    return peak * (0.01 + 0.99 * (0.5 + 0.5 * float(np.cos(np.pi * fall))))
+
+
+def _state(training: Training, network: HandObjectNetwork, optimiser: torch.optim.Optimizer, step: int) -> Checkpoint:
+    """Everything that the steps still to come depend on: weights, the optimiser's moments, the step."""
+    moments: dict[str, Tensor] = {}
+    for name, parameter in network.named_parameters():
+        for key, value in optimiser.state.get(parameter, {}).items():
+            moments[f"optimiser.{key}.{name}"] = value.detach().cpu()
+    notes = training.notes()
+    checkpoint = checkpoint_of(network, training.objects, step=step, training=notes)
+    return Checkpoint(
+        checkpoint.config, checkpoint.hand, checkpoint.objects, step, notes, {**checkpoint.tensors, **moments}
+    )
+
+
+def _resume(path: Path, network: HandObjectNetwork, optimiser: torch.optim.Optimizer) -> int:
+    checkpoint = load_checkpoint(path)
+    network.load_state_dict(checkpoint.network_tensors)
+    for name, parameter in network.named_parameters():
+        keys = [key for key in checkpoint.tensors if key.startswith("optimiser.") and key.split(".", 2)[2] == name]
+        # The step counter stays on the CPU, where Adam keeps it.
+        optimiser.state[parameter] = {
+            (kind := key.split(".", 2)[1]): checkpoint.tensors[key].to("cpu" if kind == "step" else parameter.device)
+            for key in keys
+        }
+    return checkpoint.step
+
+
+def _truncate_log(path: Path, first_step: int) -> None:
+    """Forget what was logged after the state that the training goes on from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] < first_step:
+                kept.append(line + "\n")
+        except json.JSONDecodeError:  # the line that was being written when the process was killed
+            break
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(kept))
+    temporary.replace(path)
+
+
+class _Rate(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f} steps/s")
+
+
+def _progress(description: str) -> Progress:
+    return Progress(
+        TextColumn(description),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )

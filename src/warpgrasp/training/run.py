@@ -1,0 +1,109 @@
+"""The folder of a run: what it takes to repeat it, and whether it may be gone on with."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from warpgrasp.errors import UserError
+from warpgrasp.training.loop import Training
+
+VERSIONS = ("torch", "numpy", "numba", "kornia", "accelerate", "roma")
+
+
+class RunError(UserError):
+    """A run's folder holds something else."""
+
+
+def fingerprint(training: Training) -> str:
+    """What decides a training: recipe, data and hand, as a short hash."""
+    recipe = json.dumps(asdict(training.recipe), sort_keys=True)
+    digest = hashlib.sha256(recipe.encode())
+    digest.update(training.hand.template.name.encode())
+    digest.update(data_fingerprint(training).encode())
+    return digest.hexdigest()[:16]
+
+
+def data_fingerprint(training: Training) -> str:
+    """The frames' list, the sizes of their pictures, the content of the annotations that may be used."""
+    dataset, digest = training.source.dataset, hashlib.sha256()
+    digest.update((dataset.root / "train.txt").read_bytes())
+    for name in dataset.names("train"):
+        picture = dataset.path(name, "rgb")
+        digest.update(f"{picture.name} {picture.stat().st_size if picture.is_file() else 0}\n".encode())
+    for name in training.labels.annotated_names:
+        meta = dataset.path(name, "meta")
+        digest.update(meta.read_bytes() if meta.is_file() else b"missing")
+    return digest.hexdigest()[:16]
+
+
+def open_run(training: Training, out: Path, *, command: list[str]) -> None:
+    """Begin a run in `out`, or go on with the one that is there.
+
+    Raises `RunError` when the folder holds a run of another fingerprint, or anything else.
+    """
+    path, mine = out / "run.json", fingerprint(training)
+    if path.is_file():
+        try:
+            theirs = json.loads(path.read_text())["fingerprint"]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise RunError(f"expected the notes of a run in {path}, but they cannot be read: {error}") from error
+        if theirs != mine:
+            raise RunError(
+                f"expected the run {mine} (recipe, data, seed and hand) in {out}, found the run {theirs}; "
+                f"choose another folder or remove it"
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise RunError(f"expected an empty folder or a run of the same recipe in {out}, found other files")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"fingerprint": mine, **notes(training, command)})
+
+
+def notes(training: Training, command: list[str]) -> dict[str, Any]:
+    """Everything that it takes to repeat a run."""
+    labels = training.labels
+    return {
+        "command": command,
+        "recipe": asdict(training.recipe),
+        "hand": training.hand.template.name,
+        "data": {"root": str(training.source.dataset.root), "fingerprint": data_fingerprint(training)},
+        "labels": {
+            "annotated": {sequence: list(frames) for sequence, frames in labels.annotated.items()},
+            "effective_fraction": labels.effective_fraction,
+        },
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        "machine": platform.platform(),
+    }
+
+
+def commit() -> str:
+    """The commit of the source tree that runs, or the version of the installed package."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+        return answer.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"version {version('warpgrasp')}"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON to a temporary name, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def command_line() -> list[str]:
+    """The command as it was typed."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -264,19 +264,18 @@ def _train(options: Any) -> None:
 
     recipe = options.recipe
     training = Training.prepare(recipe, options.data, hand_model(options.hand, options.mano_folder))
-    open_run(training, options.out, command=command_line())
-    labels = training.labels
-    console.print(
-        f"{len(labels.annotated_names)} of {len(labels.annotated_names) + len(labels.unannotated_names)} frames "
-        f"annotated ({100 * labels.effective_fraction:.2f} %), {len(training.objects)} objects, seed {recipe.seed}"
-    )
-    final = options.out / "weights.safetensors"
-    if final.is_file():
-        console.print(f"finished already: {final}")
-        return
-    first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors")
-    train_stage(training, recipe.stage2, final, initial=first)
-    console.print(f"wrote {final}")
+    labels, final = training.labels, options.out / "weights.safetensors"
+    with open_run(training, options.out, command=command_line()):
+        console.print(
+            f"{len(labels.annotated_names)} of {len(labels.annotated_names) + len(labels.unannotated_names)} frames "
+            f"annotated ({100 * labels.effective_fraction:.2f} %), {len(training.objects)} objects, seed {recipe.seed}"
+        )
+        if final.is_file():
+            console.print(f"finished already: {final}")
+            return
+        first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors")
+        train_stage(training, recipe.stage2, final, initial=first)
+        console.print(f"wrote {final}")
 
 
 class UsageError(UserError):

@@ -153,7 +153,7 @@ def stack_annotations(annotations: Sequence[Annotation]) -> Annotation:
 class FramePair:
     """Target frames and, for each, a reference whose surface is given (annotated, or a detached prediction).
 
-    `reference_surface` is hand and object as one mesh; the target's surface, wherever it comes from, has the same faces.
+    `reference_surface` is hand and object as one mesh; the target's surface, wherever it comes from, has its faces.
     """
 
     target_image: Float[Tensor, "b 3 h w"]

@@ -47,6 +47,10 @@ class Stage:
         return bool(np.linalg.norm(near[:, :2] - place, axis=1).min() > radius + CLEARANCE_M)
 
 
+def shift(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
+    return np.array([x, y, z])
+
+
 def box(scene, size, *, material, at, yaw: float = 0.0) -> bpy.types.Object:
     x, y, z = np.meshgrid([-0.5, 0.5], [-0.5, 0.5], [-0.5, 0.5], indexing="ij")
     vertices = np.stack([x, y, z], axis=-1).reshape(-1, 3) * size
@@ -66,8 +70,8 @@ def book(scene, rng: np.random.Generator, *, at, yaw: float, size) -> None:
     pages = materials.paint(rng, hue=(0.1, 0.15), saturation=(0.05, 0.2), value=(0.6, 0.85))
     box(scene, (width * 0.97, depth * 0.96, height * 0.8), material=pages, at=at, yaw=yaw)
     for side in (-0.45, 0.45):
-        box(scene, (width, depth, height * 0.1), material=cover, at=at + [0, 0, side * height], yaw=yaw)
-    spine = at + [-width / 2 * np.cos(yaw), -width / 2 * np.sin(yaw), 0]
+        box(scene, (width, depth, height * 0.1), material=cover, at=at + shift(z=side * height), yaw=yaw)
+    spine = at - width / 2 * shift(np.cos(yaw), np.sin(yaw))
     box(scene, (0.003, depth, height), material=cover, at=spine, yaw=yaw)
 
 
@@ -123,8 +127,8 @@ def put_thing(scene, rng: np.random.Generator, *, at: np.ndarray) -> None:
         case "books":
             for height in rng.uniform(0.012, 0.045, rng.integers(1, 5)):
                 size = (rng.uniform(0.12, 0.2), rng.uniform(0.18, 0.27), height)
-                book(scene, rng, at=at + [0, 0, height / 2], yaw=yaw + rng.normal(0, 0.15), size=size)
-                at = at + [0, 0, height + 0.0005]
+                book(scene, rng, at=at + shift(z=height / 2), yaw=yaw + rng.normal(0, 0.15), size=size)
+                at = at + shift(z=height + 0.0005)
         case "mug" | "bowl" as kind:
             turned(
                 scene,
@@ -137,14 +141,14 @@ def put_thing(scene, rng: np.random.Generator, *, at: np.ndarray) -> None:
                 radius, angles = rng.uniform(0.03, 0.042), np.linspace(-1.54, 1.54, 20)
                 profile = np.stack([radius * np.cos(angles), radius * (1 + 0.95 * np.sin(angles))], axis=1)
                 skin = materials.paint(rng, hue=(0.0, 0.22), saturation=(0.75, 0.95), value=(0.35, 0.8))
-                turned(scene, profile, material=skin, at=at + [*rng.uniform(-0.07, 0.07, 2), 0])
+                turned(scene, profile, material=skin, at=at + shift(*rng.uniform(-0.07, 0.07, 2)))
         case "paper":
             for layer in rng.uniform(0, 0.4) + np.arange(rng.integers(1, 4)):  # never two sheets at one height
                 box(
                     scene,
                     (0.21, 0.297, 0.0006),
                     material=materials.page(rng),
-                    at=at + [*rng.normal(0, 0.03, 2), 0.001 * (layer + 1)],
+                    at=at + shift(*rng.normal(0, 0.03, 2), 0.001 * (layer + 1)),
                     yaw=yaw + rng.normal(0, 0.2),
                 )
 
@@ -163,7 +167,7 @@ def hang_on_wall(scene, rng, *, wall: np.ndarray, right: np.ndarray, yaw: float,
             left = -0.48
             while left < 0.45:
                 thickness, height = rng.uniform(0.012, 0.05), rng.uniform(0.15, 0.28)
-                place = at + right * (left + thickness / 2) + [0, 0, height / 2 + 0.01]
+                place = at + right * (left + thickness / 2) + shift(z=height / 2 + 0.01)
                 box(
                     scene,
                     (thickness, 0.36, height),

@@ -50,13 +50,21 @@ class Ho3d:
     @cached_property
     def sequences(self) -> dict[Split, dict[str, list[int]]]:
         """The frames of each sequence of each split, as `train.txt` and `evaluation.txt` list them."""
-        return {"train": self._listed("train"), "evaluation": self._listed("evaluation")}
+        sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "evaluation": {}}
+        for split, names in self._lists.items():
+            for name in names:
+                sequences[split].setdefault(name.sequence, []).append(name.index)
+        return sequences
 
     def names(self, split: Split) -> list[FrameName]:
         """Every frame of a split, in the order of its list."""
-        return [FrameName(sequence, index) for sequence, rest in self.sequences[split].items() for index in rest]
+        return list(self._lists[split])
 
-    def _listed(self, split: Split) -> dict[str, list[int]]:
+    @cached_property
+    def _lists(self) -> dict[Split, list[FrameName]]:
+        return {"train": self._listed("train"), "evaluation": self._listed("evaluation")}
+
+    def _listed(self, split: Split) -> list[FrameName]:
         path = self.root / f"{split}.txt"
         if not self.root.is_dir():
             raise DataError(f"expected a data set in HO-3D's layout, found no folder {self.root}")
@@ -64,13 +72,13 @@ class Ho3d:
             raise DataError(
                 f"expected HO-3D's list {path.name} in {self.root}, found none; is this the folder of HO-3D?"
             )
-        sequences: dict[str, list[int]] = {}
+        names: list[FrameName] = []
         for number, line in enumerate(path.read_text().split(), start=1):
             sequence, _, index = line.partition("/")
             if not index.isdigit() or sequence in ("", ".", ".."):
                 raise DataError(f"expected SEQUENCE/NUMBER in line {number} of {path}, found {line[:40]!r}")
-            sequences.setdefault(sequence, []).append(int(index))
-        return sequences
+            names.append(FrameName(sequence, int(index)))
+        return names
 
     @cached_property
     def _split_of(self) -> dict[str, Split]:
@@ -175,7 +183,8 @@ class Ho3d:
             joints, vertices, hand_rotation = self._training_hand(meta, path)
         if not (0 < centre[2] < LARGEST_DISTANCE_M and 0 < joints[:, 2].mean() < LARGEST_DISTANCE_M):
             raise DataError(
-                f"expected hand and object in front of the camera in {path}, found depths {joints[0, 2]:g} and {centre[2]:g} m"
+                f"expected hand and object in front of the camera in {path}, "
+                f"found depths {joints[0, 2]:g} and {centre[2]:g} m"
             )
         return Annotation(vertices, joints, rotation, centre, hand_rotation)
 

@@ -42,8 +42,8 @@ class Labels:
 def choose_labels(sequences: Mapping[str, Sequence[int]], *, fraction: float, sampling: Sampling) -> Labels:
     """Annotate one frame in int(1 / fraction) of each sequence, counted over the frames that it has.
 
-    `paper`: the first of each such period. `released`: these, and the last frame, as the released code does (so that the
-    effective fraction is larger than the nominal one). Raises `DataError` unless 0 < fraction ≤ 1.
+    `paper`: the first of each such period. `released`: these, and the last frame, as the released code does (so that
+    the effective fraction is larger than the nominal one). Raises `DataError` unless 0 < fraction ≤ 1.
     """
     if not 0 < fraction <= 1:
         raise DataError(f"expected a fraction of annotated frames above 0 and at most 1, got {fraction:g}")

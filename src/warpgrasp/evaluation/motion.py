@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from warpgrasp.data import Ho3d, Labels
-from warpgrasp.frame import FrameName, Objects, pose_points
-from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.frame import FrameName, pose_points
+from warpgrasp.geometry import Camera, Mesh, join
 from warpgrasp.photometric import render_flow
-from warpgrasp.reconstruction import surface
 
 
 @dataclass(frozen=True)
@@ -40,5 +39,6 @@ def _surface(dataset: Ho3d, name: FrameName, size: tuple[int, int]) -> tuple[Mes
     truth = dataset.truth(name)
     annotation = truth.annotation
     vertices = pose_points(annotation.object_rotation, annotation.object_translation, truth.object.vertices)
-    mesh = surface(dataset.hand, annotation.hand_vertices[None], vertices[None], Objects.of([truth.object]))
+    hand = dataset.hand.closed_mesh(annotation.hand_vertices[None])
+    mesh = join(hand, Mesh.of(vertices[None], truth.object.faces))
     return mesh, Camera(truth.intrinsics[None], *size)

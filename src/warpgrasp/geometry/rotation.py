@@ -17,4 +17,6 @@ def axis_angle_from_matrix(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b
 
 def mean_rotation(matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "3 3"]:
     """The chordal mean of rotations: the rotation nearest to their average (Hartley et al. 2013, Sec. 5.3)."""
-    return roma.special_procrustes(matrices.mean(dim=0))
+    rotation = roma.special_procrustes(matrices.mean(dim=0))
+    assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
+    return rotation

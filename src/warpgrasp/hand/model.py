@@ -69,6 +69,17 @@ class PosedHand:
 class HandModel(nn.Module):
     """Linear blend skinning of a `HandTemplate`."""
 
+    template_vertices: Tensor
+    faces: Tensor
+    closing_faces: Tensor
+    shape_directions: Tensor
+    pose_directions: Tensor | None
+    joint_regressor: Tensor
+    skinning_weights: Tensor
+    pose_components: Tensor
+    mean_pose: Tensor
+    fingertip_vertices: Tensor
+
     def __init__(self, template: HandTemplate):
         super().__init__()
         self.template = template
@@ -85,7 +96,6 @@ class HandModel(nn.Module):
         constant("pose_components", template.pose_components)
         constant("mean_pose", template.mean_pose)
         constant("fingertip_vertices", np.asarray(template.fingertip_vertices), torch.int64)
-        self.pose_directions: Tensor | None
         if template.pose_directions is None:
             self.register_buffer("pose_directions", None, persistent=False)
         else:

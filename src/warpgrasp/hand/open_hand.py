@@ -1,4 +1,4 @@
-"""The shipped hand, openly licensed (NOTICE): the structure and the sizes of a MANO file, but not its vertex numbering."""
+"""The shipped hand, openly licensed (NOTICE): the structure and sizes of a MANO file, but not its vertex numbering."""
 
 from functools import cache
 from importlib.resources import as_file, files

@@ -1,7 +1,7 @@
 """The predictions file: what a network saw in each frame, one `.npz` without pickled objects.
 
-It is written in shards under `FILE.partial/`, each renamed into place, so that an interrupted prediction goes on; at the
-end they become one file of fixed member order and dates: equal predictions make equal bytes.
+It is written in shards under `FILE.partial/`, each renamed into place, so that an interrupted prediction goes on; at
+the end they become one file of fixed member order and dates: equal predictions make equal bytes.
 """
 
 import io
@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -103,16 +104,12 @@ class ShardWriter:
     def __init__(self, path: Path, header: dict[str, Any]):
         self.path, self._header = path, header
         self.folder = path.with_name(f"{path.name}.partial")
-        stated = self.folder / "header.json"
-        text = json.dumps({"format": FORMAT, **header}, sort_keys=True)
-        if stated.is_file() and stated.read_text() != text:
+        written = next(self.folder.glob("[0-9]*.npz"), None)
+        if written is not None and read_predictions(written)[1] != {"format": FORMAT, **header}:
             raise PredictionsError(
-                f"expected unfinished predictions of the same weights and data in {self.folder}, found others; delete it"
+                f"expected unfinished predictions of the same weights and data in {self.folder}, found others; "
+                f"delete that folder"
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = stated.with_suffix(".tmp")
-        temporary.write_text(text)
-        temporary.replace(stated)
 
     def has(self, shard: int) -> bool:
         """Whether a shard is already written."""
@@ -120,7 +117,12 @@ class ShardWriter:
 
     def write(self, shard: int, predictions: Predictions) -> None:
         """Write one shard."""
-        write_predictions(self._shard(shard), predictions, self._header)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_predictions(self._shard(shard), predictions, self._header)
+        finally:
+            with suppress(OSError):  # what holds shards stays
+                self.folder.rmdir()
 
     def finish(self, shards: int) -> None:
         """Join the shards into the file, and remove them."""

@@ -10,8 +10,8 @@ from warpgrasp.hand import FINGERTIPS, HO3D_JOINTS, JOINTS, HandModel, permutati
 class SkeletonAdaptation(nn.Module):
     """Regress the joints from the surface, starting at the hand model's own regressor.
 
-    Wrist and fingertips stay as the hand model has them. The map acts on vertices relative to the wrist: a row whose sum
-    drifted by 0.04 would move a joint by 16 mm at 0.4 m from the camera, had it acted on camera-space vertices.
+    Wrist and fingertips stay as the hand model has them. The map acts on vertices relative to the wrist: a row whose
+    sum drifted by 0.04 would move a joint by 16 mm at 0.4 m from the camera, had it acted on camera-space vertices.
     """
 
     def __init__(self, hand: HandModel):

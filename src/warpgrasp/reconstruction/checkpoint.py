@@ -113,6 +113,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             metadata=header,
         )
         temporary.replace(path)
+    except SafetensorError as error:  # a full disk, for one
+        raise CheckpointError(f"expected to write the checkpoint {path}, but: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

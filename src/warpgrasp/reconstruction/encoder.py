@@ -3,6 +3,7 @@
 It is our own because torchvision cannot be imported beside every build of PyTorch; its published ImageNet weights load.
 """
 
+import pickle
 from pathlib import Path
 
 import torch
@@ -72,8 +73,8 @@ def _layer(channels_in: int, channels: int, stride: int) -> nn.Sequential:
 def freeze_batch_norm(module: nn.Module) -> None:
     """Keep the batch-norm statistics as they are from now on; scale and shift go on learning.
 
-    The paper freezes "the weights of the batch normalization"; the released code freezes the statistics (docs/paper.md).
-    Calling `train()` on the module thaws them again.
+    The paper freezes "the weights of the batch normalization"; the released code freezes the statistics
+    (docs/paper.md). Calling `train()` on the module thaws them again.
     """
     for child in module.modules():
         if isinstance(child, nn.BatchNorm2d):
@@ -94,11 +95,13 @@ def load_encoder_weights(encoder: ResNet18, source: str) -> None:
             )
         else:
             state = torch.load(Path(source), map_location="cpu", weights_only=True)
-    except OSError as error:
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise EncoderWeightsError(
-            f"expected the ImageNet weights of ResNet-18 from {source}, but: {error}. Give a file that you have as "
-            f"--encoder-weights PATH, or train from scratch by --encoder-weights none."
+            f"expected the ImageNet weights of ResNet-18 from {source}, but: {str(error).splitlines()[0]}. Give a file "
+            f"that you have as --encoder-weights PATH, or train from scratch by --encoder-weights none."
         ) from error
+    if not isinstance(state, dict):
+        raise EncoderWeightsError(f"expected the parameters of ResNet-18 in {source}, found a {type(state).__name__}")
     state = {name: value for name, value in state.items() if not name.startswith("fc.")}
     try:
         encoder.load_state_dict(state)

@@ -1,6 +1,7 @@
 """The three regression branches (paper Table 4)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -37,12 +38,10 @@ class Heads(nn.Module):
 
 
 def _dense(*sizes: int) -> nn.Sequential:
-    """Linear layers with ReLU between; the last starts near zero, so that training starts at the middle of the space."""
-    layers: list[nn.Module] = []
-    for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
-        layers += [nn.Linear(size_in, size_out), nn.ReLU()]
-    last = layers[-2]
+    """Linear layers with ReLU between; the last starts near zero: training starts at the middle of the space."""
+    linear = [nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)]
     with torch.no_grad():
-        last.weight.mul_(0.1)
-        last.bias.zero_()
-    return nn.Sequential(*layers[:-1])
+        linear[-1].weight.mul_(0.1)
+        linear[-1].bias.zero_()
+    between = [layer for one in linear[:-1] for layer in (one, nn.ReLU())]
+    return nn.Sequential(*between, linear[-1])

@@ -38,9 +38,12 @@ class NetworkConfig:
 class HandObjectNetwork(nn.Module):
     """One forward pass from a picture to the hand and the object that it shows.
 
-    The network knows its objects by name. A rotation is `exp(raw) · base`: in the paper recipes the base is the identity,
-    elsewhere the mean annotated rotation (of the hand, and of each object).
+    The network knows its objects by name. A rotation is `exp(raw) · base`: in the paper recipes the base is the
+    identity, elsewhere the mean annotated rotation (of the hand, and of each object).
     """
+
+    hand_base_rotation: Tensor
+    object_base_rotations: Tensor
 
     def __init__(self, config: NetworkConfig, hand: HandModel, object_names: tuple[str, ...]):
         super().__init__()

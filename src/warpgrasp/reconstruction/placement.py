@@ -30,8 +30,8 @@ def placement_of(point: Float[Tensor, "b 3"], camera: Camera) -> tuple[Float[Ten
 class OutputScales:
     """How far one unit of the network's raw output moves a hand or an object.
 
-    `paper`: d_f = 1e-4·raw and t = 100 px·raw, as released; depth and lateral motion then learn at equal rates only near
-    f = 632 px (0.4 · 100 / f = 1e-4 · f). `metric`: one unit is `unit_m` in depth and, at 0.4 m, sideways, whatever the
+    `paper`: d_f = 1e-4·raw and t = 100 px·raw, as released; depth and lateral motion then learn at equal rates
+    only near f = 632 px (0.4 · 100 / f = 1e-4 · f). `metric`: one unit is `unit_m` in depth and, at 0.4 m, sideways, whatever the
     resolution.
     """
 

@@ -42,9 +42,7 @@ def fill_kernel(
     batch, height, width = face_ids.shape
     for image in numba.prange(batch):
         to_ray = directions[image]
-        a = np.empty(3, np.float32)
-        b = np.empty(3, np.float32)
-        c = np.empty(3, np.float32)
+        a, b, c = np.empty(3), np.empty(3), np.empty(3)
         for face in range(faces.shape[1]):
             corner = faces[image, face]
             z0, z1, z2 = (
@@ -67,10 +65,10 @@ def fill_kernel(
                     pixels[image, corner[2], 1],
                 )
                 # Compared as floats first: a coordinate far outside the image does not fit an integer.
-                left = int(math.ceil(max(min(u0, u1, u2) - np.float32(5e-4), np.float32(0))))
-                right = int(math.floor(min(max(u0, u1, u2) + np.float32(5e-4), np.float32(width - 1))))
-                top = int(math.ceil(max(min(v0, v1, v2) - np.float32(5e-4), np.float32(0))))
-                bottom = int(math.floor(min(max(v0, v1, v2) + np.float32(5e-4), np.float32(height - 1))))
+                left = math.ceil(max(min(u0, u1, u2) - np.float32(5e-4), np.float32(0)))
+                right = math.floor(min(max(u0, u1, u2) + np.float32(5e-4), np.float32(width - 1)))
+                top = math.ceil(max(min(v0, v1, v2) - np.float32(5e-4), np.float32(0)))
+                bottom = math.floor(min(max(v0, v1, v2) + np.float32(5e-4), np.float32(height - 1)))
                 if left > right or top > bottom:
                     continue
             else:  # the face crosses the camera's plane
@@ -82,6 +80,8 @@ def fill_kernel(
                 ex = vertices[image, end, 0] - x
                 ey = vertices[image, end, 1] - y
                 ez = vertices[image, end, 2] - z
+                # The edge's middle instead of its start: its other face must get exactly the opposite.
+                x, y, z = x + vertices[image, end, 0], y + vertices[image, end, 1], z + vertices[image, end, 2]
                 nx, ny, nz = y * ez - z * ey, z * ex - x * ez, x * ey - y * ex
                 a[i] = nx * to_ray[0, 0] + ny * to_ray[1, 0] + nz * to_ray[2, 0]
                 b[i] = nx * to_ray[0, 1] + ny * to_ray[1, 1] + nz * to_ray[2, 1]
@@ -95,7 +95,8 @@ def fill_kernel(
                         total = w0 + w1 + w2
                         if total == 0:
                             continue
-                        z = (w0 * z0 + w1 * z1 + w2 * z2) / total
+                        # Rounded before it is compared: equal depths must stay equal.
+                        z = np.float32((w0 * z0 + w1 * z1 + w2 * z2) / total)
                         if NEAR_M < z < depth[image, v, u]:
                             depth[image, v, u] = z
                             face_ids[image, v, u] = face

@@ -5,7 +5,7 @@ so the exact gradient reaches them (decision 0001).
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,6 +22,7 @@ class Raster:
     depth: Float[Tensor, "b h w"]
 
 
+@runtime_checkable
 class Rasterizer(Protocol):
     """Finds the face that each pixel's centre sees.
 
@@ -81,12 +82,13 @@ def barycentrics(
     """Perspective-correct barycentrics of the points where rays meet the planes of triangles.
 
     With vertices v_i and ray d, the weight of v_0 is proportional to (v_1 × v_2)·d, and so on round (Olano and Greer
-    1997). The cross products are taken with edges, v_1 × (v_2 - v_1), which keeps float32 exact enough for triangles
-    much smaller than their distance. The second value tells where the weights are defined (the triangle is not seen
-    edge-on); elsewhere they are zero and send no gradient.
+    1997). The cross products are taken as (v_1 + v_2) × (v_2 - v_1), twice as long: this keeps float32 exact enough for
+    triangles much smaller than their distance, and gives the two faces of an edge exactly opposite weights, so that no
+    pixel falls between them. The second value tells where the weights are defined (the triangle is not seen edge-on);
+    elsewhere they are zero and send no gradient.
     """
     following, after_next = corners.roll(-1, dims=2), corners.roll(-2, dims=2)
-    normals = torch.linalg.cross(following, after_next - following)
+    normals = torch.linalg.cross(following + after_next, after_next - following)
     weights = (normals * rays[..., None, :]).sum(-1)
     total = weights.sum(-1, keepdim=True)
     defined = total != 0

@@ -1,4 +1,4 @@
-"""Pictures of meshes: textured or plain, lit or unlit. For sample data, reports and pages; nothing here needs a gradient."""
+"""Pictures of meshes: textured or plain, lit or unlit. For sample data, reports and pages; without gradients."""
 
 from dataclasses import dataclass
 
@@ -44,8 +44,8 @@ def shade(
 ) -> Picture:
     """Draw one mesh (a batch of one); the textures follow the order of its faces.
 
-    `light` points from the surface to a far light; without it colours are those of the texture. Both sides of a face look
-    alike. Normals are interpolated, so that the surface looks smooth.
+    `light` points from the surface to a far light; without it colours are those of the texture. Both sides of a face
+    look alike. Normals are interpolated, so that the surface looks smooth.
     """
     with torch.no_grad():
         fragments = Fragments.of(rasterizer(mesh, camera))

@@ -9,14 +9,17 @@ from typing import Any
 
 from warpgrasp.data import Ho3d
 from warpgrasp.data.loader import FrameSource
+from warpgrasp.evaluation.figures import Curve
 from warpgrasp.evaluation.metrics import Scores, score
 from warpgrasp.evaluation.motion import Motion, measure_motion
+from warpgrasp.evaluation.report import Protocol, Report, ReportedArm
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel
 from warpgrasp.inference import Predictions, predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.recipes import Recipe
+from warpgrasp.training.run import command_line, open_run
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,15 @@ def run_demo(recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bo
     started = time.monotonic()
     training = Training.prepare(recipe, data, hand)
     control = replace(training, recipe=recipe.as_control())
-    first = train_stage(training, recipe.stage1, out / "stage1.safetensors")
-    weights = {
-        "control": train_stage(control, recipe.stage2, out / "control.safetensors", initial=first),
-        "photometric": train_stage(training, recipe.stage2, out / "photometric.safetensors", initial=first),
-    }
-    if upper_bound:
-        full = fully_supervised(recipe, data, hand)
-        weights["full"] = train_stage(full, full.recipe.stage1, out / "full.safetensors")
+    with open_run(training, out, command=command_line()):
+        first = train_stage(training, recipe.stage1, out / "stage1.safetensors")
+        weights = {
+            "control": train_stage(control, recipe.stage2, out / "control.safetensors", initial=first),
+            "photometric": train_stage(training, recipe.stage2, out / "photometric.safetensors", initial=first),
+        }
+        if upper_bound:
+            full = fully_supervised(recipe, data, hand)
+            weights["full"] = train_stage(full, full.recipe.stage1, out / "full.safetensors")
 
     dataset = Ho3d(data, hand, size=(recipe.width, recipe.height))
     on_disk = Ho3d(data, hand)
@@ -126,3 +130,33 @@ def _total_seconds(out: Path, seconds: float) -> float:
     temporary.write_text(json.dumps(total))
     temporary.replace(path)
     return total
+
+
+def report_of(demo: Demo) -> Report:
+    """What the report shows of a finished demo."""
+    recipe = demo.recipe
+    protocol = Protocol(
+        recipe=recipe.name,
+        seed=recipe.seed,
+        width=recipe.width,
+        height=recipe.height,
+        encoder_width=recipe.network.width,
+        stage1_steps=recipe.stage1.steps,
+        stage2_steps=recipe.stage2.steps,
+        batch=recipe.stage2.batch,
+        pairs=recipe.photometric.pairs,
+        lambda_c=recipe.photometric.weight,
+        ramp_steps=recipe.photometric.ramp_steps,
+    )
+    arms = {name: ReportedArm(read_predictions(arm.predictions)[0], arm.scores) for name, arm in demo.arms.items()}
+    curves = {"stage 1": _read_curve(demo.arms["control"].weights.with_name("stage1.jsonl"), 0)}
+    for name, arm in demo.arms.items():
+        before = 0 if name == "full" else recipe.stage1.steps  # full supervision starts from scratch
+        curves[name] = _read_curve(arm.weights.with_suffix(".jsonl"), before)
+    return Report(demo.data, demo.training.labels, arms, curves, demo.motion, protocol, demo.seconds)
+
+
+def _read_curve(log: Path, steps_before: int) -> Curve:
+    """The log of a stage; empty where it was removed."""
+    lines = log.read_text().splitlines() if log.is_file() else []
+    return Curve([json.loads(line) for line in lines], steps_before)

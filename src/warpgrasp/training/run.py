@@ -6,6 +6,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -43,11 +45,21 @@ def data_fingerprint(training: Training) -> str:
     return digest.hexdigest()[:16]
 
 
-def open_run(training: Training, out: Path, *, command: list[str]) -> None:
-    """Begin a run in `out`, or go on with the one that is there.
+@contextmanager
+def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[None]:
+    """Begin a run in `out`, or go on with the one that is there; one that fails before it has saved anything is removed.
 
-    Raises `RunError` when the folder holds a run of another fingerprint, or anything else.
+    Raises `RunError` when the folder holds a run of another fingerprint, or anything else but the data set.
     """
+    _check_or_begin(training, out, command)
+    try:
+        yield
+    except (UserError, OSError):
+        _remove_if_nothing_is_saved(out)
+        raise
+
+
+def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
     path, mine = out / "run.json", fingerprint(training)
     if path.is_file():
         try:
@@ -60,10 +72,23 @@ def open_run(training: Training, out: Path, *, command: list[str]) -> None:
                 f"choose another folder or remove it"
             )
         return
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and any(entry != training.source.dataset.root for entry in out.iterdir()):
         raise RunError(f"expected an empty folder or a run of the same recipe in {out}, found other files")
     out.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"fingerprint": mine, **notes(training, command)})
+    try:
+        write_json(path, {"fingerprint": mine, **notes(training, command)})
+    except OSError:
+        _remove_if_nothing_is_saved(out)
+        raise
+
+
+def _remove_if_nothing_is_saved(out: Path) -> None:
+    if any(out.glob("*.safetensors")):
+        return
+    for path in (out / "run.json", *out.glob("*.jsonl")):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # the data set may lie there
+        out.rmdir()
 
 
 def notes(training: Training, command: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import map_coordinates
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 GRID_STEP_M = 0.0025
 GRID_MARGIN_M = 0.02
@@ -41,7 +41,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class SignedDistance:
-    """Signed distances on a regular grid, interpolated trilinearly; beyond the grid, its border's plus the way there."""
+    """Signed distances on a regular grid, interpolated trilinearly; beyond it, its border's plus the way there."""
 
     origin: Float[np.ndarray, " 3"]
     values: Float[np.ndarray, "x y z"]
@@ -113,9 +113,9 @@ def surface_samples(
 
 
 def _near_distance(surface: Surface, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """Unsigned distance: exact among the triangles of the nearest samples where it is small, of the samples elsewhere."""
+    """Unsigned distance: where small, exact among the triangles of the nearest samples; elsewhere to the samples."""
     samples, owners = surface_samples(surface)
-    distance, _ = (tree := cKDTree(samples)).query(points, workers=-1)
+    distance, _ = (tree := KDTree(samples)).query(points, workers=-1)
     near = np.flatnonzero(distance < 4 * GRID_STEP_M)
     faces = owners[tree.query(points[near], k=CANDIDATES, workers=-1)[1]]
     exact = triangle_distance(points[near, None], surface.triangles[faces], surface.normals[faces])

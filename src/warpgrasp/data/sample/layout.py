@@ -59,8 +59,8 @@ def write_layout(root: Path, train: Sequences, evaluation: Sequences, paint: Pai
     shutil.rmtree(partial, ignore_errors=True)
     try:
         hand = HandModel(open_hand())
-        for split, sequences in (("train", train), ("evaluation", evaluation)):
-            _write_split(partial, split, sequences, hand, paint)
+        _write_split(partial, "train", train, hand, paint)
+        _write_split(partial, "evaluation", evaluation, hand, paint)
         with as_file(OBJECTS) as folder:
             for name in OBJECT_NAMES:
                 shutil.copytree(folder / name, partial / "models" / name)
@@ -96,8 +96,8 @@ def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel
 
 
 def _write_numbers(path: Path, arrays: list[np.ndarray]) -> None:
-    """Metres to the hundredth of a millimetre."""
-    rounded = [[[round(float(value), 5) for value in row] for row in array] for array in arrays]
+    """Metres, to the micrometre."""
+    rounded = [[[round(float(value), 6) for value in row] for row in array] for array in arrays]
     path.write_text(json.dumps(rounded, separators=(",", ":")))
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-PERIODS_FRAMES = (60.0, 150.0)  # of the sinusoids: nothing faster than a person turning something in the hand
+PERIODS_FRAMES = (90.0, 200.0)  # of the sinusoids: nothing faster than a person turning something in the hand
 WINDOW_FRAMES = 60  # a curve reaches its amplitude within this many frames
 LIFT_FRAMES = (16, 26)
 

@@ -34,20 +34,20 @@ FINGER_OVERLAP_M = 0.002  # fingers are soft, and thinner than their capsules he
 ATTEMPTS = 40
 
 # The picture: where the pair is, how it is turned, and how much that varies (over a sequence, between sequences).
-DISTANCE_M = 0.55
+DISTANCE_M = {"003_cracker_box": 0.54, "006_mustard_bottle": 0.47}
 VIEW_RANGE_DEG = (15.0, 20.0, 18.0)  # between sequences, about the camera's x, y, z
-TURN_DEG = (24.0, 27.0, 24.0)  # within a sequence
-SHIFT_M = (0.035, 0.025, 0.05)
+TURN_DEG = (25.0, 27.0, 25.0)  # within a sequence
+SHIFT_M = (0.024, 0.018, 0.04)
 PLACE_RANGE_M = (0.02, 0.015, 0.04)
 SLIDE_M = 0.003
 ROLL_DEG = 3.0
 LIFT_DEG = (22.0, 14.0, 6.0)  # of a finger's three joints
 MARGIN_PX = -4.0  # vertices may leave the picture by this much
-NEAREST_M = 0.36
-ARM_FROM_LENS_DEG = 35.0  # the forearm must not point into the lens
+NEAREST_M = 0.33
+ARM_FROM_LENS_DEG = 48.0  # the forearm must not point into the lens
 
 # The object's own direction towards the camera: the fingers' side, somewhat from the palm's side and from above.
-TOWARDS_CAMERA = {"003_cracker_box": (-0.966, 0.259, 0.25), "006_mustard_bottle": (-0.643, -0.766, 0.25)}
+TOWARDS_CAMERA = {"003_cracker_box": (-0.990, 0.139, 0.25), "006_mustard_bottle": (-0.545, -0.838, 0.25)}
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _shown(
     vertices = object_surface(object_name).vertices
     centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     pivot = 0.65 * centre + 0.35 * grip.knuckle.mean(axis=0)
-    place = np.array([0, 0, DISTANCE_M]) + generator.uniform(-1, 1, 3) * PLACE_RANGE_M
+    place = np.array([0, 0, DISTANCE_M[object_name]]) + generator.uniform(-1, 1, 3) * PLACE_RANGE_M
     place = place + wander(generator, frames, SHIFT_M)
     return rigid(rotation, place - rotation @ pivot)
 

@@ -1,0 +1,109 @@
+"""Meshes drawn over pictures, by the project's own rasteriser and the camera of the very picture that is shown."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from warpgrasp.evaluation.scene import Scene
+from warpgrasp.geometry import Camera
+from warpgrasp.render import rasterize
+from warpgrasp.render.shade import Texture, shade
+
+BACKGROUND, HAND, OBJECT = 0, 1, 2  # what a pixel shows
+HAND_COLOUR = (0.98, 0.62, 0.26)
+WRIST_COLOUR = (0.70, 0.42, 0.16)
+OBJECT_COLOUR = (0.27, 0.56, 0.96)
+OUTLINES = {HAND: (0.80, 0.38, 0.02), OBJECT: (0.05, 0.26, 0.72)}
+TRUTH_OUTLINE = (1.0, 1.0, 1.0)
+PAPER = (0.93, 0.935, 0.945)  # behind turned views
+PENCIL = (0.10, 0.11, 0.13)  # the truth's outline on paper
+LIGHT = (-0.5, -0.7, -1.0)  # from the surface to the light: from behind the viewer's left shoulder
+
+
+def labels_of(scene: Scene, camera: Camera) -> Int[Tensor, "h w"]:
+    """What each pixel shows: background, hand or object. The camera is that of one image."""
+    face_ids = rasterize(scene.mesh, _batched(camera)).face_ids[0]
+    labels = torch.where(face_ids < scene.hand_face_count, HAND, OBJECT)
+    return torch.where(face_ids < 0, BACKGROUND, labels)
+
+
+def outline(labels: Int[Tensor, "h w"], *, width: int) -> Bool[Tensor, "h w"]:
+    """The labelled pixels within `width` pixels of another label (the image's border is no label)."""
+    edges = torch.zeros_like(labels, dtype=torch.bool)
+    for label in (HAND, OBJECT):
+        mine = (labels == label).float()[None, None]
+        others_near = F.max_pool2d(1 - mine, 2 * width + 1, stride=1, padding=width)[0, 0] > 0
+        edges |= (labels == label) & others_near
+    return edges
+
+
+def overlay(
+    image: Float[Tensor, "3 h w"],
+    scene: Scene,
+    camera: Camera,
+    *,
+    scale: int = 2,
+    truth: Scene | None = None,
+    opacity: float = 0.62,
+) -> Float[Tensor, "3 sh sw"]:
+    """The picture at `scale` times its size, the scene over it: shaded, half transparent, with the outlines of its parts.
+
+    `camera` is that of `image`. With `truth`, its silhouette is drawn too, in white.
+    """
+    larger = camera.resized(scale * camera.width, scale * camera.height)
+    canvas = enlarged(image, scale)
+    canvas = torch.where(labels_of(scene, larger) > 0, canvas + opacity * (_shaded(scene, larger) - canvas), canvas)
+    canvas = _outlined(canvas, labels_of(scene, larger), width=scale)
+    return canvas if truth is None else _traced(canvas, truth, larger, colour=TRUTH_OUTLINE)
+
+
+def turned_view(
+    scene: Scene, camera: Camera, *, about: Float[Tensor, " 3"], scale: int = 2, truth: Scene | None = None
+) -> Float[Tensor, "3 sh sw"]:
+    """The scene turned by 90° about the vertical line through `about`, drawn by the same camera on plain paper."""
+    larger, turned = camera.resized(scale * camera.width, scale * camera.height), scene.turned(about)
+    paper = torch.tensor(PAPER)[:, None, None].expand(3, larger.height, larger.width)
+    labels = labels_of(turned, larger)
+    canvas = _outlined(torch.where(labels > 0, _shaded(turned, larger), paper), labels, width=scale)
+    return canvas if truth is None else _traced(canvas, truth.turned(about), larger, colour=PENCIL)
+
+
+def enlarged(image: Float[Tensor, "3 h w"], scale: int) -> Float[Tensor, "3 sh sw"]:
+    """The picture at `scale` times its size; a point x moves to s·(x + 0.5) - 0.5, as with `Camera.resized`."""
+    if scale == 1:
+        return image
+    larger = F.interpolate(image[None], scale_factor=float(scale), mode="bicubic", align_corners=False)
+    return larger[0].clamp(0, 1)
+
+
+def _shaded(scene: Scene, camera: Camera) -> Float[Tensor, "3 h w"]:
+    closing = int(scene.mesh.auxiliary_faces.sum())
+    counts = (scene.hand_face_count - closing, closing, scene.mesh.faces.shape[1] - scene.hand_face_count)
+    colours = (HAND_COLOUR, WRIST_COLOUR, OBJECT_COLOUR)
+    textures = [Texture.plain(colour, count) for colour, count in zip(colours, counts, strict=True)]
+    light = torch.tensor(LIGHT)
+    return shade(scene.mesh, textures, _batched(camera), rasterizer=rasterize, light=light, ambient=0.35).image
+
+
+def _outlined(canvas: Float[Tensor, "3 h w"], labels: Int[Tensor, "h w"], *, width: int) -> Float[Tensor, "3 h w"]:
+    edges = outline(labels, width=width)
+    for label, colour in OUTLINES.items():
+        canvas = torch.where(edges & (labels == label), torch.tensor(colour)[:, None, None], canvas)
+    return canvas
+
+
+def _traced(
+    canvas: Float[Tensor, "3 h w"], truth: Scene, camera: Camera, *, colour: tuple[float, float, float]
+) -> Float[Tensor, "3 h w"]:
+    """The silhouette of hand and object together as a line of two pixels, set off by a thin shadow."""
+    silhouette = (labels_of(truth, camera) > 0).long()
+    line = outline(silhouette, width=2)
+    near = F.max_pool2d(line.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0
+    shadow = 0.0 if sum(colour) > 1.5 else 1.0
+    canvas = torch.where(near, canvas + 0.45 * (shadow - canvas), canvas)
+    return torch.where(line, torch.tensor(colour)[:, None, None], canvas)
+
+
+def _batched(camera: Camera) -> Camera:
+    return Camera(camera.intrinsics[None], camera.width, camera.height)

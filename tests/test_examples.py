@@ -1,0 +1,27 @@
+"""Every example runs, and says what it promises."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXPECTED = {
+    "01_project_a_mesh.py": "middle_1     319.5   239.5 px at 0.500 m",
+    "02_render_flow.py": "0.00 down",
+    "03_warp_a_frame.py": "from the picture moved by (3, -2) px: ",
+    "04_recover_a_shift.py": "recovered 2.0",
+    "05_train_on_a_generated_video.py": "frames annotated",
+}
+
+
+def test_every_example_is_run():
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name.startswith("05") else []) for name in EXPECTED]
+)
+def test_example_runs(name, capsys):
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert EXPECTED[name] in capsys.readouterr().out

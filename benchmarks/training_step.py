@@ -1,6 +1,6 @@
 """What the photometric term costs: a step of the demo's stage 2 with and without it, and the term's own parts.
 
-    python -m benchmarks.training_step
+python -m benchmarks.training_step
 """
 
 import statistics
@@ -43,7 +43,9 @@ def main() -> None:
         freeze_batch_norm(network)
         names = training.labels.annotated_names
         frames = training.source.frames([names[i % len(names)] for i in range(recipe.stage2.batch)])
-        targets = training.labels.unannotated_names[:: len(training.labels.unannotated_names) // recipe.photometric.pairs]
+        targets = training.labels.unannotated_names[
+            :: len(training.labels.unannotated_names) // recipe.photometric.pairs
+        ]
         targets = targets[: recipe.photometric.pairs]
         references = training.source.frames([training.labels.reference(name) for name in targets])
         target_frames = training.source.frames(targets)
@@ -66,13 +68,18 @@ def main() -> None:
     seen = augment(target_frames.image, target_frames.camera, recipe.augment, generator)
     batch = PairBatch(target_frames, references, seen, None)
     reconstruction = network(seen.image, seen.camera, target_frames.objects)
-    vertices = reconstruction.hand.vertices.detach().requires_grad_(), reconstruction.object.vertices.detach().requires_grad_()
+    vertices = (
+        reconstruction.hand.vertices.detach().requires_grad_(),
+        reconstruction.object.vertices.detach().requires_grad_(),
+    )
     reconstruction = type(reconstruction)(
         type(reconstruction.hand)(**{**vars(reconstruction.hand), "vertices": vertices[0]}),
         type(reconstruction.object)(**{**vars(reconstruction.object), "vertices": vertices[1]}),
     )
     whole, control, term = seconds(lambda: step(True)), seconds(lambda: step(False)), seconds(term_alone)
-    size = f"{recipe.width}×{recipe.height}, {recipe.stage2.batch} + {recipe.photometric.pairs} frames, {recipe.precision}"
+    size = (
+        f"{recipe.width}×{recipe.height}, {recipe.stage2.batch} + {recipe.photometric.pairs} frames, {recipe.precision}"
+    )
     print(f"stage-2 step, {size}, {torch.get_num_threads()} threads: {1000 * whole:.0f} ms")
     print(f"  without the photometric term {1000 * control:.0f} ms")
     print(f"  the term alone, forward and backward {1000 * term:.0f} ms = {100 * term / whole:.0f} % of the step")

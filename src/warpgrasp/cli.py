@@ -67,6 +67,7 @@ def demo(
     finished = run_demo(chosen, root, out, hand_model("open", None), upper_bound=upper_bound)
     results = finished.results()
     write_json(out / "results.json", results)
+    write_json(out / "sequences.json", finished.per_sequence())
     write_report(out / "report.html", report_of(finished))
     for table in result_tables(results):
         console.print(table)

@@ -68,6 +68,22 @@ def test_boundary_loop_refuses_loops_that_touch():
         boundary_loop(bow)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=1, max_size=12))
+def test_boundary_loop_of_any_faces_is_a_loop_of_their_edges_or_an_error(faces):
+    """Of faces without consistent orientation, too, where edges lead into each other without closing."""
+    try:
+        loop = boundary_loop(np.array(faces))
+    except ValueError as error:
+        assert "expected one open boundary" in str(error)  # noqa: PT017
+        return
+    edges = directed_edges(np.array(faces))
+    assert len(set(loop)) == len(loop)
+    for start, end in zip(loop, [*loop[1:], loop[0]], strict=True):
+        assert (start, end) in edges
+        assert (end, start) not in edges
+
+
 def test_bounding_box_corners_order_and_values():
     vertices = torch.tensor([[0.5, -1, 7], [-2, 3, 5], [1, 0, 6.0]])
     expected = [[x, y, z] for x in (-2, 1) for y in (-1, 3) for z in (5, 7)]

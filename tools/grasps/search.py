@@ -1,6 +1,6 @@
 """Look for grasps of the sample objects: random hands beside the object, seated, closed, and scored.
 
-    .venv/bin/python tools/grasps/search.py        # writes src/warpgrasp/data/sample/objects/<name>/grasps.npz
+.venv/bin/python tools/grasps/search.py        # writes src/warpgrasp/data/sample/objects/<name>/grasps.npz
 """
 
 import argparse
@@ -21,7 +21,7 @@ NORMAL_STEP_M = 0.002
 
 @dataclass(frozen=True)
 class Family:
-    """Where hands are tried: ranges about a side of the object, whose (thin, wide, up) axes are the columns of `axes`."""
+    """Where hands are tried: ranges about a side of the object; the columns of `axes` are its thin, wide and up."""
 
     axes: np.ndarray
     centre: np.ndarray
@@ -46,7 +46,7 @@ def family(name: str) -> Family:
 
 
 def random_grips(family: Family, count: int, generator: np.random.Generator) -> Grip:
-    thin, wide, up = family.axes.T
+    thin, wide, _ = family.axes.T
     draw = generator.uniform
     inward = np.radians(draw(*family.inward_deg, count))
     palm = np.cos(inward)[:, None] * thin - np.sin(inward)[:, None] * wide

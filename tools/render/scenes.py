@@ -50,7 +50,7 @@ SCENES = (
     Scene("CB1", CRACKER, TRAIN_FRAMES, 201, 0, (0.8, 0.8, 0.8), True, "skin_02", "city"),
     Scene("CB2", CRACKER, TRAIN_FRAMES, 202, 1, (0.8, -0.8, -0.8), False, "skin_03", "workshop"),
     Scene("CB3", CRACKER, TRAIN_FRAMES, 203, 3, (-0.8, 0.8, -0.8), True, "skin_04", "hall"),
-    Scene("CB4", CRACKER, TRAIN_FRAMES, 204, 5, (-0.8, -0.8, 0.8), False, "skin_01", "dawn"),
+    Scene("CB4", CRACKER, TRAIN_FRAMES, 244, 5, (-0.8, -0.8, 0.8), False, "skin_01", "dawn"),
     Scene("MBE1", MUSTARD, EVALUATION_FRAMES, 301, 2, (0.4, -0.2, 0.3), False, "skin_05", "lab"),
     Scene("MBE2", MUSTARD, EVALUATION_FRAMES, 302, 4, (-0.4, 0.4, 0.1), True, "skin_06", "forest"),
     Scene("MBE3", MUSTARD, EVALUATION_FRAMES, 303, 0, (0.0, -0.1, -0.5), False, "skin_05", "venice"),

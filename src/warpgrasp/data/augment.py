@@ -11,6 +11,8 @@ from torch import Tensor
 
 from warpgrasp.geometry import Camera, matrix_from_axis_angle, pixel_grid
 
+MIDDLE_GREY = 0.5
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -70,7 +72,9 @@ def _recolour(
     blur_px: Float[Tensor, " b"],
 ) -> Float[Tensor, "b 3 h w"]:
     image = kornia.enhance.adjust_brightness_accumulative(image, factors["brightness"])
-    image = kornia.enhance.adjust_contrast_with_mean_subtraction(image, factors["contrast"])
+    # About a fixed grey: about the picture's mean, equal colours of two pictures would become different ones.
+    contrast = factors["contrast"][:, None, None, None]
+    image = (MIDDLE_GREY + contrast * (image - MIDDLE_GREY)).clamp(0, 1)
     if bool((factors["saturation"] != 1).any()) or bool((hue != 0).any()):
         image = kornia.enhance.adjust_saturation_with_gray_subtraction(image, factors["saturation"])
     if bool((hue != 0).any()):

@@ -92,7 +92,7 @@ class Ho3d:
         """The object of that name (`models/NAME/textured_simple.obj`)."""
         if name not in self._models:
             folder = self.root / "models"
-            if Path(name).name != name or not (folder / name).is_dir():
+            if not name or Path(name).name != name or not (folder / name).is_dir():
                 known = ", ".join(sorted(path.name for path in folder.glob("*"))) or "none"
                 raise DataError(f"expected an object of {folder} ({known}), got the unknown object name {name!r}")
             self._models[name] = load_object(folder / name / "textured_simple.obj", name, axes=CV_FROM_GL)

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from warpgrasp.data import Ho3d, Labels
-from warpgrasp.evaluation.overlay import overlay, turned_view
+from warpgrasp.evaluation.overlay import Window, labels_of, overlay, turned_view
 from warpgrasp.evaluation.scene import Scene
 from warpgrasp.frame import Frame, FrameName, FramePair
 from warpgrasp.geometry import Camera
@@ -21,8 +21,9 @@ TRUTH = "ground truth"
 RESIDUAL_COLOURS = "inferno"
 RESIDUAL_LIMIT = 0.3  # of the colours' range [0, 1]; larger residuals look like this one
 RULE = (
-    "Training sequences are taken evenly from their list; of the k-th of n, the never-annotated frame whose distance to "
-    "its nearest annotated frame comes closest to k/n of that sequence's greatest distance (of several, the earliest). "
+    "Training sequences are taken evenly from their list; of the k-th of n, the never-annotated frame whose distance "
+    "to its nearest annotated frame comes closest to k/n of that sequence’s greatest distance (of several, the "
+    "earliest). "
     "Evaluation sequences are taken evenly too, and of each its middle frame."
 )
 
@@ -55,8 +56,8 @@ def _evenly(items: list[str], count: int) -> list[str]:
 class Compared:
     """The photometric term of a frame and its annotated reference, as pictures."""
 
-    warped: Float[Tensor, "3 h w"]  # the frame, sampled where the reference's surface lands in it
-    residual: Float[Tensor, "3 h w"]  # by the colour map
+    warped: Float[Tensor, "3 ch cw"]  # the frame, sampled where the reference's surface lands in it
+    residual: Float[Tensor, "3 ch cw"]  # by the colour map
     mean_residual: float
     share: float  # of the reference's surface
 
@@ -68,9 +69,9 @@ class Comparison:
     name: FrameName
     picture: Float[Tensor, "3 h w"]
     overlays: dict[str, Float[Tensor, "3 sh sw"]]
-    turned: dict[str, Float[Tensor, "3 sh sw"]]
+    turned: dict[str, Float[Tensor, "3 th tw"]]
     reference: FrameName | None  # none in evaluation sequences
-    reference_picture: Float[Tensor, "3 h w"] | None
+    reference_picture: Float[Tensor, "3 ch cw"] | None
     compared: dict[str, Compared]
 
 
@@ -79,22 +80,27 @@ def compare(dataset: Ho3d, labels: Labels, name: FrameName, predictions: Mapping
     frame = dataset.frame(name, annotated=True)
     truth = _truth(dataset, frame)
     scenes = {arm: Scene.predicted(dataset, one, name) for arm, one in predictions.items()} | {TRUTH: truth}
-    overlays, turned, compared = {}, {}, {}
+    overlays, turned = {}, {}
     for arm, scene in scenes.items():
         traced = None if arm == TRUTH else truth
         overlays[arm] = overlay(frame.image, scene, frame.camera, truth=traced)
         turned[arm] = turned_view(scene, frame.camera, about=truth.object_centre, truth=traced)
-    reference = labels.reference(name) if name.sequence in labels.annotated else None
-    reference_frame = None if reference is None else dataset.frame(reference, annotated=True)
-    if reference_frame is not None:
-        source = _truth(dataset, reference_frame)
-        compared = {arm: compare_pair(frame, scene, reference_frame, source) for arm, scene in scenes.items()}
-    picture = None if reference_frame is None else reference_frame.image
-    return Comparison(name, frame.image, overlays, turned, reference, picture, compared)
+    drawn = labels_of(truth.turned(truth.object_centre), frame.camera)
+    window = Window.around(drawn > 0, margin=0.6)
+    turned = {arm: window.of(image) for arm, image in turned.items()}
+    if name.sequence not in labels.annotated:
+        return Comparison(name, frame.image, overlays, turned, None, None, {})
+    reference = dataset.frame(labels.reference(name), annotated=True)
+    source = _truth(dataset, reference)
+    window = Window.around(labels_of(source, reference.camera) > 0, margin=0.15)
+    compared = {arm: compare_pair(frame, scene, reference, source, window) for arm, scene in scenes.items()}
+    return Comparison(name, frame.image, overlays, turned, reference.name, window.of(reference.image), compared)
 
 
-def compare_pair(target: Frame, target_scene: Scene, reference: Frame, reference_scene: Scene) -> Compared:
-    """The photometric term at the pictures' own size, drawn over the faded reference."""
+def compare_pair(
+    target: Frame, target_scene: Scene, reference: Frame, reference_scene: Scene, window: Window
+) -> Compared:
+    """The photometric term at the pictures' own size, drawn over the faded reference; of the pictures a window."""
     pair = FramePair(
         target.image[None],
         _batched(target.camera),
@@ -110,7 +116,7 @@ def compare_pair(target: Frame, target_scene: Scene, reference: Frame, reference
     colours = colormaps[RESIDUAL_COLOURS]((term.residual[term.compared] / RESIDUAL_LIMIT).clamp(0, 1).numpy())
     residual = _painted(faded, term, torch.from_numpy(colours[:, :3].astype(np.float32)))
     mean = float(term.residual[term.compared].mean()) if bool(term.compared.any()) else 0.0
-    return Compared(warped, residual, mean, float(term.compared_share[0]))
+    return Compared(window.of(warped), window.of(residual), mean, float(term.compared_share[0]))
 
 
 def _painted(

@@ -4,11 +4,13 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from warpgrasp.data import Labels
 from warpgrasp.evaluation.comparison import label_distance
@@ -16,7 +18,7 @@ from warpgrasp.evaluation.metrics import Scores
 
 ARM_COLOURS = {"stage 1": "#8c8f96", "control": "#d0603a", "photometric": "#1f8fb8", "full": "#6f9a3a"}
 INK = "#010203"  # stands for the page's text colour
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "warpgrasp",
     "font.size": 10,
@@ -44,7 +46,7 @@ CURVE_PANELS = (
     ("loss", "Weighted total", True),
     ("photometric", "Photometric term (Eq. 1)", False),
     ("compared_share", "Compared share of the surface", False),
-    ("lambda_c", "λ_c", False),
+    ("lambda_c", "Weight of the photometric term, λ", False),
 )
 SMOOTHED_POINTS = 7
 
@@ -53,7 +55,7 @@ SMOOTHED_POINTS = 7
 class Curve:
     """The log of one stage of training: a mapping per logged step, and the steps that came before this stage."""
 
-    rows: Sequence[Mapping[str, float]]
+    rows: Sequence[Mapping[str, float | int]]
     steps_before: int = 0
 
 
@@ -76,17 +78,17 @@ def training_curves(curves: Mapping[str, Curve]) -> str:
     """The logged terms of each stage against the step: each value faint, their running mean strong."""
     with rc_context(SETTINGS):
         figure = Figure(figsize=(11.6, 5.0), layout="constrained")
-        panels = figure.subplots(2, 3).flat
+        panels = figure.subplots(2, 3, sharex=True).flat
         for axes, (term, title, logarithmic) in zip(panels, CURVE_PANELS, strict=True):
             for name, curve in curves.items():
                 points = [(row["step"] + curve.steps_before, row[term]) for row in curve.rows if term in row]
                 if points and (term != "lambda_c" or any(value for _, value in points)):
-                    _running_mean(axes, np.array(points), name)
-            _finish(axes, title, "step")
+                    _running_mean(axes, np.array(points), name, window=1 if term == "lambda_c" else SMOOTHED_POINTS)
+            _finish(axes, title, "step" if axes.get_subplotspec().is_last_row() else "")
             if logarithmic and axes.lines:
-                axes.set_yscale("log")
+                _logarithmic(axes)
             elif axes.lines:
-                axes.set_ylim(bottom=0)
+                axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 1e-6))
             else:
                 axes.text(0.5, 0.5, "not logged", ha="center", transform=axes.transAxes)
         _legend(figure, figure.axes[0])
@@ -102,10 +104,10 @@ def _band(axes: Axes, distances: np.ndarray, errors: np.ndarray, arm: str) -> No
     axes.plot(steps, [group.mean() for group in groups], marker, ls="-", ms=3, color=ARM_COLOURS[arm], label=arm)
 
 
-def _running_mean(axes: Axes, points: np.ndarray, name: str) -> None:
+def _running_mean(axes: Axes, points: np.ndarray, name: str, *, window: int) -> None:
     steps, values = points.T
-    window = np.ones(min(SMOOTHED_POINTS, len(values)))
-    smooth = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+    kernel = np.ones(min(window, len(values)))
+    smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
     axes.plot(steps, values, color=ARM_COLOURS[name], alpha=0.28, lw=0.8)
     axes.plot(steps, smooth, color=ARM_COLOURS[name], label=name)
 
@@ -113,10 +115,23 @@ def _running_mean(axes: Axes, points: np.ndarray, name: str) -> None:
 def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.set_title(title)
     axes.set_xlabel(x_label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.margins(x=0.02)
+
+
+def _logarithmic(axes: Axes) -> None:
+    """A logarithmic axis with plainly written ticks."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    values = values[values > 0]
+    axes.set_autoscaley_on(False)  # of a constant it makes no interval, and warns
+    if len(values):
+        axes.set_ylim(0.85 * values.min(), 1.15 * values.max())
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}".replace("e-0", "e−")))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
@@ -136,5 +151,5 @@ def _svg(figure: Figure) -> str:
     drawing = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", drawing)
     drawing = re.sub(r'(<svg[^>]*?)\s(?:width|height)="[^"]*"', r"\1", drawing)
     drawing = re.sub(r'(<svg[^>]*?)\s(?:width|height)="[^"]*"', r"\1", drawing)
-    drawing = re.sub(r"('[^']*'|[\w ]+)(, ?('[^']*'|[\w -]+))*sans-serif", "inherit", drawing)
+    drawing = re.sub(r"font-family: [^;\"]*", "font-family: inherit", drawing)
     return drawing.replace("xlink:href", "href").replace(INK, "currentColor")

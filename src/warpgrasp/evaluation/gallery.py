@@ -16,6 +16,14 @@ from warpgrasp.evaluation.metrics import Scores
 from warpgrasp.frame import FrameName
 
 JPEG_QUALITY = 86
+TURNED_NOTE = (
+    '<div class="side"><b>Turned by 90°</b> about the vertical line through the true object’s centre: nearer to the '
+    "camera is left, farther is right. The thin line is the true silhouette.</div>"
+)
+RESIDUAL_NOTE = (
+    '<div class="side"><b>Photometric residual</b>: absolute colour difference between the warped frame and the '
+    "reference, mean over channels. Grey, dimmed: not compared.SCALE</div>"
+)
 
 
 def pixels_of(image: Float[Tensor, "3 h w"]) -> np.ndarray:
@@ -33,41 +41,27 @@ def picture(image: Float[Tensor, "3 h w"], description: str) -> str:
 
 
 def comparison_section(comparison: Comparison, scores: Mapping[str, Mapping[str, Scores]]) -> str:
-    """One frame: the arms and the truth in columns; overlay, turned view, warped frame and residual in rows."""
-    name, arms = comparison.name, list(comparison.overlays)
-    cells = [_cell(picture(comparison.picture, f"input {title(name)}"), "input", "")]
-    for arm in arms:
-        note = "" if arm == TRUTH else frame_errors(scores[arm], name)
-        cells.append(_cell(picture(comparison.overlays[arm], f"{arm}, overlaid"), arm, note))
-    cells.append(
-        '<div class="side"><b>Turned by 90°</b> about the vertical line through the true object’s centre: '
-        "nearer to the camera is left, farther is right. The thin line is the true silhouette.</div>"
-    )
-    cells += [_cell(picture(comparison.turned[arm], f"{arm}, turned by 90°"), "", "") for arm in arms]
+    """One frame: the arms and the truth in columns; overlay, turned view, warped frame and residual in rows.
+
+    `scores` is by arm and group of frames.
+    """
+    cells = [_cell(picture(comparison.picture, f"input {title(comparison.name)}"), head="input")]
+    for arm, image in comparison.overlays.items():
+        note = "" if arm == TRUTH else frame_errors(scores[arm], comparison.name)
+        cells.append(_cell(picture(image, f"{arm}, overlaid"), head=arm, note=note))
+    cells.append(TURNED_NOTE)
+    cells += [_cell(picture(image, f"{arm}, turned by 90°")) for arm, image in comparison.turned.items()]
     if comparison.reference is not None and comparison.reference_picture is not None:
-        cells.append(
-            _cell(
-                picture(comparison.reference_picture, "annotated reference"),
-                f"annotated reference, {comparison.reference.index:04d}",
-                "",
-            )
-        )
-        for arm in arms:
-            one = comparison.compared[arm]
+        reference = f"annotated reference {title(comparison.reference)}"
+        cells.append(_cell(picture(comparison.reference_picture, reference), note=reference))
+        for arm, one in comparison.compared.items():
+            note = f"input, warped: {100 * one.share:.0f} % of the surface"
+            cells.append(_cell(picture(one.warped, f"{arm}: warped"), note=note))
+        cells.append(RESIDUAL_NOTE.replace("SCALE", _scale()))
+        for arm, one in comparison.compared.items():
             cells.append(
-                _cell(
-                    picture(one.warped, f"{arm}: warped"),
-                    "input, warped into the reference",
-                    f"compared: {100 * one.share:.0f} % of the surface",
-                )
+                _cell(picture(one.residual, f"{arm}: residual"), note=f"mean residual {one.mean_residual:.3f}")
             )
-        cells.append(
-            f'<div class="side"><b>Photometric residual</b>: absolute colour difference between the warped '
-            f"frame and the reference, mean over channels; dimmed where nothing is compared.{_scale()}</div>"
-        )
-        for arm in arms:
-            one = comparison.compared[arm]
-            cells.append(_cell(picture(one.residual, f"{arm}: residual"), "", f"mean {one.mean_residual:.3f}"))
     return f'<section class="frame"><h3>{_heading(comparison)}</h3><div class="grid">{"".join(cells)}</div></section>'
 
 
@@ -86,7 +80,7 @@ def frame_errors(scores: Mapping[str, Scores], name: FrameName) -> str:
                 f"{one.per_frame[f'{part}_{points}_error_mm'][row]:.0f} mm"
                 for part, points in (("hand", "joint"), ("object", "vertex"))
             ]
-            return " · ".join(parts)
+            return "<br>".join(parts)
     return ""
 
 
@@ -99,10 +93,10 @@ def _heading(comparison: Comparison) -> str:
     return f"{name} <span>training sequence, {distance} {frames} from its nearest label</span>"
 
 
-def _cell(image: str, label: str, note: str) -> str:
-    head = f'<span class="arm {label.split()[0]}">{escape(label)}</span>' if label else ""
-    caption = f"<figcaption>{head}{f'<span class=note>{escape(note)}</span>' if note else ''}</figcaption>"
-    return f"<figure>{image}{caption if head or note else ''}</figure>"
+def _cell(image: str, *, head: str = "", note: str = "") -> str:
+    head = f'<b class="arm {head}">{head}</b>' if head else ""
+    note = f'<span class="note">{note}</span>' if note else ""
+    return f"<figure>{image}{f'<figcaption>{head}{note}</figcaption>' if head or note else ''}</figure>"
 
 
 def _scale() -> str:

@@ -65,6 +65,18 @@ class Scores:
         """The mean of each metric over all frames."""
         return {name: sum(values) / len(values) for name, values in self.per_frame.items()}
 
+    def by_sequence(self) -> dict[str, dict[str, float]]:
+        """The mean of each metric over the frames of each sequence."""
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(self.names):
+            rows.setdefault(name.sequence, []).append(row)
+        return {
+            sequence: {
+                name: sum(values[row] for row in chosen) / len(chosen) for name, values in self.per_frame.items()
+            }
+            for sequence, chosen in rows.items()
+        }
+
 
 def score(predictions: Predictions, dataset: Ho3d, names: Iterable[FrameName]) -> Scores:
     """Score predictions against a data set's annotations on the named frames.

@@ -1,5 +1,7 @@
 """Meshes drawn over pictures, by the project's own rasteriser and the camera of the very picture that is shown."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -21,6 +23,34 @@ PENCIL = (0.10, 0.11, 0.13)  # the truth's outline on paper
 LIGHT = (-0.5, -0.7, -1.0)  # from the surface to the light: from behind the viewer's left shoulder
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture, of the picture's proportions, as shares of its width and height."""
+
+    left: float
+    top: float
+    side: float
+
+    @staticmethod
+    def around(mask: Bool[Tensor, "h w"], *, margin: float, smallest: float = 0.4) -> "Window":
+        """The window round a mask with `margin` times the mask's extent on each side, moved into the picture."""
+        height, width = mask.shape
+        rows, columns = torch.nonzero(mask, as_tuple=True)
+        if not len(rows):
+            return Window(0.0, 0.0, 1.0)
+        low = torch.stack([columns.min() / width, rows.min() / height])
+        high = torch.stack([(columns.max() + 1) / width, (rows.max() + 1) / height])
+        side = min(1.0, max(smallest, (1 + 2 * margin) * float((high - low).max())))
+        left, top = ((low + high) / 2 - side / 2).clamp(0, 1 - side).tolist()
+        return Window(left, top, side)
+
+    def of(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 ch cw"]:
+        """That part of a picture, cut at whole pixels."""
+        height, width = image.shape[1:]
+        x, y = round(self.left * width), round(self.top * height)
+        return image[:, y : y + round(self.side * height), x : x + round(self.side * width)]
+
+
 def labels_of(scene: Scene, camera: Camera) -> Int[Tensor, "h w"]:
     """What each pixel shows: background, hand or object. The camera is that of one image."""
     face_ids = rasterize(scene.mesh, _batched(camera)).face_ids[0]
@@ -32,9 +62,9 @@ def outline(labels: Int[Tensor, "h w"], *, width: int) -> Bool[Tensor, "h w"]:
     """The labelled pixels within `width` pixels of another label (the image's border is no label)."""
     edges = torch.zeros_like(labels, dtype=torch.bool)
     for label in (HAND, OBJECT):
-        mine = (labels == label).float()[None, None]
-        others_near = F.max_pool2d(1 - mine, 2 * width + 1, stride=1, padding=width)[0, 0] > 0
-        edges |= (labels == label) & others_near
+        if not (labels == label).any():
+            continue
+        edges |= (labels == label) & _spread(labels != label, width)
     return edges
 
 
@@ -47,15 +77,15 @@ def overlay(
     truth: Scene | None = None,
     opacity: float = 0.62,
 ) -> Float[Tensor, "3 sh sw"]:
-    """The picture at `scale` times its size, the scene over it: shaded, half transparent, with the outlines of its parts.
+    """The picture at `scale` times its size with the scene over it: shaded, half transparent, its parts outlined.
 
     `camera` is that of `image`. With `truth`, its silhouette is drawn too, in white.
     """
     larger = camera.resized(scale * camera.width, scale * camera.height)
-    canvas = enlarged(image, scale)
-    canvas = torch.where(labels_of(scene, larger) > 0, canvas + opacity * (_shaded(scene, larger) - canvas), canvas)
-    canvas = _outlined(canvas, labels_of(scene, larger), width=scale)
-    return canvas if truth is None else _traced(canvas, truth, larger, colour=TRUTH_OUTLINE)
+    canvas, labels = enlarged(image, scale), labels_of(scene, larger)
+    canvas = torch.where(labels > 0, canvas + opacity * (_shaded(scene, larger) - canvas), canvas)
+    canvas = _outlined(canvas, labels, width=scale)
+    return canvas if truth is None else _traced(canvas, truth, larger, width=scale, colour=TRUTH_OUTLINE)
 
 
 def turned_view(
@@ -66,14 +96,16 @@ def turned_view(
     paper = torch.tensor(PAPER)[:, None, None].expand(3, larger.height, larger.width)
     labels = labels_of(turned, larger)
     canvas = _outlined(torch.where(labels > 0, _shaded(turned, larger), paper), labels, width=scale)
-    return canvas if truth is None else _traced(canvas, truth.turned(about), larger, colour=PENCIL)
+    return canvas if truth is None else _traced(canvas, truth.turned(about), larger, width=scale, colour=PENCIL)
 
 
 def enlarged(image: Float[Tensor, "3 h w"], scale: int) -> Float[Tensor, "3 sh sw"]:
     """The picture at `scale` times its size; a point x moves to s·(x + 0.5) - 0.5, as with `Camera.resized`."""
     if scale == 1:
         return image
-    larger = F.interpolate(image[None], scale_factor=float(scale), mode="bicubic", align_corners=False)
+    size = [scale * image.shape[1], scale * image.shape[2]]
+    # The cubic of `antialias` (a = -0.5) keeps a ramp a ramp; torch's other one (a = -0.75) does not.
+    larger = F.interpolate(image[None], size=size, mode="bicubic", align_corners=False, antialias=True)
     return larger[0].clamp(0, 1)
 
 
@@ -94,15 +126,21 @@ def _outlined(canvas: Float[Tensor, "3 h w"], labels: Int[Tensor, "h w"], *, wid
 
 
 def _traced(
-    canvas: Float[Tensor, "3 h w"], truth: Scene, camera: Camera, *, colour: tuple[float, float, float]
+    canvas: Float[Tensor, "3 h w"], truth: Scene, camera: Camera, *, width: int, colour: tuple[float, float, float]
 ) -> Float[Tensor, "3 h w"]:
-    """The silhouette of hand and object together as a line of two pixels, set off by a thin shadow."""
+    """The silhouette of hand and object together as a line, set off by a thin shadow."""
     silhouette = (labels_of(truth, camera) > 0).long()
-    line = outline(silhouette, width=2)
-    near = F.max_pool2d(line.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0
+    line = outline(silhouette, width=width)
+    near = _spread(line, 1)
     shadow = 0.0 if sum(colour) > 1.5 else 1.0
     canvas = torch.where(near, canvas + 0.45 * (shadow - canvas), canvas)
     return torch.where(line, torch.tensor(colour)[:, None, None], canvas)
+
+
+def _spread(mask: Bool[Tensor, "h w"], width: int) -> Bool[Tensor, "h w"]:
+    """The pixels within a square of `width` pixels to each side of the mask."""
+    rows = F.max_pool2d(mask.float()[None, None], (1, 2 * width + 1), stride=1, padding=(0, width))
+    return F.max_pool2d(rows, (2 * width + 1, 1), stride=1, padding=(width, 0))[0, 0] > 0
 
 
 def _batched(camera: Camera) -> Camera:

@@ -25,6 +25,7 @@ thead tr:first-child th { border-top:1.5px solid var(--ink); }
 tbody tr:last-child > * { border-bottom:1.5px solid var(--ink); }
 tbody tr:nth-child(2n) > * { border-bottom:1px solid var(--line); }
 th[scope=row], thead tr:first-child th:first-child { text-align:left; font-weight:500; }
+thead th[rowspan] { vertical-align:bottom; border-bottom:1.5px solid var(--ink) !important; } sub { line-height:0; }
 th.group { text-align:center; } th.group small { font-weight:400; color:var(--soft); }
 .first { padding-left:34px; } .unit { color:var(--soft); } .best { font-weight:700; }
 .change.better { color:var(--better); } .change.worse { color:var(--worse); }
@@ -36,7 +37,7 @@ th.group { text-align:center; } th.group small { font-weight:400; color:var(--so
 .grid { display:grid; grid-template-columns:repeat(4, minmax(0, 1fr)); gap:8px 10px; align-items:start; }
 figure { margin:0; } img { display:block; width:100%; height:auto; border-radius:3px; }
 figcaption { display:flex; flex-wrap:wrap; justify-content:space-between; gap:0 8px; padding-top:3px; }
-figcaption .arm { font-weight:600; } .note { font-variant-numeric:tabular-nums; font-size:12.5px; }
+figcaption b { font-weight:600; } .note { font-variant-numeric:tabular-nums; font-size:12.5px; }
 .side { align-self:center; padding:0 14px 0 4px; } .side b { color:var(--ink); }
 .scale { margin-top:12px; } .scale div { height:12px; border-radius:2px; }
 .scale p { display:flex; justify-content:space-between; margin:2px 0 0; font-variant-numeric:tabular-nums; }
@@ -76,20 +77,20 @@ before and after the label, in all sequences. Bands: the middle half of these fr
 
 <h2>Frames</h2>
 <p>Which frames are shown is decided by a rule that looks at no prediction. $rule</p>
-<p class="caption">Overlays are drawn by the camera of the picture at twice its size, so that their outlines are exact:
+<p class="caption">Overlays are drawn by the camera of the picture, at twice its size:
 <span class="key" style="background:#fa9e42"></span>hand,
-<span class="key" style="background:#458ff5"></span>object. White, in the overlays: the true silhouette of both together.
-The warped frame is the input, sampled where the reference’s annotated surface lands in it when it is moved to the surface
-which that column shows for the input; it appears where the photometric term compares it (seen in both frames, and returning
-to within 2 px), here at the size of the pictures on disk. The last column uses the true surfaces: what remains there is
-shading, noise and resampling.</p>
+<span class="key" style="background:#458ff5"></span>object; the white line is the true silhouette of both together.
+The warped frame is the input, sampled where the surface that is annotated in the reference lies in it, according to the
+column’s reconstruction of the input. It is shown where the photometric term compares it (seen in both frames, and
+returning to within 2 px), at the size of the pictures on disk; the arms agree with what is filmed where it looks like
+the reference. The last column uses the true surfaces: what remains there is light, noise and resampling.</p>
 $comparisons
 
 <h2>Training curves</h2>
 <div class="chart">$curves</div>
-<p class="caption">Logged every ten steps, on the batch of that step: faint, each value; strong, the running mean of seven.
-Supervised terms are those of the annotated batch. The photometric arm’s weighted total contains its photometric term.
-The control’s λ<sub>c</sub> is 0 throughout.</p>
+<p class="caption">Logged every ten steps, on the batch of that step: faint, each value; strong, the running mean of
+seven. Supervised terms are those of the annotated batch. The photometric arm’s weighted total contains its photometric
+term. The control’s λ<sub>c</sub> is 0 throughout.</p>
 </main>
 </body>
 </html>

@@ -106,9 +106,9 @@ def protocol_text(report: Report) -> str:
         f"Of {total} training frames, {annotated} are annotated ({100 * labels.effective_fraction:.2f} %). "
         f"Stage 1 trains {width} on these alone, at {one.width}×{one.height}, for {one.stage1_steps} steps of "
         f"{one.batch} frames. Stage 2 goes on from its weights, twice, for {one.stage2_steps} steps of {one.batch} "
-        f"annotated frames and {one.pairs} pairs: <em>photometric</em> compares each unannotated frame with its nearest "
-        f"annotated one, weighted by λ<sub>c</sub> = {one.lambda_c:g} (reached linearly over {one.ramp_steps} steps); "
-        f"<em>control</em> sees the same frames in the same order and differs in λ<sub>c</sub> = 0 alone. "
+        f"annotated frames and {one.pairs} pairs: <em>photometric</em> compares each unannotated frame with its "
+        f"nearest annotated one, weighted by λ<sub>c</sub> = {one.lambda_c:g} (reached linearly over {one.ramp_steps} "
+        f"steps); <em>control</em> sees the same frames in the same order and differs in λ<sub>c</sub> = 0 alone. "
         f"Between an unannotated frame and the annotated one that it is compared with, visible surface points move by "
         f"{report.motion.median:.1f} px (median) and {report.motion.p95:.1f} px (95th percentile). "
         f"Errors are mean distances in camera space, without any alignment, and in pixels of the pictures on disk. "
@@ -161,23 +161,22 @@ def score_table(scores: Mapping[str, Mapping[str, Scores]]) -> str:
 def _cells(means: Mapping[str, float]) -> str:
     """One metric of one group: each arm's mean, the photometric arm's change, and the gap that it closes."""
     control, photometric = means["control"], means["photometric"]
-    best = min(control, photometric)
-    cells = [
-        f'<td class="{"first " if arm == "control" else ""}{"best" if value == best else ""}">{value:.1f}</td>'
-        for arm, value in means.items()
-    ]
+    best = round(min(control, photometric), 1)
+    cells = []
+    for arm, value in means.items():
+        place = "first " if arm == "control" else ""
+        emphasis = "best" if arm != "full" and round(value, 1) == best else ""
+        cells.append(f'<td class="{place}{emphasis}">{value:.1f}</td>')
     change = 100 * (photometric / control - 1)
-    cells.append(f'<td class="change {"better" if change < 0 else "worse"}">{_signed(change)} %</td>')
+    tone = "same" if abs(change) < 0.5 else "better" if change < 0 else "worse"
+    cells.append(f'<td class="change {tone}">{_percent(change, "+")}</td>')
     if "full" in means:
         gap = control - means["full"]
-        closed = f"{100 * (1 - (photometric - means['full']) / gap):.0f} %".replace("-", "−") if gap > 0 else "–"
+        closed = _percent(100 * (control - photometric) / gap) if gap > 0 else "–"
         cells.append(f"<td>{closed}</td>")
     return "".join(cells)
 
 
-def _signed(value: float) -> str:
-    return (
-        f"{value:+.0f}".replace("-", "−").replace("+0", "0").replace("−0", "0")
-        if abs(value) < 0.5
-        else (f"{value:+.0f}".replace("-", "−"))
-    )
+def _percent(value: float, sign: str = "-") -> str:
+    whole = round(value)
+    return f"{whole:{sign if whole else '-'}d} %".replace("-", "−")

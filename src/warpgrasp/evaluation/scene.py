@@ -57,6 +57,6 @@ class Scene:
     def turned(self, about: Float[Tensor, " 3"]) -> "Scene":
         """The scene turned by 90° about the vertical line through a point: what was farther away lies to the right."""
         turn = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-        vertices = pose_points(turn, about, self.mesh.vertices - about)
+        vertices = pose_points(turn, about, self.mesh.vertices[0] - about)[None]
         centre = pose_points(turn, about, (self.object_centre - about)[None])[0]
         return Scene(self.mesh.with_vertices(vertices), self.hand_face_count, centre)

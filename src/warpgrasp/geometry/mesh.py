@@ -77,6 +77,8 @@ def boundary_loop(faces: np.ndarray) -> list[int]:
             following[start] = end
     if not following:
         raise ValueError("expected one open boundary, found a closed surface")
+    if set(following.values()) != set(following):
+        raise ValueError("expected one open boundary, found edges that do not close (are all faces oriented alike?)")
     loop = [min(following)]
     while (vertex := following[loop[-1]]) != loop[0]:
         loop.append(vertex)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from warpgrasp.errors import UserError
+from warpgrasp.geometry import boundary_loop
 from warpgrasp.hand.model import HandTemplate
 from warpgrasp.hand.skeleton import MANO_JOINTS
 from warpgrasp.pickled import NUMPY_NAMES, PickleError, load_pickle
@@ -101,7 +102,7 @@ def load_mano(
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 content: dict[str, Any] = {key: stored[key] for key in stored.files}
         else:
             content = load_pickle(path, _ALLOWED)
@@ -138,27 +139,45 @@ def _dense(value: Any) -> np.ndarray:
 
 
 def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Refuse what is not a hand model, saying which array is wrong."""
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise HandFileError(f"expected the arrays {', '.join(KEYS)} in {path}, missing {', '.join(missing)}")
-    vertices, faces = len(arrays["v_template"]), len(arrays["f"])
-    joints, shapes = len(MANO_JOINTS), arrays["shapedirs"].shape[-1]
+    vertices, faces = arrays["v_template"].shape[:1], arrays["f"].shape[:1]
+    joints, angles = len(MANO_JOINTS), 3 * (len(MANO_JOINTS) - 1)
     expected = {
-        "v_template": (vertices, 3),
-        "f": (faces, 3),
-        "shapedirs": (vertices, 3, shapes),
-        "posedirs": (vertices, 3, 9 * (joints - 1)),
-        "J_regressor": (joints, vertices),
-        "weights": (vertices, joints),
+        "v_template": (*vertices, 3),
+        "f": (*faces, 3),
+        "shapedirs": (*vertices, 3, *arrays["shapedirs"].shape[2:3]),
+        "posedirs": (*vertices, 3, 3 * angles),
+        "J_regressor": (joints, *vertices),
+        "weights": (*vertices, joints),
         "kintree_table": (2, joints),
-        "hands_components": (3 * (joints - 1), 3 * (joints - 1)),
-        "hands_mean": (3 * (joints - 1),),
+        "hands_components": (angles, angles),
+        "hands_mean": (angles,),
     }
     for key, shape in expected.items():
-        if arrays[key].shape != shape:
-            raise HandFileError(f"expected {key} of shape {shape} in {path}, found {arrays[key].shape}")
-        if not np.isfinite(arrays[key].astype(np.float64)).all():
+        array = arrays[key]
+        if array.dtype.kind not in "iuf":
+            raise HandFileError(f"expected numbers in {key} of {path}, found {array.dtype}")
+        if array.shape != shape:
+            raise HandFileError(f"expected {key} of shape {shape} in {path}, found {array.shape}")
+        if not np.isfinite(array).all():
             raise HandFileError(f"expected finite numbers in {key} of {path}, found NaN or infinity")
+    _check_structure(arrays, path)
+
+
+def _check_structure(arrays: dict[str, np.ndarray], path: Path) -> None:
+    faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0, 1:].astype(np.int64)
+    count = len(arrays["v_template"])
+    if not ((faces >= 0) & (faces < count)).all():
+        raise HandFileError(f"expected faces of {count} vertices in {path}, found a vertex {faces.max()} in f")
+    if not ((parents >= 0) & (parents < np.arange(1, len(MANO_JOINTS)))).all():
+        raise HandFileError(f"expected every joint after its parent in kintree_table of {path}, found {parents}")
+    try:
+        boundary_loop(faces)
+    except ValueError as error:
+        raise HandFileError(f"expected a hand that is open at its wrist alone in {path}: {error}") from error
 
 
 def _farthest_vertices(arrays: dict[str, np.ndarray]) -> tuple[int, ...]:

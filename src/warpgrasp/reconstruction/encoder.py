@@ -96,9 +96,10 @@ def load_encoder_weights(encoder: ResNet18, source: str) -> None:
         else:
             state = torch.load(Path(source), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise EncoderWeightsError(
-            f"expected the ImageNet weights of ResNet-18 from {source}, but: {str(error).splitlines()[0]}. Give a file "
-            f"that you have as --encoder-weights PATH, or train from scratch by --encoder-weights none."
+            f"expected the ImageNet weights of ResNet-18 from {source}, but: {reason}. Give a file that you have as "
+            f"--encoder-weights PATH, or train from scratch by --encoder-weights none."
         ) from error
     if not isinstance(state, dict):
         raise EncoderWeightsError(f"expected the parameters of ResNet-18 in {source}, found a {type(state).__name__}")

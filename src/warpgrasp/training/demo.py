@@ -58,6 +58,13 @@ class Demo:
             "seconds": self.seconds,
         }
 
+    def per_sequence(self) -> dict[str, Any]:
+        """Each arm's mean errors in each sequence, for standard errors."""
+        return {
+            name: {group: scores.by_sequence() for group, scores in arm.scores.items()}
+            for name, arm in self.arms.items()
+        }
+
 
 def run_demo(recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bound: bool) -> Demo:
     """Train stage 1, then the method and its control from the same weights; predict; score.

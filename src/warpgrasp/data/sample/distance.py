@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import map_coordinates
 from scipy.spatial import KDTree
@@ -16,7 +17,7 @@ GRID_STEP_M = 0.0025
 GRID_MARGIN_M = 0.02
 SAMPLE_STEP_M = 0.002
 CANDIDATES = 4  # triangles, of the nearest surface samples, among which the nearest one is looked for
-CHUNK = 256  # points at a time in the exact computation
+CHUNK = 64  # points at a time in the winding number
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,21 @@ class SignedDistance:
 
 
 def exact_signed_distance(surface: Surface, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """Signed distance over all triangles, with the sign of the generalised winding number (Jacobson et al. 2013)."""
-    result = np.empty(len(points))
-    for start in range(0, len(points), CHUNK):
-        part = points[start : start + CHUNK, None]
-        distance = triangle_distance(part, surface.triangles[None], surface.normals[None]).min(axis=1)
-        result[start : start + CHUNK] = np.where(_winding_number(surface, part) > 0.5, -distance, distance)
-    return result
+    """Signed distance to the triangles, with the sign of the generalised winding number (Jacobson et al. 2013).
+
+    Only triangles are gone over whose centre is no further than the distance to some triangle allows.
+    """
+    centres = surface.triangles.mean(axis=1)
+    widest = np.linalg.norm(surface.triangles - centres[:, None], axis=-1).max()
+    tree = KDTree(centres)
+    bound, _ = tree.query(points)
+    candidates = tree.query_ball_point(points, bound + widest)
+    rows = np.repeat(np.arange(len(points)), [len(near) for near in candidates])
+    faces = np.concatenate(candidates).astype(np.int64)
+    distance = np.full(len(points), np.inf)
+    apart = triangle_distance(points[rows], surface.triangles[faces], surface.normals[faces])
+    np.minimum.at(distance, rows, apart)
+    return np.where(_winding_number(surface, points) > 0.5, -distance, distance)
 
 
 def triangle_distance(
@@ -147,13 +156,17 @@ def _inside_columns(
     return above % 2 == 1
 
 
-def _winding_number(surface: Surface, points: Float[np.ndarray, "n 1 3"]) -> Float[np.ndarray, " n"]:
+def _winding_number(surface: Surface, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     """How often the surface winds round each point: the sum of its faces' solid angles (Van Oosterom, Strackee)."""
-    a, b, c = np.moveaxis(surface.triangles[None] - points[..., None, :], 2, 0)
-    la, lb, lc = (np.linalg.norm(side, axis=-1) for side in (a, b, c))
-    triple = _dot(a, np.cross(b, c))
-    other = la * lb * lc + _dot(a, b) * lc + _dot(b, c) * la + _dot(c, a) * lb
-    return np.arctan2(triple, other).sum(axis=1) / (2 * np.pi)
+    corners = torch.as_tensor(surface.triangles).permute(1, 2, 0)[:, :, None]  # corner, coordinate, 1, face
+    windings = []
+    for part in torch.as_tensor(points).split(CHUNK):
+        a, b, c = corners - part.T[None, :, :, None]
+        la, lb, lc = ((side * side).sum(dim=0).sqrt() for side in (a, b, c))
+        triple = (a * torch.linalg.cross(b, c, dim=0)).sum(dim=0)
+        other = la * lb * lc + (a * b).sum(dim=0) * lc + (b * c).sum(dim=0) * la + (c * a).sum(dim=0) * lb
+        windings.append(torch.atan2(triple, other).sum(dim=1) / (2 * np.pi))
+    return torch.cat(windings).numpy()
 
 
 def _dot(a: Float[np.ndarray, "*a 3"], b: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*c"]:

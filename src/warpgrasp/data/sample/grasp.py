@@ -10,7 +10,7 @@ from importlib.resources import as_file
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.data.sample.distance import SignedDistance
@@ -44,7 +44,8 @@ class Grip:
     spread: Float[np.ndarray, "b 5"]  # at the fingers' bases
     shape: Float[np.ndarray, "b s"]
 
-    def __getitem__(self, rows: slice | Float[np.ndarray, " n"] | np.ndarray) -> "Grip":
+    def __getitem__(self, rows: Int[np.ndarray, " n"]) -> "Grip":
+        """The hands with these numbers."""
         return Grip(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @property

@@ -9,7 +9,7 @@ from warpgrasp.data.sample.objects import object_distance, object_surface
 from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence
 
 LABEL_PERIOD = 30
-FAR_M = 0.008  # beyond this by the grid, the exact distance decides nothing
+FAR_M = 0.004  # beyond this by the grid, the exact distance decides nothing
 SAMPLE_STEP_M = 0.006
 CELL_PX = 3.0
 HIDDEN_M = 0.006  # a point is hidden when another of its cell is nearer by this

@@ -44,10 +44,10 @@ ROLL_DEG = 3.0
 LIFT_DEG = (22.0, 14.0, 6.0)  # of a finger's three joints
 MARGIN_PX = -4.0  # vertices may leave the picture by this much
 NEAREST_M = 0.33
-ARM_FROM_LENS_DEG = 48.0  # the forearm must not point into the lens
+ARM_FROM_LENS_DEG = 35.0  # the forearm must not point into the lens
 
 # The object's own direction towards the camera: the fingers' side, somewhat from the palm's side and from above.
-TOWARDS_CAMERA = {"003_cracker_box": (-0.990, 0.139, 0.25), "006_mustard_bottle": (-0.545, -0.838, 0.25)}
+TOWARDS_CAMERA = {"003_cracker_box": (-0.966, 0.259, 0.25), "006_mustard_bottle": (-0.643, -0.766, 0.25)}
 
 
 @dataclass(frozen=True)

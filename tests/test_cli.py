@@ -1,0 +1,133 @@
+"""The command line from end to end."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from warpgrasp.cli import COMMANDS, main
+from warpgrasp.inference import read_predictions
+from warpgrasp.training.recipes import RECIPES
+
+
+def option_texts(page: str) -> dict[str, str]:
+    """The text that a page of help has for each option."""
+    entries: dict[str, str] = {}
+    name = None
+    for raw in page.splitlines():
+        line = raw.strip("│ ").rstrip()
+        started = re.match(r"(-h, )?(--[\w.-]+)", line)
+        if started:
+            name = started[2]
+            entries[name] = line[started.end() :]
+        elif name is not None and raw.startswith("│"):
+            entries[name] += " " + line
+        else:
+            name = None
+    return entries
+
+
+def words(text: str) -> list[str]:
+    """The words of a sentence: without values, choices and defaults."""
+    plain = re.sub(r"\(default:.*|\(required\)|\{.*?\}|\[.*?\]", " ", text)
+    return re.findall(r"[A-Za-z][a-zé'-]+", plain)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
+def test_help_names_every_command(arguments: list[str], capsys) -> None:
+    assert main(arguments) == 0
+    page = capsys.readouterr().out
+    assert all(re.search(rf"^  {command} +\w.*\.$", page, re.MULTILINE) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
+def test_every_option_has_a_sentence(command: str, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main([command, "--help"]) == 0
+    entries = option_texts(capsys.readouterr().out)
+    assert len(entries) >= 3
+    without = [name for name, text in entries.items() if len(words(text)) < 2 and name != "--help"]
+    assert without == []
+
+
+def test_every_field_of_a_recipe_has_a_sentence(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["train", "demo", "--help"]) == 0
+    entries = option_texts(capsys.readouterr().out)
+    assert {"--data", "--out", "--seed", "--fraction", "--stage1.steps", "--photometric.weight"} <= entries.keys()
+    assert [name for name, text in entries.items() if len(words(text)) < 2 and name != "--help"] == []
+
+
+def test_train_help_lists_the_recipes(capsys) -> None:
+    assert main(["train", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert all(name in page for name in RECIPES)
+
+
+def test_no_command_is_bad_usage(capsys) -> None:
+    assert main([]) == 2
+    assert "usage: warpgrasp COMMAND" in capsys.readouterr().out
+
+
+def test_train_predict_evaluate(trained_run: Path, sample_root: Path, tmp_path: Path, capsys) -> None:
+    file, scores = tmp_path / "p.npz", tmp_path / "scores.json"
+    assert main(["predict", str(sample_root), "--weights", str(trained_run), "--out", str(file)]) == 0
+    predictions, header = read_predictions(file)
+    assert [name.index for name in predictions.names] == [0, 1, 2, 3]
+    assert header["recipe"] == "toy"
+    assert header["split"] == "evaluation"
+    assert header["hand"] == "open-hand right"
+    assert len(header["weights_sha256"]) == 64
+    assert main(["evaluate", str(file), "--data", str(sample_root), "--out", str(scores)]) == 0
+    assert "4 frames · camera space, no alignment" in capsys.readouterr().out
+    stored = json.loads(scores.read_text())
+    assert stored["frames"] == 4
+    assert all(np.isfinite(value) and value > 0 for value in stored["scores"].values())
+    assert {"hand_joint_error_mm", "object_vertex_error_px"} <= stored["scores"].keys()
+
+
+def test_predicting_the_training_split_and_a_checkpoint_by_its_file(
+    trained_run: Path, sample_root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "p.npz"
+    weights = str(trained_run / "weights.safetensors")
+    assert main(["predict", str(sample_root), "--weights", weights, "--split", "train", "--out", str(file)]) == 0
+    assert len(read_predictions(file)[0].names) == 16
+    assert main(["evaluate", str(file), "--data", str(sample_root)]) == 0
+
+
+def test_nothing_is_overwritten_without_force(trained_run: Path, sample_root: Path, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "p.npz"
+    file.write_text("precious")
+    command = ["predict", str(sample_root), "--weights", str(trained_run), "--out", str(file)]
+    assert main(command) == 1
+    assert re.fullmatch(r"warpgrasp: .*p\.npz exists already; overwrite it by --force\n", capsys.readouterr().err)
+    assert file.read_text() == "precious"
+    assert main([*command, "--force"]) == 0
+    assert len(read_predictions(file)[0].names) == 4
+
+
+def test_doctor(sample_root: Path, capsys) -> None:
+    assert main(["doctor", "--data", str(sample_root)]) == 0
+    page = capsys.readouterr().out
+    assert "hand: open-hand right, 778 vertices" in page
+    assert "train: 2 sequences, 16 frames" in page
+    assert "nothing is missing" in page
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="found no folder"):
+        main(["doctor", "--data", str(tmp_path / "none"), "--debug"])
+
+
+def test_the_console_entry() -> None:
+    program = Path(sys.executable).with_name("warpgrasp")
+    shown = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=120, check=True)
+    assert shown.stdout.startswith("usage: warpgrasp COMMAND")
+    refused = subprocess.run([program, "fly"], capture_output=True, text=True, timeout=120, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("warpgrasp: expected a command (sample, demo, train,")

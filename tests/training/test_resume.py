@@ -1,0 +1,154 @@
+"""An interrupted training goes on and ends with the weights of an undisturbed one, bit for bit (acceptance 8)."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import prepare, short_recipe, train_both
+from warpgrasp.cli import main
+from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.training import loop
+
+# Runs `warpgrasp …`, saving after every step; kills itself by SIGKILL at the n-th call of a function, if asked to.
+DRIVER = """
+import os, signal, sys
+import torch
+from warpgrasp.training import loop
+from warpgrasp.reconstruction import checkpoint
+from warpgrasp.cli import main
+torch.set_num_threads(1)
+loop.SAVE_EVERY_S = 0.0
+where, when = sys.argv[1], int(sys.argv[2])
+module = {"supervised": loop, "on_pairs": loop, "save_file": checkpoint}.get(where)
+if module is not None:
+    real, calls = getattr(module, where), []
+    def deadly(*arguments, **options):
+        calls.append(1)
+        result = real(*arguments, **options)  # for save_file: the temporary file is whole, but not renamed
+        if len(calls) == when:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(module, where, deadly)
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+def driven(arguments: list[str], where: str = "never", when: int = 0) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, where, str(when), *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def toy_command(root: Path, out: Path, steps: int = 6) -> list[str]:
+    return [
+        *("train", "toy", "--data", str(root), "--out", str(out)),
+        *("--stage1.steps", str(steps), "--stage2.steps", str(steps)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return train_both(prepare(sample_root, short_recipe()), tmp_path_factory.mktemp("undisturbed")).sha256
+
+
+@pytest.mark.parametrize("call", [1, 3, 6, 7, 9, 12])
+def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch, call: int) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    training, supervised, calls = prepare(sample_root, short_recipe()), loop.supervised, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return supervised(*arguments)
+
+    monkeypatch.setattr(loop, "supervised", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_both(training, tmp_path)
+    assert train_both(training, tmp_path).sha256 == undisturbed
+    assert len(calls) == 12 + 1  # no step was made twice
+    assert not list(tmp_path.glob("*.state.*"))
+
+
+def test_what_was_made_after_the_last_save_is_made_again(
+    sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
+    training, save, supervised, calls = prepare(sample_root, short_recipe()), loop.save_checkpoint, loop.supervised, []
+
+    def until_step_4(*arguments):
+        calls.append(1)
+        monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0 if len(calls) < 4 else 1e9)  # states of steps 1 to 3 are saved
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return supervised(*arguments)
+
+    monkeypatch.setattr(loop, "supervised", until_step_4)
+    with pytest.raises(KeyboardInterrupt):
+        train_both(training, tmp_path)
+    assert load_checkpoint(tmp_path / "stage1.state.safetensors").step == 3
+    log = tmp_path / "stage1.jsonl"
+    assert len(log.read_text().splitlines()) == 5
+    with log.open("a") as file:
+        file.write('{"step": 5, "lo')  # the line that was being written
+    monkeypatch.setattr(loop, "supervised", supervised)
+    assert train_both(training, tmp_path).sha256 == undisturbed
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == list(range(6))
+    assert save is loop.save_checkpoint
+
+
+def test_killed_while_it_saves(sample_root: Path, tmp_path: Path, undisturbed: str, capsys) -> None:
+    out = tmp_path / "run"
+    process = driven(toy_command(sample_root, out), "save_file", 3)
+    assert process.wait(timeout=300) == -signal.SIGKILL
+    assert load_checkpoint(out / "stage1.state.safetensors").step == 2
+    assert main(toy_command(sample_root, out)) == 0
+    assert load_checkpoint(out / "weights.safetensors").sha256 == undisturbed
+
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    assert main(toy_command(sample_root, out)) == 0  # a finished run says so and changes nothing
+    assert "finished already" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(sample_root: Path, tmp_path: Path) -> None:
+    steps, draw = 25, random.Random(0)
+    whole = tmp_path / "whole"
+    started = time.monotonic()
+    assert driven(toy_command(sample_root, whole, steps)).wait(timeout=600) == 0
+    seconds = time.monotonic() - started
+
+    broken, kills, status = tmp_path / "broken", 0, None
+    for attempt in range(40):
+        process = driven(toy_command(sample_root, broken, steps))
+        try:
+            # Later kills come later, so that the training ends however slow the machine starts.
+            status = process.wait(timeout=seconds * draw.uniform(0.3, 0.7 + 0.05 * attempt))
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    assert status == 0
+    assert kills >= 1
+    hashes = [load_checkpoint(out / "weights.safetensors").sha256 for out in (whole, broken)]
+    assert hashes[0] == hashes[1]
+    for name in ("stage1", "weights"):
+        logs = [
+            [json.loads(line) for line in (out / f"{name}.jsonl").read_text().splitlines()] for out in (whole, broken)
+        ]
+        losses = [[(row["step"], row["loss"]) for row in log] for log in logs]
+        assert losses[0] == losses[1]

@@ -1,0 +1,118 @@
+"""The folder of a run: its fingerprint, its notes, and what may be gone on with."""
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import prepare, short_recipe
+from warpgrasp.data import DataError
+from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.training.loop import Training
+from warpgrasp.training.run import RunError, fingerprint, open_run
+
+
+def test_equal_trainings_have_equal_fingerprints(sample_root: Path, copied_root: Path) -> None:
+    marks = {fingerprint(prepare(root, short_recipe())) for root in (sample_root, copied_root)}
+    assert len(marks) == 1
+
+
+def test_recipe_seed_and_hand_change_it(sample_root: Path) -> None:
+    recipe = short_recipe()
+    others = [
+        replace(recipe, seed=1),
+        replace(recipe, fraction=1 / 2),
+        replace(recipe, photometric=replace(recipe.photometric, weight=0.5)),
+        replace(recipe, network=replace(recipe.network, scales=replace(recipe.network.scales, unit_m=0.1))),
+    ]
+    trainings = [prepare(sample_root, one) for one in (recipe, *others)]
+    left = replace(trainings[0], hand=HandModel(replace(open_hand(), name="another")))
+    assert len({fingerprint(one) for one in (*trainings, left)}) == 6
+
+
+def test_data_change_it(copied_root: Path) -> None:
+    marks = [fingerprint(prepare(copied_root, short_recipe()))]
+    meta = copied_root / "train" / "A1" / "meta" / "0000.pkl"
+    content = pickle.loads(meta.read_bytes())  # noqa: S301 (our own file)
+    meta.write_bytes(pickle.dumps({**content, "objTrans": content["objTrans"] + 0.001}, protocol=2))
+    marks.append(fingerprint(prepare(copied_root, short_recipe())))
+    picture = copied_root / "train" / "B1" / "rgb" / "0003.jpg"
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    marks.append(fingerprint(prepare(copied_root, short_recipe())))
+    lines = (copied_root / "train.txt").read_text().splitlines()
+    (copied_root / "train.txt").write_text("\n".join(lines[:-1]))
+    marks.append(fingerprint(prepare(copied_root, short_recipe())))
+    assert len(set(marks)) == 4
+
+
+def test_the_notes_are_enough_to_repeat_a_run(trained_run: Path, sample_root: Path) -> None:
+    notes = json.loads((trained_run / "run.json").read_text())
+    assert notes["recipe"]["name"] == "toy"
+    assert notes["recipe"]["seed"] == 0
+    assert notes["hand"] == "open-hand right"
+    assert notes["data"]["root"] == str(sample_root)
+    assert notes["labels"] == {"annotated": {"A1": [0, 4], "B1": [0, 4]}, "effective_fraction": 0.25}
+    assert {"torch", "numpy", "numba", "python"} <= notes["versions"].keys()
+    assert notes["commit"]
+    assert notes["command"]
+
+
+def test_only_the_same_run_is_gone_on_with(sample_root: Path, tmp_path: Path) -> None:
+    training, out = prepare(sample_root, short_recipe()), tmp_path / "run"
+    with open_run(training, out, command=["a"]):
+        (out / "stage1.safetensors").touch()
+    before = (out / "run.json").read_bytes()
+    with open_run(training, out, command=["b"]):
+        pass
+    assert (out / "run.json").read_bytes() == before
+    other = replace(training, recipe=replace(training.recipe, seed=9))
+    with pytest.raises(RunError, match=r"expected the run .* found the run .*; choose another folder or remove it"):
+        open_run(other, out, command=[]).__enter__()
+    (out / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="cannot be read"):
+        open_run(training, out, command=[]).__enter__()
+
+
+def test_a_folder_of_something_else_is_refused(sample_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(RunError, match="found other files"):
+        open_run(prepare(sample_root, short_recipe()), tmp_path, command=[]).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_the_data_set_may_lie_in_the_runs_folder(copied_root: Path) -> None:
+    training = prepare(copied_root, short_recipe())
+    with pytest.raises(DataError), open_run(training, copied_root.parent, command=[]):
+        raise DataError("bad")
+    assert list(copied_root.parent.iterdir()) == [copied_root]
+
+
+def fail_having_written(training: Training, out: Path, file: str) -> None:
+    with open_run(training, out, command=[]):
+        (out / file).touch()
+        raise DataError("bad")
+
+
+def test_a_run_that_fails_before_anything_is_saved_leaves_nothing(sample_root: Path, tmp_path: Path) -> None:
+    training, out = prepare(sample_root, short_recipe()), tmp_path / "run"
+    with pytest.raises(DataError):
+        fail_having_written(training, out, "stage1.jsonl")
+    assert not out.exists()
+    with pytest.raises(DataError):
+        fail_having_written(training, out, "stage1.state.safetensors")
+    assert (out / "run.json").is_file()
+
+
+def test_an_empty_list_is_refused(copied_root: Path) -> None:
+    (copied_root / "train.txt").write_text("")
+    with pytest.raises(DataError, match="expected training frames in"):
+        Training.prepare(short_recipe(), copied_root, HandModel(open_hand()))
+
+
+def test_stage_2_needs_unannotated_frames(sample_root: Path, tmp_path: Path) -> None:
+    from tests.training.runs import train_both
+
+    with pytest.raises(DataError, match="expected unannotated frames for stage 2"):
+        train_both(prepare(sample_root, replace(short_recipe(), fraction=1.0)), tmp_path)

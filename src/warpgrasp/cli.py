@@ -5,7 +5,7 @@ Heavy imports are made by the command that needs them, so that `--help` answers 
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -236,7 +236,8 @@ def train(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         console.print("usage: warpgrasp train RECIPE --data DIR --out RUN [OPTIONS]\n")
         for name, recipe in RECIPES.items():
-            console.print(f"  {name:12} {(recipe.__doc__ or '').strip().splitlines()[0]}", highlight=False)
+            summary = (recipe.__doc__ or "").strip().splitlines()[0]
+            console.print(f"  {name:12} {summary}", highlight=False, soft_wrap=True)
         console.print("\n`warpgrasp train RECIPE --help` lists every field of a recipe.")
         return
     if arguments[0] not in RECIPES:
@@ -248,14 +249,13 @@ def train(arguments: Sequence[str]) -> None:
         """A data set in HO-3D's layout."""
         out: Path
         """Folder of the run; the same command goes on with it when it was interrupted."""
-        recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+        recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=RECIPES[arguments[0]])
         hand: HandChoice = "open"
         """The hand model that the annotations were made with."""
         mano_folder: Path | None = None
         """Where MANO_RIGHT.pkl lies, for `--hand mano`."""
 
-    default: Any = TrainOptions(data=tyro.MISSING, out=tyro.MISSING, recipe=RECIPES[arguments[0]]())
-    options = tyro.cli(TrainOptions, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:], default=default)
+    options = tyro.cli(TrainOptions, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:])
     _train(options)
 
 
@@ -309,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help"):
-        console.print(usage(), highlight=False)
+        console.print(usage(), highlight=False, soft_wrap=True)
         return 0 if words else 2
     try:
         if words[0] not in COMMANDS:

@@ -44,4 +44,4 @@ def test_it_agrees_with_the_generators_own_measure(sample, hand: HandModel, monk
     labels = choose_labels(sequences, fraction=1 / 8, sampling="paper")
     motion = measure_motion(dataset, labels, size=(320, 240))
     expected = np.percentile(surface_motion_px(sample.sequences["train"]["A1"]), [50, 95])
-    assert [motion.median, motion.p95] == pytest.approx(expected, rel=0.15)
+    assert [motion.median, motion.p95] == pytest.approx(expected, rel=0.25)

@@ -4,6 +4,7 @@ import io
 import pickle
 import struct
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy._core import multiarray
@@ -66,7 +67,7 @@ class _Python2Pickler(_Pickler):
     """Python 2 had one type for text and bytes."""
 
     names = PYTHON_2_NAMES
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def _save_string(self, obj):
         raw = obj if isinstance(obj, bytes) else obj.encode("latin1")

@@ -1,5 +1,6 @@
 """From pictures to a predictions file: resumable, and blind to annotations."""
 
+import importlib
 import pickle
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import torch
 from warpgrasp.data import Ho3d
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import ShardWriter, predict, read_predictions
-from warpgrasp.inference import predict as predict_frames
 from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig
 
 SIZE = (64, 48)
@@ -25,7 +25,7 @@ def network() -> HandObjectNetwork:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warpgrasp.inference.predict.SHARD_FRAMES", 6)
+    monkeypatch.setattr(importlib.import_module("warpgrasp.inference.predict"), "SHARD_FRAMES", 6)
 
 
 def test_every_frame_in_the_order_of_the_list(network, sample_root: Path, hand: HandModel, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_interrupted_and_gone_on_with_is_the_same_file(
     undisturbed, interrupted = tmp_path / "a" / "p.npz", tmp_path / "b" / "p.npz"
     undisturbed.parent.mkdir()
     interrupted.parent.mkdir()
-    predict_frames(network, dataset, names, undisturbed, header={})
+    predict(network, dataset, names, undisturbed, header={})
 
     write = ShardWriter.write
 
@@ -58,7 +58,7 @@ def test_interrupted_and_gone_on_with_is_the_same_file(
 
     monkeypatch.setattr(ShardWriter, "write", until_the_third)
     with pytest.raises(KeyboardInterrupt):
-        predict_frames(network, dataset, names, interrupted, header={})
+        predict(network, dataset, names, interrupted, header={})
     assert sorted(path.name for path in (tmp_path / "b" / "p.npz.partial").iterdir()) == ["000000.npz", "000001.npz"]
     written: list[int] = []
 
@@ -67,7 +67,7 @@ def test_interrupted_and_gone_on_with_is_the_same_file(
         write(self, shard, predictions)
 
     monkeypatch.setattr(ShardWriter, "write", counted)
-    predict_frames(network, dataset, names, interrupted, header={})
+    predict(network, dataset, names, interrupted, header={})
     assert written == [2]
     assert interrupted.read_bytes() == undisturbed.read_bytes()
     assert list(interrupted.parent.iterdir()) == [interrupted]
@@ -78,7 +78,7 @@ def test_no_annotation_is_read(network, copied_root: Path, hand: HandModel, tmp_
     for path in paths:
         dataset = Ho3d(copied_root, hand, size=SIZE)
         names = dataset.names("train") + dataset.names("evaluation")
-        predict_frames(network, dataset, names, path, header={})
+        predict(network, dataset, names, path, header={})
         for meta_path in copied_root.glob("*/*/meta/*.pkl"):
             meta = pickle.loads(meta_path.read_bytes())  # noqa: S301 (our own file)
             for key, value in meta.items():
@@ -95,6 +95,6 @@ def test_the_batch_does_not_matter(network, sample_root: Path, hand: HandModel, 
     results = []
     for batch in (1, 4):
         path = tmp_path / f"{batch}.npz"
-        predict_frames(network, dataset, dataset.names("evaluation"), path, header={}, batch=batch)
+        predict(network, dataset, dataset.names("evaluation"), path, header={}, batch=batch)
         results.append(read_predictions(path)[0])
     np.testing.assert_allclose(results[0].hand_vertices, results[1].hand_vertices, rtol=0, atol=1e-5)

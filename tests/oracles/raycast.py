@@ -9,7 +9,7 @@ NEAR_M = 0.01
 
 
 def meets(ray, corners):
-    """Depth along `ray` (of depth 1) where it meets the triangle's plane, and the three weights there; None if never."""
+    """Depth along `ray` (of depth 1) where it meets the triangle's plane, and the weights there; None if never."""
     (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners
     dx, dy, dz = ray
     e1x, e1y, e1z, e2x, e2y, e2z = bx - ax, by - ay, bz - az, cx - ax, cy - ay, cz - az
@@ -26,8 +26,8 @@ def meets(ray, corners):
 def raycast(vertices, faces, intrinsics, width, height, *, tolerance=1e-9):
     """Face ids (-1: none), depths (inf: none), and the pixels where rounding may decide.
 
-    The last are those whose ray passes within `tolerance` (in weights, or metres of depth) of an edge, of the near plane
-    or of a second face at the same depth.
+    The last are those whose ray passes within `tolerance` (in weights, or metres of depth) of an edge, of the near
+    plane or of a second face at the same depth.
     """
     triangles = [[tuple(map(float, vertices[index])) for index in face] for face in faces]
     inverse = np.linalg.inv(np.asarray(intrinsics, dtype=np.float64))

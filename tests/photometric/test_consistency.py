@@ -171,9 +171,9 @@ def test_adam_on_the_term_recovers_a_shift_and_a_turn_of_two_pixels():
             return difference.norm(dim=-1).mean().item()
 
     assert error_px() > 2
-    optimiser = torch.optim.Adam([pose], lr=4e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 120, eta_min=1e-5)
-    for _ in range(120):
+    optimiser = torch.optim.Adam([pose], lr=6e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 70, eta_min=1e-5)
+    for _ in range(70):
         optimiser.zero_grad()
         photometric_consistency(pair, single.with_vertices(surface(pose))).loss.sum().backward()
         optimiser.step()

@@ -1,7 +1,7 @@
 """Acceptance: under the exact flow generated pictures agree, and the mask is the exact visibility's.
 
-Grasps as `warpgrasp sample` makes them (tests/data/grasps: frames 0, 7, 15 and 30 of `make_sequence`, of a
-mustard bottle with seed 5 and a cracker box with seed 6), drawn unlit, in memory, in float, with a band-limited texture.
+Grasps as `warpgrasp sample` makes them (tests/data/grasps: frames 0, 7, 15 and 30 of `make_sequence`; mustard bottle,
+seed 5, and cracker box, seed 6), drawn unlit, in memory, in float, with a band-limited texture.
 """
 
 import math
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -28,13 +27,13 @@ from warpgrasp.render.shade import Texture, shade
 
 GRASPS = Path(__file__).parents[1] / "data" / "grasps"
 PAIRS = [(name, reference, target) for name in ("006_mustard_bottle", "003_cracker_box")
-         for reference, target in ((0, 1), (0, 2), (3, 2))]  # fmt: skip
+         for reference, target in ((0, 2), (3, 2))]  # fmt: skip
 WAVELENGTH_M = 0.05  # some 25 pixels, of which the shortest seen obliquely are still several
 TEXTURE_M = 0.6  # the extent of the texture's picture
 RESIDUAL_BAND_PX, VISIBILITY_BAND_PX = 2, 3
 EDGE_M = 0.004  # neighbouring pixels whose depths differ by more lie on both sides of an occlusion edge
 HIDDEN_M = 0.0003
-EXAMINED = 3000
+EXAMINED = 2000
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def band_limited_texture(rest: torch.Tensor, faces: torch.Tensor, phase: float) 
     """Two planar coordinates of a surface at rest, so that there are no seams; a sum of waves over them."""
     axes = torch.tensor([[0.8, 0.3, 0.52], [-0.4, 0.9, 0.17]])
     uv = (rest - rest.mean(dim=0)) @ axes.T / TEXTURE_M + 0.5
-    v, u = torch.meshgrid(torch.linspace(0, 1, 1024), torch.linspace(0, 1, 1024), indexing="ij")
+    v, u = torch.meshgrid(torch.linspace(0, 1, 600), torch.linspace(0, 1, 600), indexing="ij")
     k = 2 * math.pi * TEXTURE_M / WAVELENGTH_M
     channels = [
         0.5 + 0.2 * (k * u + phase + c).sin() + 0.2 * (k * (0.6 * v - 0.8 * u) + 2 * c).sin() for c in (0.0, 1.0, 2.0)
@@ -156,7 +155,7 @@ def test_the_mask_is_that_of_exact_visibility():
     exact, ours, away_from_both = (
         torch.cat(parts) for parts in zip(*(judged(pair_of(*pair)) for pair in PAIRS), strict=True)
     )
-    assert len(exact) > 15_000
+    assert len(exact) > 8000
     assert (~exact).sum() > 500
     assert (~exact & away_from_both).sum() > 50  # there is something to tell apart
     assert min(precision_and_recall(exact[away_from_both], ours[away_from_both])) >= 0.995

@@ -57,12 +57,7 @@ def toy_command(root: Path, out: Path, steps: int = 6) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return train_both(prepare(sample_root, short_recipe()), tmp_path_factory.mktemp("undisturbed")).sha256
-
-
-@pytest.mark.parametrize("call", [1, 3, 6, 7, 9, 12])
+@pytest.mark.parametrize("call", [1, 4, 7, 11])
 def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch, call: int) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
     training, supervised, calls = prepare(sample_root, short_recipe()), loop.supervised, []

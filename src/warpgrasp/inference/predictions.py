@@ -81,7 +81,7 @@ def write_predictions(path: Path, predictions: Predictions, header: dict[str, An
 def read_predictions(path: Path) -> tuple[Predictions, dict[str, Any]]:
     """Read predictions and their header. Raises `PredictionsError` naming the file when it is not one."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             header = json.loads(str(stored["header"]))
             if header.get("format") != FORMAT:
                 raise PredictionsError(

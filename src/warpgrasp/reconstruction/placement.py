@@ -31,14 +31,18 @@ class OutputScales:
     """How far one unit of the network's raw output moves a hand or an object.
 
     `paper`: d_f = 1e-4·raw and t = 100 px·raw, as released; depth and lateral motion then learn at equal rates
-    only near f = 632 px (0.4 · 100 / f = 1e-4 · f). `metric`: one unit is `unit_m` in depth and, at 0.4 m, sideways, whatever the
-    resolution.
+    only near f = 632 px (0.4 · 100 / f = 1e-4 · f). `metric`: one unit is `unit_m` in depth and, at 0.4 m, sideways,
+    whatever the resolution.
     """
 
     kind: Literal["paper", "metric"] = "metric"
+    """`paper` takes the two fields below, `metric` the last one."""
     depth_scale: float = 1e-4
+    """Focal-normalised depth of one unit (Eq. 2's d_f)."""
     translation_scale_px: float = 100.0
+    """Pixels of one unit sideways."""
     unit_m: float = 0.0625
+    """Metres of one unit in depth and, at 0.4 m, sideways."""
 
     def place(self, raw: Float[Tensor, "b 3"], camera: Camera) -> Float[Tensor, "b 3"]:
         """Place by raw outputs (depth, u, v)."""

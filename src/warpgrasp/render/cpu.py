@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Callable
 
 import numba
 import numpy as np
@@ -103,4 +104,4 @@ def fill_kernel(
 
 
 # The jaxtyping hook of the tests wraps the function, which numba cannot compile: hence `unwrap`.
-_fill = numba.njit(inspect.unwrap(fill_kernel), parallel=True, fastmath=False, cache=True)
+_fill: Callable[..., object] = numba.njit(inspect.unwrap(fill_kernel), parallel=True, fastmath=False, cache=True)

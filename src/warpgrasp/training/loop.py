@@ -117,7 +117,7 @@ def train_stage(
     network = initial_network(training) if initial is None else load_checkpoint(initial).network(training.hand)
     network.encoder_precision = recipe.precision
     network.to(accelerator.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=optimisation.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=optimisation.learning_rate, eps=optimisation.epsilon)
     state_path, log_path = out.with_suffix(".state.safetensors"), out.with_suffix(".jsonl")
     first_step = _resume(state_path, network, optimiser) if state_path.is_file() else 0
     _truncate_log(log_path, first_step)

@@ -35,6 +35,8 @@ class Optimisation:
     """`one-cycle` rises to the peak over the first quarter and falls to nearly zero along a cosine."""
     batch: int = 8
     """Annotated frames per step."""
+    epsilon: float = 1e-8
+    """Adam's ε. Losses in m² make gradients of 1e-8 and less, which the usual ε would damp."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def data_fingerprint(training: Training) -> str:
 
 @contextmanager
 def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[None]:
-    """Begin a run in `out`, or go on with the one that is there; one that fails before it has saved anything is removed.
+    """Begin a run in `out`, or go on with the one that is there; remove one that fails before it has saved anything.
 
     Raises `RunError` when the folder holds a run of another fingerprint, or anything else but the data set.
     """

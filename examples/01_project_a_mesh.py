@@ -1,6 +1,6 @@
 """Pose the open hand half a metre in front of a camera and project its joints.
 
-    python examples/01_project_a_mesh.py
+python examples/01_project_a_mesh.py
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Render the optical flow of a hand that moves 1 cm to the right.
 
-    python examples/02_render_flow.py
+python examples/02_render_flow.py
 """
 
 import torch
@@ -18,5 +18,7 @@ after = before.with_vertices(before.vertices + torch.tensor([0.01, 0.0, 0.0]))
 camera = Camera(torch.tensor([[[300.0, 0, 159.5], [0, 300.0, 119.5], [0, 0, 1]]]), width=320, height=240)
 flow = render_flow(before, after, source_camera=camera, destination_camera=camera)
 seen = flow.flow_px[flow.visible]
-print(f"{len(seen)} pixels see the hand; they move {seen[:, 0].mean():.2f} px to the right, {seen[:, 1].mean():.2f} down")
+print(
+    f"{len(seen)} pixels see the hand; they move {seen[:, 0].mean():.2f} px to the right, {seen[:, 1].mean():.2f} down"
+)
 print(f"expected f·X/Z: about {300 * 0.01 / 0.5:.2f} px")

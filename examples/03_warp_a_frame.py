@@ -1,6 +1,6 @@
 """Warp a picture by a flow: the warped picture shows at x what the picture shows at x + flow(x).
 
-    python examples/03_warp_a_frame.py
+python examples/03_warp_a_frame.py
 """
 
 import torch

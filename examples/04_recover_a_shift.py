@@ -1,6 +1,6 @@
 """Recover a shift of 2 pixels from colours alone, by descending the photometric term.
 
-    python examples/04_recover_a_shift.py
+python examples/04_recover_a_shift.py
 """
 
 import torch
@@ -41,6 +41,10 @@ for step in range(60):
     consistency.loss.sum().backward()
     optimiser.step()
     if step % 15 == 0:
-        print(f"step {step:2}: photometric term {consistency.loss.item():.4f}, shift {1000 * shift_m[0].item():+.2f} mm")
+        print(
+            f"step {step:2}: photometric term {consistency.loss.item():.4f}, shift {1000 * shift_m[0].item():+.2f} mm"
+        )
 depth = 0.5 - 0.02
-print(f"recovered {shift_m[0].item() * 150 / depth:.2f} px to the right, {shift_m[1].item() * 150 / depth:+.2f} px down")
+print(
+    f"recovered {shift_m[0].item() * 150 / depth:.2f} px to the right, {shift_m[1].item() * 150 / depth:+.2f} px down"
+)

@@ -1,6 +1,6 @@
 """Generate a few short sequences, train a tiny network on a quarter of their annotations, and score it.
 
-    python examples/05_train_on_a_generated_video.py      # a minute; a smoke run, no evidence
+python examples/05_train_on_a_generated_video.py      # a minute; a smoke run, no evidence
 """
 
 import tempfile

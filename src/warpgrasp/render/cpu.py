@@ -3,6 +3,9 @@
 import inspect
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 
 import numba
 import numpy as np
@@ -23,8 +26,22 @@ def rasterize(mesh: Mesh, camera: Camera) -> Raster:
     intrinsics = camera.intrinsics.detach().expand(batch, 3, 3)
     pixels = camera.project(mesh.vertices.detach()).contiguous().numpy().astype(np.float32, copy=False)
     directions = torch.linalg.inv(intrinsics.double()).contiguous().numpy()
-    _fill(vertices, faces, pixels, directions, face_ids, depth)
+    arrays = (vertices, faces, pixels, directions, face_ids, depth)
+    workers = min(batch, torch.get_num_threads())
+    if workers <= 1:
+        _fill(*arrays)
+    else:
+        bounds = [batch * worker // workers for worker in range(workers + 1)]
+        shares = [tuple(array[start:stop] for array in arrays) for start, stop in pairwise(bounds)]
+        # A plain thread pool, the kernel releasing the GIL: numba's own threads would be a second OpenMP runtime, whose
+        # threads go on spinning after each call and take the cores from PyTorch's.
+        list(_pool(workers).map(lambda share: _fill(*share), shares))
     return Raster(torch.from_numpy(face_ids), torch.from_numpy(depth).to(mesh.vertices.dtype))
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="rasterizer")
 
 
 def fill_kernel(
@@ -41,7 +58,7 @@ def fill_kernel(
     per face, in float64, which costs nothing here.
     """
     batch, height, width = face_ids.shape
-    for image in numba.prange(batch):
+    for image in range(batch):
         to_ray = directions[image]
         a, b, c = np.empty(3), np.empty(3), np.empty(3)
         for face in range(faces.shape[1]):
@@ -104,4 +121,4 @@ def fill_kernel(
 
 
 # The jaxtyping hook of the tests wraps the function, which numba cannot compile: hence `unwrap`.
-_fill: Callable[..., object] = numba.njit(inspect.unwrap(fill_kernel), parallel=True, fastmath=False, cache=True)
+_fill: Callable[..., object] = numba.njit(inspect.unwrap(fill_kernel), nogil=True, cache=True)

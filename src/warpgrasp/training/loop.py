@@ -106,8 +106,8 @@ def train_stage(
 ) -> Path:
     """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
 
-    Without `initial` this is stage 1, on annotated frames alone. With `initial`, the checkpoint of stage 1, it is stage 2,
-    on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was saved,
+    Without `initial` this is stage 1, on annotated frames alone. With `initial`, the checkpoint of stage 1, it is stage
+    2, on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was saved,
     and ends with the weights of an undisturbed one; a finished one is returned as it is.
     """
     if out.is_file():
@@ -203,7 +203,7 @@ def train_stage(
 
 
 def _view_pairs(targets: Frames, references: Frames, recipe: Recipe, generator: torch.Generator) -> PairBatch:
-    """What the network sees of the targets; of the references too, by the same draw, when augmented pictures are compared."""
+    """What the network sees of the targets; and of the references, by the same draw, when that is what is compared."""
     before = generator.get_state()
     target_view = augment(targets.image, targets.camera, recipe.augment, generator)
     if recipe.photometric.compare == "original":

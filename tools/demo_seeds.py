@@ -1,7 +1,7 @@
 """Runs the demo with its upper bound over several seeds, and writes docs/results.md from what it measured.
 
-    python -m benchmarks.demo_seeds                    # seeds 0, 1, 2: about half an hour on two cores
-    python -m benchmarks.demo_seeds --only-write       # from the stored figures, without training
+    .venv/bin/python tools/demo_seeds.py                 # seeds 0, 1, 2: about half an hour on two cores
+    .venv/bin/python tools/demo_seeds.py --only-write       # from the stored figures, without training
 
 The figures of each seed are kept in docs/results/ as JSON.
 """
@@ -81,18 +81,19 @@ def write() -> None:
     lines = [
         "# Results",
         "",
-        "Written by `python -m benchmarks.demo_seeds`; every figure comes from the JSON files in `docs/results/`.",
+        "Written by `python tools/demo_seeds.py`; every figure comes from the JSON files in `docs/results/`.",
         "",
         "## The demo on the shipped sample data",
         "",
         f"Seeds {', '.join(str(result['seed']) for result in results)}; mean ± standard deviation over seeds. "
         f"{labels['annotated']} of {labels['total']} training frames annotated ({100 * labels['effective_fraction']:.1f} %, "
-        "`--sampling paper`, one in 30). Camera space, no alignment; pixels of 320×240; the last checkpoint, never the best. "
-        f"Surface points move by {motion['median']:.1f} px (median) and {motion['p95']:.1f} px (95th percentile) between an "
-        "unannotated frame and its reference. *full*: every training frame annotated, with the steps of both stages. "
+        "`--sampling paper`, one in 30). Camera space, no alignment; pixels of 320×240; the last checkpoint, never the "
+        f"best. Surface points move by {motion['median']:.1f} px (median) and {motion['p95']:.1f} px (95th percentile) "
+        "between an unannotated frame and its reference. *full*: every training frame annotated, with the steps of both "
+        "stages. "
         "*gap closed*: 1 − Σ(photometric − full) / Σ(control − full) over seeds. "
         f"The paper closes {PAPER_GAP['object_vertex_error_px']} % (object px) and {PAPER_GAP['hand_joint_error_px']} % "
-        "(hand px) on its own data. On the first table's frames *full* is trained on the very frames it is scored on. "
+        "(hand px) on its own data. On the first table's frames *full* is trained on the frames it is scored on. "
         f"Seconds: {', '.join(format(result['seconds'], '.0f') for result in results)} in all, upper bound included.",
     ]
     for group, title in GROUPS.items():

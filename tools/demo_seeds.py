@@ -86,14 +86,16 @@ def write() -> None:
         "## The demo on the shipped sample data",
         "",
         f"Seeds {', '.join(str(result['seed']) for result in results)}; mean ± standard deviation over seeds. "
-        f"{labels['annotated']} of {labels['total']} training frames annotated ({100 * labels['effective_fraction']:.1f} %, "
-        "`--sampling paper`, one in 30). Camera space, no alignment; pixels of 320×240; the last checkpoint, never the "
-        f"best. Surface points move by {motion['median']:.1f} px (median) and {motion['p95']:.1f} px (95th percentile) "
-        "between an unannotated frame and its reference. *full*: every training frame annotated, with the steps of both "
-        "stages. "
+        f"{labels['annotated']} of {labels['total']} training frames annotated "
+        f"({100 * labels['effective_fraction']:.1f} %, `--sampling paper`, one in 30). Camera space, no alignment; "
+        "pixels of 320×240; the last checkpoint, never the best. "
+        f"Surface points move by {motion['median']:.1f} px (median) and {motion['p95']:.1f} px (95th percentile) "
+        "between an unannotated frame and its reference. "
+        "*full*: every training frame annotated, with the steps of both stages. "
         "*gap closed*: 1 − Σ(photometric − full) / Σ(control − full) over seeds. "
-        f"The paper closes {PAPER_GAP['object_vertex_error_px']} % (object px) and {PAPER_GAP['hand_joint_error_px']} % "
-        "(hand px) on its own data. On the first table's frames *full* is trained on the frames it is scored on. "
+        f"The paper closes {PAPER_GAP['object_vertex_error_px']} % (object px) and "
+        f"{PAPER_GAP['hand_joint_error_px']} % (hand px) on its own data. "
+        "On the first table's frames *full* is trained on the frames it is scored on. "
         f"Seconds: {', '.join(format(result['seconds'], '.0f') for result in results)} in all, upper bound included.",
     ]
     for group, title in GROUPS.items():

@@ -130,9 +130,12 @@ def picture_size(dataset: Ho3d) -> tuple[int, int]:
 
 
 def _total_seconds(out: Path, seconds: float) -> float:
-    """Seconds of this run and of the interrupted ones that it goes on from."""
+    """Seconds of this run and of the interrupted ones that it goes on from; a finished demo keeps what it took."""
     path = out / "seconds.json"
-    total = seconds + (json.loads(path.read_text()) if path.is_file() else 0.0)
+    before = json.loads(path.read_text()) if path.is_file() else 0.0
+    if (out / "results.json").is_file():
+        return before
+    total = before + seconds
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(total))
     temporary.replace(path)

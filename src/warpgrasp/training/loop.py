@@ -107,8 +107,8 @@ def train_stage(
     """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
 
     Without `initial` this is stage 1, on annotated frames alone. With `initial`, the checkpoint of stage 1, it is stage
-    2, on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was saved,
-    and ends with the weights of an undisturbed one; a finished one is returned as it is.
+    2, on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was
+    saved, and ends with the weights of an undisturbed one; a finished one is returned as it is.
     """
     if out.is_file():
         return out

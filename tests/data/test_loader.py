@@ -1,4 +1,4 @@
-"""Batches: the draws, the cache, reading ahead, and that only chosen annotations are looked at."""
+"""Batches: the draws, the cache, and that only chosen annotations are looked at."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from warpgrasp.data import FrameSource, Ho3d, ahead, draw
+from warpgrasp.data import FrameSource, Ho3d, draw
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel
 
@@ -29,21 +29,6 @@ def test_a_draw_depends_on_the_step_and_the_seed_alone() -> None:
 
 def test_a_batch_larger_than_the_set_repeats_it() -> None:
     assert Counter(draw("ab", batch=6, step=0, seed=[0])) == {"a": 3, "b": 3}
-
-
-def test_ahead_keeps_the_order_and_passes_errors_on() -> None:
-    assert list(ahead(lambda step: step * step, range(2, 7))) == [4, 9, 16, 25, 36]
-    assert list(ahead(lambda step: step, range(0))) == []
-
-    def broken(step: int) -> int:
-        if step == 2:
-            raise ValueError("two")
-        return step
-
-    source = ahead(broken, range(5))
-    assert [next(source), next(source)] == [0, 1]
-    with pytest.raises(ValueError, match="two"):
-        next(source)
 
 
 def test_only_chosen_annotations_are_read_and_pictures_once(sample_root: Path, hand: HandModel, monkeypatch) -> None:

@@ -3,7 +3,7 @@
 from warpgrasp.data.augment import AugmentConfig, View, augment
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.ho3d import Ho3d, Split
-from warpgrasp.data.loader import FrameSource, ahead, draw
+from warpgrasp.data.loader import FrameSource, draw
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.sampling import Labels, Sampling, choose_labels
 
@@ -16,7 +16,6 @@ __all__ = [
     "Sampling",
     "Split",
     "View",
-    "ahead",
     "augment",
     "choose_labels",
     "draw",

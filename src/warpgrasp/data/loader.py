@@ -1,8 +1,6 @@
-"""Batches of frames, by name: read once where memory allows, and one batch ahead of the training."""
+"""Batches of frames, by name: read once where memory allows."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -51,14 +49,3 @@ def draw(items: Sequence[T], *, batch: int, step: int, seed: Sequence[int]) -> l
             orders[epoch] = np.random.default_rng([*seed, epoch]).permutation(len(items))
         chosen.append(items[orders[epoch][within]])
     return chosen
-
-
-def ahead(make: Callable[[int], T], steps: range) -> Iterator[T]:
-    """`make(step)` of each step, each made in the background while the one before is being used."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader") as background:
-        remaining = iter(steps)
-        waiting = [background.submit(make, step) for step in islice(remaining, 1)]
-        while waiting:
-            current = waiting.pop()
-            waiting = [background.submit(make, step) for step in islice(remaining, 1)]
-            yield current.result()

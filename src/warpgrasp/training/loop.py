@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.text import Text
 from torch import Tensor
 
-from warpgrasp.data import DataError, FrameSource, Ho3d, Labels, ahead, augment, choose_labels, draw
+from warpgrasp.data import DataError, FrameSource, Ho3d, Labels, augment, choose_labels, draw
 from warpgrasp.frame import Frames, ObjectModel, move_to
 from warpgrasp.geometry import mean_rotation
 from warpgrasp.hand import HandModel
@@ -117,7 +117,9 @@ def train_stage(
     network = initial_network(training) if initial is None else load_checkpoint(initial).network(training.hand)
     network.encoder_precision = recipe.precision
     network.to(accelerator.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=optimisation.learning_rate, eps=optimisation.epsilon)
+    optimiser = torch.optim.Adam(
+        network.parameters(), lr=optimisation.learning_rate, eps=optimisation.epsilon, fused=True
+    )
     state_path, log_path = out.with_suffix(".state.safetensors"), out.with_suffix(".jsonl")
     first_step = _resume(state_path, network, optimiser) if state_path.is_file() else 0
     _truncate_log(log_path, first_step)
@@ -145,7 +147,10 @@ def train_stage(
     steps = range(first_step, optimisation.steps)
     with _progress(f"stage {stage} {out.stem}") as progress, log_path.open("a") as log:
         task = progress.add_task("", total=optimisation.steps, completed=first_step)
-        for step, (frames, pair) in zip(steps, ahead(read, steps), strict=True):
+        for step in steps:
+            # Not read ahead by a second thread: any parallel operation of PyTorch there starts a second OpenMP team,
+            # which halved the speed of the training (docs/performance.md).
+            frames, pair = read(step)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(optimisation, step)
             weight = photometric_weight(recipe.photometric, step) if stage == 2 else 0.0

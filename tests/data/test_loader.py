@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import pytest
 import torch
 
 from warpgrasp.data import FrameSource, Ho3d, draw

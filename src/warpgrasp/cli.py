@@ -64,35 +64,35 @@ def demo(
 
     chosen = replace(RECIPES[recipe](), seed=seed)
     root = unpack_shipped(out / "data") if data is None else data
-    finished = run_demo(chosen, root, out, hand_model("open", None), upper_bound=upper_bound)
+    finished = run_demo(chosen, root, out, hand_model("open", None), upper_bound=upper_bound, side_by_side=True)
     results = finished.results()
     write_json(out / "results.json", results)
     write_json(out / "sequences.json", finished.per_sequence())
     write_report(out / "report.html", report_of(finished))
+    labels = results["labels"]
+    console.print(
+        f"{labels['annotated']} of {labels['total']} training frames annotated "
+        f"({100 * labels['effective_fraction']:.1f} %); camera space, no alignment; change: photometric against control"
+    )
     for table in result_tables(results):
         console.print(table)
-    console.print(f"results {out / 'results.json'} · report {out / 'report.html'} · {results['seconds']:.0f} s")
+    console.print(f"{results['seconds']:.0f} s; {out / 'results.json'}; look at {out / 'report.html'}")
 
 
 def result_tables(results: dict[str, Any]) -> list[Table]:
     """The demo's scores, as printed."""
-    labels = results["labels"]
     titles = {
-        "unannotated": "never-annotated frames of the training sequences",
-        "evaluation": "evaluation sequences",
+        "unannotated": "Never-annotated frames of the training sequences",
+        "evaluation": "Evaluation sequences",
     }
     arms = [arm for arm in ("control", "photometric", "full") if arm in results]
     tables = []
     for group, title in titles.items():
-        table = Table(
-            title=f"{title} · {labels['annotated']} of {labels['total']} training frames annotated "
-            f"({100 * labels['effective_fraction']:.1f} %) · camera space, no alignment",
-            title_justify="left",
-        )
+        table = Table(title=title, title_justify="left")
         table.add_column("mean error")
         for arm in arms:
             table.add_column(arm, justify="right")
-        table.add_column("photometric against control", justify="right")
+        table.add_column("change", justify="right")
         for metric in results["control"][group]:
             values = [results[arm][group][metric] for arm in arms]
             change = 100 * (values[1] / values[0] - 1)

@@ -43,5 +43,6 @@ def test_it_agrees_with_the_generators_own_measure(sample, hand: HandModel, monk
     sequences = {"A1": dataset.sequences["train"]["A1"]}
     labels = choose_labels(sequences, fraction=1 / 8, sampling="paper")
     motion = measure_motion(dataset, labels, size=(320, 240))
-    expected = np.percentile(surface_motion_px(sample.sequences["train"]["A1"]), [50, 95])
-    assert [motion.median, motion.p95] == pytest.approx(expected, rel=0.25)
+    # That measure counts surface area where this one counts pixels, so that only the medians are near each other.
+    expected = np.median(surface_motion_px(sample.sequences["train"]["A1"]))
+    assert motion.median == pytest.approx(expected, rel=0.15)

@@ -100,8 +100,9 @@ def _band(axes: Axes, distances: np.ndarray, errors: np.ndarray, arm: str) -> No
     groups = [errors[distances == step] for step in steps]
     low, high = np.array([np.percentile(group, [25, 75]) for group in groups]).reshape(-1, 2).T
     axes.fill_between(steps, low, high, color=ARM_COLOURS[arm], alpha=0.16, linewidth=0)
-    marker = "o" if len(steps) < 12 else ""
-    axes.plot(steps, [group.mean() for group in groups], marker, ls="-", ms=3, color=ARM_COLOURS[arm], label=arm)
+    marker = "o" if len(steps) < 12 else None
+    means = [group.mean() for group in groups]
+    axes.plot(steps, means, marker=marker, ms=3, color=ARM_COLOURS[arm], label=arm)
 
 
 def _running_mean(axes: Axes, points: np.ndarray, name: str, *, window: int) -> None:

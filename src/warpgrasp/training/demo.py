@@ -1,11 +1,16 @@
 """The demo: sparse annotations in, measured and visible reconstruction out, beside a fair control."""
 
 import json
+import multiprocessing
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from warpgrasp.data import Ho3d
 from warpgrasp.data.loader import FrameSource
@@ -19,7 +24,7 @@ from warpgrasp.inference import Predictions, predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.recipes import Recipe
-from warpgrasp.training.run import command_line, open_run
+from warpgrasp.training.run import RunError, command_line, open_run
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,14 @@ class Demo:
         }
 
 
-def run_demo(recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bound: bool) -> Demo:
+def run_demo(
+    recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bound: bool, side_by_side: bool = False
+) -> Demo:
     """Train stage 1, then the method and its control from the same weights; predict; score.
 
     With `upper_bound`, train also on every annotation with the steps of both stages. Whatever is finished already in
-    `out` is used as it is.
+    `out` is used as it is. `side_by_side` trains the control in a process of its own (the calling script must then be
+    guarded by `if __name__ == "__main__"`).
     """
     started = time.monotonic()
     training = Training.prepare(recipe, data, hand)
@@ -78,9 +86,11 @@ def run_demo(recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bo
     with open_run(training, out, command=command_line()):
         first = train_stage(training, recipe.stage1, out / "stage1.safetensors")
         weights = {
-            "control": train_stage(control, recipe.stage2, out / "control.safetensors", initial=first),
-            "photometric": train_stage(training, recipe.stage2, out / "photometric.safetensors", initial=first),
+            "control": out / "control.safetensors",
+            "photometric": out / "photometric.safetensors",
         }
+        with beside(control, weights["control"], first, own_process=side_by_side):
+            train_stage(training, recipe.stage2, weights["photometric"], initial=first)
         if upper_bound:
             full = fully_supervised(recipe, data, hand)
             weights["full"] = train_stage(full, full.recipe.stage1, out / "full.safetensors")
@@ -94,6 +104,46 @@ def run_demo(recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bo
         arms[name] = _score_arm(name, path, dataset, on_disk, every, names, hand)
     motion = measure_motion(on_disk, training.labels, size=picture_size(on_disk))
     return Demo(recipe, on_disk, training, arms, motion, _total_seconds(out, time.monotonic() - started))
+
+
+@contextmanager
+def beside(training: Training, out: Path, first: Path, *, own_process: bool) -> Iterator[None]:
+    """Train stage 2 of the control while the body trains the other arm.
+
+    On a CPU each arm gets a process and half of the threads, since two trainings side by side are faster than one after
+    the other with all threads each (docs/performance.md). On a GPU they take turns.
+    """
+    threads = torch.get_num_threads()
+    if out.is_file() or torch.cuda.is_available() or threads < 2 or not own_process:
+        train_stage(training, training.recipe.stage2, out, initial=first)
+        yield
+        return
+    dataset = training.source.dataset
+    arguments = (training.recipe, dataset.root, training.hand, out, first, threads // 2, os.getpid())
+    process = multiprocessing.get_context("spawn").Process(target=_train_beside, args=arguments, daemon=True)
+    process.start()
+    torch.set_num_threads(threads - threads // 2)
+    try:
+        yield
+        process.join()
+    finally:
+        torch.set_num_threads(threads)
+        process.terminate()
+    if process.exitcode != 0:
+        raise RunError(f"expected {out.name} from its own process, which ended with status {process.exitcode}")
+
+
+def _train_beside(
+    recipe: Recipe, data: Path, hand: HandModel, out: Path, first: Path, threads: int, parent: int
+) -> None:
+    torch.set_num_threads(threads)
+
+    def end_with_the_parent(_: dict[str, float]) -> None:
+        if os.getppid() != parent:  # killed: whoever goes on with the run must find it alone
+            os._exit(1)
+
+    training = Training.prepare(recipe, data, hand)
+    train_stage(training, recipe.stage2, out, initial=first, on_log=end_with_the_parent, show_progress=False)
 
 
 def fully_supervised(recipe: Recipe, data: Path, hand: HandModel) -> Training:

@@ -103,6 +103,7 @@ def train_stage(
     *,
     initial: Path | None = None,
     on_log: Callable[[dict[str, float]], None] | None = None,
+    show_progress: bool = True,
 ) -> Path:
     """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
 
@@ -145,7 +146,7 @@ def train_stage(
 
     started = saved = time.monotonic()
     steps = range(first_step, optimisation.steps)
-    with _progress(f"stage {stage} {out.stem}") as progress, log_path.open("a") as log:
+    with _progress(f"stage {stage} {out.stem}", shown=show_progress) as progress, log_path.open("a") as log:
         task = progress.add_task("", total=optimisation.steps, completed=first_step)
         for step in steps:
             # Not read ahead by a second thread: any parallel operation of PyTorch there starts a second OpenMP team,
@@ -280,11 +281,12 @@ class _Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:.1f} steps/s")
 
 
-def _progress(description: str) -> Progress:
+def _progress(description: str, *, shown: bool) -> Progress:
     return Progress(
         TextColumn(description),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
+        disable=not shown,
     )

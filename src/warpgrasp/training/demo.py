@@ -203,6 +203,7 @@ def report_of(demo: Demo) -> Report:
         encoder_width=recipe.network.width,
         stage1_steps=recipe.stage1.steps,
         stage2_steps=recipe.stage2.steps,
+        stage1_batch=recipe.stage1.batch,
         batch=recipe.stage2.batch,
         pairs=recipe.photometric.pairs,
         lambda_c=recipe.photometric.weight,

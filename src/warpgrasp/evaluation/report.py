@@ -106,8 +106,8 @@ def protocol_text(report: Report) -> str:
     return (
         f"Of {total} training frames, {annotated} are annotated ({100 * labels.effective_fraction:.2f} %). "
         f"Stage 1 trains {width} on these alone, at {one.width}×{one.height}, for {one.stage1_steps} steps of "
-        f"{one.stage1_batch} frames. Stage 2 goes on from its weights, twice, for {one.stage2_steps} steps of {one.batch} "
-        f"annotated frames and {one.pairs} pairs: <em>photometric</em> compares each unannotated frame with its "
+        f"{one.stage1_batch} frames. Stage 2 goes on from its weights, twice, for {one.stage2_steps} steps of "
+        f"{one.batch} annotated frames and {one.pairs} pairs: <em>photometric</em> compares each unannotated frame with its "
         f"nearest annotated one, weighted by λ<sub>c</sub> = {one.lambda_c:g} (reached linearly over {one.ramp_steps} "
         f"steps); <em>control</em> sees the same frames in the same order and differs in λ<sub>c</sub> = 0 alone. "
         f"Between an unannotated frame and the annotated one that it is compared with, visible surface points move by "

@@ -1,5 +1,6 @@
 """Every example runs, and says what it promises."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXPECTED = {
-    "01_project_a_mesh.py": "middle_1     319.5   239.5 px at 0.500 m",
+    "01_project_a_mesh.py": r"middle_1 +319\.5 +239\.5 px at 0\.500 m",
     "02_render_flow.py": "0.00 down",
-    "03_warp_a_frame.py": "from the picture moved by (3, -2) px: ",
-    "04_recover_a_shift.py": "recovered 2.0",
+    "03_warp_a_frame.py": r"from the picture moved by \(3, -2\) px: \d\.\de-0[5-9]",
+    "04_recover_a_shift.py": r"recovered (1\.9|2\.0)\d px to the right",
     "05_train_on_a_generated_video.py": "frames annotated",
 }
 
@@ -24,4 +25,4 @@ def test_every_example_is_run():
 )
 def test_example_runs(name, capsys):
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-    assert EXPECTED[name] in capsys.readouterr().out
+    assert re.search(EXPECTED[name], capsys.readouterr().out)

@@ -165,7 +165,7 @@ def report(sample_root: Path, hand: HandModel) -> Report:
         arms[arm] = ReportedArm(predictions, {g: score(predictions, dataset, names) for g, names in groups.items()})
     rows = [{"step": step, "loss": 1 / (step + 1), "hand_joints": 0.1, "lambda_c": 0.0} for step in range(0, 100, 10)]
     curves = {"stage 1": Curve(rows), "control": Curve(rows, 100), "photometric": Curve([], 100), "full": Curve(rows)}
-    protocol = Protocol("toy", 7, 64, 48, 8, 100, 100, 4, 4, 3e-3, 10)
+    protocol = Protocol("toy", 7, 64, 48, 8, 100, 100, 4, 4, 4, 3e-3, 10)
     return Report(dataset, labels, arms, curves, Motion(8.25, 25.5), protocol, 12.0)
 
 

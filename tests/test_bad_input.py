@@ -1,4 +1,4 @@
-"""Bad input: one sentence on stderr, exit status 1 or 2, nothing left behind (acceptance 9)."""
+"""Bad input: one sentence on stderr, exit status 1 or 2, nothing left behind."""
 
 import errno
 import pickle

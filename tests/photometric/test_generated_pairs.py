@@ -1,4 +1,4 @@
-"""Acceptance: under the exact flow generated pictures agree, and the mask is the exact visibility's.
+"""Under the exact flow generated pictures agree, and the mask is the exact visibility's.
 
 Grasps as `warpgrasp sample` makes them (tests/data/grasps: frames 0, 7, 15 and 30 of `make_sequence`; mustard bottle,
 seed 5, and cracker box, seed 6), drawn unlit, in memory, in float, with a band-limited texture.

@@ -1,4 +1,4 @@
-"""No annotation but the chosen ones can reach the weights; the control differs in λ_c alone (acceptance 2)."""
+"""No annotation but the chosen ones can reach the weights; the control differs in λ_c alone."""
 
 import pickle
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A network that cannot learn four pictures by heart cannot learn (acceptance 3)."""
+"""A network that cannot learn four pictures by heart cannot learn."""
 
 from dataclasses import fields, replace
 from pathlib import Path

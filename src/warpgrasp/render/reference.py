@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from warpgrasp.geometry import NEAR_M, Camera, Mesh
+from warpgrasp.geometry import NEAR_M, Camera, Mesh, pixel_grid
 from warpgrasp.render.rasterizer import Raster, barycentrics
 
 
@@ -19,8 +19,8 @@ def rasterize(mesh: Mesh, camera: Camera) -> Raster:
         rows = _pixel_boxes(mesh, corners, camera)
         image, face, pixels = _candidates(rows)
         candidate_corners = corners[image, face][None]
-        intrinsics = camera.intrinsics.expand(batch, 3, 3)
-        rays = Camera(intrinsics[image], width, height).rays(pixels[:, None].to(corners.dtype))[:, 0]
+        grid = pixel_grid(height, width, like=corners).flatten(0, 1).expand(batch, -1, -1)
+        rays = camera.rays(grid)[image, pixels[:, 1] * width + pixels[:, 0]]
         weights, defined = barycentrics(candidate_corners, rays[None])
         weights = weights[0]
         depth = (weights * candidate_corners[0, ..., 2]).sum(-1)

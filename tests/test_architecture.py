@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: import direction (DESIGN.md, section 2), banned imports, banned names."""
+"""The house rules that a machine can hold: import direction, banned imports, banned names."""
 
 import ast
 import re

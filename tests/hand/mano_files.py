@@ -1,4 +1,4 @@
-"""Writes files in the pickle layout of MANO's (FORMATS.md B), with neither chumpy nor SciPy's old names installed."""
+"""Writes files in the pickle layout of MANO's, with neither chumpy nor SciPy's old names installed."""
 
 import io
 import pickle

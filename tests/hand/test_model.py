@@ -138,7 +138,7 @@ def test_rotation_turns_about_the_wrist_which_stays():
 
 
 def test_joint_order_of_files():
-    """HO-3D's published permutation (FORMATS.md A.2) is what the names give."""
+    """HO-3D's published permutation is what the names give."""
     from warpgrasp.hand import permutation
 
     published = [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]

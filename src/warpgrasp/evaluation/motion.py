@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from warpgrasp.data import Ho3d, Labels
-from warpgrasp.frame import FrameName, pose_points
-from warpgrasp.geometry import Camera, Mesh, join
+from warpgrasp.evaluation.scene import Scene
+from warpgrasp.frame import FrameName
+from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import render_flow
 
 
@@ -37,8 +38,5 @@ def measure_motion(dataset: Ho3d, labels: Labels, *, size: tuple[int, int], ever
 
 def _surface(dataset: Ho3d, name: FrameName, size: tuple[int, int]) -> tuple[Mesh, Camera]:
     truth = dataset.truth(name)
-    annotation = truth.annotation
-    vertices = pose_points(annotation.object_rotation, annotation.object_translation, truth.object.vertices)
-    hand = dataset.hand.closed_mesh(annotation.hand_vertices[None])
-    mesh = join(hand, Mesh.of(vertices[None], truth.object.faces))
-    return mesh, Camera(truth.intrinsics[None], *size)
+    scene = Scene.true(dataset.hand, truth.annotation, truth.object)
+    return scene.mesh, Camera(truth.intrinsics[None], *size)

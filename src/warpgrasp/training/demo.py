@@ -24,7 +24,7 @@ from warpgrasp.inference import Predictions, predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.recipes import Recipe
-from warpgrasp.training.run import RunError, command_line, open_run
+from warpgrasp.training.run import RunError, command_line, open_run, write_json
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,7 @@ def _total_seconds(out: Path, seconds: float) -> float:
     if (out / "results.json").is_file():
         return before
     total = before + seconds
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(total))
-    temporary.replace(path)
+    write_json(path, total)
     return total
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from warpgrasp.data import augment
+from warpgrasp.data import augment, open_dataset
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import freeze_batch_norm
@@ -37,7 +37,8 @@ def main() -> None:
     """Measure and print."""
     recipe = demo()
     with tempfile.TemporaryDirectory() as folder:
-        training = Training.prepare(recipe, unpack_shipped(Path(folder) / "data"), HandModel(open_hand()))
+        dataset = open_dataset(unpack_shipped(Path(folder) / "data"), HandModel(open_hand()))
+        training = Training.prepare(recipe, dataset)
         network = initial_network(training).train()
         network.encoder_precision = recipe.precision
         freeze_batch_norm(network)

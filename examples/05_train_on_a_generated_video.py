@@ -6,6 +6,7 @@ python examples/05_train_on_a_generated_video.py      # a minute; a smoke run, n
 import tempfile
 from pathlib import Path
 
+from warpgrasp.data import open_dataset
 from warpgrasp.data.sample.generate import generate
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.training.demo import run_demo
@@ -14,7 +15,7 @@ from warpgrasp.training.recipes import toy
 with tempfile.TemporaryDirectory() as folder:
     data, out = Path(folder) / "data", Path(folder) / "run"
     generate(data, sequences=2, frames=8, seed=0)
-    finished = run_demo(toy(), data, out, HandModel(open_hand()), upper_bound=False)
+    finished = run_demo(toy(), open_dataset(data, HandModel(open_hand())), out, upper_bound=False)
     labels = finished.training.labels
     print(f"{len(labels.annotated_names)} frames annotated, {len(labels.unannotated_names)} not")
     for arm, scored in finished.arms.items():

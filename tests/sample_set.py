@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.data.ho3d import Split
+from warpgrasp.data import Split
 from warpgrasp.data.sample.layout import PosedSequence, write_layout
 from warpgrasp.data.sample.paint import Scene, paint, save_picture
 from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, WIDTH_PX, GraspSequence

@@ -82,14 +82,15 @@ def predictions(sample_root: Path, trained_run: Path, tmp_path_factory: pytest.T
 
 
 def test_no_such_folder(refused: Refusal, command, tmp_path: Path) -> None:
-    refused(command(tmp_path / "nowhere"), r"expected a data set in HO-3D's layout, found no folder .*nowhere")
+    refused(command(tmp_path / "nowhere"), r"expected the folder of a data set, found no folder .*nowhere")
 
 
 def test_a_folder_that_is_not_ho3d(refused: Refusal, command, tmp_path: Path) -> None:
     (tmp_path / "holidays").mkdir()
     (tmp_path / "holidays" / "beach.jpg").write_bytes(b"")
     refused(
-        command(tmp_path / "holidays"), r"expected HO-3D's list \w+\.txt in .*holidays.*is this the folder of HO-3D"
+        command(tmp_path / "holidays"),
+        r"expected a data set of a known layout \(.*ho3d.*\) in .*holidays.*is this the right folder",
     )
 
 

@@ -16,12 +16,38 @@ from rich.table import Table
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
+    from warpgrasp.data import Dataset
     from warpgrasp.hand import HandModel
 
 console = Console()
 
 OutFolder = Annotated[Path, tyro.conf.Positional]
 HandChoice = Literal["open", "mano"]
+Layout = Literal["ho3d"]  # as in data/layouts.py, which is too heavy for `--help`
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How a folder of data is read."""
+
+    layout: Layout | None = None
+    """The folder's layout; told from its files unless it is given."""
+    protocol: str | None = None
+    """Which of the layout's splits (docs/datasets.md); its usual ones unless it is given."""
+    hand: HandChoice = "open"
+    """The hand model that the annotations were made with."""
+    mano_folder: Path | None = None
+    """Where MANO_RIGHT.pkl lies, for `--hand mano`."""
+
+    def open(self, root: Path, *, size: tuple[int, int] | None = None) -> "Dataset":
+        """The data set in a folder."""
+        from warpgrasp.data import open_dataset
+
+        model = hand_model(self.hand, self.mano_folder)
+        return open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol)
+
+
+DataChoice = Annotated[DataOptions, tyro.conf.arg(name="")]
 
 
 def sample(out: OutFolder, /, *, sequences: int = 8, frames: int = 60, seed: int = 0) -> None:
@@ -56,6 +82,7 @@ def demo(
         upper_bound: Train also on every annotation, with the steps of both stages.
         recipe: `toy` is a smoke run of seconds, and no evidence.
     """
+    from warpgrasp.data import open_dataset
     from warpgrasp.data.sample import unpack_shipped
     from warpgrasp.evaluation.report import write_report
     from warpgrasp.training.demo import report_of, run_demo
@@ -64,7 +91,8 @@ def demo(
 
     chosen = replace(RECIPES[recipe](), seed=seed)
     root = unpack_shipped(out / "data") if data is None else data
-    finished = run_demo(chosen, root, out, hand_model("open", None), upper_bound=upper_bound, side_by_side=True)
+    dataset = open_dataset(root, hand_model("open", None))
+    finished = run_demo(chosen, dataset, out, upper_bound=upper_bound, side_by_side=True)
     results = finished.results()
     write_json(out / "results.json", results)
     write_json(out / "sequences.json", finished.per_sequence())
@@ -107,9 +135,8 @@ def predict(
     *,
     weights: Path,
     out: Path,
-    split: Literal["train", "evaluation"] = "evaluation",
-    hand: HandChoice = "open",
-    mano_folder: Path | None = None,
+    split: Literal["train", "validation", "evaluation"] = "evaluation",
+    read: DataChoice = DataOptions(),
     batch: int = 16,
     precision: Literal["fp32", "bf16"] = "fp32",
     force: bool = False,
@@ -117,19 +144,17 @@ def predict(
     """Reconstruct hand and object in every frame of a data set's split.
 
     Args:
-        input: A data set in HO-3D's layout.
+        input: A data set.
         weights: A run's folder, or a checkpoint.
         out: The predictions file to write (.npz).
         split: Which frames.
-        hand: The hand model that the checkpoint was trained with.
-        mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
+        read: How the data set is read.
         batch: Frames at once.
         precision: Arithmetic of the encoder.
         force: Overwrite an existing file.
     """
     import torch
 
-    from warpgrasp.data import Ho3d
     from warpgrasp.inference import PredictionsError
     from warpgrasp.inference import predict as predict_frames
     from warpgrasp.reconstruction import load_checkpoint
@@ -139,16 +164,16 @@ def predict(
         raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
     path = weights / "weights.safetensors" if weights.is_dir() else weights
     checkpoint = load_checkpoint(path)
-    model = hand_model(hand, mano_folder)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
-    dataset = Ho3d(input, model, size=size)
+    dataset = read.open(input, size=size)
     names = dataset.names(split)
     checkpoint.check_objects(dataset.objects(split))
-    network = checkpoint.network(model).to("cuda" if torch.cuda.is_available() else "cpu")
+    network = checkpoint.network(dataset.hand).to("cuda" if torch.cuda.is_available() else "cpu")
     network.encoder_precision = precision
     header = {
         "weights_sha256": checkpoint.sha256,
         "hand": checkpoint.hand,
+        "protocol": dataset.protocol,
         "split": split,
         "precision": precision,
         "commit": commit(),
@@ -164,55 +189,63 @@ def evaluate(
     *,
     data: Path,
     out: Path | None = None,
-    hand: HandChoice = "open",
-    mano_folder: Path | None = None,
+    read: DataChoice = DataOptions(),
 ) -> None:
     """Score a predictions file against a data set's annotations.
 
     Args:
         file: What `predict` wrote.
-        data: The data set in HO-3D's layout.
+        data: The data set.
         out: Also write the scores as JSON.
-        hand: The hand model that the annotations were made with.
-        mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
+        read: How the data set is read.
     """
-    from warpgrasp.data import Ho3d
+    from warpgrasp.data import SPLITS
     from warpgrasp.evaluation.metrics import score
     from warpgrasp.inference import read_predictions
     from warpgrasp.training.run import write_json
 
     predictions, header = read_predictions(file)
-    dataset = Ho3d(data, hand_model(hand, mano_folder))
-    names = dataset.names(header["split"]) if header.get("split") in ("train", "evaluation") else predictions.names
+    dataset = read.open(data)
+    names = dataset.names(header["split"]) if header.get("split") in SPLITS else predictions.names
+    without_truth = [name for name in names if not dataset.is_annotated(name)]
+    names = [name for name in names if name not in set(without_truth)]
     scores = score(predictions, dataset, names)
-    table = Table(title=f"{len(names)} frames · camera space, no alignment", title_justify="left")
+    left_out = f", {len(without_truth)} without annotation left out" if without_truth else ""
+    table = Table(title=f"{len(names)} frames{left_out} · camera space, no alignment", title_justify="left")
     table.add_column("mean error")
     table.add_column("value", justify="right")
     for name, value in scores.means.items():
         table.add_row(name.replace("_", " "), f"{value:.2f}")
     console.print(table)
     if out is not None:
-        write_json(out, {"frames": len(names), "predictions": header, "scores": scores.means})
+        write_json(
+            out,
+            {
+                "frames": len(names),
+                "frames_without_truth": len(without_truth),
+                "predictions": header,
+                "scores": scores.means,
+            },
+        )
 
 
-def doctor(*, data: Path | None = None, hand: HandChoice = "open", mano_folder: Path | None = None) -> None:
+def doctor(*, data: Path | None = None, read: DataChoice = DataOptions()) -> None:
     """Check the installation, the hand model and, if given, a data set; say what is missing.
 
     Args:
-        data: A data set in HO-3D's layout to check.
-        hand: The hand model to check.
-        mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
+        data: A data set to check.
+        read: How the data set is read.
     """
     import torch
 
     from warpgrasp.data.doctor import examine
 
-    model = hand_model(hand, mano_folder)
+    model = hand_model(read.hand, read.mano_folder)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     console.print(f"PyTorch {torch.__version__} on {device}")
     console.print(f"hand: {model.template.name}, {len(model.template.vertices)} vertices")
     if data is not None:
-        for line in examine(data, model):
+        for line in examine(data, model, layout=read.layout, protocol=read.protocol):
             console.print(line)
 
 
@@ -246,14 +279,11 @@ def train(arguments: Sequence[str]) -> None:
     @dataclass(frozen=True)
     class TrainOptions:
         data: Path
-        """A data set in HO-3D's layout."""
+        """A data set."""
         out: Path
         """Folder of the run; the same command goes on with it when it was interrupted."""
         recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=RECIPES[arguments[0]])
-        hand: HandChoice = "open"
-        """The hand model that the annotations were made with."""
-        mano_folder: Path | None = None
-        """Where MANO_RIGHT.pkl lies, for `--hand mano`."""
+        read: DataChoice = field(default_factory=DataOptions)
 
     options = tyro.cli(TrainOptions, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:])
     _train(options)
@@ -264,7 +294,7 @@ def _train(options: Any) -> None:
     from warpgrasp.training.run import command_line, open_run
 
     recipe = options.recipe
-    training = Training.prepare(recipe, options.data, hand_model(options.hand, options.mano_folder))
+    training = Training.prepare(recipe, options.read.open(options.data))
     labels, final = training.labels, options.out / "weights.safetensors"
     with open_run(training, options.out, command=command_line()):
         console.print(

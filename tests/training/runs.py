@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from warpgrasp.data import open_dataset
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import Checkpoint, load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
@@ -19,7 +20,7 @@ def short_recipe() -> Recipe:
 
 def prepare(root: Path, recipe: Recipe) -> Training:
     """A training with the open hand."""
-    return Training.prepare(recipe, root, HandModel(open_hand()))
+    return Training.prepare(recipe, open_dataset(root, HandModel(open_hand())))
 
 
 def train_both(training: Training, out: Path) -> Checkpoint:

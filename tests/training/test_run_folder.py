@@ -107,8 +107,8 @@ def test_a_run_that_fails_before_anything_is_saved_leaves_nothing(sample_root: P
 
 def test_an_empty_list_is_refused(copied_root: Path) -> None:
     (copied_root / "train.txt").write_text("")
-    with pytest.raises(DataError, match="expected training frames in"):
-        Training.prepare(short_recipe(), copied_root, HandModel(open_hand()))
+    with pytest.raises(DataError, match="expected annotated training frames in"):
+        prepare(copied_root, short_recipe())
 
 
 def test_stage_2_needs_unannotated_frames(sample_root: Path, tmp_path: Path) -> None:

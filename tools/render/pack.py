@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scenes import EVALUATION_FRAMES, SCENES, TRAIN_FRAMES, WORK
 
-from warpgrasp.data.ho3d import Split
+from warpgrasp.data import Split
 from warpgrasp.data.sample.layout import write_layout
 from warpgrasp.data.sample.sequence import GraspSequence
 

@@ -3,14 +3,23 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from warpgrasp.data.dataset import Split
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.ho3d import Ho3d, Split
+from warpgrasp.data.ho3d import Ho3d
+from warpgrasp.data.layouts import Layout, open_dataset
 from warpgrasp.hand import HandModel
 
 
-def examine(root: Path, hand: HandModel) -> Iterator[str]:
+def examine(root: Path, hand: HandModel, *, layout: Layout | None = None, protocol: str | None = None) -> Iterator[str]:
     """Lines about a data set. Raises `DataError` with a count of everything missing, each kind named once."""
-    dataset = Ho3d(root, hand)
+    dataset = open_dataset(root, hand, layout=layout, protocol=protocol)
+    match dataset:
+        case Ho3d():
+            yield from _examine_ho3d(dataset)
+
+
+def _examine_ho3d(dataset: Ho3d) -> Iterator[str]:
+    root = dataset.root
     problems: list[str] = []
     splits: tuple[Split, ...] = ("train", "evaluation")
     for split in splits:

@@ -6,7 +6,7 @@ coordinates; here R_cv = F R F acts on F·v, so that a mesh and its pose are tur
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from warpgrasp.data.dataset import Split, Truth
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.objects import load_object
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
@@ -24,19 +25,9 @@ from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation
 from warpgrasp.pickled import PickleError, load_pickle
 
-Split = Literal["train", "evaluation"]
 CV_FROM_GL = (1.0, -1.0, -1.0)
 JOINT_AGREEMENT_M = 0.005  # annotations farther than this from the hand model were made with another one
 LARGEST_DISTANCE_M = 10.0
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known of a frame, for evaluation."""
-
-    intrinsics: Float[Tensor, "3 3"]
-    object: ObjectModel
-    annotation: Annotation
 
 
 @dataclass(frozen=True)
@@ -46,11 +37,25 @@ class Ho3d:
     root: Path
     hand: HandModel
     size: tuple[int, int] | None = None
+    protocol: str = "official"
 
-    @cached_property
+    @staticmethod
+    def recognises(root: Path) -> bool:
+        """Whether a folder looks like HO-3D's."""
+        return (root / "train.txt").is_file() or (root / "evaluation.txt").is_file()
+
+    def at_size(self, size: tuple[int, int] | None) -> "Ho3d":
+        """The same data set, read at another size."""
+        return replace(self, size=size)
+
+    @property
     def sequences(self) -> dict[Split, dict[str, list[int]]]:
         """The frames of each sequence of each split, as `train.txt` and `evaluation.txt` list them."""
-        sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "evaluation": {}}
+        return self._sequences
+
+    @cached_property
+    def _sequences(self) -> dict[Split, dict[str, list[int]]]:
+        sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "validation": {}, "evaluation": {}}
         for split, names in self._lists.items():
             for name in names:
                 sequences[split].setdefault(name.sequence, []).append(name.index)
@@ -62,7 +67,7 @@ class Ho3d:
 
     @cached_property
     def _lists(self) -> dict[Split, list[FrameName]]:
-        return {"train": self._listed("train"), "evaluation": self._listed("evaluation")}
+        return {"train": self._listed("train"), "validation": [], "evaluation": self._listed("evaluation")}
 
     def _listed(self, split: Split) -> list[FrameName]:
         path = self.root / f"{split}.txt"
@@ -114,6 +119,14 @@ class Ho3d:
             return folder / f"{name.index:04d}.pkl"
         pictures = (folder / f"{name.index:04d}{ending}" for ending in (".jpg", ".png"))
         return next((path for path in pictures if path.is_file()), folder / f"{name.index:04d}.jpg")
+
+    def picture_file(self, name: FrameName) -> Path:
+        """The file that holds a frame's picture."""
+        return self.path(name, "rgb")
+
+    def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
+        """The files that hold a frame's annotation."""
+        return (self.path(name, "meta"),)
 
     def _meta(self, name: FrameName) -> tuple[dict[str, Any], Path]:
         path = self.path(name, "meta")

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from warpgrasp.data.ho3d import Ho3d
+from warpgrasp.data.dataset import Dataset
 from warpgrasp.frame import Frame, FrameName, Frames
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ T = TypeVar("T")
 class FrameSource:
     """Reads frames of a data set; only the annotations of `annotated` frames are ever looked at."""
 
-    def __init__(self, dataset: Ho3d, *, annotated: Sequence[FrameName], cache_bytes: int = 2_000_000_000):
+    def __init__(self, dataset: Dataset, *, annotated: Sequence[FrameName], cache_bytes: int = 2_000_000_000):
         self.dataset = dataset
         self._annotated = frozenset(annotated)
         self._cache: dict[FrameName, Frame] = {}

@@ -1,6 +1,6 @@
 """Which frames are annotated, and which of them each other frame is compared with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +28,11 @@ class Labels:
         return [FrameName(sequence, index) for sequence, rest in self.unannotated.items() for index in rest]
 
     @property
+    def comparable_names(self) -> list[FrameName]:
+        """The unannotated frames of sequences that have an annotated frame to compare them with."""
+        return [name for name in self.unannotated_names if self.annotated[name.sequence]]
+
+    @property
     def effective_fraction(self) -> float:
         """The share of frames that are really annotated."""
         annotated = len(self.annotated_names)
@@ -39,11 +44,18 @@ class Labels:
         return FrameName(name.sequence, min(candidates, key=lambda index: (abs(index - name.index), index)))
 
 
-def choose_labels(sequences: Mapping[str, Sequence[int]], *, fraction: float, sampling: Sampling) -> Labels:
-    """Annotate one frame in int(1 / fraction) of each sequence, counted over the frames that it has.
+def choose_labels(
+    sequences: Mapping[str, Sequence[int]],
+    *,
+    fraction: float,
+    sampling: Sampling,
+    annotatable: Collection[FrameName] | None = None,
+) -> Labels:
+    """Annotate one frame in int(1 / fraction) of each sequence, counted over the frames that can be annotated.
 
     `paper`: the first of each such period. `released`: these, and the last frame, as the released code does (so that
-    the effective fraction is larger than the nominal one). Raises `DataError` unless 0 < fraction ≤ 1.
+    the effective fraction is larger than the nominal one). `annotatable` leaves out the frames that the data set gives
+    no annotation for; they are unannotated, and not counted. Raises `DataError` unless 0 < fraction ≤ 1.
     """
     if not 0 < fraction <= 1:
         raise DataError(f"expected a fraction of annotated frames above 0 and at most 1, got {fraction:g}")
@@ -51,9 +63,10 @@ def choose_labels(sequences: Mapping[str, Sequence[int]], *, fraction: float, sa
     annotated, unannotated = {}, {}
     for sequence, indices in sequences.items():
         ordered = sorted(indices)
-        chosen = set(ordered[::period])
+        possible = [index for index in ordered if annotatable is None or FrameName(sequence, index) in annotatable]
+        chosen = set(possible[::period])
         if sampling == "released":
-            chosen.add(ordered[-1])
+            chosen.update(possible[-1:])
         annotated[sequence] = tuple(index for index in ordered if index in chosen)
         unannotated[sequence] = tuple(index for index in ordered if index not in chosen)
     return Labels(annotated, unannotated)

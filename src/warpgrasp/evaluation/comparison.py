@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from torch import Tensor
 
-from warpgrasp.data import Ho3d, Labels
+from warpgrasp.data import Dataset, Labels
 from warpgrasp.evaluation.overlay import Window, labels_of, overlay, turned_view
 from warpgrasp.evaluation.scene import Scene
 from warpgrasp.frame import Frame, FrameName, FramePair
@@ -75,7 +75,7 @@ class Comparison:
     compared: dict[str, Compared]
 
 
-def compare(dataset: Ho3d, labels: Labels, name: FrameName, predictions: Mapping[str, Predictions]) -> Comparison:
+def compare(dataset: Dataset, labels: Labels, name: FrameName, predictions: Mapping[str, Predictions]) -> Comparison:
     """Draw a frame's predictions and its truth. `dataset` reads pictures at their size on disk."""
     frame = dataset.frame(name, annotated=True)
     truth = _truth(dataset, frame)
@@ -128,7 +128,7 @@ def _painted(
     return painted
 
 
-def _truth(dataset: Ho3d, frame: Frame) -> Scene:
+def _truth(dataset: Dataset, frame: Frame) -> Scene:
     if frame.annotation is None:
         raise ValueError("expected an annotated frame")
     return Scene.true(dataset.hand, frame.annotation, frame.object)

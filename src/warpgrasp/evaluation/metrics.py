@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from warpgrasp.data import Ho3d
+from warpgrasp.data import Dataset
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.geometry import Camera
@@ -78,7 +78,7 @@ class Scores:
         }
 
 
-def score(predictions: Predictions, dataset: Ho3d, names: Iterable[FrameName]) -> Scores:
+def score(predictions: Predictions, dataset: Dataset, names: Iterable[FrameName]) -> Scores:
     """Score predictions against a data set's annotations on the named frames.
 
     Raises `EvaluationError` when a frame was not predicted: it is never left out silently.

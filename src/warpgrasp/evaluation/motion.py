@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from warpgrasp.data import Ho3d, Labels
+from warpgrasp.data import Dataset, Labels
 from warpgrasp.evaluation.scene import Scene
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera, Mesh
@@ -19,7 +19,7 @@ class Motion:
     p95: float
 
 
-def measure_motion(dataset: Ho3d, labels: Labels, *, size: tuple[int, int], every: int = 1) -> Motion:
+def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], every: int = 1) -> Motion:
     """Measure it from the annotations of all frames (for reports; training never sees these).
 
     `size` is (width, height) of the pictures on disk; `every` takes one unannotated frame in so many.
@@ -36,7 +36,7 @@ def measure_motion(dataset: Ho3d, labels: Labels, *, size: tuple[int, int], ever
     return Motion(float(median), float(p95))
 
 
-def _surface(dataset: Ho3d, name: FrameName, size: tuple[int, int]) -> tuple[Mesh, Camera]:
+def _surface(dataset: Dataset, name: FrameName, size: tuple[int, int]) -> tuple[Mesh, Camera]:
     truth = dataset.truth(name)
     scene = Scene.true(dataset.hand, truth.annotation, truth.object)
     return scene.mesh, Camera(truth.intrinsics[None], *size)

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from warpgrasp.data import Ho3d, Labels
+from warpgrasp.data import Dataset, Labels
 from warpgrasp.evaluation.comparison import RULE, choose_frames, compare
 from warpgrasp.evaluation.figures import Curve, error_by_distance, training_curves
 from warpgrasp.evaluation.gallery import comparison_section
@@ -50,7 +50,7 @@ class ReportedArm:
 class Report:
     """Everything that the page is made of."""
 
-    dataset: Ho3d  # at the size of the pictures on disk
+    dataset: Dataset  # at the size of the pictures on disk
     labels: Labels
     arms: dict[str, ReportedArm]  # control, photometric and perhaps full
     curves: dict[str, Curve]  # by stage or arm

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warpgrasp.data import Ho3d
+from warpgrasp.data import Dataset
 from warpgrasp.frame import Annotation, FrameName, ObjectModel, Objects, pose_points
 from warpgrasp.geometry import Mesh
 from warpgrasp.hand import HandModel
@@ -43,7 +43,7 @@ class Scene:
         return Scene.of(hand, annotation.hand_vertices, *pose, model)
 
     @staticmethod
-    def predicted(dataset: Ho3d, predictions: Predictions, name: FrameName) -> "Scene":
+    def predicted(dataset: Dataset, predictions: Predictions, name: FrameName) -> "Scene":
         """What was predicted of a frame. The object is the data set's of that name."""
         row = predictions.names.index(name)
 

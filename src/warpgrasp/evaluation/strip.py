@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 from PIL import Image, ImageDraw, ImageFont
 
-from warpgrasp.data import Ho3d
+from warpgrasp.data import Dataset, open_dataset
 from warpgrasp.evaluation.gallery import pixels_of
 from warpgrasp.evaluation.metrics import EvaluationError
 from warpgrasp.evaluation.overlay import Window, enlarged, labels_of, overlay
@@ -27,7 +27,7 @@ GAP_PX, HEAD_PX = 8, 40
 
 
 def save_strip(
-    path: Path, dataset: Ho3d, names: Sequence[FrameName], arms: Mapping[str, Predictions], *, margin: float = 0.45
+    path: Path, dataset: Dataset, names: Sequence[FrameName], arms: Mapping[str, Predictions], *, margin: float = 0.45
 ) -> None:
     """Save a PNG: one row per frame; columns are the input, each arm in the order given, and the truth.
 
@@ -52,7 +52,7 @@ def save_strip(
         temporary.unlink(missing_ok=True)
 
 
-def _tiles(dataset: Ho3d, name: FrameName, arms: Mapping[str, Predictions], margin: float) -> list[Image.Image]:
+def _tiles(dataset: Dataset, name: FrameName, arms: Mapping[str, Predictions], margin: float) -> list[Image.Image]:
     frame = dataset.frame(name, annotated=True)
     if frame.annotation is None:
         raise EvaluationError(f"expected the annotation of {name.sequence}/{name.index:04d}, found none")
@@ -71,7 +71,7 @@ def main(*, data: Path, control: Path, photometric: Path, frames: list[str], out
     """Save the strip of the named frames (SEQUENCE/NUMBER) to `out`."""
     arms = {"control": read_predictions(control)[0], "photometric": read_predictions(photometric)[0]}
     names = [FrameName(frame.split("/")[0], int(frame.split("/")[1])) for frame in frames]
-    save_strip(out, Ho3d(data, HandModel(open_hand())), names, arms)
+    save_strip(out, open_dataset(data, HandModel(open_hand())), names, arms)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from warpgrasp.data import Ho3d
+from warpgrasp.data import Dataset
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
 from warpgrasp.inference.predictions import Predictions, ShardWriter
 from warpgrasp.reconstruction import HandObjectNetwork
@@ -25,7 +25,7 @@ def reconstruct(network: HandObjectNetwork, frames: Frames) -> Reconstruction:
 
 def predict(
     network: HandObjectNetwork,
-    dataset: Ho3d,
+    dataset: Dataset,
     names: Sequence[FrameName],
     out: Path,
     *,

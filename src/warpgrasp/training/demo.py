@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from warpgrasp.data import Ho3d
+from warpgrasp.data import Dataset
 from warpgrasp.data.loader import FrameSource
 from warpgrasp.evaluation.figures import Curve
 from warpgrasp.evaluation.metrics import Scores, score
@@ -42,7 +42,7 @@ class Demo:
     """Everything that the table, the results file and the report are made of."""
 
     recipe: Recipe
-    data: Ho3d  # at the size of the pictures on disk
+    data: Dataset  # at the size of the pictures on disk
     training: Training
     arms: dict[str, Arm]
     motion: Motion
@@ -71,9 +71,7 @@ class Demo:
         }
 
 
-def run_demo(
-    recipe: Recipe, data: Path, out: Path, hand: HandModel, *, upper_bound: bool, side_by_side: bool = False
-) -> Demo:
+def run_demo(recipe: Recipe, data: Dataset, out: Path, *, upper_bound: bool, side_by_side: bool = False) -> Demo:
     """Train stage 1, then the method and its control from the same weights; predict; score.
 
     With `upper_bound`, train also on every annotation with the steps of both stages. Whatever is finished already in
@@ -81,7 +79,7 @@ def run_demo(
     guarded by `if __name__ == "__main__"`).
     """
     started = time.monotonic()
-    training = Training.prepare(recipe, data, hand)
+    training = Training.prepare(recipe, data)
     control = replace(training, recipe=recipe.as_control())
     with open_run(training, out, command=command_line()):
         first = train_stage(training, recipe.stage1, out / "stage1.safetensors")
@@ -92,11 +90,10 @@ def run_demo(
         with beside(control, weights["control"], first, own_process=side_by_side):
             train_stage(training, recipe.stage2, weights["photometric"], initial=first)
         if upper_bound:
-            full = fully_supervised(recipe, data, hand)
+            full = fully_supervised(recipe, data)
             weights["full"] = train_stage(full, full.recipe.stage1, out / "full.safetensors")
 
-    dataset = Ho3d(data, hand, size=(recipe.width, recipe.height))
-    on_disk = Ho3d(data, hand)
+    dataset, on_disk, hand = training.source.dataset, data.at_size(None), data.hand
     names = {"unannotated": training.labels.unannotated_names, "evaluation": on_disk.names("evaluation")}
     every = on_disk.names("train") + names["evaluation"]
     arms = {}
@@ -118,8 +115,7 @@ def beside(training: Training, out: Path, first: Path, *, own_process: bool) -> 
         train_stage(training, training.recipe.stage2, out, initial=first)
         yield
         return
-    dataset = training.source.dataset
-    arguments = (training.recipe, dataset.root, training.hand, out, first, threads // 2, os.getpid())
+    arguments = (training.recipe, training.source.dataset, out, first, threads // 2, os.getpid())
     process = multiprocessing.get_context("spawn").Process(target=_train_beside, args=arguments, daemon=True)
     process.start()
     torch.set_num_threads(threads - threads // 2)
@@ -133,31 +129,29 @@ def beside(training: Training, out: Path, first: Path, *, own_process: bool) -> 
         raise RunError(f"expected {out.name} from its own process, which ended with status {process.exitcode}")
 
 
-def _train_beside(
-    recipe: Recipe, data: Path, hand: HandModel, out: Path, first: Path, threads: int, parent: int
-) -> None:
+def _train_beside(recipe: Recipe, data: Dataset, out: Path, first: Path, threads: int, parent: int) -> None:
     torch.set_num_threads(threads)
 
     def end_with_the_parent(_: dict[str, float]) -> None:
         if os.getppid() != parent:  # killed: whoever goes on with the run must find it alone
             os._exit(1)
 
-    training = Training.prepare(recipe, data, hand)
+    training = Training.prepare(recipe, data)
     train_stage(training, recipe.stage2, out, initial=first, on_log=end_with_the_parent, show_progress=False)
 
 
-def fully_supervised(recipe: Recipe, data: Path, hand: HandModel) -> Training:
+def fully_supervised(recipe: Recipe, data: Dataset) -> Training:
     """Training on every annotation, with the steps of both stages."""
     steps = recipe.stage1.steps + recipe.stage2.steps
     full = replace(recipe, fraction=1.0, stage1=replace(recipe.stage1, steps=steps))
-    return Training.prepare(full, data, hand)
+    return Training.prepare(full, data)
 
 
 def _score_arm(
     name: str,
     weights: Path,
-    dataset: Ho3d,
-    on_disk: Ho3d,
+    dataset: Dataset,
+    on_disk: Dataset,
     every: list[FrameName],
     groups: dict[str, list[FrameName]],
     hand: HandModel,
@@ -172,9 +166,9 @@ def _score_arm(
     return Arm(name, weights, file, scores)
 
 
-def picture_size(dataset: Ho3d) -> tuple[int, int]:
+def picture_size(dataset: Dataset) -> tuple[int, int]:
     """(width, height) of the pictures on disk."""
-    source = FrameSource(replace(dataset, size=None), annotated=[])
+    source = FrameSource(dataset.at_size(None), annotated=[])
     camera = source.frame(dataset.names("train")[0]).camera
     return camera.width, camera.height
 

@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.text import Text
 from torch import Tensor
 
-from warpgrasp.data import DataError, FrameSource, Ho3d, Labels, augment, choose_labels, draw
+from warpgrasp.data import DataError, Dataset, FrameSource, Labels, augment, choose_labels, draw
 from warpgrasp.frame import Frames, ObjectModel, move_to
 from warpgrasp.geometry import mean_rotation
 from warpgrasp.hand import HandModel
@@ -53,15 +53,20 @@ class Training:
     objects: list[ObjectModel]
 
     @staticmethod
-    def prepare(recipe: Recipe, root: Path, hand: HandModel) -> "Training":
-        """Choose the annotated frames of a data set. Raises `DataError` when it is not one."""
-        dataset = Ho3d(root, hand, size=(recipe.width, recipe.height))
-        sequences = dataset.sequences["train"]
-        if not sequences:
-            raise DataError(f"expected training frames in {root}/train.txt, found none")
-        labels = choose_labels(sequences, fraction=recipe.fraction, sampling=recipe.sampling)
+    def prepare(recipe: Recipe, dataset: Dataset) -> "Training":
+        """Choose the annotated frames of a data set. Raises `DataError` when it has none."""
+        dataset = dataset.at_size((recipe.width, recipe.height))
+        annotatable = {name for name in dataset.names("train") if dataset.is_annotated(name)}
+        if not annotatable:
+            raise DataError(f"expected annotated training frames in {dataset.root}, found none")
+        labels = choose_labels(
+            dataset.sequences["train"],
+            fraction=recipe.fraction,
+            sampling=recipe.sampling,
+            annotatable=annotatable,
+        )
         source = FrameSource(dataset, annotated=labels.annotated_names)
-        return Training(recipe, hand, labels, source, dataset.objects("train"))
+        return Training(recipe, dataset.hand, labels, source, dataset.objects("train"))
 
     def notes(self) -> dict[str, str]:
         """What a checkpoint says of its training; the size is that at which the network sees pictures."""
@@ -130,7 +135,7 @@ def train_stage(
         freeze_batch_norm(network)
     network, optimiser = accelerator.prepare(network, optimiser)
     bare = accelerator.unwrap_model(network)
-    annotated, unannotated = training.labels.annotated_names, training.labels.unannotated_names
+    annotated, unannotated = training.labels.annotated_names, training.labels.comparable_names
     if stage == 2 and not unannotated:
         raise DataError("expected unannotated frames for stage 2, but every training frame is annotated")
 

@@ -35,13 +35,17 @@ def fingerprint(training: Training) -> str:
 def data_fingerprint(training: Training) -> str:
     """The frames' list, the sizes of their pictures, the content of the annotations that may be used."""
     dataset, digest = training.source.dataset, hashlib.sha256()
-    digest.update((dataset.root / "train.txt").read_bytes())
+    digest.update(dataset.protocol.encode())
     for name in dataset.names("train"):
-        picture = dataset.path(name, "rgb")
-        digest.update(f"{picture.name} {picture.stat().st_size if picture.is_file() else 0}\n".encode())
+        picture = dataset.picture_file(name)
+        size = picture.stat().st_size if picture.is_file() else 0
+        digest.update(f"{name.sequence} {name.index} {picture.name} {size}\n".encode())
+    read: set[Path] = set()  # one file may hold the annotations of many frames
     for name in training.labels.annotated_names:
-        meta = dataset.path(name, "meta")
-        digest.update(meta.read_bytes() if meta.is_file() else b"missing")
+        for path in dataset.annotation_files(name):
+            if path not in read:
+                digest.update(path.read_bytes() if path.is_file() else b"missing")
+            read.add(path)
     return digest.hexdigest()[:16]
 
 
@@ -93,12 +97,12 @@ def _remove_if_nothing_is_saved(out: Path) -> None:
 
 def notes(training: Training, command: list[str]) -> dict[str, Any]:
     """Everything that it takes to repeat a run."""
-    labels = training.labels
+    labels, dataset = training.labels, training.source.dataset
     return {
         "command": command,
         "recipe": asdict(training.recipe),
         "hand": training.hand.template.name,
-        "data": {"root": str(training.source.dataset.root), "fingerprint": data_fingerprint(training)},
+        "data": {"root": str(dataset.root), "protocol": dataset.protocol, "fingerprint": data_fingerprint(training)},
         "labels": {
             "annotated": {sequence: list(frames) for sequence, frames in labels.annotated.items()},
             "effective_fraction": labels.effective_fraction,

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
+from warpgrasp.data.dataset import Split
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.ho3d import Split
 from warpgrasp.data.sample.layout import PosedSequence, write_layout
 from warpgrasp.data.sample.objects import OBJECT_NAMES
 from warpgrasp.data.sample.paint import Scene, paint, save_picture

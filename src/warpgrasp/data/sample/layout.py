@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from warpgrasp.data.dataset import Split
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.ho3d import CV_FROM_GL, Split
+from warpgrasp.data.ho3d import CV_FROM_GL
 from warpgrasp.data.sample.objects import OBJECT_NAMES, OBJECTS, object_surface
 from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence
 from warpgrasp.geometry import bounding_box_corners

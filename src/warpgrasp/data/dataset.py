@@ -1,0 +1,94 @@
+"""What every data set is to the rest of the house: named frames, in splits, read from raw folders."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
+from warpgrasp.hand import HandModel
+
+Split = Literal["train", "validation", "evaluation"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "evaluation")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of a frame, for evaluation: in the camera of the picture as it is on disk."""
+
+    intrinsics: Float[Tensor, "3 3"]
+    object: ObjectModel
+    annotation: Annotation
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A folder of frames. A loader turns raw files into `Frame`s, and does nothing else.
+
+    Frames are read at `size` (width, height), or at their own size where it is None. Every error that the files can
+    cause is a `DataError` naming the file and the fact.
+    """
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        ...
+
+    @property
+    def hand(self) -> HandModel:
+        """The hand model that the annotations were made with."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """The (width, height) at which frames are read."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """Which of the layout's splits these are, for example `fphab/actions`; stored with every result."""
+        ...
+
+    @property
+    def sequences(self) -> Mapping[Split, Mapping[str, list[int]]]:
+        """The frames of each sequence of each split."""
+        ...
+
+    def names(self, split: Split) -> list[FrameName]:
+        """Every frame of a split, in its official order."""
+        ...
+
+    def objects(self, split: Split) -> list[ObjectModel]:
+        """The objects that a split's frames show."""
+        ...
+
+    def object_model(self, name: str) -> ObjectModel:
+        """The object of that name."""
+        ...
+
+    def is_annotated(self, name: FrameName) -> bool:
+        """Whether hand and object of a frame are given at all."""
+        ...
+
+    def frame(self, name: FrameName, *, annotated: bool) -> Frame:
+        """Read a frame; of its annotation only the camera and the object's name unless `annotated`."""
+        ...
+
+    def truth(self, name: FrameName) -> Truth:
+        """A frame's annotation, without reading the picture."""
+        ...
+
+    def picture_file(self, name: FrameName) -> Path:
+        """The file that holds a frame's picture."""
+        ...
+
+    def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
+        """The files that hold a frame's annotation."""
+        ...
+
+    def at_size(self, size: tuple[int, int] | None) -> "Dataset":
+        """The same data set, read at another size."""
+        ...

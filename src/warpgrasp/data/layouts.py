@@ -1,0 +1,43 @@
+"""Which layout a folder has, and the data set that reads it."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from warpgrasp.data.dataset import Dataset
+from warpgrasp.data.errors import DataError
+from warpgrasp.data.ho3d import Ho3d
+from warpgrasp.hand import HandModel
+
+Layout = Literal["ho3d"]
+
+
+def layout_of(root: Path) -> Layout:
+    """The layout of a folder, told by the files that only this layout has.
+
+    Raises `DataError` when it is none that is known.
+    """
+    if not root.is_dir():
+        raise DataError(f"expected the folder of a data set, found no folder {root}")
+    if Ho3d.recognises(root):
+        return "ho3d"
+    raise DataError(
+        f"expected a data set of a known layout ({', '.join(get_args(Layout))}) in {root}, found none; is this the "
+        f"right folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing"
+    )
+
+
+def open_dataset(
+    root: Path,
+    hand: HandModel,
+    *,
+    size: tuple[int, int] | None = None,
+    layout: Layout | None = None,
+    protocol: str | None = None,
+) -> Dataset:
+    """The data set in a folder, its layout told from its files unless `layout` names it.
+
+    `protocol` names the splits, where a layout has several; the layout's usual ones otherwise.
+    """
+    match layout or layout_of(root):
+        case "ho3d":
+            return Ho3d(root, hand, size, *(() if protocol is None else (protocol,)))

@@ -199,5 +199,5 @@ def test_broken_evaluation_lists_are_refused(copied_root: Path, hand: HandModel,
 
 def test_missing_evaluation_list_is_named(copied_root: Path, hand: HandModel) -> None:
     (copied_root / "evaluation_verts.json").unlink()
-    with pytest.raises(DataError, match=r"truth of the evaluation frames in .*evaluation_verts\.json"):
+    with pytest.raises(DataError, match=r"expected the numbers of .*evaluation_verts\.json, found no such file"):
         Ho3d(copied_root, hand).truth(FrameName("E1", 0))

@@ -4,22 +4,20 @@ The files are in OpenGL camera axes: X_cv = F X with F = diag(1, -1, -1). Object
 coordinates; here R_cv = F R F acts on F·v, so that a mesh and its pose are turned together (docs/conventions.md).
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from warpgrasp.data.dataset import Split, Truth
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.fields import json_numbers, numbers, tensor, value_of
 from warpgrasp.data.objects import load_object
+from warpgrasp.data.pictures import read_picture
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation
@@ -110,7 +108,7 @@ class Ho3d:
 
     def _object_name(self, name: FrameName) -> str:
         meta, path = self._meta(name)
-        return str(_value(meta, "objName", path))
+        return str(value_of(meta, "objName", path))
 
     def path(self, name: FrameName, kind: Literal["rgb", "meta"]) -> Path:
         """Where a frame's picture or annotation lies."""
@@ -151,44 +149,25 @@ class Ho3d:
         Raises `DataError` naming the file and the fact when it cannot be read as documented.
         """
         meta, path = self._meta(name)
-        image, original_size = self._image(self.path(name, "rgb"))
-        intrinsics = torch.from_numpy(_numbers(meta, "camMat", (3, 3), path)).float()
+        image, original_size = read_picture(self.path(name, "rgb"), self.size)
+        intrinsics = torch.from_numpy(numbers(meta, "camMat", (3, 3), path)).float()
         camera = Camera(intrinsics, *original_size).resized(image.shape[2], image.shape[1])
-        model = self.object_model(str(_value(meta, "objName", path)))
+        model = self.object_model(str(value_of(meta, "objName", path)))
         annotation = self._annotation(name, meta, model, path) if annotated else None
         return Frame(name, image, camera, model, annotation)
 
     def truth(self, name: FrameName) -> Truth:
         """A frame's annotation with the camera of the picture as it is on disk, without reading the picture."""
         meta, path = self._meta(name)
-        intrinsics = torch.from_numpy(_numbers(meta, "camMat", (3, 3), path)).float()
-        model = self.object_model(str(_value(meta, "objName", path)))
+        intrinsics = torch.from_numpy(numbers(meta, "camMat", (3, 3), path)).float()
+        model = self.object_model(str(value_of(meta, "objName", path)))
         return Truth(intrinsics, model, self._annotation(name, meta, model, path))
-
-    def _image(self, path: Path) -> tuple[Float[Tensor, "3 h w"], tuple[int, int]]:
-        try:
-            with Image.open(path) as opened:
-                original_size = opened.size
-                if self.size is not None:
-                    opened.draft("RGB", self.size)
-                picture = opened.convert("RGB")
-        except FileNotFoundError as error:
-            raise DataError(f"expected the picture {path}, found no such file") from error
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise DataError(f"expected a whole picture in {path}: {error}") from error
-        if self.size is not None and picture.size != self.size:
-            picture = picture.resize(
-                self.size,
-                Image.Resampling.BOX if _divides(picture.size, self.size) else Image.Resampling.BILINEAR,
-            )
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-        return pixels.float() / 255, original_size
 
     def _annotation(self, name: FrameName, meta: dict[str, Any], model: ObjectModel, path: Path) -> Annotation:
         flip = torch.tensor(CV_FROM_GL)
-        rotation_gl = matrix_from_axis_angle(_tensor(meta, "objRot", (3,), path))
+        rotation_gl = matrix_from_axis_angle(tensor(meta, "objRot", (3,), path))
         rotation = flip[:, None] * rotation_gl * flip
-        translation = flip * _tensor(meta, "objTrans", (3,), path)
+        translation = flip * tensor(meta, "objTrans", (3,), path)
         centre = rotation @ model.centre_m + translation
         if self._split_of[name.sequence] == "evaluation":
             joints, vertices, hand_rotation = self._evaluation_hand(name)
@@ -203,13 +182,13 @@ class Ho3d:
 
     def _training_hand(self, meta: dict[str, Any], path: Path) -> tuple[Tensor, Tensor, Tensor]:
         flip = torch.tensor(CV_FROM_GL)
-        pose = _tensor(meta, "handPose", (48,), path)[None]
-        shape = _tensor(meta, "handBeta", (self.hand.shape_count,), path)[None]
-        translation = _tensor(meta, "handTrans", (3,), path)
+        pose = tensor(meta, "handPose", (48,), path)[None]
+        shape = tensor(meta, "handBeta", (self.hand.shape_count,), path)[None]
+        translation = tensor(meta, "handTrans", (3,), path)
         with torch.no_grad():
             posed = self.hand(pose[:, :3], pose[:, 3:], shape)
         joints, vertices = (flip * (points[0] + translation) for points in (posed.joints, posed.vertices))
-        stated = flip * _tensor(meta, "handJoints3D", (21, 3), path)[permutation(JOINTS, from_=HO3D_JOINTS)]
+        stated = flip * tensor(meta, "handJoints3D", (21, 3), path)[permutation(JOINTS, from_=HO3D_JOINTS)]
         inner = [i for i, joint in enumerate(JOINTS) if not joint.endswith("tip")]
         worst = (joints - stated)[inner].norm(dim=-1).max()
         if worst > JOINT_AGREEMENT_M:
@@ -235,41 +214,5 @@ class Ho3d:
     def _evaluation_truth(self) -> tuple[Float[Tensor, "n 21 3"], Float[Tensor, "n v 3"]]:
         flip = torch.tensor(CV_FROM_GL)
         count, vertices = len(self.names("evaluation")), len(self.hand.template.vertices)
-        joints = _json_numbers(self.root / "evaluation_xyz.json", (count, 21, 3))
-        return joints * flip, _json_numbers(self.root / "evaluation_verts.json", (count, vertices, 3)) * flip
-
-
-def _divides(size: tuple[int, int], wanted: tuple[int, int]) -> bool:
-    return size[0] % wanted[0] == 0 and size[1] % wanted[1] == 0
-
-
-def _value(meta: dict[str, Any], key: str, path: Path) -> Any:
-    if key not in meta:
-        raise DataError(f"expected the key {key} in {path}, found {', '.join(sorted(map(str, meta)))}")
-    return meta[key]
-
-
-def _numbers(meta: dict[str, Any], key: str, shape: Sequence[int], path: Path) -> np.ndarray:
-    try:
-        value = np.asarray(_value(meta, key, path), dtype=np.float64)
-        value = value.reshape(shape)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"expected {key} of shape {tuple(shape)} in {path}: {error}") from error
-    if not np.isfinite(value).all():
-        raise DataError(f"expected finite numbers in {key} of {path}, found NaN or infinity")
-    return value
-
-
-def _tensor(meta: dict[str, Any], key: str, shape: Sequence[int], path: Path) -> Tensor:
-    return torch.from_numpy(_numbers(meta, key, shape, path)).float()
-
-
-def _json_numbers(path: Path, shape: tuple[int, ...]) -> Tensor:
-    try:
-        return _tensor({"list": json.loads(path.read_text())}, "list", shape, path)
-    except FileNotFoundError as error:
-        raise DataError(f"expected the truth of the evaluation frames in {path}, found no such file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"expected JSON in {path}: {error}") from error
+        joints = json_numbers(self.root / "evaluation_xyz.json", (count, 21, 3))
+        return joints * flip, json_numbers(self.root / "evaluation_verts.json", (count, vertices, 3)) * flip

@@ -14,7 +14,7 @@ import torch
 from warpgrasp.data import augment, open_dataset
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.reconstruction import freeze_batch_norm
+from warpgrasp.reconstruction import freeze_batch_norm, precision_on
 from warpgrasp.training.loop import Training, initial_network
 from warpgrasp.training.objective import PairBatch, compare_pairs, on_pairs, supervised
 from warpgrasp.training.recipes import demo
@@ -40,7 +40,7 @@ def main() -> None:
         dataset = open_dataset(unpack_shipped(Path(folder) / "data"), HandModel(open_hand()))
         training = Training.prepare(recipe, dataset)
         network = initial_network(training).train()
-        network.encoder_precision = recipe.precision
+        network.encoder_precision = precision_on(torch.device("cpu"), recipe.precision)
         freeze_batch_norm(network)
         names = training.labels.annotated_names
         frames = training.source.frames([names[i % len(names)] for i in range(recipe.stage2.batch)])
@@ -78,9 +78,8 @@ def main() -> None:
         type(reconstruction.object)(**{**vars(reconstruction.object), "vertices": vertices[1]}),
     )
     whole, control, term = seconds(lambda: step(True)), seconds(lambda: step(False)), seconds(term_alone)
-    size = (
-        f"{recipe.width}×{recipe.height}, {recipe.stage2.batch} + {recipe.photometric.pairs} frames, {recipe.precision}"
-    )
+    frames_a_step = f"{recipe.stage2.batch} + {recipe.photometric.pairs} frames"
+    size = f"{recipe.width}×{recipe.height}, {frames_a_step}, {network.encoder_precision}"
     print(f"stage-2 step, {size}, {torch.get_num_threads()} threads: {1000 * whole:.0f} ms")
     print(f"  without the photometric term {1000 * control:.0f} ms")
     print(f"  the term alone, forward and backward {1000 * term:.0f} ms = {100 * term / whole:.0f} % of the step")

@@ -138,7 +138,7 @@ def predict(
     split: Literal["train", "validation", "evaluation"] = "evaluation",
     read: DataChoice = DataOptions(),
     batch: int = 16,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Literal["auto", "fp32", "bf16"] = "fp32",
     force: bool = False,
 ) -> None:
     """Reconstruct hand and object in every frame of a data set's split.
@@ -150,14 +150,14 @@ def predict(
         split: Which frames.
         read: How the data set is read.
         batch: Frames at once.
-        precision: Arithmetic of the encoder.
+        precision: Arithmetic of the encoder; `auto`: bf16 where the hardware has it.
         force: Overwrite an existing file.
     """
     import torch
 
     from warpgrasp.inference import PredictionsError
     from warpgrasp.inference import predict as predict_frames
-    from warpgrasp.reconstruction import load_checkpoint
+    from warpgrasp.reconstruction import load_checkpoint, precision_on
     from warpgrasp.training.run import commit
 
     if out.exists() and not force:
@@ -168,14 +168,15 @@ def predict(
     dataset = read.open(input, size=size)
     names = dataset.names(split)
     checkpoint.check_objects(dataset.objects(split))
-    network = checkpoint.network(dataset.hand).to("cuda" if torch.cuda.is_available() else "cpu")
-    network.encoder_precision = precision
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = checkpoint.network(dataset.hand).to(device)
+    network.encoder_precision = precision_on(device, precision)
     header = {
         "weights_sha256": checkpoint.sha256,
         "hand": checkpoint.hand,
         "protocol": dataset.protocol,
         "split": split,
-        "precision": precision,
+        "precision": network.encoder_precision,
         "commit": commit(),
         **checkpoint.training,
     }

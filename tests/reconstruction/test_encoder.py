@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warpgrasp.reconstruction import EncoderWeightsError, freeze_batch_norm, load_encoder_weights
+from warpgrasp.reconstruction import EncoderWeightsError, freeze_batch_norm, load_encoder_weights, precision_on
 from warpgrasp.reconstruction.encoder import ResNet18
 
 
@@ -131,3 +131,19 @@ def test_residual_blocks_add_their_input() -> None:
     torch.nn.init.zeros_(block.bn2.weight)
     x = torch.randn(1, 8, 5, 6)
     assert_close(block(x), x.relu())
+
+
+@pytest.mark.parametrize(("instructions", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_automatic_precision_asks_the_processor(instructions: bool, expected: str, monkeypatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: instructions, raising=False)
+    cpu = torch.device("cpu")
+    assert precision_on(cpu, "auto") == expected
+    assert precision_on(cpu, "fp32") == "fp32"
+    assert precision_on(cpu, "bf16") == "bf16"
+
+
+def test_automatic_precision_is_single_where_nothing_can_be_asked(monkeypatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert precision_on(torch.device("cpu"), "auto") == "fp32"

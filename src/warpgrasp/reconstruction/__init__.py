@@ -8,7 +8,13 @@ from warpgrasp.reconstruction.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from warpgrasp.reconstruction.encoder import EncoderWeightsError, freeze_batch_norm, load_encoder_weights
+from warpgrasp.reconstruction.encoder import (
+    EncoderWeightsError,
+    Precision,
+    freeze_batch_norm,
+    load_encoder_weights,
+    precision_on,
+)
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, surface
 from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
 from warpgrasp.reconstruction.supervision import regularisation, supervision
@@ -21,12 +27,14 @@ __all__ = [
     "KnownObject",
     "NetworkConfig",
     "OutputScales",
+    "Precision",
     "checkpoint_of",
     "freeze_batch_norm",
     "load_checkpoint",
     "load_encoder_weights",
     "place",
     "placement_of",
+    "precision_on",
     "regularisation",
     "save_checkpoint",
     "supervision",

@@ -5,6 +5,7 @@ It is our own because torchvision cannot be imported beside every build of PyTor
 
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from warpgrasp.errors import UserError
 
+Precision = Literal["fp32", "bf16"]
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 
 
@@ -68,6 +70,20 @@ class ResNet18(nn.Module):
 
 def _layer(channels_in: int, channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(channels_in, channels, stride), BasicBlock(channels, channels, 1))
+
+
+def precision_on(device: torch.device, wanted: Literal["auto", "fp32", "bf16"]) -> Precision:
+    """The arithmetic of the encoder on a device: `auto` is bf16 where the hardware has it, and fp32 elsewhere.
+
+    A CPU without it computes bf16 as well, but many times slower than fp32 (docs/performance.md).
+    """
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    # PyTorch has no public question for it.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if any(supported is not None and supported() for supported in asked) else "fp32"
 
 
 def freeze_batch_norm(module: nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from warpgrasp.frame import HandReconstruction, ObjectReconstruction, Objects, R
 from warpgrasp.geometry import Camera, Mesh, join, matrix_from_axis_angle
 from warpgrasp.hand import PLACEMENT_JOINT, HandModel
 from warpgrasp.reconstruction.adaptation import SkeletonAdaptation
-from warpgrasp.reconstruction.encoder import ResNet18
+from warpgrasp.reconstruction.encoder import Precision, ResNet18
 from warpgrasp.reconstruction.heads import Heads, RawOutputs
 from warpgrasp.reconstruction.placement import OutputScales
 
@@ -50,7 +49,7 @@ class HandObjectNetwork(nn.Module):
         self.config = config
         self.hand = hand
         self.object_names = object_names
-        self.encoder_precision: Literal["fp32", "bf16"] = "fp32"  # of the running process, not of the weights
+        self.encoder_precision: Precision = "fp32"  # of the running process, not of the weights
         self.encoder = ResNet18(config.width)
         self.heads = Heads(self.encoder.feature_count, config.pose_coefficients, hand.shape_count)
         self.adaptation = SkeletonAdaptation(hand) if config.skeleton_adaptation else None

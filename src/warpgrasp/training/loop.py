@@ -33,6 +33,7 @@ from warpgrasp.reconstruction import (
     freeze_batch_norm,
     load_checkpoint,
     load_encoder_weights,
+    precision_on,
     save_checkpoint,
 )
 from warpgrasp.training.objective import PairBatch, on_pairs, photometric_weight, supervised
@@ -121,7 +122,7 @@ def train_stage(
     recipe, stage = training.recipe, 1 if initial is None else 2
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     network = initial_network(training) if initial is None else load_checkpoint(initial).network(training.hand)
-    network.encoder_precision = recipe.precision
+    network.encoder_precision = precision_on(accelerator.device, recipe.precision)
     network.to(accelerator.device)
     optimiser = torch.optim.Adam(
         network.parameters(), lr=optimisation.learning_rate, eps=optimisation.epsilon, fused=True

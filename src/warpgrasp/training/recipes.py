@@ -93,8 +93,8 @@ class Recipe:
     """When the batch-norm statistics stay as they are."""
     gradient_clip: float | None = None
     """Largest norm of the gradient."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the encoder; heads and geometry always use fp32."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Arithmetic of the encoder, `auto`: bf16 where the hardware has it; heads and geometry always use fp32."""
 
     def as_control(self) -> "Recipe":
         """The control: the same in everything but λ_c = 0."""
@@ -136,7 +136,7 @@ def demo() -> Recipe:
         photometric=Photometric(weight=3e-3, ramp_steps=150, pairs=16),
         freeze_batch_norm="stage2",
         gradient_clip=1.0,
-        precision="bf16",
+        precision="auto",
     )
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(unpack_shipped(Path(folder) / "data"), HandModel(open_hand()))
         training = Training.prepare(recipe, dataset)
-        network = initial_network(training).train()
+        network = initial_network(training).train().to(memory_format=torch.channels_last)
         network.encoder_precision = precision_on(torch.device("cpu"), recipe.precision)
         freeze_batch_norm(network)
         names = training.labels.annotated_names
@@ -54,10 +54,14 @@ def main() -> None:
 
     def step(compare: bool) -> None:
         view = augment(frames.image, frames.camera, recipe.augment, generator)
-        loss = supervised(network, frames, view, recipe.loss).loss
         seen = augment(target_frames.image, target_frames.camera, recipe.augment, generator)
         batch = PairBatch(target_frames, references, seen, None)
-        objective, term = on_pairs(network, batch, recipe.loss, recipe.photometric, compare=compare)
+        features = network.features(torch.cat([view.image, seen.image]))
+        of_frames, of_targets = features.split([len(frames.names), len(targets)])
+        loss = supervised(network, frames, view, recipe.loss, features=of_frames).loss
+        objective, term = on_pairs(
+            network, batch, recipe.loss, recipe.photometric, features=of_targets, compare=compare
+        )
         loss = loss + objective.loss
         if term is not None:
             loss = loss + 1e-3 * term.loss.mean()

@@ -31,7 +31,8 @@ def test_one_batch_to_under_a_millimetre(sample_root: Path) -> None:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(schedule, step)
         optimiser.zero_grad(set_to_none=True)
-        supervised(network, frames, view, replace(recipe.loss, hand_pose=0.0, hand_shape=0.0)).loss.backward()
+        weights = replace(recipe.loss, hand_pose=0.0, hand_shape=0.0)
+        supervised(network, frames, view, weights, features=network.features(view.image)).loss.backward()
         optimiser.step()
     with torch.no_grad():
         result = network(view.image, view.camera, frames.objects)

@@ -62,11 +62,11 @@ def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: s
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
     training, supervised, calls = prepare(sample_root, short_recipe()), loop.supervised, []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(1)
         if len(calls) == call:
             raise KeyboardInterrupt
-        return supervised(*arguments)
+        return supervised(*arguments, **options)
 
     monkeypatch.setattr(loop, "supervised", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -82,12 +82,12 @@ def test_what_was_made_after_the_last_save_is_made_again(
     monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
     training, save, supervised, calls = prepare(sample_root, short_recipe()), loop.save_checkpoint, loop.supervised, []
 
-    def until_step_4(*arguments):
+    def until_step_4(*arguments, **options):
         calls.append(1)
         monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0 if len(calls) < 4 else 1e9)  # states of steps 1 to 3 are saved
         if len(calls) == 6:
             raise KeyboardInterrupt
-        return supervised(*arguments)
+        return supervised(*arguments, **options)
 
     monkeypatch.setattr(loop, "supervised", until_step_4)
     with pytest.raises(KeyboardInterrupt):

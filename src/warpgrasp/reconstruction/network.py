@@ -67,12 +67,20 @@ class HandObjectNetwork(nn.Module):
 
         Raises `KeyError` for an object that it does not know.
         """
+        return self.reconstruct(self.features(image), camera, objects)
+
+    def features(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """What the encoder sees in pictures of any objects by any cameras."""
         normalised = (image - self.config.image_mean) / self.config.image_std
         half = self.encoder_precision == "bf16"
         with torch.autocast(device_type=image.device.type, dtype=torch.bfloat16, enabled=half):
             features = self.encoder(normalised.contiguous(memory_format=torch.channels_last))
         # Millimetres need more digits than half precision has: heads and geometry are never in it.
-        raw = self.heads(features.to(image.dtype))
+        return features.to(image.dtype)
+
+    def reconstruct(self, features: Float[Tensor, "b f"], camera: Camera, objects: Objects) -> Reconstruction:
+        """Reconstruct hand and object from the encoder's features."""
+        raw = self.heads(features)
         return Reconstruction(self._hand(raw, camera), self._object(raw, camera, objects))
 
     def _hand(self, raw: RawOutputs, camera: Camera) -> HandReconstruction:

@@ -124,6 +124,8 @@ def train_stage(
     network = initial_network(training) if initial is None else load_checkpoint(initial).network(training.hand)
     network.encoder_precision = precision_on(accelerator.device, recipe.precision)
     network.to(accelerator.device)
+    # As its pictures lie in memory. (The overload is missing in PyTorch's type stubs.)
+    network.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimiser = torch.optim.Adam(
         network.parameters(), lr=optimisation.learning_rate, eps=optimisation.epsilon, fused=True
     )
@@ -165,15 +167,25 @@ def train_stage(
 
             frames = move_to(frames, accelerator.device)
             view = augment(frames.image, frames.camera, recipe.augment, generator)
-            objective = supervised(bare, frames, view, recipe.loss)
-            loss, terms = objective.loss, dict(objective.terms)
-            if pair is not None:
+            if pair is None:
+                objective = supervised(bare, frames, view, recipe.loss, features=bare.features(view.image))
+                loss, terms = objective.loss, dict(objective.terms)
+            else:
                 targets, references = (move_to(side, accelerator.device) for side in pair)
                 batch = _view_pairs(targets, references, recipe, generator)
+                # One pass of the encoder for both batches: its cost has a large part that the batch does not change.
+                features = bare.features(torch.cat([view.image, batch.target_view.image]))
+                of_frames, of_targets = features.split([len(view.image), len(batch.target_view.image)])
+                objective = supervised(bare, frames, view, recipe.loss, features=of_frames)
                 regularisers, photometric = on_pairs(
-                    bare, batch, recipe.loss, recipe.photometric, compare=recipe.photometric.weight > 0
+                    bare,
+                    batch,
+                    recipe.loss,
+                    recipe.photometric,
+                    features=of_targets,
+                    compare=recipe.photometric.weight > 0,
                 )
-                loss = loss + regularisers.loss
+                loss, terms = objective.loss + regularisers.loss, dict(objective.terms)
             loss = (recipe.data_weight - weight if stage == 2 else 1.0) * loss
             if pair is not None and photometric is not None:
                 term = photometric.loss.mean()
@@ -255,10 +267,10 @@ def _resume(path: Path, network: HandObjectNetwork, optimiser: torch.optim.Optim
     network.load_state_dict(checkpoint.network_tensors)
     for name, parameter in network.named_parameters():
         keys = [key for key in checkpoint.tensors if key.startswith("optimiser.") and key.split(".", 2)[2] == name]
-        # The step counter stays on the CPU, where Adam keeps it.
+        # The step counter stays on the CPU, where Adam keeps it; moments lie in memory as their parameters do.
         optimiser.state[parameter] = {
-            (kind := key.split(".", 2)[1]): checkpoint.tensors[key].to("cpu" if kind == "step" else parameter.device)
-            for key in keys
+            (kind := key.split(".", 2)[1]): value if kind == "step" else torch.empty_like(parameter).copy_(value)
+            for key, value in ((key, checkpoint.tensors[key]) for key in keys)
         }
     return checkpoint.step
 

@@ -22,11 +22,13 @@ class Objective:
     terms: dict[str, Float[Tensor, ""]]
 
 
-def supervised(network: HandObjectNetwork, frames: Frames, view: View, weights: LossWeights) -> Objective:
-    """Eq. 3 on annotated frames, in the space of the augmented camera."""
+def supervised(
+    network: HandObjectNetwork, frames: Frames, view: View, weights: LossWeights, *, features: Float[Tensor, "b f"]
+) -> Objective:
+    """Eq. 3 on annotated frames, in the space of the augmented camera; `features` are the encoder's of `view`."""
     if frames.annotation is None:
         raise ValueError("expected annotated frames")
-    reconstruction = network(view.image, view.camera, frames.objects)
+    reconstruction = network.reconstruct(features, view.camera, frames.objects)
     annotation = frames.annotation.turned(view.view_from_camera)
     terms = supervision(reconstruction, annotation, frames.objects) | regularisation(reconstruction)
     return weighted(terms, weights)
@@ -55,13 +57,15 @@ def on_pairs(
     weights: LossWeights,
     photometric: Photometric,
     *,
+    features: Float[Tensor, "b f"],
     compare: bool,
 ) -> tuple[Objective, PhotometricConsistency | None]:
     """The regularisers on the targets and, if `compare`, the photometric term of the pairs.
 
-    The control forwards and regularises the same pictures; it differs in the photometric term alone.
+    `features` are the encoder's of the targets as the network sees them. The control forwards and regularises the same
+    pictures; it differs in the photometric term alone.
     """
-    reconstruction = network(batch.target_view.image, batch.target_view.camera, batch.targets.objects)
+    reconstruction = network.reconstruct(features, batch.target_view.camera, batch.targets.objects)
     objective = weighted(regularisation(reconstruction), weights)
     if not compare:
         return objective, None

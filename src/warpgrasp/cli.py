@@ -282,6 +282,8 @@ def train(arguments: Sequence[str]) -> None:
         """A data set."""
         out: Path
         """Folder of the run; the same command goes on with it when it was interrupted."""
+        extra_data: tuple[Path, ...] = ()
+        """More data sets, such as synthetic ones, whose annotations are all used; of their usual protocols."""
         recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=RECIPES[arguments[0]])
         read: DataChoice = field(default_factory=DataOptions)
 
@@ -294,12 +296,15 @@ def _train(options: Any) -> None:
     from warpgrasp.training.run import command_line, open_run
 
     recipe = options.recipe
-    training = Training.prepare(recipe, options.read.open(options.data))
+    usual = replace(options.read, layout=None, protocol=None)
+    extra = [usual.open(root) for root in options.extra_data]
+    training = Training.prepare(recipe, options.read.open(options.data), extra)
     labels, final = training.labels, options.out / "weights.safetensors"
     with open_run(training, options.out, command=command_line()):
         console.print(
             f"{len(labels.annotated_names)} of {len(labels.annotated_names) + len(labels.unannotated_names)} frames "
             f"annotated ({100 * labels.effective_fraction:.2f} %), {len(training.objects)} objects, seed {recipe.seed}"
+            + (f"; {len(training.added_names)} annotated frames of extra data" if extra else "")
         )
         if final.is_file():
             console.print(f"finished already: {final}")

@@ -59,9 +59,11 @@ def load_pickle(path: Path, allowed: Mapping[tuple[str, str], Any] = NUMPY_NAMES
         pickle.UnpicklingError,
         ValueError,
         TypeError,
+        ArithmeticError,
         EOFError,
         LookupError,
         AttributeError,
         MemoryError,
+        RecursionError,
     ) as error:
         raise PickleError(f"cannot read {path}: {error}") from error

@@ -33,5 +33,8 @@ def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1,
         raise DataError(
             f"expected a hand-held object in metres in {path}, found one {length:g} long; convert its units"
         )
+    faces = np.asarray(mesh.faces)
+    if faces.min() < 0 or faces.max() >= len(index):
+        raise DataError(f"expected triangles of the vertices that there are in {path}, found one of another")
     vertices = torch.as_tensor(distinct * np.asarray(axes), dtype=torch.float32)
-    return ObjectModel.centred(name, vertices, torch.as_tensor(index.reshape(-1)[mesh.faces], dtype=torch.int64))
+    return ObjectModel.centred(name, vertices, torch.as_tensor(index.reshape(-1)[faces], dtype=torch.int64))

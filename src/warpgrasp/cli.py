@@ -208,7 +208,10 @@ def evaluate(
     dataset = read.open(data)
     names = dataset.names(header["split"]) if header.get("split") in SPLITS else predictions.names
     without_truth = [name for name in names if not dataset.is_annotated(name)]
-    names = [name for name in names if name not in set(without_truth)]
+    unscored = set(without_truth)
+    names = [name for name in names if name not in unscored]
+    if not names:
+        raise UserError(f"expected frames with annotation among the predicted ones in {data}, found none to score")
     scores = score(predictions, dataset, names)
     left_out = f", {len(without_truth)} without annotation left out" if without_truth else ""
     table = Table(title=f"{len(names)} frames{left_out} · camera space, no alignment", title_justify="left")

@@ -75,9 +75,12 @@ def json_numbers(path: Path, shape: tuple[int, ...]) -> Tensor:
     if data.translate(None, delete=b"0123456789.eE+- \t\r\n") != _brackets(shape):
         raise DataError(f"expected one list of shape {shape} in {path}, found {_what_json_holds(data)}")
     row = data.translate(None, delete=b"[]")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it stops at what is no number; the count tells
-        values = np.fromstring(row, sep=" , ", dtype=np.float64) if row.strip() else np.zeros(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # older versions warn of what is no number, and stop
+            values = np.fromstring(row, sep=" , ", dtype=np.float64) if row.strip() else np.zeros(0)
+    except (ValueError, DeprecationWarning) as error:
+        raise DataError(f"expected numbers in {path}: {error}") from error
     if values.size != math.prod(shape):
         raise DataError(f"expected {math.prod(shape)} numbers in {path}, found what is none after {values.size}")
     return torch.from_numpy(_checked(values.reshape(shape), "list", shape, path)).float()

@@ -180,10 +180,12 @@ class Ho3d:
             joints, vertices, hand_rotation = self._evaluation_hand(name)
         else:
             joints, vertices, hand_rotation = self._training_hand(meta, path)
-        if not (0 < centre[2] < LARGEST_DISTANCE_M and 0 < joints[:, 2].mean() < LARGEST_DISTANCE_M):
+        in_front = centre[2] > 0 and joints[:, 2].mean() > 0
+        farthest = max(float(points.abs().max()) for points in (centre, joints, vertices))
+        if not (in_front and farthest < LARGEST_DISTANCE_M):
             raise DataError(
-                f"expected hand and object in front of the camera in {path}, "
-                f"found depths {joints[0, 2]:g} and {centre[2]:g} m"
+                f"expected hand and object in front of the camera in {path}, found depths {joints[0, 2]:g} and "
+                f"{centre[2]:g} m and something {farthest:g} m away"
             )
         return Annotation(vertices, joints, rotation, centre, hand_rotation)
 

@@ -47,6 +47,8 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise DataError(str(error)) from error
     if not isinstance(meta, dict):
         raise DataError(f"expected a dictionary in {path}, found a {type(meta).__name__}")
+    if not all(isinstance(key, str) for key in meta):
+        raise DataError(f"expected named values in {path}, found names that are no texts")
     return meta
 
 

@@ -67,7 +67,7 @@ class _Array(np.ndarray):
             content = _bytes(content)
             if len(content) != size * dtype.real.itemsize:
                 raise pickle.UnpicklingError(f"refused: {len(content)} bytes for an array of shape {shape}")
-        super().__setstate__((1, shape, dtype.real, np.bool_(fortran), content))
+        super().__setstate__((1, shape, dtype.real, bool(fortran), content))  # type: ignore[arg-type]
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:

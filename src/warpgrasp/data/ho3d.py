@@ -181,10 +181,11 @@ class Ho3d:
         else:
             joints, vertices, hand_rotation = self._training_hand(meta, path)
         in_front = centre[2] > 0 and joints[:, 2].mean() > 0
+        files = self.annotation_files(name)
         farthest = max(float(points.abs().max()) for points in (centre, joints, vertices))
         if not (in_front and farthest < LARGEST_DISTANCE_M):
             raise DataError(
-                f"expected hand and object in front of the camera in {path}, found depths {joints[0, 2]:g} and "
+                f"expected hand and object in front of the camera in {' and '.join(map(str, files))}, found depths {joints[0, 2]:g} and "
                 f"{centre[2]:g} m and something {farthest:g} m away"
             )
         return Annotation(vertices, joints, rotation, centre, hand_rotation)

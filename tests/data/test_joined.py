@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from warpgrasp.data import DataError, Dataset, Ho3d, join_datasets
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training.loop import Training
+from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.recipes import RECIPES
 from warpgrasp.training.run import fingerprint
 
@@ -108,6 +109,25 @@ def test_the_fingerprint_knows_the_added_annotations(both: list[Ho3d], synthetic
     assert fingerprint(Training.prepare(recipe, both[0], [copy])) == before != alone
     edit_meta(root / "train/B1/meta/0003.pkl", lambda meta: meta.update(objLabel=99))
     assert fingerprint(Training.prepare(recipe, both[0], [Ho3d(root, both[0].hand)])) != before
+
+
+def test_the_batches_are_drawn_from_both_and_the_pairs_from_the_first(
+    both: list[Ho3d], tmp_path: Path, monkeypatch
+) -> None:
+    pools: list[list[FrameName]] = []
+
+    def draw(items: list[FrameName], **options) -> list[FrameName]:
+        pools.append(list(items))
+        return items[-options["batch"] :]
+
+    monkeypatch.setattr("warpgrasp.training.loop.draw", draw)
+    training = Training.prepare(RECIPES["toy"](), both[0], both[1:])
+    once = replace(training.recipe.stage1, steps=1)
+    first = train_stage(training, once, tmp_path / "1.safetensors", show_progress=False)
+    train_stage(training, once, tmp_path / "2.safetensors", initial=first, show_progress=False)
+    supervised = training.supervised_names
+    assert len(supervised) == len(training.labels.annotated_names) + 11
+    assert pools == [supervised, supervised, training.labels.comparable_names]
 
 
 def test_train_with_extra_data(sample_root: Path, synthetic_root: Path, tmp_path: Path, capsys) -> None:

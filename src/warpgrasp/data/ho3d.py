@@ -180,15 +180,17 @@ class Ho3d:
             joints, vertices, hand_rotation = self._evaluation_hand(name)
         else:
             joints, vertices, hand_rotation = self._training_hand(meta, path)
-        in_front = centre[2] > 0 and joints[:, 2].mean() > 0
-        files = self.annotation_files(name)
+        self._check_distances(name, centre, joints, vertices)
+        return Annotation(vertices, joints, rotation, centre, hand_rotation)
+
+    def _check_distances(self, name: FrameName, centre: Tensor, joints: Tensor, vertices: Tensor) -> None:
         farthest = max(float(points.abs().max()) for points in (centre, joints, vertices))
-        if not (in_front and farthest < LARGEST_DISTANCE_M):
+        if not (centre[2] > 0 and joints[:, 2].mean() > 0 and farthest < LARGEST_DISTANCE_M):
+            files = " and ".join(str(file) for file in self.annotation_files(name))
             raise DataError(
-                f"expected hand and object in front of the camera in {' and '.join(map(str, files))}, found depths {joints[0, 2]:g} and "
+                f"expected hand and object in front of the camera in {files}, found depths {joints[0, 2]:g} and "
                 f"{centre[2]:g} m and something {farthest:g} m away"
             )
-        return Annotation(vertices, joints, rotation, centre, hand_rotation)
 
     def _why(self, name: FrameName) -> str:
         """Evaluation frames have their hand elsewhere."""

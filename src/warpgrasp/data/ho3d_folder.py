@@ -174,7 +174,7 @@ class Ho3dFolder:
     def _picture_names(self, sequence: str) -> frozenset[str]:
         if sequence not in self._pictures:
             try:
-                names = os.listdir(self.root / self.place(sequence) / sequence / "rgb")
+                names = os.listdir(self._picture_folder(sequence))
             except (FileNotFoundError, NotADirectoryError):
                 names = []
             self._pictures[sequence] = frozenset(names)
@@ -182,13 +182,25 @@ class Ho3dFolder:
 
     def picture_ending(self, name: FrameName) -> str | None:
         """`jpg`, `png`, or None where a frame has no picture."""
-        names = self._picture_names(name.sequence)
-        return next((ending for ending in PICTURE_ENDINGS if f"{name.index:04d}.{ending}" in names), None)
+        names, stem = self._picture_names(name.sequence), f"{name.index:04d}."
+        for ending in PICTURE_ENDINGS:
+            if stem + ending in names:
+                return ending
+        return None
 
     def picture(self, name: FrameName) -> Path:
         """Where a frame's picture lies, or would lie."""
         ending = self.picture_ending(name) or PICTURE_ENDINGS[0]
-        return self.root / self.place(name.sequence) / name.sequence / "rgb" / f"{name.index:04d}.{ending}"
+        return self._picture_folder(name.sequence) / f"{name.index:04d}.{ending}"
+
+    def _picture_folder(self, sequence: str) -> Path:
+        if sequence not in self._picture_folders:  # a path from five parts for every frame would take seconds
+            self._picture_folders[sequence] = self.root / self.place(sequence) / sequence / "rgb"
+        return self._picture_folders[sequence]
+
+    @cached_property
+    def _picture_folders(self) -> dict[str, Path]:
+        return {}
 
     def meta(self, name: FrameName) -> Path:
         """Where a frame's annotation lies, or would lie."""
@@ -212,7 +224,7 @@ class Ho3dFolder:
             known: dict[str, dict[int, MetaFacts]] = {sequence: {} for sequence in self.sequences[split]}
             for file, values in self._manifest.facts(files, read_facts).items():
                 name = files[file]
-                known[name.sequence][name.index] = MetaFacts(*values)
+                known[name.sequence][name.index] = MetaFacts._make(values)
             self._facts[split] = known
         return self._facts[split]
 

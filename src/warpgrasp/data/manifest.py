@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,20 +25,15 @@ from warpgrasp.data.errors import DataError
 Facts = Any  # what JSON can hold: None, bool, int, float, str, and lists and dictionaries (keys: str) of these
 
 FORMAT = 1
+UNKNOWN = [-1, 0, None]  # no file has such a size
 MANY_FILES = 1000  # to read: some seconds, enough for a progress bar
 # A file that is written again within this time of its last change may keep its time (coarse clocks, file servers).
 SETTLED_NS = 2_000_000_000
 
 
-class Entry(NamedTuple):
-    """A file as it was when its facts were read."""
-
-    size: int
-    mtime_ns: int
-    facts: Facts
-
-
-Folders = dict[str, dict[str, Entry]]  # folder, file name
+# By folder and file name: size, time (ns) and facts of a file as it was when it was read. Plain lists, as JSON gives
+# them: a class for each of 66,000 would take as long as all the reading.
+Folders = dict[str, dict[str, list[Any]]]
 
 
 def cache_folder() -> Path:
@@ -100,9 +95,9 @@ class Manifest:
                 del known[name]
                 changed = True
             for name, stat in listed.items():
-                entry = known.get(name)
-                if entry is not None and entry.size == stat.st_size and entry.mtime_ns == stat.st_mtime_ns:
-                    found[names[name]] = entry.facts
+                size, mtime_ns, facts = known.get(name, UNKNOWN)
+                if size == stat.st_size and mtime_ns == stat.st_mtime_ns:
+                    found[names[name]] = facts
                 else:
                     stale.append((folder, name, stat))
         if stale or changed:
@@ -127,7 +122,7 @@ class Manifest:
                 facts = read(self.root / folder / name)
                 found[wanted[folder][name]] = facts
                 if abs(started_ns - stat.st_mtime_ns) > SETTLED_NS:
-                    self._folders[folder][name] = Entry(stat.st_size, stat.st_mtime_ns, facts)
+                    self._folders[folder][name] = [stat.st_size, stat.st_mtime_ns, facts]
                 progress.advance(task)
 
     def _save(self) -> None:
@@ -181,9 +176,7 @@ def _decode(data: bytes, header: dict[str, Any]) -> Folders:
     if json.loads(first) != {**header, "sha256": hashlib.sha256(body).hexdigest()}:
         raise ValueError("it is broken, of another folder or of another version")
     # The digest vouches for the shape: nothing but `_encode` writes a line that matches it.
-    return {
-        folder: {name: Entry(*entry) for name, entry in entries.items()} for folder, entries in json.loads(body).items()
-    }
+    return json.loads(body)
 
 
 def _notice(text: str) -> None:

@@ -40,7 +40,10 @@ def data_fingerprint(training: Training) -> str:
     digest.update(dataset.protocol.encode())
     for name in dataset.names("train"):
         picture = dataset.picture_file(name)
-        size = picture.stat().st_size if picture.is_file() else 0
+        try:
+            size = os.stat(picture).st_size
+        except OSError:  # it is missed when it is read
+            size = 0
         digest.update(f"{name.sequence} {name.index} {picture.name} {size}\n".encode())
     read: set[Path] = set()  # one file may hold the annotations of many frames
     for name in training.supervised_names:

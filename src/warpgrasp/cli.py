@@ -209,7 +209,10 @@ def evaluate(
     dataset = read.open(data)
     names = dataset.names(header["split"]) if header.get("split") in SPLITS else predictions.names
     without_truth = [name for name in names if not dataset.is_annotated(name)]
-    names = [name for name in names if name not in set(without_truth)]
+    unscored = set(without_truth)
+    names = [name for name in names if name not in unscored]
+    if not names:
+        raise UserError(f"expected frames with annotation among the predicted ones in {data}, found none to score")
     scores = score(predictions, dataset, names)
     left_out = f", {len(without_truth)} without annotation left out" if without_truth else ""
     table = Table(title=f"{len(names)} frames{left_out} · camera space, no alignment", title_justify="left")
@@ -283,6 +286,8 @@ def train(arguments: Sequence[str]) -> None:
         """A data set."""
         out: Path
         """Folder of the run; the same command goes on with it when it was interrupted."""
+        extra_data: tuple[Path, ...] = ()
+        """More data sets, such as synthetic ones, whose annotations are all used; of their usual protocols."""
         recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=RECIPES[arguments[0]])
         read: DataChoice = field(default_factory=DataOptions)
 
@@ -295,12 +300,15 @@ def _train(options: Any) -> None:
     from warpgrasp.training.run import command_line, open_run
 
     recipe = options.recipe
-    training = Training.prepare(recipe, options.read.open(options.data))
+    usual = replace(options.read, layout=None, protocol=None)
+    extra = [usual.open(root) for root in options.extra_data]
+    training = Training.prepare(recipe, options.read.open(options.data), extra)
     labels, final = training.labels, options.out / "weights.safetensors"
     with open_run(training, options.out, command=command_line()):
         console.print(
             f"{len(labels.annotated_names)} of {len(labels.annotated_names) + len(labels.unannotated_names)} frames "
             f"annotated ({100 * labels.effective_fraction:.2f} %), {len(training.objects)} objects, seed {recipe.seed}"
+            + (f"; {len(training.added_names)} annotated frames of extra data" if extra else "")
         )
         if final.is_file():
             console.print(f"finished already: {final}")

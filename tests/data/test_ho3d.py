@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
 from warpgrasp.data import DataError, Ho3d
@@ -52,6 +53,8 @@ def test_training_frames_agree_with_the_generator(sample, hand: HandModel, seque
         assert_close(frame.annotation.hand_joints, joints, rtol=0, atol=SAME_M)
         vertices = torch.from_numpy(posed.vertices[index]).float()
         assert_close(frame.annotation.hand_vertices, vertices, rtol=0, atol=SAME_M)
+        rotation = torch.from_numpy(Rotation.from_rotvec(written.hand_rotation[index]).as_matrix()).float()
+        assert_close(frame.annotation.hand_rotation, rotation, rtol=0, atol=1e-6)
         pose = written.camera_from_object[index]
         file_vertices = object_surface(written.object_name).vertices
         expected = torch.from_numpy(np.unique(file_vertices, axis=0) @ pose[:3, :3].T + pose[:3, 3]).float()

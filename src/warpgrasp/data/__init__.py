@@ -4,6 +4,7 @@ from warpgrasp.data.augment import AugmentConfig, View, augment
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.ho3d import Ho3d
+from warpgrasp.data.joined import Joined, join_datasets
 from warpgrasp.data.layouts import Layout, layout_of, open_dataset
 from warpgrasp.data.loader import FrameSource, draw
 from warpgrasp.data.objects import load_object
@@ -16,6 +17,7 @@ __all__ = [
     "Dataset",
     "FrameSource",
     "Ho3d",
+    "Joined",
     "Labels",
     "Layout",
     "Sampling",
@@ -25,6 +27,7 @@ __all__ = [
     "augment",
     "choose_labels",
     "draw",
+    "join_datasets",
     "layout_of",
     "load_object",
     "open_dataset",

@@ -2,8 +2,10 @@
 
 The files are in OpenGL camera axes: X_cv = F X with F = diag(1, -1, -1). Object poses act on the mesh file's own
 coordinates; here R_cv = F R F acts on F·v, so that a mesh and its pose are turned together (docs/conventions.md).
+Frames that HO-3D leaves without annotation stay, as unannotated frames.
 """
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +17,20 @@ from torch import Tensor
 
 from warpgrasp.data.dataset import Split, Truth
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.fields import json_numbers, numbers, tensor, value_of
+from warpgrasp.data.fields import json_numbers, numbers, tensor
+from warpgrasp.data.ho3d_folder import Ho3dFolder, read_meta
+from warpgrasp.data.ho3d_protocols import protocol_named
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation
-from warpgrasp.pickled import PickleError, load_pickle
 
 CV_FROM_GL = (1.0, -1.0, -1.0)
 JOINT_AGREEMENT_M = 0.005  # annotations farther than this from the hand model were made with another one
 LARGEST_DISTANCE_M = 10.0
+LONGEST_FOCAL_PX = 1e5
+EVALUATION_TRUTH = ("evaluation_xyz.json", "evaluation_verts.json")
 
 
 @dataclass(frozen=True)
@@ -35,150 +40,164 @@ class Ho3d:
     root: Path
     hand: HandModel
     size: tuple[int, int] | None = None
-    protocol: str = "official"
+    protocol: str = "ho3d/official"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "protocol", protocol_named(self.protocol).full_name)
 
     @staticmethod
     def recognises(root: Path) -> bool:
         """Whether a folder looks like HO-3D's."""
         return (root / "train.txt").is_file() or (root / "evaluation.txt").is_file()
 
+    @cached_property
+    def folder(self) -> Ho3dFolder:
+        """The lists and files."""
+        return Ho3dFolder(self.root, protocol_named(self.protocol))
+
     def at_size(self, size: tuple[int, int] | None) -> "Ho3d":
         """The same data set, read at another size."""
-        return replace(self, size=size)
+        other = replace(self, size=size)
+        vars(other).update(
+            {key: vars(self)[key] for key in ("folder", "_models", "_evaluation_truth") if key in vars(self)}
+        )
+        return other
 
     @property
     def sequences(self) -> dict[Split, dict[str, list[int]]]:
-        """The frames of each sequence of each split, as `train.txt` and `evaluation.txt` list them."""
-        return self._sequences
-
-    @cached_property
-    def _sequences(self) -> dict[Split, dict[str, list[int]]]:
-        sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "validation": {}, "evaluation": {}}
-        for split, names in self._lists.items():
-            for name in names:
-                sequences[split].setdefault(name.sequence, []).append(name.index)
-        return sequences
+        """The frames of each sequence of each split, as the protocol has them."""
+        return self.folder.sequences
 
     def names(self, split: Split) -> list[FrameName]:
         """Every frame of a split, in the order of its list."""
-        return list(self._lists[split])
-
-    @cached_property
-    def _lists(self) -> dict[Split, list[FrameName]]:
-        return {"train": self._listed("train"), "validation": [], "evaluation": self._listed("evaluation")}
-
-    def _listed(self, split: Split) -> list[FrameName]:
-        path = self.root / f"{split}.txt"
-        if not self.root.is_dir():
-            raise DataError(f"expected a data set in HO-3D's layout, found no folder {self.root}")
-        if not path.is_file():
-            raise DataError(
-                f"expected HO-3D's list {path.name} in {self.root}, found none; is this the folder of HO-3D?"
-            )
-        names: list[FrameName] = []
-        for number, line in enumerate(path.read_text().split(), start=1):
-            sequence, _, index = line.partition("/")
-            if not index.isdigit() or sequence in ("", ".", ".."):
-                raise DataError(f"expected SEQUENCE/NUMBER in line {number} of {path}, found {line[:40]!r}")
-            names.append(FrameName(sequence, int(index)))
-        return names
-
-    @cached_property
-    def _split_of(self) -> dict[str, Split]:
-        return {sequence: split for split, sequences in self.sequences.items() for sequence in sequences}
+        return list(self.folder.names[split])
 
     @cached_property
     def _models(self) -> dict[str, ObjectModel]:
         return {}
 
+    def has_model(self, name: str) -> bool:
+        """Whether there is a folder of an object of that name: it comes from a file, and may try to lead elsewhere."""
+        return re.fullmatch(r"\w[\w.-]*", name, re.ASCII) is not None and (self.root / "models" / name).is_dir()
+
     def object_model(self, name: str) -> ObjectModel:
         """The object of that name (`models/NAME/textured_simple.obj`)."""
         if name not in self._models:
             folder = self.root / "models"
-            if not name or Path(name).name != name or not (folder / name).is_dir():
+            if not self.has_model(name):
                 known = ", ".join(sorted(path.name for path in folder.glob("*"))) or "none"
                 raise DataError(f"expected an object of {folder} ({known}), got the unknown object name {name!r}")
             self._models[name] = load_object(folder / name / "textured_simple.obj", name, axes=CV_FROM_GL)
         return self._models[name]
 
     def objects(self, split: Split) -> list[ObjectModel]:
-        """The objects of a split, one frame of each sequence being looked at."""
-        names = {self._object_name(FrameName(seq, frames[0])) for seq, frames in self.sequences[split].items()}
-        return [self.object_model(name) for name in sorted(names)]
-
-    def _object_name(self, name: FrameName) -> str:
-        meta, path = self._meta(name)
-        return str(value_of(meta, "objName", path))
+        """The objects that a split's frames show."""
+        facts = self.folder.facts(split)
+        names = {one.object_name for frames in facts.values() for one in frames.values()}
+        return [self.object_model(name) for name in sorted(name for name in names if name is not None)]
 
     def path(self, name: FrameName, kind: Literal["rgb", "meta"]) -> Path:
         """Where a frame's picture or annotation lies."""
-        folder = self.root / self._split_of[name.sequence] / name.sequence / kind
-        if kind == "meta":
-            return folder / f"{name.index:04d}.pkl"
-        pictures = (folder / f"{name.index:04d}{ending}" for ending in (".jpg", ".png"))
-        return next((path for path in pictures if path.is_file()), folder / f"{name.index:04d}.jpg")
+        return self.folder.picture(name) if kind == "rgb" else self.folder.meta(name)
 
     def picture_file(self, name: FrameName) -> Path:
         """The file that holds a frame's picture."""
-        return self.path(name, "rgb")
+        return self.folder.picture(name)
 
     def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
         """The files that hold a frame's annotation."""
-        return (self.path(name, "meta"),)
-
-    def _meta(self, name: FrameName) -> tuple[dict[str, Any], Path]:
-        path = self.path(name, "meta")
-        try:
-            meta = load_pickle(path)
-        except FileNotFoundError as error:
-            raise DataError(f"expected the annotation {path}, found no such file") from error
-        except PickleError as error:
-            raise DataError(str(error)) from error
-        if not isinstance(meta, dict):
-            raise DataError(f"expected a dictionary in {path}, found a {type(meta).__name__}")
-        return meta, path
+        meta = self.folder.meta(name)
+        if self.folder.place(name.sequence) == "train":
+            return (meta,)
+        return (meta, *(self.root / file for file in EVALUATION_TRUTH))
 
     def is_annotated(self, name: FrameName) -> bool:
         """Whether the frame's hand and object are given at all (HO-3D leaves some frames without)."""
-        meta, _ = self._meta(name)
-        return meta.get("handJoints3D") is not None and meta.get("objRot") is not None
+        facts = self.folder.facts_of(name)
+        if self.folder.place(name.sequence) == "train":
+            return facts.has_object and facts.has_hand
+        return facts.has_object and self.has_evaluation_truth and name in self._evaluation_rows
 
     def frame(self, name: FrameName, *, annotated: bool) -> Frame:
         """Read a frame; of its annotation only the camera and the object's name unless `annotated`.
 
         Raises `DataError` naming the file and the fact when it cannot be read as documented.
         """
-        meta, path = self._meta(name)
-        image, original_size = read_picture(self.path(name, "rgb"), self.size)
-        intrinsics = torch.from_numpy(numbers(meta, "camMat", (3, 3), path)).float()
-        camera = Camera(intrinsics, *original_size).resized(image.shape[2], image.shape[1])
-        model = self.object_model(str(value_of(meta, "objName", path)))
-        annotation = self._annotation(name, meta, model, path) if annotated else None
+        image, original_size = read_picture(self.folder.picture(name), self.size)
+        camera = Camera(self._intrinsics(name), *original_size).resized(image.shape[2], image.shape[1])
+        model = self._object_of(name)
+        annotation = self._annotation(name, model) if annotated else None
         return Frame(name, image, camera, model, annotation)
 
     def truth(self, name: FrameName) -> Truth:
         """A frame's annotation with the camera of the picture as it is on disk, without reading the picture."""
-        meta, path = self._meta(name)
-        intrinsics = torch.from_numpy(numbers(meta, "camMat", (3, 3), path)).float()
-        model = self.object_model(str(value_of(meta, "objName", path)))
-        return Truth(intrinsics, model, self._annotation(name, meta, model, path))
+        model = self._object_of(name)
+        return Truth(self._intrinsics(name), model, self._annotation(name, model))
 
-    def _annotation(self, name: FrameName, meta: dict[str, Any], model: ObjectModel, path: Path) -> Annotation:
+    def _intrinsics(self, name: FrameName) -> Float[Tensor, "3 3"]:
+        """A frame's camera; where it has none, that of the nearest frame of its sequence that has one."""
+        source = name if self.folder.facts_of(name).has_camera else self.folder.nearest(name, "camera")
+        if source is None:
+            raise DataError(
+                f"expected a camera (camMat) in {self.folder.meta(name)} or in another frame of "
+                f"{name.sequence}, found none"
+            )
+        path = self.folder.meta(source)
+        matrix = numbers(read_meta(path), "camMat", (3, 3), path)
+        focal = (matrix[0, 0], matrix[1, 1])
+        upper = matrix[0, 1] == matrix[1, 0] == 0 and (matrix[2] == (0, 0, 1)).all()
+        if not upper or not all(0 < length < LONGEST_FOCAL_PX for length in focal):
+            raise DataError(f"expected camMat of {path} as [[fx 0 cx] [0 fy cy] [0 0 1]], found {matrix.tolist()}")
+        return torch.from_numpy(matrix).float()
+
+    def _object_of(self, name: FrameName) -> ObjectModel:
+        """A frame's object; where it names none, that of the nearest frame of its sequence that does."""
+        facts = self.folder.facts_of(name)
+        path = self.folder.meta(name)
+        if facts.object_name is None:
+            source = self.folder.nearest(name, "object_name")
+            if source is None:
+                raise DataError(
+                    f"expected an object (objName) in {path} or in another frame of {name.sequence}, found none"
+                )
+            facts, path = self.folder.facts_of(source), self.folder.meta(source)
+        try:
+            return self.object_model(str(facts.object_name))
+        except DataError as error:
+            raise DataError(f"{error} (objName of {path})") from error
+
+    def _annotation(self, name: FrameName, model: ObjectModel) -> Annotation:
+        path = self.folder.meta(name)
+        if not self.is_annotated(name):
+            raise DataError(f"expected an annotated frame, but {path} gives no hand or no object{self._why(name)}")
+        meta = read_meta(path)
         flip = torch.tensor(CV_FROM_GL)
         rotation_gl = matrix_from_axis_angle(tensor(meta, "objRot", (3,), path))
         rotation = flip[:, None] * rotation_gl * flip
         translation = flip * tensor(meta, "objTrans", (3,), path)
         centre = rotation @ model.centre_m + translation
-        if self._split_of[name.sequence] == "evaluation":
+        if self.folder.place(name.sequence) == "evaluation":
             joints, vertices, hand_rotation = self._evaluation_hand(name)
         else:
             joints, vertices, hand_rotation = self._training_hand(meta, path)
-        if not (0 < centre[2] < LARGEST_DISTANCE_M and 0 < joints[:, 2].mean() < LARGEST_DISTANCE_M):
-            raise DataError(
-                f"expected hand and object in front of the camera in {path}, "
-                f"found depths {joints[0, 2]:g} and {centre[2]:g} m"
-            )
+        self._check_distances(name, centre, joints, vertices)
         return Annotation(vertices, joints, rotation, centre, hand_rotation)
+
+    def _check_distances(self, name: FrameName, centre: Tensor, joints: Tensor, vertices: Tensor) -> None:
+        farthest = max(float(points.abs().max()) for points in (centre, joints, vertices))
+        if not (centre[2] > 0 and joints[:, 2].mean() > 0 and farthest < LARGEST_DISTANCE_M):
+            files = " and ".join(str(file) for file in self.annotation_files(name))
+            raise DataError(
+                f"expected hand and object in front of the camera in {files}, found depths {joints[0, 2]:g} and "
+                f"{centre[2]:g} m and something {farthest:g} m away"
+            )
+
+    def _why(self, name: FrameName) -> str:
+        """Evaluation frames have their hand elsewhere."""
+        if self.folder.place(name.sequence) == "train":
+            return ""
+        missing = [file for file in EVALUATION_TRUTH if not (self.root / file).is_file()]
+        return "".join(f"; expected the numbers of {self.root / file}, found no such file" for file in missing)
 
     def _training_hand(self, meta: dict[str, Any], path: Path) -> tuple[Tensor, Tensor, Tensor]:
         flip = torch.tensor(CV_FROM_GL)
@@ -191,7 +210,7 @@ class Ho3d:
         stated = flip * tensor(meta, "handJoints3D", (21, 3), path)[permutation(JOINTS, from_=HO3D_JOINTS)]
         inner = [i for i, joint in enumerate(JOINTS) if not joint.endswith("tip")]
         worst = (joints - stated)[inner].norm(dim=-1).max()
-        if worst > JOINT_AGREEMENT_M:
+        if not worst <= JOINT_AGREEMENT_M:  # so that NaN is refused too
             raise DataError(
                 f"expected the joints of {path} where the hand model {self.hand.template.name} puts them, found one "
                 f"{1000 * worst:.0f} mm away: the annotations were made with another hand (--hand open|mano)"
@@ -207,12 +226,18 @@ class Ho3d:
         return joints[row][order], vertices[row], None
 
     @cached_property
+    def has_evaluation_truth(self) -> bool:
+        """Whether the hand of the evaluation sequences is given (its files were released in 2024, apart)."""
+        return all((self.root / file).is_file() for file in EVALUATION_TRUTH)
+
+    @cached_property
     def _evaluation_rows(self) -> dict[FrameName, int]:
-        return {name: row for row, name in enumerate(self.names("evaluation"))}
+        return {name: row for row, name in enumerate(self.folder.lists["evaluation"])}
 
     @cached_property
     def _evaluation_truth(self) -> tuple[Float[Tensor, "n 21 3"], Float[Tensor, "n v 3"]]:
         flip = torch.tensor(CV_FROM_GL)
-        count, vertices = len(self.names("evaluation")), len(self.hand.template.vertices)
-        joints = json_numbers(self.root / "evaluation_xyz.json", (count, 21, 3))
-        return joints * flip, json_numbers(self.root / "evaluation_verts.json", (count, vertices, 3)) * flip
+        count, vertices = len(self._evaluation_rows), len(self.hand.template.vertices)
+        joints_file, vertices_file = (self.root / file for file in EVALUATION_TRUTH)
+        joints = json_numbers(joints_file, (count, 21, 3))
+        return joints * flip, json_numbers(vertices_file, (count, vertices, 3)) * flip

@@ -21,7 +21,8 @@ def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1,
         raise DataError(f"expected the mesh of {name} at {path}, found no such file")
     try:
         mesh = trimesh.load_mesh(path, process=False, skip_materials=True)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OSError) as error:
+    # ImportError: trimesh would guess the encoding of what is no UTF-8 by a package that is not needed otherwise
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, ArithmeticError, ImportError) as error:
         raise DataError(f"expected a mesh in {path}: {error}") from error
     if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
         raise DataError(f"expected a triangle mesh in {path}, found no triangles")
@@ -33,5 +34,8 @@ def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1,
         raise DataError(
             f"expected a hand-held object in metres in {path}, found one {length:g} long; convert its units"
         )
+    faces = np.asarray(mesh.faces)
+    if faces.min() < 0 or faces.max() >= len(index):
+        raise DataError(f"expected triangles of the vertices that there are in {path}, found one of another")
     vertices = torch.as_tensor(distinct * np.asarray(axes), dtype=torch.float32)
-    return ObjectModel.centred(name, vertices, torch.as_tensor(index.reshape(-1)[mesh.faces], dtype=torch.int64))
+    return ObjectModel.centred(name, vertices, torch.as_tensor(index.reshape(-1)[faces], dtype=torch.int64))

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from warpgrasp.data.errors import DataError
 
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # a header that promises gigabytes
+
 
 def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[Float[Tensor, "3 h w"], tuple[int, int]]:
     """A picture's colours in [0, 1], resized to `size` (width, height) if given, and its size on disk.
@@ -24,7 +26,7 @@ def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[Float[Tensor
             picture = opened.convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"expected the picture {path}, found no such file") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, *BOMBS) as error:
         raise DataError(f"expected a whole picture in {path}: {error}") from error
     if size is not None and picture.size != size:
         picture = picture.resize(

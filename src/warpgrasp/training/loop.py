@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from rich.progress import (
 from rich.text import Text
 from torch import Tensor
 
-from warpgrasp.data import DataError, Dataset, FrameSource, Labels, augment, choose_labels, draw
-from warpgrasp.frame import Frames, ObjectModel, move_to
+from warpgrasp.data import DataError, Dataset, FrameSource, Labels, augment, choose_labels, draw, join_datasets
+from warpgrasp.frame import FrameName, Frames, ObjectModel, move_to
 from warpgrasp.geometry import mean_rotation
 from warpgrasp.hand import HandModel
 from warpgrasp.reconstruction import (
@@ -45,17 +45,24 @@ SAVE_EVERY_S = 30.0
 
 @dataclass(frozen=True)
 class Training:
-    """A recipe and the data that it trains on. Only the chosen annotations can be read through `source`."""
+    """A recipe and the data that it trains on. Only the chosen annotations can be read through `source`.
+
+    `labels` are those of the data set itself; the frames of data that is added to it are all annotated.
+    """
 
     recipe: Recipe
     hand: HandModel
     labels: Labels
     source: FrameSource
     objects: list[ObjectModel]
+    added_names: tuple[FrameName, ...] = ()
 
     @staticmethod
-    def prepare(recipe: Recipe, dataset: Dataset) -> "Training":
-        """Choose the annotated frames of a data set. Raises `DataError` when it has none."""
+    def prepare(recipe: Recipe, dataset: Dataset, extra: Sequence[Dataset] = ()) -> "Training":
+        """Choose the annotated frames of a data set; add all those of the extra ones, which are never paired.
+
+        Raises `DataError` when the data set has none.
+        """
         dataset = dataset.at_size((recipe.width, recipe.height))
         annotatable = {name for name in dataset.names("train") if dataset.is_annotated(name)}
         if not annotatable:
@@ -66,8 +73,18 @@ class Training:
             sampling=recipe.sampling,
             annotatable=annotatable,
         )
-        source = FrameSource(dataset, annotated=labels.annotated_names)
-        return Training(recipe, dataset.hand, labels, source, dataset.objects("train"))
+        if not extra:
+            source = FrameSource(dataset, annotated=labels.annotated_names)
+            return Training(recipe, dataset.hand, labels, source, dataset.objects("train"))
+        whole = join_datasets(dataset, [one.at_size(dataset.size) for one in extra])
+        added = tuple(name for name in whole.added_names if whole.is_annotated(name))
+        source = FrameSource(whole, annotated=[*labels.annotated_names, *added])
+        return Training(recipe, dataset.hand, labels, source, whole.objects("train"), added)
+
+    @property
+    def supervised_names(self) -> list[FrameName]:
+        """Every frame whose annotation is used."""
+        return [*self.labels.annotated_names, *self.added_names]
 
     def notes(self) -> dict[str, str]:
         """What a checkpoint says of its training; the size is that at which the network sees pictures."""
@@ -89,7 +106,7 @@ def initial_network(training: Training) -> HandObjectNetwork:
         network = HandObjectNetwork(recipe.network, training.hand, tuple(model.name for model in training.objects))
     load_encoder_weights(network.encoder, recipe.encoder_weights)
     if recipe.base_rotations:
-        frames = [training.source.frame(name) for name in training.labels.annotated_names]
+        frames = [training.source.frame(name) for name in training.supervised_names]
         hands, by_object = [], {name: [] for name in network.object_names}
         for frame in frames:
             if frame.annotation is not None and frame.annotation.hand_rotation is not None:
@@ -138,7 +155,7 @@ def train_stage(
         freeze_batch_norm(network)
     network, optimiser = accelerator.prepare(network, optimiser)
     bare = accelerator.unwrap_model(network)
-    annotated, unannotated = training.labels.annotated_names, training.labels.comparable_names
+    annotated, unannotated = training.supervised_names, training.labels.comparable_names
     if stage == 2 and not unannotated:
         raise DataError("expected unannotated frames for stage 2, but every training frame is annotated")
 

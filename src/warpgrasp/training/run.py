@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from warpgrasp.data import Joined
 from warpgrasp.errors import UserError
 from warpgrasp.training.loop import Training
 
@@ -38,10 +40,13 @@ def data_fingerprint(training: Training) -> str:
     digest.update(dataset.protocol.encode())
     for name in dataset.names("train"):
         picture = dataset.picture_file(name)
-        size = picture.stat().st_size if picture.is_file() else 0
+        try:
+            size = os.stat(picture).st_size
+        except OSError:  # it is missed when it is read
+            size = 0
         digest.update(f"{name.sequence} {name.index} {picture.name} {size}\n".encode())
     read: set[Path] = set()  # one file may hold the annotations of many frames
-    for name in training.labels.annotated_names:
+    for name in training.supervised_names:
         for path in dataset.annotation_files(name):
             if path not in read:
                 digest.update(path.read_bytes() if path.is_file() else b"missing")
@@ -102,7 +107,12 @@ def notes(training: Training, command: list[str]) -> dict[str, Any]:
         "command": command,
         "recipe": asdict(training.recipe),
         "hand": training.hand.template.name,
-        "data": {"root": str(dataset.root), "protocol": dataset.protocol, "fingerprint": data_fingerprint(training)},
+        "data": {
+            "root": str(dataset.root),
+            "protocol": dataset.protocol,
+            "fingerprint": data_fingerprint(training),
+            "added": _added(training),
+        },
         "labels": {
             "annotated": {sequence: list(frames) for sequence, frames in labels.annotated.items()},
             "effective_fraction": labels.effective_fraction,
@@ -111,6 +121,23 @@ def notes(training: Training, command: list[str]) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
         "machine": platform.platform(),
     }
+
+
+def _added(training: Training) -> list[dict[str, Any]]:
+    """The data sets that were added, and how many annotated frames each has given."""
+    dataset = training.source.dataset
+    if not isinstance(dataset, Joined):
+        return []
+    given = Counter(name.sequence.partition(":")[0] for name in training.added_names)
+    return [
+        {
+            "label": one.label,
+            "root": str(one.dataset.root),
+            "protocol": one.dataset.protocol,
+            "annotated_frames": given[one.label],
+        }
+        for one in dataset.added
+    ]
 
 
 def commit() -> str:

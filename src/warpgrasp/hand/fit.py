@@ -141,7 +141,10 @@ class _Problem:
         rotation = torch.eye(3).to(self.target).expand(count, -1, -1)
         pose, shape = model.mean_pose.expand(count, -1), self.target.new_zeros(model.shape_count)
         rest = self.chain.joints(PlacedHand(rotation, self.target[:, 0], pose, shape))
-        rotation, _ = roma.rigid_points_registration(rest[:, PALM], self.target[:, PALM])
+        # The rotation that turns palm onto palm, about the wrist.
+        spread = (self.target[:, PALM] - self.target[:, :1]).transpose(1, 2) @ (rest[:, PALM] - rest[:, :1])
+        rotation = roma.special_procrustes(spread)
+        assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
         return PlacedHand(rotation, self.target[:, 0], pose, shape)
 
     def cost(self, at: PlacedHand) -> float:

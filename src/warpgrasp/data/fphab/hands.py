@@ -53,9 +53,9 @@ class SequenceHands:
         typical = self.residual_m[~self.fitted].median()
         if not typical <= FIT_AGREEMENT_M:
             raise DataError(
-                f"expected the fitted hands of {path} where its skeletons are, found them {1000 * typical:.0f} mm away; "
-                f"the fits were made with MANO (--hand mano --mano-folder DIR), and without their folder the hand is "
-                f"fitted to the joints"
+                f"expected the fitted hands of {path} where its skeletons are, found them {1000 * typical:.0f} mm "
+                f"away; the fits were made with MANO (--hand mano --mano-folder DIR), and without their folder the "
+                f"hand is fitted to the joints"
             )
 
 

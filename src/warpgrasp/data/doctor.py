@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from warpgrasp.data.fphab import Fphab, examine_fphab
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.ho3d_doctor import examine_ho3d
-from warpgrasp.data.layouts import Layout, layout_of
+from warpgrasp.data.layouts import Layout, open_dataset
 from warpgrasp.hand import HandModel
 
 
 def examine(root: Path, hand: HandModel, *, layout: Layout | None = None, protocol: str | None = None) -> Iterator[str]:
     """Lines about a data set. Raises `DataError` with a count of everything missing, each kind named once."""
-    match layout or layout_of(root):
-        case "ho3d":
-            yield from examine_ho3d(Ho3d(root, hand, protocol=protocol or "ho3d/official"))
+    dataset = open_dataset(root, hand, layout=layout, protocol=protocol)
+    match dataset:
+        case Ho3d():
+            yield from examine_ho3d(dataset)
+        case Fphab():
+            yield from examine_fphab(dataset)

@@ -2,6 +2,7 @@
 
 from warpgrasp.data.augment import AugmentConfig, View, augment
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
+from warpgrasp.data.dexycb import DexYcb, Sides
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.layouts import Layout, layout_of, open_dataset
@@ -14,11 +15,13 @@ __all__ = [
     "AugmentConfig",
     "DataError",
     "Dataset",
+    "DexYcb",
     "FrameSource",
     "Ho3d",
     "Labels",
     "Layout",
     "Sampling",
+    "Sides",
     "Split",
     "Truth",
     "View",

@@ -4,18 +4,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from warpgrasp.data.dataset import Split
+from warpgrasp.data.dexycb import RIGHT_HANDS, DexYcb, Sides
+from warpgrasp.data.dexycb.contents import examine_dexycb
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.layouts import Layout, open_dataset
 from warpgrasp.hand import HandModel
 
 
-def examine(root: Path, hand: HandModel, *, layout: Layout | None = None, protocol: str | None = None) -> Iterator[str]:
+def examine(
+    root: Path,
+    hand: HandModel,
+    *,
+    layout: Layout | None = None,
+    protocol: str | None = None,
+    sides: Sides = RIGHT_HANDS,
+) -> Iterator[str]:
     """Lines about a data set. Raises `DataError` with a count of everything missing, each kind named once."""
-    dataset = open_dataset(root, hand, layout=layout, protocol=protocol)
+    dataset = open_dataset(root, hand, layout=layout, protocol=protocol, sides=sides)
     match dataset:
         case Ho3d():
             yield from _examine_ho3d(dataset)
+        case DexYcb():
+            yield from examine_dexycb(dataset)
 
 
 def _examine_ho3d(dataset: Ho3d) -> Iterator[str]:

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from warpgrasp.data.dataset import Dataset
+from warpgrasp.data.dexycb import RIGHT_HANDS, DexYcb, Sides
+from warpgrasp.data.dexycb.archive import Archive
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.hand import HandModel
 
-Layout = Literal["ho3d"]
+Layout = Literal["ho3d", "dexycb"]
 
 
 def layout_of(root: Path) -> Layout:
@@ -20,6 +22,8 @@ def layout_of(root: Path) -> Layout:
         raise DataError(f"expected the folder of a data set, found no folder {root}")
     if Ho3d.recognises(root):
         return "ho3d"
+    if Archive.recognises(root):
+        return "dexycb"
     raise DataError(
         f"expected a data set of a known layout ({', '.join(get_args(Layout))}) in {root}, found none; is this the "
         f"right folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing"
@@ -33,11 +37,21 @@ def open_dataset(
     size: tuple[int, int] | None = None,
     layout: Layout | None = None,
     protocol: str | None = None,
+    sides: Sides = RIGHT_HANDS,
 ) -> Dataset:
     """The data set in a folder, its layout told from its files unless `layout` names it.
 
-    `protocol` names the splits, where a layout has several; the layout's usual ones otherwise.
+    `protocol` names the splits, where a layout has several; the layout's usual ones otherwise. Raises `DataError` when
+    the layout is none that is known, or does not have what is asked for.
     """
-    match layout or layout_of(root):
+    told = layout or layout_of(root)
+    if told != "dexycb" and not sides.are_usual:
+        raise DataError(
+            f"expected --side and --left-shapedirs with DexYCB, which has left hands, got {sides} hands for {root} in "
+            f"the layout {told}; leave them out"
+        )
+    match told:
         case "ho3d":
             return Ho3d(root, hand, size, *(() if protocol is None else (protocol,)))
+        case "dexycb":
+            return DexYcb.open(root, hand, size=size, protocol=protocol, sides=sides)

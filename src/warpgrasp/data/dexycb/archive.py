@@ -1,5 +1,6 @@
 """The folder of DexYCB: its recordings, calibrations and object models, each read once, when it is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from warpgrasp.data.dexycb.labels import Labels, read_labels
 from warpgrasp.data.dexycb.metadata import Recording, read_betas, read_intrinsics, read_recording
 from warpgrasp.data.dexycb.setups import OBJECTS, SEQUENCES_PER_SUBJECT, SERIALS, SUBJECTS, Part
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.manifest import Manifest
 from warpgrasp.data.mirror import mirrored_name, mirrored_object
 from warpgrasp.data.objects import load_object
 from warpgrasp.frame import ObjectModel
@@ -24,13 +27,22 @@ class View:
     recording: Recording
     serial: str
 
+    @property
+    def frames(self) -> range:
+        """The numbers of its pictures."""
+        return range(self.recording.frames)
+
     def picture(self, index: int) -> Path:
         """The file of a picture."""
         return self.recording.folder / self.serial / f"color_{index:06d}.jpg"
 
     def labels(self, index: int) -> Path:
         """The file of a picture's labels."""
-        return self.recording.folder / self.serial / f"labels_{index:06d}.npz"
+        return self.recording.folder / self.serial / self.labels_name(index)
+
+    def labels_name(self, index: int) -> str:
+        """The name of that file in its folder."""
+        return f"labels_{index:06d}.npz"
 
 
 @dataclass(frozen=True)
@@ -119,6 +131,41 @@ class Archive:
         if path not in self._shapes:
             self._shapes[path] = read_betas(path, count)
         return self._shapes[path]
+
+    @cached_property
+    def _given(self) -> dict[str, dict[int, str]]:
+        return {}
+
+    def index_labels(self, views: Sequence[View]) -> None:
+        """Learn what every labels file of these views gives: from the index of an earlier start, or from the files."""
+        files = {f"{view.name}/{view.labels_name(i)}": (view.name, i) for view in views for i in view.frames}
+        manifest = Manifest.open(self.root, "dexycb-labels-1")
+        self._given.update({view.name: {} for view in views})
+        for file, given in manifest.facts(files, lambda path: read_labels(path).given).items():
+            view, index = files[file]
+            self._given[view][index] = given
+
+    def is_indexed(self, view: View) -> bool:
+        """Whether it is known what the labels of a view give."""
+        return view.name in self._given
+
+    def is_annotated(self, view: View, index: int) -> bool:
+        """Whether a picture's hand and grasped object are given; the view must have been indexed."""
+        given = self._given[view.name].get(index)
+        if given is None or len(given) != 1 + len(view.recording.objects):
+            given = self.labels(view, index).given  # raises, unless the file has changed
+        return given[0] == given[1 + view.recording.grasped] == "1"
+
+    def labels(self, view: View, index: int) -> Labels:
+        """A picture's labels as they are on disk."""
+        path, expected = view.labels(index), len(view.recording.objects)
+        labels = read_labels(path)
+        if len(labels.object_poses) != expected:
+            raise DataError(
+                f"expected the poses of {expected} objects, as in {view.recording.folder / 'meta.yml'}, in pose_y of "
+                f"{path}, found {len(labels.object_poses)}"
+            )
+        return labels
 
     @cached_property
     def _models(self) -> dict[str, ObjectModel]:

@@ -64,9 +64,8 @@ def _missing_files(dataset: DexYcb, views: list[View]) -> Iterator[str]:
     pictures, labels = [], []
     for view in views:  # folders are listed, since asking for each of a million files takes minutes
         present = _listed(view.picture(0).parent)
-        frames = range(view.recording.frames)
-        pictures += [path for path in map(view.picture, frames) if path.name not in present]
-        labels += [path for path in map(view.labels, frames) if path.name not in present]
+        pictures += [path for path in map(view.picture, view.frames) if path.name not in present]
+        labels += [path for path in map(view.labels, view.frames) if path.name not in present]
     for kind, missing in (("pictures", pictures), ("labels files", labels)):
         if missing:
             yield f"{len(missing)} {kind}, the first {missing[0]}"
@@ -81,23 +80,22 @@ def _listed(folder: Path) -> set[str]:
 
 def _read_some(dataset: DexYcb, views: list[View]) -> Iterator[str]:
     """Read the first annotated frame of each subject's first view of either hand, and every object."""
+    archive = dataset.archive
     seen: set[tuple[str, SideChoice]] = set()
     for view in views:
         key = view.name.split("/")[0], view.recording.side
         if key in seen:
             continue
-        name = next(
-            (
-                name
-                for index in range(view.recording.frames)
-                if dataset.is_annotated(name := FrameName(view.name, index))
-            ),
-            None,
+        annotated = (
+            index
+            for index in view.frames
+            if (labels := archive.labels(view, index)).has_hand and labels.has_object[view.recording.grasped]
         )
-        if name is not None:
+        index = next(annotated, None)
+        if index is not None:
             seen.add(key)
-            dataset.frame(name, annotated=True)
+            dataset.frame(FrameName(view.name, index), annotated=True)
     objects = sorted({view.recording.grasped_object for view in views})
     for name in objects:
-        dataset.object_model(name)
+        archive.object_model(name)
     yield f"read a frame of {len(seen)} subjects' right or left hands; objects {', '.join(objects)}"

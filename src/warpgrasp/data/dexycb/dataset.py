@@ -15,7 +15,7 @@ from torch import Tensor
 from warpgrasp.data.dataset import SPLITS, Split, Truth
 from warpgrasp.data.dexycb.archive import Archive, View
 from warpgrasp.data.dexycb.hands import RIGHT_HANDS, LeftHands, Sides
-from warpgrasp.data.dexycb.labels import Labels, read_labels
+from warpgrasp.data.dexycb.labels import Labels
 from warpgrasp.data.dexycb.metadata import HEIGHT_PX, WIDTH_PX
 from warpgrasp.data.dexycb.setups import SETUPS, Setup, parts_of
 from warpgrasp.data.errors import DataError
@@ -82,10 +82,7 @@ class DexYcb:
 
     @cached_property
     def _sequences(self) -> dict[Split, dict[str, list[int]]]:
-        return {
-            split: {view.name: list(range(view.recording.frames)) for view in views}
-            for split, views in self._split_views.items()
-        }
+        return {split: {view.name: list(view.frames) for view in views} for split, views in self._split_views.items()}
 
     @cached_property
     def _split_views(self) -> dict[Split, list[View]]:
@@ -105,7 +102,7 @@ class DexYcb:
 
     def _view(self, name: FrameName) -> View:
         view = self._views.get(name.sequence)
-        if view is None or not 0 <= name.index < view.recording.frames:
+        if view is None or not 0 <= name.index < len(view.frames):
             raise DataError(
                 f"expected a frame of {self.protocol} in {self.root}, got {name.sequence[:80]}/{name.index:06d}"
             )
@@ -120,7 +117,7 @@ class DexYcb:
         ids, count = {}, 0
         for view in self.archive.views(parts_of(self.setup).of(split)):
             if view.name in self._views:
-                ids |= {FrameName(view.name, index): count + index for index in range(view.recording.frames)}
+                ids |= {FrameName(view.name, index): count + index for index in view.frames}
             count += view.recording.frames
         return ids
 
@@ -147,15 +144,15 @@ class DexYcb:
         calibration = self.archive.intrinsics_file(view.serial), self.archive.shape_file(view.recording)
         return view.labels(name.index), view.recording.folder / "meta.yml", *calibration
 
-    def labels(self, name: FrameName) -> Labels:
-        """A frame's labels as they are on disk."""
-        view = self._view(name)
-        return read_labels(view.labels(name.index), len(view.recording.objects))
-
     def is_annotated(self, name: FrameName) -> bool:
-        """Whether the hand and the grasped object are given (DexYCB leaves frames with few keypoints without)."""
-        labels = self.labels(name)
-        return labels.has_hand and labels.has_object(self._view(name).recording.grasped)
+        """Whether the hand and the grasped object are given (DexYCB leaves frames with few keypoints without).
+
+        The first question about a split reads all its labels, unless they were read in an earlier start.
+        """
+        view = self._view(name)
+        if not self.archive.is_indexed(view):
+            self.archive.index_labels(next(views for views in self._split_views.values() if view in views))
+        return self.archive.is_annotated(view, name.index)
 
     def frame(self, name: FrameName, *, annotated: bool) -> Frame:
         """Read a frame; of its annotation only the camera and the object's name unless `annotated`.
@@ -188,8 +185,8 @@ class DexYcb:
     def _annotation(self, name: FrameName, model: ObjectModel) -> Annotation:
         """The annotation as the files have it, of whichever hand."""
         view = self._view(name)
-        labels, path = self.labels(name), view.labels(name.index)
-        if not labels.has_hand or not labels.has_object(view.recording.grasped):
+        labels, path = self.archive.labels(view, name.index), view.labels(name.index)
+        if not labels.has_hand or not labels.has_object[view.recording.grasped]:
             raise DataError(f"expected a frame whose hand and object are annotated in {path}, found one without")
         rotation, position = labels.object_poses[view.recording.grasped].split([3, 1], dim=1)
         if not _is_rotation(rotation):

@@ -52,20 +52,26 @@ class Labels:
         """Whether the hand is given: joints of -1 and a pose of 0 mean that it is not."""
         return not bool((self.joints == NO_HAND_JOINT).all() or (self.hand == 0).all())
 
-    def has_object(self, number: int) -> bool:
-        """Whether the pose of an object is given."""
-        return bool((self.object_poses[number] != 0).any())
+    @property
+    def has_object(self) -> list[bool]:
+        """Whether the pose of each object is given."""
+        return (self.object_poses != 0).any(dim=2).any(dim=1).tolist()
+
+    @property
+    def given(self) -> str:
+        """What is given, as a word of 1 and 0: the hand, then each object."""
+        return "".join("1" if one else "0" for one in (self.has_hand, *self.has_object))
 
 
-def read_labels(path: Path, objects: int) -> Labels:
-    """Read a labels file of a picture with so many objects, all but its segmentation.
+def read_labels(path: Path) -> Labels:
+    """Read a labels file, all but its segmentation.
 
     Raises `DataError` naming the file and the fact.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             return Labels(
-                _array(archive, "pose_y", (objects, 3, 4), path),
+                _array(archive, "pose_y", (None, 3, 4), path),
                 _array(archive, "pose_m", (1, 51), path)[0],
                 _array(archive, "joint_3d", (1, 21, 3), path)[0],
             )
@@ -78,8 +84,8 @@ def read_labels(path: Path, objects: int) -> Labels:
         raise DataError(f"expected the arrays of a labels file in {path}, but it cannot be read: {reason}") from error
 
 
-def _array(archive: zipfile.ZipFile, key: str, shape: tuple[int, ...], path: Path) -> Tensor:
-    """One array of exactly that shape. Its size is looked at first, so that a zip bomb is never unpacked."""
+def _array(archive: zipfile.ZipFile, key: str, shape: tuple[int | None, ...], path: Path) -> Tensor:
+    """One array of that shape, any where it says None. Its size is looked at first: no zip bomb is unpacked."""
     if f"{key}.npy" not in archive.namelist():
         found = ", ".join(sorted(name.removesuffix(".npy") for name in archive.namelist()))[:200] or "nothing"
         raise DataError(f"expected the array {key} in {path}, found {found}")
@@ -88,8 +94,8 @@ def _array(archive: zipfile.ZipFile, key: str, shape: tuple[int, ...], path: Pat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd headers, which are judged by what comes out
         array = np.lib.format.read_array(io.BytesIO(archive.read(f"{key}.npy")), allow_pickle=False)
-    if array.shape != shape:
-        raise DataError(f"expected {key} of shape {shape} in {path}, found {array.shape}")
+    if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+        raise DataError(f"expected {key} of shape {str(shape).replace('None', 'n')} in {path}, found {array.shape}")
     if array.dtype.kind != "f":
         raise DataError(f"expected floating-point numbers in {key} of {path}, found {array.dtype}")
     if not np.isfinite(array).all():

@@ -24,7 +24,7 @@ def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[Float[Tensor
             picture = opened.convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"expected the picture {path}, found no such file") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"expected a whole picture in {path}: {error}") from error
     if size is not None and picture.size != size:
         picture = picture.resize(

@@ -20,7 +20,7 @@ def examine_dexycb(dataset: DexYcb) -> Iterator[str]:
     archive = dataset.archive
     yield SOURCE
     yield f"{len(archive.subjects)} of {len(SUBJECTS)} subjects, {len(archive.recordings)} recordings"
-    yield f"{dataset.protocol}, hands of the official splits in brackets:"
+    yield f"{dataset.protocol}, in brackets both hands, as the official splits count:"
     yield from _splits(dataset)
     every = {view.name: view for split in SPLITS for view in archive.views(parts_of(dataset.setup).of(split))}
     chosen = [view for view in every.values() if dataset.sides.choice in ("both", view.recording.side)]
@@ -45,8 +45,8 @@ def _splits(dataset: DexYcb) -> Iterator[str]:
         expected = f" of {S0_TRAIN_FRAMES:,}" if (dataset.setup, split) == ("dexycb/s0", "train") else ""
         yield (
             f"{split}: {len(dataset.names(split)):,} frames in {len(dataset.sequences[split]):,} views "
-            f"[both hands: {frames:,}{expected} frames, {left:,} of them of left hands, in {len(views):,} of "
-            f"{part.view_count:,} views]"
+            f"(both hands: {frames:,}{expected} frames, {left:,} of them of left hands, in {len(views):,} of "
+            f"{part.view_count:,} views)"
         )
 
 

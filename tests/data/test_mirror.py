@@ -95,6 +95,8 @@ def test_posing_the_mirrored_object_gives_the_mirror_image_of_the_posed_object(f
     for matrix in (there.object_rotation, there.hand_rotation):
         assert_close(torch.linalg.det(matrix), torch.tensor(1.0))
         assert_close(matrix @ matrix.T, torch.eye(3), atol=1e-6, rtol=0)
+    # In the file's own coordinates too: the mirrored file's vertices are the mirror images of the file's.
+    assert_close(turned.vertices + turned.centre_m, mirrored_points(model.vertices + model.centre_m))
     low, high = turned.vertices.amin(dim=0), turned.vertices.amax(dim=0)
     assert_close(low, -high)  # still centred
 

@@ -16,14 +16,14 @@ from rich.table import Table
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.data import Dataset
+    from warpgrasp.data import Dataset, Sides
     from warpgrasp.hand import HandModel
 
 console = Console()
 
 OutFolder = Annotated[Path, tyro.conf.Positional]
 HandChoice = Literal["open", "mano"]
-Layout = Literal["ho3d", "fphab"]  # as in data/layouts.py, which is too heavy for `--help`
+Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/layouts.py, which is too heavy for `--help`
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,25 @@ class DataOptions:
     hand: HandChoice = "open"
     """The hand model that the annotations were made with."""
     mano_folder: Path | None = None
-    """Where MANO_RIGHT.pkl lies, for `--hand mano`."""
+    """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
+    side: Literal["right", "left", "both"] = "right"
+    """Which hands of DexYCB are read; left ones as their mirror image."""
+    left_shapedirs: Literal["as-labelled", "corrected"] = "as-labelled"
+    """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
 
     def open(self, root: Path, *, size: tuple[int, int] | None = None) -> "Dataset":
         """The data set in a folder."""
         from warpgrasp.data import open_dataset
 
         model = hand_model(self.hand, self.mano_folder)
-        return open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol)
+        return open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=self.sides())
+
+    def sides(self) -> "Sides":
+        """Which hands are read, with the left hand model where it is needed."""
+        from warpgrasp.data import Sides
+
+        left = None if self.side == "right" else hand_model(self.hand, self.mano_folder, side="left")
+        return Sides(self.side, left, self.left_shapedirs)
 
 
 DataChoice = Annotated[DataOptions, tyro.conf.arg(name="")]
@@ -249,20 +260,20 @@ def doctor(*, data: Path | None = None, read: DataChoice = DataOptions()) -> Non
     console.print(f"PyTorch {torch.__version__} on {device}")
     console.print(f"hand: {model.template.name}, {len(model.template.vertices)} vertices")
     if data is not None:
-        for line in examine(data, model, layout=read.layout, protocol=read.protocol):
+        for line in examine(data, model, layout=read.layout, protocol=read.protocol, sides=read.sides()):
             console.print(line)
 
 
-def hand_model(hand: HandChoice, mano_folder: Path | None) -> "HandModel":
+def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["right", "left"] = "right") -> "HandModel":
     """The hand named on the command line."""
     from warpgrasp.hand import HandModel, open_hand
     from warpgrasp.hand.mano import load_mano
 
     if hand == "open":
-        return HandModel(open_hand())
+        return HandModel(open_hand(side))
     if mano_folder is None:
         raise UserError("expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano")
-    return HandModel(load_mano(mano_folder))
+    return HandModel(load_mano(mano_folder, side))
 
 
 def train(arguments: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from warpgrasp.data.augment import AugmentConfig, View, augment
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
+from warpgrasp.data.dexycb import DexYcb, Sides
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.fit_cache import cached_fit
 from warpgrasp.data.fphab import Fphab
@@ -17,6 +18,7 @@ __all__ = [
     "AugmentConfig",
     "DataError",
     "Dataset",
+    "DexYcb",
     "Fphab",
     "FrameSource",
     "Ho3d",
@@ -24,6 +26,7 @@ __all__ = [
     "Labels",
     "Layout",
     "Sampling",
+    "Sides",
     "Split",
     "Truth",
     "View",

@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from warpgrasp.data.dataset import Dataset
+from warpgrasp.data.dexycb import RIGHT_HANDS, DexYcb, Sides
+from warpgrasp.data.dexycb.archive import Archive
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.fphab import Fphab
 from warpgrasp.data.ho3d import Ho3d
+from warpgrasp.data.recording import Recordings
 from warpgrasp.hand import HandModel
 
-Layout = Literal["ho3d", "fphab"]
+Layout = Literal["ho3d", "fphab", "dexycb", "recording"]
 
 
 def layout_of(root: Path) -> Layout:
@@ -23,6 +26,10 @@ def layout_of(root: Path) -> Layout:
         return "ho3d"
     if Fphab.recognises(root):
         return "fphab"
+    if Archive.recognises(root):
+        return "dexycb"
+    if Recordings.recognises(root):
+        return "recording"
     raise DataError(
         f"expected a data set of a known layout ({', '.join(get_args(Layout))}) in {root}, found none; is this the "
         f"right folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing"
@@ -36,13 +43,25 @@ def open_dataset(
     size: tuple[int, int] | None = None,
     layout: Layout | None = None,
     protocol: str | None = None,
+    sides: Sides = RIGHT_HANDS,
 ) -> Dataset:
     """The data set in a folder, its layout told from its files unless `layout` names it.
 
-    `protocol` names the splits, where a layout has several; the layout's usual ones otherwise.
+    `protocol` names the splits, where a layout has several; the layout's usual ones otherwise. Raises `DataError` when
+    the layout is none that is known, or does not have what is asked for.
     """
-    match layout or layout_of(root):
+    told = layout or layout_of(root)
+    if told != "dexycb" and not sides.are_usual:
+        raise DataError(
+            f"expected --side and --left-shapedirs with DexYCB, which has left hands, got {sides} hands for {root} in "
+            f"the layout {told}; leave them out"
+        )
+    match told:
         case "ho3d":
             return Ho3d(root, hand, size, *(() if protocol is None else (protocol,)))
         case "fphab":
             return Fphab.of_protocol(root, hand, size=size, protocol=protocol)
+        case "dexycb":
+            return DexYcb.open(root, hand, size=size, protocol=protocol, sides=sides)
+        case "recording":
+            return Recordings.opened(root, hand, size=size, protocol=protocol)

@@ -1,0 +1,231 @@
+"""DexYCB (Chao et al. 2021): raw folders to frames.
+
+One sequence of ours is one camera's view of a recording, named SUBJECT/SEQUENCE/SERIAL. The object of a frame is the
+grasped one among those in view. The network knows a right hand, so a view of a left hand is read as its mirror image
+(data/mirror.py): picture, camera, hand and pose, and the object becomes its own mirror image, `NAME (mirrored)`.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from warpgrasp.data.dataset import SPLITS, Split, Truth
+from warpgrasp.data.dexycb.archive import Archive, View
+from warpgrasp.data.dexycb.hands import RIGHT_HANDS, LeftHands, Sides
+from warpgrasp.data.dexycb.labels import Labels
+from warpgrasp.data.dexycb.metadata import HEIGHT_PX, WIDTH_PX
+from warpgrasp.data.dexycb.setups import SETUPS, Setup, parts_of
+from warpgrasp.data.errors import DataError
+from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_name
+from warpgrasp.data.pictures import read_picture
+from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
+from warpgrasp.geometry import matrix_from_axis_angle
+from warpgrasp.hand import JOINTS, HandModel
+
+JOINT_AGREEMENT_M = 0.005  # annotations farther than this from the hand model were made with another one
+LARGEST_DISTANCE_M = 10.0
+ROTATION_TOLERANCE = 1e-2  # of RᵀR from the identity, in float32
+INNER = [number for number, joint in enumerate(JOINTS) if not joint.endswith("tip")]
+
+
+@dataclass(frozen=True)
+class DexYcb:
+    """A folder in DexYCB's layout. Frames are read at `size` (width, height), or at their own."""
+
+    archive: Archive
+    hand: HandModel
+    size: tuple[int, int] | None = None
+    setup: Setup = "dexycb/s0"
+    sides: Sides = RIGHT_HANDS
+    left: LeftHands | None = None
+
+    @staticmethod
+    def open(
+        root: Path,
+        hand: HandModel,
+        *,
+        size: tuple[int, int] | None = None,
+        protocol: str | None = None,
+        sides: Sides = RIGHT_HANDS,
+    ) -> "DexYcb":
+        """The data set in a folder.
+
+        Raises `DataError` when the protocol is none of DexYCB's setups, or the left hand is missing or another one.
+        """
+        wanted = SETUPS[0] if protocol is None else protocol
+        for setup in SETUPS:
+            if setup == wanted:
+                return DexYcb(Archive(root), hand, size, setup, sides, LeftHands.of(sides, hand.template))
+        raise DataError(f"expected a protocol of DexYCB ({', '.join(SETUPS)}), got {wanted!r}")
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self.archive.root
+
+    @property
+    def protocol(self) -> str:
+        """The setup and the hands, for example `dexycb/s0 right`; the official splits hold both hands."""
+        return f"{self.setup} {self.sides}"
+
+    def at_size(self, size: tuple[int, int] | None) -> "DexYcb":
+        """The same data set, read at another size."""
+        return replace(self, size=size)
+
+    @property
+    def sequences(self) -> dict[Split, dict[str, list[int]]]:
+        """The frames of each view of each split, as many as `meta.yml` says."""
+        return self._sequences
+
+    @cached_property
+    def _sequences(self) -> dict[Split, dict[str, list[int]]]:
+        return {split: {view.name: list(view.frames) for view in views} for split, views in self._split_views.items()}
+
+    @cached_property
+    def _split_views(self) -> dict[Split, list[View]]:
+        parts = parts_of(self.setup)
+        return {
+            split: [
+                view
+                for view in self.archive.views(parts.of(split))
+                if self.sides.choice in ("both", view.recording.side)
+            ]
+            for split in SPLITS
+        }
+
+    @cached_property
+    def _views(self) -> dict[str, View]:
+        return {view.name: view for views in self._split_views.values() for view in views}
+
+    def _view(self, name: FrameName) -> View:
+        view = self._views.get(name.sequence)
+        if view is None or not 0 <= name.index < len(view.frames):
+            raise DataError(
+                f"expected a frame of {self.protocol} in {self.root}, got {name.sequence[:80]}/{name.index:06d}"
+            )
+        return view
+
+    def names(self, split: Split) -> list[FrameName]:
+        """Every frame of a split, in the official order: by subject, sequence, camera, time."""
+        return [FrameName(view, index) for view, frames in self.sequences[split].items() for index in frames]
+
+    def image_ids(self, split: Split) -> dict[FrameName, int]:
+        """The official number of each frame of a split, which counts both hands."""
+        ids, count = {}, 0
+        for view in self.archive.views(parts_of(self.setup).of(split)):
+            if view.name in self._views:
+                ids |= {FrameName(view.name, index): count + index for index in view.frames}
+            count += view.recording.frames
+        return ids
+
+    def is_mirrored(self, name: FrameName) -> bool:
+        """Whether a frame shows a left hand and is therefore read as its mirror image."""
+        return self._view(name).recording.side == "left"
+
+    def object_model(self, name: str) -> ObjectModel:
+        """The object of that name (`models/NAME/textured_simple.obj`), or the mirror image `NAME (mirrored)`."""
+        return self.archive.object_model(name)
+
+    def objects(self, split: Split) -> list[ObjectModel]:
+        """The objects that a split's hands grasp."""
+        names = {_object_name(view) for view in self._split_views[split]}
+        return [self.object_model(name) for name in sorted(names)]
+
+    def picture_file(self, name: FrameName) -> Path:
+        """The file that holds a frame's picture."""
+        return self._view(name).picture(name.index)
+
+    def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
+        """The files that hold a frame's annotation: labels, which object, camera and shape of the hand."""
+        view = self._view(name)
+        calibration = self.archive.intrinsics_file(view.serial), self.archive.shape_file(view.recording)
+        return view.labels(name.index), view.recording.folder / "meta.yml", *calibration
+
+    def is_annotated(self, name: FrameName) -> bool:
+        """Whether the hand and the grasped object are given (DexYCB leaves frames with few keypoints without).
+
+        The first question about a split reads all its labels, unless they were read in an earlier start.
+        """
+        view = self._view(name)
+        if not self.archive.is_indexed(view):
+            self.archive.index_labels(next(views for views in self._split_views.values() if view in views))
+        return self.archive.is_annotated(view, name.index)
+
+    def frame(self, name: FrameName, *, annotated: bool) -> Frame:
+        """Read a frame; of its annotation only the camera and the object's name unless `annotated`.
+
+        Raises `DataError` naming the file and the fact when it cannot be read as documented.
+        """
+        view = self._view(name)
+        path = view.picture(name.index)
+        image, original_size = read_picture(path, self.size)
+        if original_size != (WIDTH_PX, HEIGHT_PX):
+            raise DataError(
+                f"expected a picture of {WIDTH_PX}×{HEIGHT_PX} pixels in {path}, as its camera was calibrated, found "
+                f"{original_size[0]}×{original_size[1]}"
+            )
+        camera = self.archive.camera(view.serial).resized(image.shape[2], image.shape[1])
+        model = self.object_model(view.recording.grasped_object)
+        annotation = self._annotation(name, model) if annotated else None
+        frame = Frame(name, image, camera, model, annotation)
+        return mirrored_frame(frame) if view.recording.side == "left" else frame
+
+    def truth(self, name: FrameName) -> Truth:
+        """A frame's annotation with the camera of the picture as it is on disk, without reading the picture."""
+        view = self._view(name)
+        camera = self.archive.camera(view.serial)
+        annotation = self._annotation(name, self.object_model(view.recording.grasped_object))
+        if view.recording.side == "left":
+            camera, annotation = mirrored_camera(camera), mirrored_annotation(annotation)
+        return Truth(camera.intrinsics, self.object_model(_object_name(view)), annotation)
+
+    def _annotation(self, name: FrameName, model: ObjectModel) -> Annotation:
+        """The annotation as the files have it, of whichever hand."""
+        view = self._view(name)
+        labels, path = self.archive.labels(view, name.index), view.labels(name.index)
+        if not labels.has_hand or not labels.has_object[view.recording.grasped]:
+            raise DataError(f"expected a frame whose hand and object are annotated in {path}, found one without")
+        rotation, position = labels.object_poses[view.recording.grasped].split([3, 1], dim=1)
+        if not _is_rotation(rotation):
+            raise DataError(f"expected a rotation in pose_y of {path}, found a matrix that is none")
+        translation = rotation @ model.centre_m + position[:, 0]
+        joints, vertices = self._posed(view, labels, path)
+        farthest = torch.cat([joints, translation[None]]).norm(dim=-1).max()
+        if farthest > LARGEST_DISTANCE_M:
+            raise DataError(f"expected hand and object near the camera in {path}, found one {farthest:g} m away")
+        return Annotation(vertices, joints, rotation, translation, matrix_from_axis_angle(labels.hand[:3]))
+
+    def _posed(self, view: View, labels: Labels, path: Path) -> tuple[Tensor, Tensor]:
+        """Joints and vertices of the hand, after the check that this is the hand that was labelled."""
+        if view.recording.side == "right" or self.left is None:
+            labelled = shown = self.hand
+        else:
+            labelled, shown = self.left.labelled, self.left.shown
+        joints, vertices = self._hand_of(labelled, view, labels)
+        worst = (joints - labels.joints)[INNER].norm(dim=-1).max()
+        if not worst <= JOINT_AGREEMENT_M:
+            raise DataError(
+                f"expected the joints of {path} where the hand model {labelled.template.name} puts them, found one "
+                f"{1000 * worst:.0f} mm away: the annotations were made with another hand (--hand open|mano)"
+            )
+        return (joints, vertices) if shown is labelled else self._hand_of(shown, view, labels)
+
+    def _hand_of(self, model: HandModel, view: View, labels: Labels) -> tuple[Tensor, Tensor]:
+        rotation, coefficients, translation = labels.hand[None].split([3, 45, 3], dim=1)
+        betas = self.archive.betas(view.recording, model.shape_count)
+        with torch.no_grad():
+            posed = model(rotation, model.pose_from_coefficients(coefficients), betas[None])
+        return posed.joints[0] + translation, posed.vertices[0] + translation
+
+
+def _object_name(view: View) -> str:
+    name = view.recording.grasped_object
+    return mirrored_name(name) if view.recording.side == "left" else name
+
+
+def _is_rotation(matrix: Tensor) -> bool:
+    error = (matrix.T @ matrix - torch.eye(3)).abs().max()
+    return bool(error < ROTATION_TOLERANCE and torch.linalg.det(matrix) > 0)

@@ -1,0 +1,149 @@
+"""DexYCB's names, and its four setups: which sequences, seen by which cameras, are in which split."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, assert_never, get_args
+
+from warpgrasp.data.dataset import SPLITS, Split
+
+SUBJECTS = (
+    "20200709-subject-01",
+    "20200813-subject-02",
+    "20200820-subject-03",
+    "20200903-subject-04",
+    "20200908-subject-05",
+    "20200918-subject-06",
+    "20200928-subject-07",
+    "20201002-subject-08",
+    "20201015-subject-09",
+    "20201022-subject-10",
+)
+SERIALS = (
+    "836212060125",
+    "839512060362",
+    "840412060917",
+    "841412060263",
+    "932122060857",
+    "932122060861",
+    "932122061900",
+    "932122062010",
+)
+# Class k of the files (`ycb_ids`) is OBJECTS[k - 1].
+OBJECTS = (
+    "002_master_chef_can",
+    "003_cracker_box",
+    "004_sugar_box",
+    "005_tomato_soup_can",
+    "006_mustard_bottle",
+    "007_tuna_fish_can",
+    "008_pudding_box",
+    "009_gelatin_box",
+    "010_potted_meat_can",
+    "011_banana",
+    "019_pitcher_base",
+    "021_bleach_cleanser",
+    "024_bowl",
+    "025_mug",
+    "035_power_drill",
+    "036_wood_block",
+    "037_scissors",
+    "040_large_marker",
+    "051_large_clamp",
+    "052_extra_large_clamp",
+    "061_foam_brick",
+)
+SEQUENCES_PER_SUBJECT = 100
+
+Setup = Literal["dexycb/s0", "dexycb/s1", "dexycb/s2", "dexycb/s3"]
+SETUPS: tuple[Setup, ...] = get_args(Setup)
+S0_TRAIN_FRAMES = 465_504  # both hands; the one size that the data set's own tools print
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split of a setup: positions in SUBJECTS, in the sorted sequences of a subject, and in SERIALS."""
+
+    subjects: tuple[int, ...]
+    sequences: tuple[int, ...]
+    serials: tuple[int, ...]
+
+    @property
+    def view_count(self) -> int:
+        """How many (subject, sequence, camera) views there are in a complete data set."""
+        return len(self.subjects) * len(self.sequences) * len(self.serials)
+
+    def views(self) -> Iterator[tuple[int, int, int]]:
+        """Every (subject, sequence, serial), in the official order: the camera changes fastest."""
+        for subject in self.subjects:
+            for sequence in self.sequences:
+                yield from ((subject, sequence, serial) for serial in self.serials)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three splits of a setup."""
+
+    train: Part
+    validation: Part
+    evaluation: Part
+
+    def of(self, split: Split) -> Part:
+        """The part of a split."""
+        match split:
+            case "train":
+                return self.train
+            case "validation":
+                return self.validation
+            case "evaluation":
+                return self.evaluation
+            case _:
+                assert_never(split)
+
+
+EVERY_SUBJECT, EVERY_SERIAL = tuple(range(len(SUBJECTS))), tuple(range(len(SERIALS)))
+EVERY_SEQUENCE = tuple(range(SEQUENCES_PER_SUBJECT))
+# A subject grasps the same object in five sequences running, one after another of the 20 objects.
+FIFTH = tuple(i for i in EVERY_SEQUENCE if i % 5 == 4)
+OTHERS = tuple(i for i in EVERY_SEQUENCE if i % 5 != 4)
+
+
+def _of_objects(*numbers: int) -> tuple[int, ...]:
+    return tuple(i for i in EVERY_SEQUENCE if i // 5 in numbers)
+
+
+def parts_of(setup: Setup) -> Parts:
+    """The splits of a setup (Chao et al. 2021, Sec. 4.1)."""
+    match setup:
+        case "dexycb/s0":  # everything is seen in training
+            return Parts(
+                Part(EVERY_SUBJECT, OTHERS, EVERY_SERIAL),
+                Part((0, 1), FIFTH, EVERY_SERIAL),
+                Part((2, 3, 4, 5, 6, 7, 8, 9), FIFTH, EVERY_SERIAL),
+            )
+        case "dexycb/s1":  # unseen subjects
+            return Parts(
+                Part((0, 1, 2, 3, 4, 5, 9), EVERY_SEQUENCE, EVERY_SERIAL),
+                Part((6,), EVERY_SEQUENCE, EVERY_SERIAL),
+                Part((7, 8), EVERY_SEQUENCE, EVERY_SERIAL),
+            )
+        case "dexycb/s2":  # unseen views
+            return Parts(
+                Part(EVERY_SUBJECT, EVERY_SEQUENCE, (0, 1, 2, 3, 4, 5)),
+                Part(EVERY_SUBJECT, EVERY_SEQUENCE, (6,)),
+                Part(EVERY_SUBJECT, EVERY_SEQUENCE, (7,)),
+            )
+        case "dexycb/s3":  # unseen grasped objects
+            held_out = _of_objects(3, 7, 11, 15, 19)
+            return Parts(
+                Part(EVERY_SUBJECT, tuple(i for i in EVERY_SEQUENCE if i not in held_out), EVERY_SERIAL),
+                Part(EVERY_SUBJECT, _of_objects(3, 19), EVERY_SERIAL),
+                Part(EVERY_SUBJECT, _of_objects(7, 11, 15), EVERY_SERIAL),
+            )
+        case _:
+            assert_never(setup)
+
+
+def expected_views(setup: Setup) -> dict[Split, int]:
+    """How many views each split of a complete data set has."""
+    parts = parts_of(setup)
+    return {split: parts.of(split).view_count for split in SPLITS}

@@ -7,6 +7,7 @@ from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.layouts import Layout, layout_of, open_dataset
 from warpgrasp.data.loader import FrameSource, draw
 from warpgrasp.data.objects import load_object
+from warpgrasp.data.recording import Recordings
 from warpgrasp.data.sampling import Labels, Sampling, choose_labels
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Ho3d",
     "Labels",
     "Layout",
+    "Recordings",
     "Sampling",
     "Split",
     "Truth",

@@ -6,9 +6,10 @@ from typing import Literal, get_args
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.ho3d import Ho3d
+from warpgrasp.data.recording import Recordings
 from warpgrasp.hand import HandModel
 
-Layout = Literal["ho3d"]
+Layout = Literal["ho3d", "recording"]
 
 
 def layout_of(root: Path) -> Layout:
@@ -20,6 +21,8 @@ def layout_of(root: Path) -> Layout:
         raise DataError(f"expected the folder of a data set, found no folder {root}")
     if Ho3d.recognises(root):
         return "ho3d"
+    if Recordings.recognises(root):
+        return "recording"
     raise DataError(
         f"expected a data set of a known layout ({', '.join(get_args(Layout))}) in {root}, found none; is this the "
         f"right folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing"
@@ -41,3 +44,5 @@ def open_dataset(
     match layout or layout_of(root):
         case "ho3d":
             return Ho3d(root, hand, size, *(() if protocol is None else (protocol,)))
+        case "recording":
+            return Recordings(root, hand, size, *(() if protocol is None else (protocol,)))

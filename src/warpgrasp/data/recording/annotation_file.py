@@ -7,6 +7,7 @@ The object's rotation (axis-angle) and translation act on the mesh file's own co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +21,7 @@ from warpgrasp.hand import JOINTS
 FORMAT = "warpgrasp-annotations-1"
 FILE = "annotations.json"
 Use = Literal["train", "evaluation"]
+USES: tuple[Use, ...] = get_args(Use)
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
 LARGEST_FRAME = 10_000_000
 LARGEST_ANGLE = 4 * np.pi  # beyond two turns an axis-angle vector holds degrees
@@ -73,7 +75,7 @@ def read_annotations(folder: Path) -> AnnotationFile:
     entry = read_document(path, FORMAT)
     entry.only("format", "hand_model", "frames")
     labels = sorted((_label(one) for one in entry.entries("frames")), key=lambda label: label.frame)
-    for first, second in zip(labels, labels[1:], strict=False):
+    for first, second in pairwise(labels):
         if first.frame == second.frame:
             raise DataError(f"expected each frame once in {path}, found frame {first.frame} twice")
     by_parameters = any(isinstance(label.hand, HandParameters) for label in labels)
@@ -86,13 +88,12 @@ def _label(entry: Entry) -> Label:
     frame = entry.whole("frame", least=0, most=LARGEST_FRAME)
     hand, thing = entry.entry("hand"), entry.entry("object")
     thing.only("rotation", "translation")
-    stated = entry.choice("use", get_args(Use)) if entry.has("use") else "train"
     return Label(
         frame,
         _joints(hand) if hand.has("joints") else _parameters(hand),
         _angles(thing, "rotation", 3),
         _translation(thing),
-        next(one for one in get_args(Use) if one == stated),
+        entry.choice("use", USES) if entry.has("use") else "train",
     )
 
 
@@ -101,7 +102,8 @@ def _parameters(entry: Entry) -> HandParameters:
     shape = entry.numbers("shape", (-1,))
     if (np.abs(shape) > LARGEST_SHAPE).any():
         raise DataError(
-            f"expected shape parameters within ±{LARGEST_SHAPE:g} for {entry.where('shape')}, found {shape[np.abs(shape).argmax()]:g}"
+            f"expected shape parameters within ±{LARGEST_SHAPE:g} for {entry.where('shape')}, "
+            f"found {shape[np.abs(shape).argmax()]:g}"
         )
     return HandParameters(_angles(entry, "pose", POSE_COUNT), shape, _translation(entry))
 

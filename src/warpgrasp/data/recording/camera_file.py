@@ -49,16 +49,16 @@ class Lens:
         """The picture that the pinhole would have taken; black where the lens saw nothing."""
         if not self.distorted:
             return picture
-        return cv2.remap(picture, self._source_px, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return np.asarray(cv2.remap(picture, *self._source_px, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
 
     @cached_property
-    def _source_px(self) -> Float[np.ndarray, "h w 2"]:
-        """Where each pixel of the pinhole's picture lies in the camera's own."""
+    def _source_px(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each pixel of the pinhole's picture lies in the camera's own: u and v, (h, w) each."""
         size = (self.width, self.height)
-        source = cv2.initUndistortRectifyMap(
+        source_u, source_v = cv2.initUndistortRectifyMap(
             self.intrinsics, np.array(self.distortion), np.eye(3), self.intrinsics, size, cv2.CV_32FC1
         )
-        return np.stack(source, axis=-1)
+        return np.asarray(source_u), np.asarray(source_v)
 
     def folds(self) -> bool:
         """Whether the distortion turns the picture back on itself somewhere, as wrong coefficients do."""

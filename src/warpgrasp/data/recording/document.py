@@ -1,15 +1,17 @@
-"""The JSON files of a recording, read with nothing taken on trust: each key known, each number finite, each name inside."""
+"""The JSON files of a recording, with nothing taken on trust: keys known, numbers finite, files inside the folder."""
 
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from warpgrasp.data.errors import DataError
+
+Choice = TypeVar("Choice", bound=str)
 
 LARGEST_BYTES = 256_000_000  # a label takes about 2 kB: a hundred thousand of them
 
@@ -57,12 +59,13 @@ class Entry:
             raise DataError(f"expected a text for {self.where(key)}, found {_shown(value)}")
         return value
 
-    def choice(self, key: str, options: Sequence[str]) -> str:
+    def choice(self, key: str, options: Sequence[Choice]) -> Choice:
         """A value that must be one of a few texts."""
         value = self.value(key)
-        if value not in options or not isinstance(value, str):
-            raise DataError(f"expected one of {', '.join(options)} for {self.where(key)}, found {_shown(value)}")
-        return value
+        for option in options:
+            if value == option:
+                return option
+        raise DataError(f"expected one of {', '.join(options)} for {self.where(key)}, found {_shown(value)}")
 
     def whole(self, key: str, *, least: int, most: int) -> int:
         """A whole number within bounds."""
@@ -144,7 +147,7 @@ def _shown(value: Any) -> str:
 def read_document(path: Path, format_name: str) -> Entry:
     """The JSON object of a file whose `format` is the named one.
 
-    Raises `DataError` naming the file when it is missing, is no JSON, repeats a key, or is of another format or version.
+    Raises `DataError` naming the file when it is missing, no JSON, repeats a key, or is of another format or version.
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:

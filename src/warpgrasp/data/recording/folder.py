@@ -46,7 +46,8 @@ class Recording:
             if label.frame not in known:
                 raise DataError(
                     f"expected labels of the frames {numbers[0]} to {numbers[-1]} of "
-                    f"{footage.file_of(numbers[0])} in {folder / annotation_file.FILE}, found one of frame {label.frame}"
+                    f"{footage.file_of(numbers[0])} in {folder / annotation_file.FILE}, "
+                    f"found one of frame {label.frame}"
                 )
         return Recording(folder, lens, declared, annotations, footage)
 
@@ -70,7 +71,8 @@ class Recording:
         height, width = picture.shape[:2]
         if (width, height) != (lens.width, lens.height):
             raise DataError(
-                f"expected pictures of the camera's size, {lens.width}×{lens.height}, in {self.footage.file_of(number)}, "
-                f"found {width}×{height} in frame {number}: {self.folder / camera_file.FILE} is of another resolution"
+                f"expected pictures of the camera's size, {lens.width}×{lens.height}, in "
+                f"{self.footage.file_of(number)}, found {width}×{height} in frame {number}: "
+                f"{self.folder / camera_file.FILE} is of another resolution"
             )
         return lens.undistorted(picture)

@@ -104,6 +104,7 @@ def open_footage(folder: Path) -> Footage:
         named = " and ".join(path.name for path in found) or "neither"
         endings = "|".join(ending[1:] for ending in FORMAT_OF)
         raise DataError(
-            f"expected either {VIDEO_STEM}.({endings}) or a folder {FRAMES_FOLDER} of jpg or png in {folder}, found {named}"
+            f"expected either {VIDEO_STEM}.({endings}) or a folder {FRAMES_FOLDER} of jpg or png in {folder}, "
+            f"found {named}"
         )
     return Video(videos[0]) if videos else PictureFolder(pictures)

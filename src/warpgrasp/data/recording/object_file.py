@@ -30,6 +30,7 @@ LARGEST_FOLD = 360
 
 
 Axis = Literal["x", "y", "z"]
+AXIS_NAMES: tuple[Axis, ...] = get_args(Axis)
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,8 @@ def read_object(folder: Path) -> DeclaredObject:
         raise DataError(
             f"expected a mesh file ({', '.join(MESH_ENDINGS)}) for {entry.where('mesh')}, found {mesh_file.name}"
         )
-    units = next(one for one in UNITS if one == entry.choice("units", UNITS))
-    stated = entry.choice("axes", tuple(AXES)) if entry.has("axes") else "opencv"
-    axes = next(one for one in AXES if one == stated)
+    units = entry.choice("units", UNITS)
+    axes = entry.choice("axes", tuple(AXES)) if entry.has("axes") else "opencv"
     model = load_mesh_in(mesh_file, name, units, axes=axes)
     return DeclaredObject(model, mesh_file, units, _symmetry(entry))
 
@@ -77,8 +77,7 @@ def _symmetry(entry: Entry) -> Symmetry | None:
         )
     inner = entry.entry("symmetry")
     inner.only("axis", "fold")
-    stated = inner.choice("axis", get_args(Axis))
-    axis: Axis = next(one for one in get_args(Axis) if one == stated)
+    axis = inner.choice("axis", AXIS_NAMES)
     fold = None if inner.value("fold") == "any" else inner.whole("fold", least=2, most=LARGEST_FOLD)
     return Symmetry(axis, fold)
 

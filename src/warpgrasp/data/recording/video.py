@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
@@ -53,8 +53,8 @@ class FrameIndex:
 class Video:
     """Reads the frames of a video file by their number in presentation order; rotated as the file asks.
 
-    Frames that follow each other are decoded once; a jump decodes from the keyframe before it. Raises `DataError` naming
-    the file, and the frame where one is concerned.
+    Frames that follow each other are decoded once; a jump decodes from the keyframe before it. Raises `DataError`
+    naming the file, and the frame where one is concerned.
     """
 
     def __init__(self, path: Path):
@@ -153,7 +153,7 @@ class Video:
     def _errors_named(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (av.FFmpegError, ValueError, MemoryError, OSError) as error:
+        except (FFmpegError, ValueError, MemoryError, OSError) as error:
             self._frames = None
             if isinstance(error, DataError):
                 raise
@@ -203,14 +203,14 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 def _quarter_turns(frame: av.VideoFrame, path: Path) -> int:
     """How many quarter turns, counter-clockwise, show the frame as the file asks."""
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    if matrix is None:
+    if "DISPLAYMATRIX" not in frame.side_data:
         return 0
-    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].astype(np.float64) / 65536
-    angle = float(frame.rotation)
-    if a * d - b * c < 0 or angle % 90:
+    matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), dtype=np.int32)
+    a, b, _, c, d = matrix[:5].astype(np.float64)  # the rows of a 3×3 matrix, in any fixed point
+    turns = -np.arctan2(b, a) / (np.pi / 2)
+    if a * d - b * c <= 0 or abs(turns - round(turns)) > 1e-3:
         raise DataError(
-            f"expected a video that is shown as it is or turned by a quarter in {path}, found one that is mirrored or "
-            f"turned by {angle:g}°; write it again upright: ffmpeg -i OLD NEW.mp4"
+            f"expected a video that is shown as it is or turned by quarters in {path}, found one that is mirrored or "
+            f"turned by {90 * turns:.0f}°; write it again upright: ffmpeg -i OLD NEW.mp4"
         )
-    return round(angle / 90) % 4
+    return round(turns) % 4

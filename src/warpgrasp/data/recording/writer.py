@@ -119,9 +119,10 @@ class VideoWriter:
     def __init__(self, path: Path, size: tuple[int, int], *, codec: str = "libx264", turned_deg: int = 0):
         """`size` is (width, height). `turned_deg` asks players to turn the pictures counter-clockwise."""
         self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream(codec, rate=Fraction(30))
-        if not isinstance(self._stream, av.VideoStream):
+        stream = self._container.add_stream(codec, rate=Fraction(30))
+        if not isinstance(stream, av.VideoStream):
             raise DataError(f"expected a video codec to write {path}, got {codec}")
+        self._stream = stream
         self._stream.width, self._stream.height = size
         even = size[0] % 2 == 0 and size[1] % 2 == 0
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"  # 4:2:0 halves both sides

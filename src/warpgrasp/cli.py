@@ -23,7 +23,7 @@ console = Console()
 
 OutFolder = Annotated[Path, tyro.conf.Positional]
 HandChoice = Literal["open", "mano"]
-Layout = Literal["ho3d", "recording"]  # as in data/layouts.py, which is too heavy for `--help`
+Layout = Literal["ho3d", "fphab", "recording"]  # as in data/layouts.py, which is too heavy for `--help`
 
 
 @dataclass(frozen=True)

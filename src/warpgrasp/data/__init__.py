@@ -3,6 +3,8 @@
 from warpgrasp.data.augment import AugmentConfig, View, augment
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.fit_cache import cached_fit
+from warpgrasp.data.fphab import Fphab
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.layouts import Layout, layout_of, open_dataset
 from warpgrasp.data.loader import FrameSource, draw
@@ -15,6 +17,7 @@ __all__ = [
     "AugmentConfig",
     "DataError",
     "Dataset",
+    "Fphab",
     "FrameSource",
     "Ho3d",
     "Labels",
@@ -25,6 +28,7 @@ __all__ = [
     "Truth",
     "View",
     "augment",
+    "cached_fit",
     "choose_labels",
     "draw",
     "layout_of",

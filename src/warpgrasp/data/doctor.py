@@ -5,6 +5,7 @@ from pathlib import Path
 
 from warpgrasp.data.dataset import Split
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.fphab import Fphab, examine_fphab
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.layouts import Layout, open_dataset
 from warpgrasp.hand import HandModel
@@ -16,6 +17,8 @@ def examine(root: Path, hand: HandModel, *, layout: Layout | None = None, protoc
     match dataset:
         case Ho3d():
             yield from _examine_ho3d(dataset)
+        case Fphab():
+            yield from examine_fphab(dataset)
 
 
 def _examine_ho3d(dataset: Ho3d) -> Iterator[str]:

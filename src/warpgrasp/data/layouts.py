@@ -5,11 +5,12 @@ from typing import Literal, get_args
 
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.fphab import Fphab
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.recording import Recordings
 from warpgrasp.hand import HandModel
 
-Layout = Literal["ho3d", "recording"]
+Layout = Literal["ho3d", "fphab", "recording"]
 
 
 def layout_of(root: Path) -> Layout:
@@ -21,6 +22,8 @@ def layout_of(root: Path) -> Layout:
         raise DataError(f"expected the folder of a data set, found no folder {root}")
     if Ho3d.recognises(root):
         return "ho3d"
+    if Fphab.recognises(root):
+        return "fphab"
     if Recordings.recognises(root):
         return "recording"
     raise DataError(
@@ -44,5 +47,7 @@ def open_dataset(
     match layout or layout_of(root):
         case "ho3d":
             return Ho3d(root, hand, size, *(() if protocol is None else (protocol,)))
+        case "fphab":
+            return Fphab.of_protocol(root, hand, size=size, protocol=protocol)
         case "recording":
             return Recordings(root, hand, size, *(() if protocol is None else (protocol,)))

@@ -127,7 +127,7 @@ class HandModel(nn.Module):
             offsets = (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1)
             shaped = shaped + torch.einsum("vkp,bp->bvk", self.pose_directions, offsets)
 
-        hand_from_joint_rotations, joints = self._chain(rotations, rest_joints)
+        hand_from_joint_rotations, joints = self.chain(rotations, rest_joints)
         # x -> Σ_j w_j (R_j (x - rest_j) + joint_j): one blended affine map per vertex.
         offsets = joints - torch.einsum("bjkl,bjl->bjk", hand_from_joint_rotations, rest_joints)
         affine = torch.cat([hand_from_joint_rotations, offsets[..., None]], dim=-1)
@@ -135,10 +135,10 @@ class HandModel(nn.Module):
         vertices = torch.einsum("bvkl,bvl->bvk", blended[..., :3], shaped) + blended[..., 3]
         return PosedHand(vertices, self.all_joints(joints, vertices))
 
-    def _chain(
+    def chain(
         self, rotations: Float[Tensor, "b 16 3 3"], rest_joints: Float[Tensor, "b 16 3"]
     ) -> tuple[Float[Tensor, "b 16 3 3"], Float[Tensor, "b 16 3"]]:
-        """Compose the joints' rotations from the wrist outwards."""
+        """Compose the joints' rotations from the wrist outwards: hand from joint, and where the joints are."""
         composed, positions = [rotations[:, 0]], [rest_joints[:, 0]]
         for joint, parent in enumerate(self.template.parents[1:], start=1):
             composed.append(composed[parent] @ rotations[:, joint])

@@ -9,7 +9,7 @@ from warpgrasp.data.recording.annotation_file import FILE, LARGEST_DISTANCE_M, H
 from warpgrasp.data.recording.folder import Recording
 from warpgrasp.frame import Annotation
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import LARGEST_RESIDUAL_M, HandModel, fit_hand
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
 
@@ -56,7 +56,20 @@ def _posed(
 def _fitted(
     stated: HandJoints, hand: HandModel, where: str
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "21 3"], Float[Tensor, "3 3"]]:
-    raise NotImplementedError
+    """The hand model fitted to the joints of one label, alone: no other label, held out perhaps, has a part in it.
+
+    The joints stay the stated ones; surface and rotation are the fit's.
+    """
+    joints = torch.from_numpy(stated.joints).float()
+    fit = fit_hand(hand, joints[None])
+    residual_m = float(fit.residual_m[0])
+    if not residual_m <= LARGEST_RESIDUAL_M:
+        raise DataError(
+            f"expected 21 joints of a right hand, by name and in metres, in {where}, found some to which no hand is "
+            f"fitted closer than {1000 * residual_m:.0f} mm on average (at most {1000 * LARGEST_RESIDUAL_M:.0f}); are "
+            f"joints interchanged, or is it a left hand?"
+        )
+    return fit.vertices[0], joints, matrix_from_axis_angle(fit.rotation[0])
 
 
 def _check(joints: Float[Tensor, "21 3"], object_centre: Float[Tensor, " 3"], where: str) -> None:

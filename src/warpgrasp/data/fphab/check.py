@@ -1,0 +1,114 @@
+"""What is in a folder of FPHAB, and what is missing."""
+
+from collections.abc import Iterator
+
+import torch
+
+from warpgrasp.data.dataset import SPLITS
+from warpgrasp.data.errors import DataError
+from warpgrasp.data.fphab.annotation import read_skeleton
+from warpgrasp.data.fphab.hands import FIT_AGREEMENT_M
+from warpgrasp.data.fphab.loader import POSE_FOLDERS, Fphab
+from warpgrasp.data.fphab.splits import (
+    EXPECTED_EVALUATION,
+    EXPECTED_FRAMES,
+    EXPECTED_TRAIN,
+    LIST,
+    OBJECTS,
+    read_action_split,
+    split_sequences,
+)
+from warpgrasp.frame import FrameName
+from warpgrasp.hand import LARGEST_RESIDUAL_M
+
+SOURCES = (
+    "FPHAB is had by the form on https://github.com/guiggh/hand_pose_action; its terms: academic research, no "
+    "redistribution",
+    f"the folder holds {LIST}, Video_files (or the 480x270 copies in Video_files_480), Hand_pose_annotation_v1, "
+    "Object_6D_pose_annotation_v1_1 and Object_models",
+    "MANO fits (assets/fhbhands_fits.tgz of https://github.com/hassony2/handobjectconsist, for --hand mano) go to "
+    "fhbhands_fits in it, or to assets/fhbhands_fits beside it; without them the hand is fitted to the joints",
+)
+
+
+def examine_fphab(dataset: Fphab) -> Iterator[str]:
+    """Lines about a folder of FPHAB. Raises `DataError` with a count of everything missing, each kind named once."""
+    problems = _missing_files(dataset)
+    if not problems:
+        yield from _sizes(dataset)
+        yield from _hands(dataset)
+        problems = _missing_pictures(dataset)
+    if problems:
+        yield from SOURCES
+        raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
+    for split in SPLITS:
+        for sequence, frames in dataset.sequences[split].items():
+            dataset.frame(FrameName(sequence, frames[0]), annotated=True)
+    yield "nothing is missing"
+
+
+def _missing_files(dataset: Fphab) -> list[str]:
+    """Everything but pictures."""
+    if not (dataset.root / LIST).is_file():
+        return [f"the list of the splits, {dataset.root / LIST}"]
+    listed = [sequence for _, sequence in split_sequences(read_action_split(dataset.root / LIST), dataset.splits)]
+    problems = []
+    posed = [sequence for sequence in listed if dataset.pose_file(sequence).is_file()]
+    if not posed:
+        problems.append(f"the object poses of all {len(listed)} sequences, {dataset.root / POSE_FOLDERS[0]}")
+    absent = [path for path in map(dataset.skeleton_file, posed) if not path.is_file()]
+    if absent:
+        problems.append(f"{len(absent)} of {len(posed)} skeleton files, the first {absent[0]}")
+    meshes = [dataset.object_file(name) for name in OBJECTS]
+    absent = [path for path in meshes if not path.is_file()]
+    if absent:
+        problems.append(f"{len(absent)} of {len(meshes)} object meshes, the first {absent[0]}")
+    return problems
+
+
+def _missing_pictures(dataset: Fphab) -> list[str]:
+    names = [name for split in SPLITS for name in dataset.names(split)]
+    if not names:
+        return ["every frame: no sequence has both joints and a pose"]
+    absent = [path for path in map(dataset.picture_file, names) if not path.is_file()]
+    return [f"{len(absent)} of {len(names)} pictures, the first {absent[0]}"] if absent else []
+
+
+def _sizes(dataset: Fphab) -> Iterator[str]:
+    """What was found beside what is expected."""
+    listed = read_action_split(dataset.root / LIST)
+    yield (
+        f"{LIST}: {len(listed.train)} + {len(listed.evaluation)} sequences of all actions "
+        f"(expected: {EXPECTED_TRAIN[0]} or {EXPECTED_TRAIN[1]} + {EXPECTED_EVALUATION})"
+    )
+    posed = [sequence for _, sequence in split_sequences(listed, dataset.splits)]
+    posed = [sequence for sequence in posed if dataset.pose_file(sequence).is_file()]
+    empty = [sequence for sequence in posed if not len(read_skeleton(dataset.skeleton_file(sequence)))]
+    if empty:
+        yield f"{len(empty)} of {len(posed)} sequences with poses have an empty skeleton file, the first {empty[0]}"
+    for split in SPLITS[::2]:
+        names, sequences = dataset.names(split), dataset.sequences[split]
+        expected = f" (expected: {EXPECTED_FRAMES[split]} frames)" if dataset.splits == "actions" else ""
+        yield f"{dataset.protocol} {split}: {len(sequences)} sequences, {len(names)} frames{expected}"
+        if sequences:
+            yield f"{split}: objects " + ", ".join(model.name for model in dataset.objects(split))
+
+
+def _hands(dataset: Fphab) -> Iterator[str]:
+    """Where the hands' surfaces come from, and how far their joints are from the skeletons."""
+    every = [dataset.hands(sequence) for split in SPLITS for sequence in dataset.sequences[split]]
+    if not every:
+        return
+    residual_mm = 1000 * torch.cat([hands.residual_m for hands in every])
+    fitted = torch.cat([hands.fitted for hands in every])
+    folder = dataset.fits_folder or "no folder of fits"
+    for kind, chosen, limit_mm in (
+        (f"taken from MANO fits ({folder})", ~fitted, 1000 * FIT_AGREEMENT_M),
+        ("fitted to the joints here", fitted, 1000 * LARGEST_RESIDUAL_M),
+    ):
+        if chosen.any():
+            of_kind = residual_mm[chosen]
+            yield (
+                f"{len(of_kind)} hands {kind}: their joints are {of_kind.mean():.1f} mm from the skeletons, "
+                f"{of_kind.max():.1f} mm in the worst frame (limit {limit_mm:.0f} mm)"
+            )

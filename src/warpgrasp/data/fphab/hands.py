@@ -1,0 +1,95 @@
+"""The hand's surface in the frames of a sequence: from the published MANO fits, else fitted to the joints at import."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from warpgrasp.data.errors import DataError
+from warpgrasp.data.fit_cache import cached_fit
+from warpgrasp.data.fphab.annotation import ManoFit
+from warpgrasp.geometry import matrix_from_axis_angle
+from warpgrasp.hand import LARGEST_RESIDUAL_M, HandModel, joints_alone
+
+# FPHAB's joints and MANO's differ by definition, by a centimetre or so. Fits whose joints lie farther from the
+# skeleton's were made with another hand (the open hand's wrist alone lies elsewhere) or are in another frame.
+FIT_AGREEMENT_M = 0.03
+
+
+@dataclass(frozen=True)
+class SequenceHands:
+    """The hand model's parameters in some frames of a sequence, in metres, in the frame of the colour camera."""
+
+    frames: tuple[int, ...]
+    rotation: Float[Tensor, "n 3"]
+    translation: Float[Tensor, "n 3"]
+    pose: Float[Tensor, "n 45"]
+    shape: Float[Tensor, "n s"]
+    residual_m: Float[Tensor, " n"]  # mean distance of the model's joints from the skeleton's
+    fitted: Bool[Tensor, " n"]  # at import, to the joints alone
+
+    def surface(self, hand: HandModel, frame: int, path: Path) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "3 3"]]:
+        """The hand's vertices, and the rotation of the whole hand, in a frame.
+
+        Raises `DataError` naming `path` when the surface is not that of the skeleton.
+        """
+        row = self.frames.index(frame)
+        self._check(row, path)
+        with torch.no_grad():
+            posed = hand(self.rotation[row, None], self.pose[row, None], self.shape[row, None])
+        return posed.vertices[0] + self.translation[row], matrix_from_axis_angle(self.rotation[row])
+
+    def _check(self, row: int, path: Path) -> None:
+        if self.fitted[row]:
+            if not self.residual_m[row] <= LARGEST_RESIDUAL_M:
+                raise DataError(
+                    f"expected the 21 joints of a right hand in frame {self.frames[row]} of {path}, found joints that "
+                    f"the fitted hand misses by {1000 * self.residual_m[row]:.0f} mm on average"
+                )
+            return
+        typical = self.residual_m[~self.fitted].median()
+        if not typical <= FIT_AGREEMENT_M:
+            raise DataError(
+                f"expected the fitted hands of {path} where its skeletons are, found them {1000 * typical:.0f} mm away; "
+                f"the fits were made with MANO (--hand mano --mano-folder DIR), and without their folder the hand is "
+                f"fitted to the joints"
+            )
+
+
+def hands_of(
+    hand: HandModel,
+    joints: Float[Tensor, "n 21 3"],
+    frames: Sequence[int],
+    *,
+    fits: Mapping[int, ManoFit],
+    root: Path,
+) -> SequenceHands:
+    """The hand in `frames`, whose joints are given in the same order; `root` is where fits made here are kept."""
+    stated = [row for row, frame in enumerate(frames) if frame in fits]
+    missing = [row for row, frame in enumerate(frames) if frame not in fits]
+    parts: list[SequenceHands] = []
+    if stated:
+        chosen = [fits[frames[row]] for row in stated]
+        rotation, translation, pose, shape = (
+            torch.stack([getattr(fit, name) for fit in chosen]) for name in ("rotation", "translation", "pose", "shape")
+        )
+        with torch.no_grad():
+            placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
+        residual = (placed - joints[stated]).norm(dim=-1).mean(dim=-1)
+        named = tuple(frames[row] for row in stated)
+        parts.append(SequenceHands(named, rotation, translation, pose, shape, residual, torch.zeros(len(named)).bool()))
+    if missing:
+        fit = cached_fit(hand, joints[missing], root=root)
+        shape, named = fit.shape.expand(len(missing), -1), tuple(frames[row] for row in missing)
+        done = torch.ones(len(named)).bool()
+        parts.append(SequenceHands(named, fit.rotation, fit.translation, fit.pose, shape, fit.residual_m, done))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: Sequence[SequenceHands]) -> SequenceHands:
+    names = ("rotation", "translation", "pose", "shape", "residual_m", "fitted")
+    columns = (torch.cat([getattr(part, name) for part in parts]) for name in names)
+    return SequenceHands(tuple(frame for part in parts for frame in part.frames), *columns)

@@ -1,0 +1,199 @@
+"""Fits the hand model to 21 joints: what a frame that is annotated by its joints alone needs for a surface.
+
+The fit is the most probable hand, under independent normal errors of the joints (`JOINT_ERROR_M` per coordinate) and
+normal priors: poses about the model's mean pose with covariance CᵀC + POSE_FLOOR_RAD² I, C the model's own pose
+components (one unit is a standard deviation), and shapes about zero with unit variance. Joints say nothing of some
+angles (a finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a call.
+
+It is found by Levenberg and Marquardt's method, all frames together: the shape is the only unknown that they share,
+so each step eliminates the frames' own unknowns first (the Schur complement, as in bundle adjustment).
+"""
+
+from dataclasses import dataclass
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from warpgrasp.errors import UserError
+from warpgrasp.geometry import axis_angle_from_matrix
+from warpgrasp.hand.joint_jacobian import OWN_COLUMNS, POSE, SHAPE, JointChain, PlacedHand
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.skeleton import JOINTS
+
+# The error expected of annotated joints. Measured gloves and clicked points are good to some millimetres, and no data
+# set's joints are quite the hand model's.
+JOINT_ERROR_M = 0.003
+POSE_FLOOR_RAD = 0.1  # bending that the pose components do not foresee
+# A frame whose joints lie farther from the fit, on average, is not this hand in these units and this order. Measured
+# with the open hand: joints that each lie 10 mm beside the model's by another definition leave 7 to 8 mm, fingers that
+# run from tip to base 12.5 mm and more, the order of HO-3D's files 21 mm, metres taken for millimetres a metre. What it
+# does not tell: a left hand or two fingers exchanged leave only 2 to 6 mm (a strangely bent hand fits them).
+LARGEST_RESIDUAL_M = 0.012
+
+LARGEST_STEPS = 60
+LARGEST_DAMPING = 1e8  # at which a step is nothing
+SMALLEST_GAIN = 1e-5  # relative; what is left moves no joint by a tenth of a millimetre
+FRAMES_AT_ONCE = 256  # bounds memory
+PALM = [JOINTS.index(joint) for joint in ("wrist", "index_1", "middle_1", "ring_1", "little_1")]
+
+
+class FitError(UserError):
+    """Joints that no hand can be fitted to."""
+
+
+@dataclass(frozen=True)
+class HandFit:
+    """The hand model in the frames of a sequence: `hand(rotation, pose, shape)`, moved by `translation`. Metres."""
+
+    rotation: Float[Tensor, "n 3"]  # axis-angle, of the whole hand
+    translation: Float[Tensor, "n 3"]
+    pose: Float[Tensor, "n 45"]
+    shape: Float[Tensor, " s"]  # one for all frames
+    vertices: Float[Tensor, "n v 3"]
+    joints: Float[Tensor, "n 21 3"]  # order JOINTS
+    residual_m: Float[Tensor, " n"]  # mean distance of a frame's joints from the fit's
+
+    @staticmethod
+    def of(
+        hand: HandModel,
+        joints: Float[Tensor, "n 21 3"],
+        *,
+        rotation: Float[Tensor, "n 3"],
+        wrist: Float[Tensor, "n 3"],
+        pose: Float[Tensor, "n 45"],
+        shape: Float[Tensor, " s"],
+    ) -> "HandFit":
+        """The hand of these parameters, its wrist at `wrist`, beside the joints that it was fitted to."""
+        with torch.no_grad():
+            posed = hand(rotation, pose, shape.expand(len(pose), -1))
+        translation = wrist - posed.joints[:, 0]
+        vertices, fitted = (points + translation[:, None] for points in (posed.vertices, posed.joints))
+        residual = (fitted - joints.to(fitted)).norm(dim=-1).mean(dim=-1)
+        return HandFit(rotation, translation, pose, shape, vertices, fitted, residual)
+
+
+def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
+    """Fit rotation, translation and pose of every frame, and one shape, to 21 joints.
+
+    `joints` are in the order of `JOINTS`, in metres, in any one Cartesian frame that is not mirrored (usually camera
+    space): the fit is in the same. The result is a function of the arguments alone. Every frame gets a fit; whether it
+    is a good one is told by `residual_m` (see `LARGEST_RESIDUAL_M`). Raises `FitError` when there is no frame, or a
+    joint is not finite.
+    """
+    if not len(joints):
+        raise FitError("expected the joints of at least one frame to fit a hand to, got none")
+    if not torch.isfinite(joints).all():
+        bad = int((~torch.isfinite(joints)).flatten(1).any(dim=1).nonzero()[0])
+        raise FitError(
+            f"expected finite joints to fit a hand to, found NaN or infinity in frame {bad} of {len(joints)}"
+        )
+    problem = _Problem.of(hand, joints.detach().double())
+    with torch.no_grad():
+        found = _minimise(problem)
+        rotation = axis_angle_from_matrix(found.rotation)
+        rotation, wrist, pose, shape = (
+            part.to(hand.mean_pose) for part in (rotation, found.wrist, found.pose, found.shape)
+        )
+        return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """The normal equations of the linearised problem: of the frames' own unknowns, mixed, and of the shape."""
+
+    own: Float[Tensor, "n 51 51"]
+    mixed: Float[Tensor, "n 51 s"]
+    shape: Float[Tensor, "s s"]
+    own_gradient: Float[Tensor, "n 51"]
+    shape_gradient: Float[Tensor, " s"]
+
+    def step(self, damping: float) -> tuple[Float[Tensor, "n 51"], Float[Tensor, " s"]]:
+        """The damped step downhill; the frames' own unknowns are eliminated first."""
+        own = self.own + damping * torch.diag_embed(self.own.diagonal(dim1=1, dim2=2))
+        shape = self.shape + damping * torch.diag(self.shape.diagonal())
+        factor = torch.linalg.cholesky(own)
+        solved = torch.cholesky_solve(torch.cat([self.mixed, self.own_gradient[..., None]], dim=2), factor)
+        reduced = shape - torch.einsum("nps,npt->st", self.mixed, solved[..., :-1])
+        right = self.shape_gradient - torch.einsum("nps,np->s", self.mixed, solved[..., -1])
+        shape_step = -torch.linalg.solve(reduced, right)
+        return -solved[..., -1] - torch.einsum("nps,s->np", solved[..., :-1], shape_step), shape_step
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What is minimised: half the sum of squares of the weighted residuals."""
+
+    chain: JointChain
+    target: Float[Tensor, "n 21 3"]
+    pose_precision: Float[Tensor, "45 45"]
+
+    @staticmethod
+    def of(hand: HandModel, target: Float[Tensor, "n 21 3"]) -> "_Problem":
+        components = hand.pose_components.to(target)
+        covariance = components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(target)
+        return _Problem(JointChain(hand, like=target), target, torch.linalg.inv(covariance))
+
+    def start(self) -> PlacedHand:
+        """The mean pose and shape, its palm laid on the given one."""
+        count, model = len(self.target), self.chain.model
+        rotation = torch.eye(3).to(self.target).expand(count, -1, -1)
+        pose, shape = model.mean_pose.expand(count, -1), self.target.new_zeros(model.shape_count)
+        rest = self.chain.joints(PlacedHand(rotation, self.target[:, 0], pose, shape))
+        rotation, _ = roma.rigid_points_registration(rest[:, PALM], self.target[:, PALM])
+        return PlacedHand(rotation, self.target[:, 0], pose, shape)
+
+    def cost(self, at: PlacedHand) -> float:
+        """Half the sum of squares."""
+        misses = (self.chain.joints(at) - self.target).square().sum() / JOINT_ERROR_M**2
+        bent = at.pose - self.chain.model.mean_pose
+        return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + at.shape.square().sum())
+
+    def linearised(self, at: PlacedHand) -> _Normal:
+        """The normal equations about `at`, of a few frames at a time."""
+        starts = range(0, len(at), FRAMES_AT_ONCE)
+        parts = [self._linearised(at, slice(start, start + FRAMES_AT_ONCE)) for start in starts]
+        return _Normal(
+            torch.cat([part.own for part in parts]),
+            torch.cat([part.mixed for part in parts]),
+            torch.stack([part.shape for part in parts]).sum(dim=0) + torch.eye(len(at.shape)).to(at.shape),
+            torch.cat([part.own_gradient for part in parts]),
+            torch.stack([part.shape_gradient for part in parts]).sum(dim=0) + at.shape,
+        )
+
+    def _linearised(self, at: PlacedHand, rows: slice) -> _Normal:
+        here = at[rows]
+        jacobian = self.chain.jacobian(here) / JOINT_ERROR_M
+        residual = (self.chain.joints(here) - self.target[rows]).flatten(1) / JOINT_ERROR_M
+        normal = jacobian.transpose(1, 2) @ jacobian
+        gradient = torch.einsum("nrp,nr->np", jacobian, residual)
+        normal[:, POSE, POSE] += self.pose_precision
+        gradient[:, POSE] += (here.pose - self.chain.model.mean_pose) @ self.pose_precision
+        own = slice(0, OWN_COLUMNS)
+        return _Normal(
+            normal[:, own, own],
+            normal[:, own, SHAPE],
+            normal[:, SHAPE, SHAPE].sum(dim=0),
+            gradient[:, own],
+            gradient[:, SHAPE].sum(dim=0),
+        )
+
+
+def _minimise(problem: _Problem) -> PlacedHand:
+    """Levenberg and Marquardt: less damping after a step that helped, more after one that did not."""
+    at = problem.start()
+    damping, cost, normal = 1e-2, problem.cost(at), problem.linearised(at)
+    for _ in range(LARGEST_STEPS):
+        further = at.moved(*normal.step(damping))
+        lower = problem.cost(further)
+        if not lower < cost:  # also NaN
+            damping *= 8
+            if damping > LARGEST_DAMPING:
+                break
+            continue
+        gain, at, cost, damping = cost - lower, further, lower, max(damping / 4, 1e-9)
+        if gain < SMALLEST_GAIN * cost:
+            break
+        normal = problem.linearised(at)
+    return at

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor

@@ -66,8 +66,8 @@ def _fitted(
     if not residual_m <= LARGEST_RESIDUAL_M:
         raise DataError(
             f"expected 21 joints of a right hand, by name and in metres, in {where}, found some to which no hand is "
-            f"fitted closer than {1000 * residual_m:.0f} mm on average (at most {1000 * LARGEST_RESIDUAL_M:.0f}); are "
-            f"joints interchanged, or is it a left hand?"
+            f"fitted closer than {1000 * residual_m:.0f} mm on average (at most {1000 * LARGEST_RESIDUAL_M:.0f}); "
+            f"does each joint carry its own name?"
         )
     return fit.vertices[0], joints, matrix_from_axis_angle(fit.rotation[0])
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.fields import tensor
 from warpgrasp.data.fphab.calibration import colour_from_world, colour_points_m
-from warpgrasp.hand import FINGERS, JOINTS, permutation
+from warpgrasp.hand import JOINTS, permutation
+from warpgrasp.hand.skeleton import FINGERS
 from warpgrasp.pickled import PickleError, load_pickle
 
 # A row's joints: the wrist, the five knuckles, then what is left of each finger (MCP, PIP, DIP, TIP are its 1, 2, 3, tip).

@@ -135,7 +135,7 @@ def predict(
     *,
     weights: Path,
     out: Path,
-    split: Literal["train", "validation", "evaluation"] = "evaluation",
+    split: Literal["train", "validation", "evaluation"] | None = None,
     read: DataChoice = DataOptions(),
     batch: int = 16,
     precision: Literal["fp32", "bf16"] = "fp32",
@@ -144,10 +144,10 @@ def predict(
     """Reconstruct hand and object in every frame of a data set's split.
 
     Args:
-        input: A data set.
+        input: A data set, or a recording.
         weights: A run's folder, or a checkpoint.
         out: The predictions file to write (.npz).
-        split: Which frames.
+        split: Which frames; `evaluation` where the data set has such, else `train`.
         read: How the data set is read.
         batch: Frames at once.
         precision: Arithmetic of the encoder.
@@ -166,7 +166,12 @@ def predict(
     checkpoint = load_checkpoint(path)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     dataset = read.open(input, size=size)
+    split = split or ("evaluation" if dataset.names("evaluation") else "train")
     names = dataset.names(split)
+    if not names:
+        raise PredictionsError(
+            f"expected frames in the split {split} of {input}, found none; choose another by --split"
+        )
     checkpoint.check_objects(dataset.objects(split))
     network = checkpoint.network(dataset.hand).to("cuda" if torch.cuda.is_available() else "cpu")
     network.encoder_precision = precision
@@ -180,7 +185,7 @@ def predict(
         **checkpoint.training,
     }
     predict_frames(network, dataset, names, out, header=header, batch=batch)
-    console.print(f"wrote {len(names)} frames to {out}")
+    console.print(f"wrote {len(names)} frames ({split}) to {out}")
 
 
 def evaluate(
@@ -209,6 +214,8 @@ def evaluate(
     names = dataset.names(header["split"]) if header.get("split") in SPLITS else predictions.names
     without_truth = [name for name in names if not dataset.is_annotated(name)]
     names = [name for name in names if name not in set(without_truth)]
+    if not names:
+        raise UserError(f"expected annotated frames to score in {data}, found none among {len(without_truth)}")
     scores = score(predictions, dataset, names)
     left_out = f", {len(without_truth)} without annotation left out" if without_truth else ""
     table = Table(title=f"{len(names)} frames{left_out} · camera space, no alignment", title_justify="left")

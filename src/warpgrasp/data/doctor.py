@@ -8,6 +8,7 @@ from warpgrasp.data.errors import DataError
 from warpgrasp.data.fphab import Fphab, examine_fphab
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.layouts import Layout, open_dataset
+from warpgrasp.data.recording import Recordings, examine_recordings
 from warpgrasp.hand import HandModel
 
 
@@ -19,6 +20,8 @@ def examine(root: Path, hand: HandModel, *, layout: Layout | None = None, protoc
             yield from _examine_ho3d(dataset)
         case Fphab():
             yield from examine_fphab(dataset)
+        case Recordings():
+            yield from examine_recordings(dataset)
 
 
 def _examine_ho3d(dataset: Ho3d) -> Iterator[str]:

@@ -9,6 +9,7 @@ from warpgrasp.data.recording.annotation_file import (
     write_annotations,
 )
 from warpgrasp.data.recording.camera_file import Lens, read_lens, write_lens
+from warpgrasp.data.recording.check import examine_recordings
 from warpgrasp.data.recording.loader import Recordings
 from warpgrasp.data.recording.object_file import DeclaredObject, Symmetry, read_object, write_object
 
@@ -21,6 +22,7 @@ __all__ = [
     "Lens",
     "Recordings",
     "Symmetry",
+    "examine_recordings",
     "read_annotations",
     "read_lens",
     "read_object",

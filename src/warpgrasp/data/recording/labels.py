@@ -9,7 +9,7 @@ from warpgrasp.data.recording.annotation_file import FILE, LARGEST_DISTANCE_M, H
 from warpgrasp.data.recording.folder import Recording
 from warpgrasp.frame import Annotation
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import LARGEST_RESIDUAL_M, HandModel, fit_hand
+from warpgrasp.hand import LARGEST_RESIDUAL_M, HandFit, HandModel, fit_hand
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
 
@@ -60,8 +60,7 @@ def _fitted(
 
     The joints stay the stated ones; surface and rotation are the fit's.
     """
-    joints = torch.from_numpy(stated.joints).float()
-    fit = fit_hand(hand, joints[None])
+    fit = fitted_hand(stated, hand)
     residual_m = float(fit.residual_m[0])
     if not residual_m <= LARGEST_RESIDUAL_M:
         raise DataError(
@@ -69,7 +68,12 @@ def _fitted(
             f"fitted closer than {1000 * residual_m:.0f} mm on average (at most {1000 * LARGEST_RESIDUAL_M:.0f}); "
             f"does each joint carry its own name?"
         )
-    return fit.vertices[0], joints, matrix_from_axis_angle(fit.rotation[0])
+    return fit.vertices[0], torch.from_numpy(stated.joints).float(), matrix_from_axis_angle(fit.rotation[0])
+
+
+def fitted_hand(stated: HandJoints, hand: HandModel) -> HandFit:
+    """The hand model fitted to one label's joints."""
+    return fit_hand(hand, torch.from_numpy(stated.joints).float()[None])
 
 
 def _check(joints: Float[Tensor, "21 3"], object_centre: Float[Tensor, " 3"], where: str) -> None:

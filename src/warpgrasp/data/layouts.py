@@ -50,4 +50,4 @@ def open_dataset(
         case "fphab":
             return Fphab.of_protocol(root, hand, size=size, protocol=protocol)
         case "recording":
-            return Recordings(root, hand, size, *(() if protocol is None else (protocol,)))
+            return Recordings.opened(root, hand, size=size, protocol=protocol)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,6 +17,7 @@ FRAMES_FOLDER = "frames"
 VIDEO_STEM = "video"
 
 
+@runtime_checkable
 class Footage(Protocol):
     """Pictures by number. Every error is a `DataError` naming the file."""
 

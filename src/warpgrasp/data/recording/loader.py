@@ -20,6 +20,7 @@ from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.hand import HandModel
 
+PROTOCOL = "recording"
 OPEN_RECORDINGS = 8  # whose decoders stay in memory
 
 
@@ -34,7 +35,21 @@ class Recordings:
     root: Path
     hand: HandModel
     size: tuple[int, int] | None = None
-    protocol: str = "recording"
+    protocol: str = PROTOCOL
+
+    @staticmethod
+    def opened(
+        root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
+    ) -> "Recordings":
+        """The recordings of a folder, all their files but the pictures read and checked.
+
+        Raises `DataError` naming the first file that is wrong, or when another protocol than `recording` is asked for.
+        """
+        if protocol not in (None, PROTOCOL):
+            raise DataError(f"expected the protocol {PROTOCOL} of recordings in {root}, got {protocol!r}")
+        dataset = Recordings(root, hand, size)
+        _ = dataset.recordings
+        return dataset
 
     @staticmethod
     def recognises(root: Path) -> bool:

@@ -147,6 +147,7 @@ class Video:
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         if self._container is None:
             self._container = _open(self.path)
+            _video_stream(self._container, self.path).thread_type = "AUTO"
         return self._container, _video_stream(self._container, self.path)
 
     @contextmanager
@@ -197,7 +198,8 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream):
         raise DataError(f"expected a video in {path}, found no stream of pictures")
-    stream.thread_type = "AUTO"
+    if stream.codec_context is None:
+        raise DataError(f"expected a video of a known codec in {path}, found another; {REPAIR}")
     return stream
 
 

@@ -21,7 +21,7 @@ from warpgrasp.data.recording.object_file import write_object
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.geometry import axis_angle_from_matrix
 
-CLOCK_HZ = 90_000  # of the times in a written video: every usual frame rate divides it
+CLOCK_HZ = 60_000  # of the times in a written video: every usual frame rate divides it
 NEARLY_LOSSLESS_CRF = 10
 MESH_FILE = "object.ply"
 

@@ -114,7 +114,7 @@ def _joints(entry: Entry) -> HandJoints:
     named.only(*JOINTS)
     joints = np.stack([named.numbers(joint, (3,)) for joint in JOINTS])
     depths = joints[:, 2]
-    if not ((depths > 0) & (depths < LARGEST_DISTANCE_M)).all():
+    if not ((depths > 0).all() and (np.abs(joints) < LARGEST_DISTANCE_M).all()):
         raise DataError(
             f"expected joints in metres, in front of the camera, for {entry.where('joints')}, found depths from "
             f"{depths.min():g} to {depths.max():g}"

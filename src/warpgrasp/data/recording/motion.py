@@ -114,6 +114,6 @@ def _farthest(paths: Sequence[Float[np.ndarray, "n 2"]], *, between: bool) -> fl
         return 0.0
     farthest = 0.0
     for number, points in enumerate(paths):
-        label = paths[-1] if between and number > len(paths) / 2 else paths[0]
+        label = paths[-1] if between and 2 * number > len(paths) - 1 else paths[0]
         farthest = max(farthest, float(np.median(np.linalg.norm(points - label, axis=-1))))
     return farthest

@@ -1,4 +1,4 @@
-"""Hands fitted to joints (`fit_hand`), kept on disk: a sequence is fitted once, and again only when its joints change."""
+"""Hands fitted to joints (`fit_hand`), kept on disk: a sequence is fitted once, until its joints change."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ BROKEN = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.
 
 
 def cached_fit(hand: HandModel, joints: Float[Tensor, "n 21 3"], *, root: Path) -> HandFit:
-    """The hand fitted to a sequence's joints, taken from the cache of the data in `root` or else computed and put there.
+    """The hand fitted to a sequence's joints: out of the cache of the data in `root`, or computed and put there.
 
     The cache is `root/.warpgrasp/hand_fits`, or a folder of the user's own cache where `root` is not writable; with
     neither, nothing is kept. A file's name is the hash of everything that decides its content; a broken file is written
@@ -81,10 +81,12 @@ def _write(path: Path, fit: HandFit) -> None:
     """Under a temporary name, then renamed: whatever happens, `path` holds a whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    arrays = (fit.rotation, fit.joints[:, 0], fit.pose, fit.shape)
+    rotation, wrist, pose, shape = (
+        part.float().numpy() for part in (fit.rotation, fit.joints[:, 0], fit.pose, fit.shape)
+    )
     try:
         with temporary.open("wb") as file:
-            np.savez(file, **{name: array.float().numpy() for name, array in zip(PARAMETERS, arrays, strict=True)})
+            np.savez(file, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

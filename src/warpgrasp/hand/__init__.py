@@ -1,6 +1,6 @@
 """The parametric hand."""
 
-from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_hand
+from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_hand, refusal
 from warpgrasp.hand.joint_jacobian import joints_alone
 from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
 from warpgrasp.hand.open_hand import open_hand
@@ -22,4 +22,5 @@ __all__ = [
     "joints_alone",
     "open_hand",
     "permutation",
+    "refusal",
 ]

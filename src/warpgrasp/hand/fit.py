@@ -31,6 +31,9 @@ POSE_FLOOR_RAD = 0.1  # bending that the pose components do not foresee
 # run from tip to base 12.5 mm and more, the order of HO-3D's files 21 mm, metres taken for millimetres a metre. What it
 # does not tell: a left hand or two fingers exchanged leave only 2 to 6 mm (a strangely bent hand fits them).
 LARGEST_RESIDUAL_M = 0.012
+# Of a shape parameter, in standard deviations. The open hand scaled as a whole passes from 0.6 to 1.4 times its size:
+# every human hand does, and joints that collapse to a few centimetres do not.
+LARGEST_SHAPE = 6.0
 
 LARGEST_STEPS = 60
 LARGEST_DAMPING = 1e8  # at which a step is nothing
@@ -74,12 +77,21 @@ class HandFit:
         return HandFit(rotation, translation, pose, shape, vertices, fitted, residual)
 
 
+def refusal(residual_m: Tensor, shape: Float[Tensor, " s"]) -> str | None:
+    """Why a frame's fit is not to be believed (what was found), or None."""
+    if not residual_m <= LARGEST_RESIDUAL_M:
+        return f"joints that the fitted hand misses by {1000 * residual_m:.0f} mm on average"
+    if not shape.abs().max() <= LARGEST_SHAPE:
+        return f"joints that only a hand {shape.abs().max():.0f} standard deviations from the mean shape would have"
+    return None
+
+
 def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
     """Fit rotation, translation and pose of every frame, and one shape, to 21 joints.
 
     `joints` are in the order of `JOINTS`, in metres, in any one Cartesian frame that is not mirrored (usually camera
     space): the fit is in the same. The result is a function of the arguments alone. Every frame gets a fit; whether it
-    is a good one is told by `residual_m` (see `LARGEST_RESIDUAL_M`). Raises `FitError` when there is no frame, or a
+    is to be believed is told by `refusal`. Raises `FitError` when there is no frame, or a
     joint is not finite.
     """
     if not len(joints):
@@ -141,7 +153,10 @@ class _Problem:
         rotation = torch.eye(3).to(self.target).expand(count, -1, -1)
         pose, shape = model.mean_pose.expand(count, -1), self.target.new_zeros(model.shape_count)
         rest = self.chain.joints(PlacedHand(rotation, self.target[:, 0], pose, shape))
-        rotation, _ = roma.rigid_points_registration(rest[:, PALM], self.target[:, PALM])
+        # The rotation that turns palm onto palm, about the wrist.
+        spread = (self.target[:, PALM] - self.target[:, :1]).transpose(1, 2) @ (rest[:, PALM] - rest[:, :1])
+        rotation = roma.special_procrustes(spread)
+        assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
         return PlacedHand(rotation, self.target[:, 0], pose, shape)
 
     def cost(self, at: PlacedHand) -> float:

@@ -17,7 +17,7 @@ from warpgrasp.hand import JOINTS, permutation
 from warpgrasp.hand.skeleton import FINGERS
 from warpgrasp.pickled import PickleError, load_pickle
 
-# A row's joints: the wrist, the five knuckles, then what is left of each finger (MCP, PIP, DIP, TIP are its 1, 2, 3, tip).
+# A row's joints: the wrist, the five knuckles, then the rest of each finger (MCP, PIP, DIP, TIP are our 1, 2, 3, tip).
 FPHAB_JOINTS = (
     "wrist",
     *(f"{finger}_1" for finger in FINGERS),

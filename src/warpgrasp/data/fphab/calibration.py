@@ -29,12 +29,12 @@ def colour_camera() -> Camera:
 
 def colour_from_world(pose_mm: Float[Tensor, "*n 4 4"]) -> Float[Tensor, "*n 4 4"]:
     """Rigid transforms into the world (translation in mm) carried on to the colour camera (translation in m)."""
-    pose = torch.tensor(COLOUR_FROM_WORLD_MM).to(pose_mm) @ pose_mm
-    metres = torch.tensor([1.0, 1.0, 1.0, M_PER_MM]).to(pose_mm)
+    pose = torch.tensor(COLOUR_FROM_WORLD_MM, dtype=torch.float64).to(pose_mm) @ pose_mm
+    metres = torch.tensor([1.0, 1.0, 1.0, M_PER_MM], dtype=torch.float64).to(pose_mm)
     return torch.cat([pose[..., :3, :] * metres, pose[..., 3:, :]], dim=-2)
 
 
 def colour_points_m(world_mm: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
     """Points of the world, in mm, as points of the colour camera, in m."""
-    extrinsic = torch.tensor(COLOUR_FROM_WORLD_MM).to(world_mm)
+    extrinsic = torch.tensor(COLOUR_FROM_WORLD_MM, dtype=torch.float64).to(world_mm)
     return M_PER_MM * (world_mm @ extrinsic[:3, :3].T + extrinsic[:3, 3])

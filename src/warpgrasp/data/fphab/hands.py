@@ -12,7 +12,7 @@ from warpgrasp.data.errors import DataError
 from warpgrasp.data.fit_cache import cached_fit
 from warpgrasp.data.fphab.annotation import ManoFit
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import LARGEST_RESIDUAL_M, HandModel, joints_alone
+from warpgrasp.hand import HandModel, joints_alone, refusal
 
 # FPHAB's joints and MANO's differ by definition, by a centimetre or so. Fits whose joints lie farther from the
 # skeleton's were made with another hand (the open hand's wrist alone lies elsewhere) or are in another frame.
@@ -44,18 +44,18 @@ class SequenceHands:
 
     def _check(self, row: int, path: Path) -> None:
         if self.fitted[row]:
-            if not self.residual_m[row] <= LARGEST_RESIDUAL_M:
+            found = refusal(self.residual_m[row], self.shape[row])
+            if found is not None:
                 raise DataError(
-                    f"expected the 21 joints of a right hand in frame {self.frames[row]} of {path}, found joints that "
-                    f"the fitted hand misses by {1000 * self.residual_m[row]:.0f} mm on average"
+                    f"expected the 21 joints of a hand in frame {self.frames[row]} of {path}, found {found}"
                 )
             return
         typical = self.residual_m[~self.fitted].median()
         if not typical <= FIT_AGREEMENT_M:
             raise DataError(
-                f"expected the fitted hands of {path} where its skeletons are, found them {1000 * typical:.0f} mm away; "
-                f"the fits were made with MANO (--hand mano --mano-folder DIR), and without their folder the hand is "
-                f"fitted to the joints"
+                f"expected the fitted hands of {path} where its skeletons are, found them {1000 * typical:.0f} mm "
+                f"away; the fits were made with MANO (--hand mano --mano-folder DIR), and without their folder the "
+                f"hand is fitted to the joints"
             )
 
 

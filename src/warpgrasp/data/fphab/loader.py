@@ -78,7 +78,7 @@ class Fphab:
         Raises `DataError` when there are none of that name.
         """
         wanted = (protocol or "actions").removeprefix("fphab/")
-        splits = next((known for known in PROTOCOLS if known == wanted), None)
+        splits: Protocol | None = next((known for known in PROTOCOLS if known == wanted), None)
         if splits is None:
             raise DataError(f"expected one of FPHAB's protocols ({', '.join(PROTOCOLS)}), got {protocol!r}")
         return Fphab(root, hand, size, splits)

@@ -73,7 +73,8 @@ def object_of(sequence: str) -> str:
 
 def split_sequences(listed: ActionSplit, protocol: Protocol) -> Iterator[tuple[Split, str]]:
     """Every sequence of the four objects with its split, in the order of the list."""
-    for split, sequences in (("train", listed.train), ("evaluation", listed.evaluation)):
+    parts: tuple[tuple[Split, tuple[str, ...]], ...] = (("train", listed.train), ("evaluation", listed.evaluation))
+    for split, sequences in parts:
         for sequence in sequences:
             if object_of(sequence) not in OBJECTS:
                 continue

@@ -18,7 +18,7 @@ from warpgrasp.data.recording.writer import Export, export_recording
 from warpgrasp.data.sample.layout import PosedSequence
 from warpgrasp.data.sample.objects import object_surface
 from warpgrasp.frame import FrameName, pose_points
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import JOINTS, HandModel
 
 SAME_M = 1e-6
 SAME_PX = 5e-3
@@ -121,9 +121,7 @@ def test_joints_alone_give_the_surface_of_a_fit(sample, sample_root: Path, hand:
         }
 
     edit(tmp_path / "joints" / "annotations.json", exchange)
-    with pytest.raises(
-        DataError, match=r"frame 2 of .*annotations\.json, found some to which no hand is fitted closer"
-    ):
+    with pytest.raises(DataError, match=r"frame 2 of .*annotations\.json, found joints that .* own name"):
         Recordings(tmp_path / "joints", hand).truth(FrameName("joints", 2))
 
 
@@ -231,3 +229,16 @@ def test_nothing_is_exported_over_something(sample, sample_root: Path, small: Pa
     with pytest.raises(DataError, match="expected an annotated frame of 0 to 7 to label, got 8"):
         export_recording(source, "train", "A1", small.parent / "new", Export(train=(8,), pictures="frames"))
     assert sorted(path.name for path in small.parent.iterdir()) == ["small"]
+
+
+@pytest.mark.parametrize("kind", ["one point", "one line", "a plane, mirrored twice"])
+def test_joints_of_no_hand_are_refused(small: Path, hand: HandModel, kind: str) -> None:
+    rows = np.linspace(0, 0.1, 21)
+    other = {"one point": 0 * rows, "one line": 2 * rows, "a plane, mirrored twice": rows**2 * (-1) ** np.arange(21)}[
+        kind
+    ]
+    joints = np.stack([0 * rows if kind == "one point" else rows, other, 0 * rows + 0.5], axis=1)
+    named = dict(zip(JOINTS, joints.tolist(), strict=True))
+    edit(small / "annotations.json", lambda content: content["frames"][0].update(hand={"joints": named}))
+    with pytest.raises(DataError, match=r"in frame 0 of .*annotations\.json, found joints that"):
+        Recordings(small, hand).truth(FrameName("small", 0))

@@ -9,7 +9,7 @@ from warpgrasp.data.recording.annotation_file import FILE, LARGEST_DISTANCE_M, H
 from warpgrasp.data.recording.folder import Recording
 from warpgrasp.frame import Annotation
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import LARGEST_RESIDUAL_M, HandFit, HandModel, fit_hand
+from warpgrasp.hand import HandFit, HandModel, fit_hand, refusal
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
 
@@ -61,11 +61,10 @@ def _fitted(
     The joints stay the stated ones; surface and rotation are the fit's.
     """
     fit = fitted_hand(stated, hand)
-    residual_m = float(fit.residual_m[0])
-    if not residual_m <= LARGEST_RESIDUAL_M:
+    found = refusal(fit.residual_m[0], fit.shape)
+    if found is not None:
         raise DataError(
-            f"expected 21 joints of a right hand, by name and in metres, in {where}, found some to which no hand is "
-            f"fitted closer than {1000 * residual_m:.0f} mm on average (at most {1000 * LARGEST_RESIDUAL_M:.0f}); "
+            f"expected 21 joints of a hand, by name and in metres, in {where}, found {found}; "
             f"does each joint carry its own name?"
         )
     return fit.vertices[0], torch.from_numpy(stated.joints).float(), matrix_from_axis_angle(fit.rotation[0])

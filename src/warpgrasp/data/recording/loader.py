@@ -72,6 +72,7 @@ class Recordings:
         recordings = {folder.resolve().name: Recording.read(folder) for folder in folders}
         models: dict[str, Recording] = {}
         for recording in recordings.values():
+            recording.footage.close()  # there may be hundreds
             model = recording.object.model
             first = models.setdefault(model.name, recording)
             if not _same(model, first.object.model):

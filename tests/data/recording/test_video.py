@@ -1,5 +1,6 @@
 """Videos: the right frame by its number, whatever the order of asking, the codec and the clock."""
 
+import gc
 from pathlib import Path
 
 import av
@@ -70,6 +71,36 @@ def test_reading_in_order_decodes_each_frame_once(tmp_path: Path, monkeypatch) -
         video.picture(max(number - 1, 0))  # a little way back costs nothing
     assert decoded == list(range(9))
     assert begun == [0]
+
+
+def test_a_seek_that_lands_too_late_is_made_good(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "video.mp4"
+    writer = VideoWriter(path, SMALL)
+    writer._stream.options = {"crf": "10", "g": "3", "bf": "0"}
+    with writer:
+        for number in range(9):
+            writer.add(np.full((48, 64, 3), 20 + 25 * number, np.uint8), time_s=number / 25)
+    video = Video(path)
+    assert len(video.index.keyframe_pts) == 3
+    monkeypatch.setattr(FrameIndex, "keyframe_before", lambda index, number: index.keyframe_pts[-1])
+    for number in (4, 1, 8, 2):
+        assert frame_seen(video.picture(number)) == number
+
+
+def test_memory_does_not_grow_with_the_frames_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "video.mp4", [number / 30 for number in range(9)])
+    video = Video(tmp_path / "video.mp4")
+    gc.collect()
+    gc.disable()  # what only the collector frees counts as held
+    try:
+        before = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+        for number in range(9):
+            video.picture(number)
+        video.close()
+        after = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert after <= before
 
 
 def test_reading_on_after_closing(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class Video:
         self._container: InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] | None = None
         self._next = 0  # the number of the frame that `_frames` gives next, if all is well
+        self._turns: int | None = None
         self._recent: OrderedDict[int, av.VideoFrame] = OrderedDict()
         self.index = self._indexed()
         first = self.picture(0)
@@ -95,7 +96,11 @@ class Video:
             raise DataError(f"expected a frame from 0 to {len(self.index.pts) - 1} of {self.path}, got {number}")
         with self._errors_named(f"frame {number} of "):
             frame = self._frame(number)
-            turned = np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame, self.path))
+            if (
+                self._turns is None
+            ):  # asked of one frame alone: a frame that was asked is freed only by Python's collector
+                self._turns = _quarter_turns(frame, self.path)
+            turned = np.rot90(frame.to_ndarray(format="rgb24"), self._turns)
         return np.ascontiguousarray(turned)
 
     def _frame(self, number: int) -> av.VideoFrame:

@@ -96,9 +96,7 @@ class Video:
             raise DataError(f"expected a frame from 0 to {len(self.index.pts) - 1} of {self.path}, got {number}")
         with self._errors_named(f"frame {number} of "):
             frame = self._frame(number)
-            if (
-                self._turns is None
-            ):  # asked of one frame alone: a frame that was asked is freed only by Python's collector
+            if self._turns is None:  # asked once: a frame whose side data are read is freed by the collector alone
                 self._turns = _quarter_turns(frame, self.path)
             turned = np.rot90(frame.to_ndarray(format="rgb24"), self._turns)
         return np.ascontiguousarray(turned)

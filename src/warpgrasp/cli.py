@@ -146,7 +146,7 @@ def predict(
     *,
     weights: Path,
     out: Path,
-    split: Literal["train", "validation", "evaluation"] = "evaluation",
+    split: Literal["train", "validation", "evaluation"] | None = None,
     read: DataChoice = DataOptions(),
     batch: int = 16,
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
@@ -155,10 +155,10 @@ def predict(
     """Reconstruct hand and object in every frame of a data set's split.
 
     Args:
-        input: A data set.
+        input: A data set, or a recording.
         weights: A run's folder, or a checkpoint.
         out: The predictions file to write (.npz).
-        split: Which frames.
+        split: Which frames; `evaluation` where the data set has such, else `train`.
         read: How the data set is read.
         batch: Frames at once.
         precision: Arithmetic of the encoder; `auto`: bf16 where the hardware has it.
@@ -177,7 +177,12 @@ def predict(
     checkpoint = load_checkpoint(path)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     dataset = read.open(input, size=size)
+    split = split or ("evaluation" if dataset.names("evaluation") else "train")
     names = dataset.names(split)
+    if not names:
+        raise PredictionsError(
+            f"expected frames in the split {split} of {input}, found none; choose another by --split"
+        )
     checkpoint.check_objects(dataset.objects(split))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = checkpoint.network(dataset.hand).to(device)
@@ -192,7 +197,7 @@ def predict(
         **checkpoint.training,
     }
     predict_frames(network, dataset, names, out, header=header, batch=batch)
-    console.print(f"wrote {len(names)} frames to {out}")
+    console.print(f"wrote {len(names)} frames ({split}) to {out}")
 
 
 def evaluate(

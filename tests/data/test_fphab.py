@@ -338,7 +338,9 @@ def test_a_mesh_in_millimetres_is_refused(copied: Path, hand: HandModel) -> None
 def test_hand_or_object_behind_the_camera_is_refused(copied: Path, hand: HandModel) -> None:
     path = copied / "Object_6D_pose_annotation_v1_1" / A0.sequence / "object_pose.txt"
     path.write_text("0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 -500 1\n")
-    with pytest.raises(DataError, match=r"in front of the camera in frame 0 of .*object_pose\.txt, found a depth of -0"):
+    with pytest.raises(
+        DataError, match=r"in front of the camera in frame 0 of .*object_pose\.txt, found a depth of -0"
+    ):
         Fphab(copied, hand).frame(A0, annotated=True)
 
 

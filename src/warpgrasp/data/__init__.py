@@ -11,6 +11,7 @@ from warpgrasp.data.joined import Joined, join_datasets
 from warpgrasp.data.layouts import Layout, layout_of, open_dataset
 from warpgrasp.data.loader import FrameSource, draw
 from warpgrasp.data.objects import load_object
+from warpgrasp.data.recording import Recordings
 from warpgrasp.data.sampling import Labels, Sampling, choose_labels
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Joined",
     "Labels",
     "Layout",
+    "Recordings",
     "Sampling",
     "Sides",
     "Split",

@@ -8,7 +8,7 @@ from warpgrasp.data.dexycb.contents import examine_dexycb
 from warpgrasp.data.fphab import Fphab, examine_fphab
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.ho3d_doctor import examine_ho3d
-from warpgrasp.data.layouts import Layout, open_dataset
+from warpgrasp.data.layouts import Layout, checked_layout
 from warpgrasp.data.recording import Recordings, examine_recordings
 from warpgrasp.hand import HandModel
 
@@ -22,13 +22,12 @@ def examine(
     sides: Sides = RIGHT_HANDS,
 ) -> Iterator[str]:
     """Lines about a data set. Raises `DataError` with a count of everything missing, each kind named once."""
-    dataset = open_dataset(root, hand, layout=layout, protocol=protocol, sides=sides)
-    match dataset:
-        case Ho3d():
-            yield from examine_ho3d(dataset)
-        case Fphab():
-            yield from examine_fphab(dataset)
-        case DexYcb():
-            yield from examine_dexycb(dataset)
-        case Recordings():
-            yield from examine_recordings(dataset)
+    match checked_layout(root, layout, sides):
+        case "ho3d":
+            yield from examine_ho3d(Ho3d(root, hand, protocol=protocol or "ho3d/official"))
+        case "fphab":
+            yield from examine_fphab(Fphab.of_protocol(root, hand, size=None, protocol=protocol))
+        case "dexycb":
+            yield from examine_dexycb(DexYcb.open(root, hand, protocol=protocol, sides=sides))
+        case "recording":
+            yield from examine_recordings(Recordings.opened(root, hand, protocol=protocol))

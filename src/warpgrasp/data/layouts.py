@@ -36,6 +36,17 @@ def layout_of(root: Path) -> Layout:
     )
 
 
+def checked_layout(root: Path, layout: Layout | None, sides: Sides) -> Layout:
+    """The named layout, or the one told from the files. Raises `DataError` when it does not have what is asked for."""
+    told = layout or layout_of(root)
+    if told != "dexycb" and not sides.are_usual:
+        raise DataError(
+            f"expected --side and --left-shapedirs with DexYCB, which has left hands, got {sides} hands for {root} in "
+            f"the layout {told}; leave them out"
+        )
+    return told
+
+
 def open_dataset(
     root: Path,
     hand: HandModel,
@@ -50,13 +61,7 @@ def open_dataset(
     `protocol` names the splits, where a layout has several; the layout's usual ones otherwise. Raises `DataError` when
     the layout is none that is known, or does not have what is asked for.
     """
-    told = layout or layout_of(root)
-    if told != "dexycb" and not sides.are_usual:
-        raise DataError(
-            f"expected --side and --left-shapedirs with DexYCB, which has left hands, got {sides} hands for {root} in "
-            f"the layout {told}; leave them out"
-        )
-    match told:
+    match checked_layout(root, layout, sides):
         case "ho3d":
             return Ho3d(root, hand, size, *(() if protocol is None else (protocol,)))
         case "fphab":

@@ -28,12 +28,16 @@ def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[Float[Tensor
         raise DataError(f"expected the picture {path}, found no such file") from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, *BOMBS) as error:
         raise DataError(f"expected a whole picture in {path}: {error}") from error
+    return colours_of(picture, size), original_size
+
+
+def colours_of(picture: Image.Image, size: tuple[int, int] | None) -> Float[Tensor, "3 h w"]:
+    """An RGB picture's colours in [0, 1], resized to `size` (width, height) if given."""
     if size is not None and picture.size != size:
         picture = picture.resize(
             size, Image.Resampling.BOX if _divides(picture.size, size) else Image.Resampling.BILINEAR
         )
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-    return pixels.float() / 255, original_size
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
 
 
 def _divides(size: tuple[int, int], wanted: tuple[int, int]) -> bool:

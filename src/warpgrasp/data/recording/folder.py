@@ -1,0 +1,78 @@
+"""One recording: its pictures, camera, object and labels, read together and checked against each other."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from warpgrasp.data.errors import DataError
+from warpgrasp.data.recording import annotation_file, camera_file, object_file
+from warpgrasp.data.recording.annotation_file import AnnotationFile, Label, read_annotations
+from warpgrasp.data.recording.camera_file import Lens, read_lens
+from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
+from warpgrasp.data.recording.object_file import DeclaredObject, read_object
+from warpgrasp.data.recording.video import FORMAT_OF
+
+
+def is_recording(folder: Path) -> bool:
+    """Whether a folder has a file that only recordings have."""
+    names = (camera_file.FILE, object_file.FILE, *(f"{VIDEO_STEM}{ending}" for ending in FORMAT_OF))
+    return any((folder / name).is_file() for name in names)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A folder with pictures, `camera.json`, `object.json` and, where frames are labelled, `annotations.json`."""
+
+    folder: Path
+    lens: Lens
+    object: DeclaredObject
+    annotations: AnnotationFile
+    footage: Footage
+
+    @staticmethod
+    def read(folder: Path) -> "Recording":
+        """Read a recording's files, pictures but for the first of a video excepted.
+
+        Raises `DataError` when one is missing or broken, or when labels are of frames that are not there.
+        """
+        lens, declared, annotations = read_lens(folder), read_object(folder), read_annotations(folder)
+        footage = open_footage(folder)
+        numbers = footage.numbers
+        known = numbers if isinstance(numbers, range) else set(numbers)
+        for label in annotations.labels:
+            if label.frame not in known:
+                raise DataError(
+                    f"expected labels of the frames {numbers[0]} to {numbers[-1]} of "
+                    f"{footage.file_of(numbers[0])} in {folder / annotation_file.FILE}, "
+                    f"found one of frame {label.frame}"
+                )
+        return Recording(folder, lens, declared, annotations, footage)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that decide what a label means: labels, camera, object and mesh."""
+        names = (annotation_file.FILE, camera_file.FILE, object_file.FILE)
+        return (*(self.folder / name for name in names), self.object.mesh_file)
+
+    @cached_property
+    def labels(self) -> dict[int, Label]:
+        """The labels by their frames."""
+        return {label.frame: label for label in self.annotations.labels}
+
+    def picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
+        """A frame's picture as the pinhole camera would have taken it, from 0 to 255.
+
+        Raises `DataError` when its size is not the camera's.
+        """
+        picture, lens = self.footage.picture(number), self.lens
+        height, width = picture.shape[:2]
+        if (width, height) != (lens.width, lens.height):
+            raise DataError(
+                f"expected pictures of the camera's size, {lens.width}×{lens.height}, in "
+                f"{self.footage.file_of(number)}, found {width}×{height} in frame {number}: "
+                f"{self.folder / camera_file.FILE} is of another resolution"
+            )
+        return lens.undistorted(picture)

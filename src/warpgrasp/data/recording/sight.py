@@ -1,0 +1,104 @@
+"""What pictures and shape let photometry see: the object's texture, and the turns after which it looks alike."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
+
+from warpgrasp.data.recording.object_file import Axis
+from warpgrasp.frame import Annotation, ObjectModel, pose_points
+from warpgrasp.geometry import Camera, Mesh, join
+from warpgrasp.hand import HandModel
+from warpgrasp.render import rasterize
+
+# An ordinary camera's noise is about two grey levels of 255: a surface whose brightness changes by less from pixel to
+# pixel does not tell where it has gone.
+FAINT_TEXTURE_LEVELS = 2.0
+EDGE_PX = 2  # pixels beside the silhouette belong to the background in part
+FEWEST_PIXELS = 25
+# Turned about an axis of its mesh, a shape is taken for the same when it lies within this share of its diagonal: in
+# pictures, where the object is some hundred pixels long, this is the accuracy of an outline.
+ALIKE_SHARE = 0.02
+TURNS_DEG = (180.0, 90.0, 37.0)  # the last stands for any
+SAMPLED_POINTS = (2000, 20000)  # turned, and compared with
+
+
+@dataclass(frozen=True)
+class LabelledSurface:
+    """Hand, closed at the wrist, and object of a label, as a camera sees them."""
+
+    mesh: Mesh  # a batch of one, the hand's faces first
+    face_ids: Int[np.ndarray, "h w"]  # -1 where nothing is seen, or what closes the wrist
+    hand_face_count: int  # with those that close the wrist
+
+    @staticmethod
+    def of(annotation: Annotation, model: ObjectModel, hand: HandModel, camera: Camera) -> "LabelledSurface":
+        """Rasterise a label."""
+        closed = hand.closed_mesh(annotation.hand_vertices[None])
+        vertices = pose_points(annotation.object_rotation, annotation.object_translation, model.vertices)
+        mesh = join(closed, Mesh.of(vertices[None], model.faces))
+        face_ids = rasterize(mesh, Camera(camera.intrinsics[None], camera.width, camera.height)).face_ids[0]
+        auxiliary = mesh.auxiliary_faces[0][face_ids.clamp_min(0)]
+        seen = face_ids.masked_fill(auxiliary, -1)
+        return LabelledSurface(mesh, seen.numpy(), closed.faces.shape[1])
+
+    @property
+    def shows_object(self) -> Bool[np.ndarray, "h w"]:
+        """The pixels that see the object."""
+        return self.face_ids >= self.hand_face_count
+
+
+def texture_levels(grey: UInt8[np.ndarray, "h w"], surface: Bool[np.ndarray, "h w"]) -> float | None:
+    """The root mean square change of brightness from pixel to pixel (levels of 255) on a surface, off its outline.
+
+    None when too little of the surface is seen.
+    """
+    inside = cv2.erode(surface.astype(np.uint8), np.ones((2 * EDGE_PX + 1, 2 * EDGE_PX + 1), np.uint8)) > 0
+    if inside.sum() < FEWEST_PIXELS:
+        return None
+    smooth = np.asarray(cv2.GaussianBlur(grey.astype(np.float32), (3, 3), 0))
+    across, down = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / 2, (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / 2
+    energy = across**2 + down**2
+    return float(np.sqrt(energy[inside[1:-1, 1:-1]].mean()))
+
+
+@dataclass(frozen=True)
+class LikeTurn:
+    """A turn about an axis of the mesh after which the shape is nearly the same."""
+
+    axis: Axis
+    turn_deg: float | None  # None for any
+
+
+def near_symmetries(model: ObjectModel) -> list[LikeTurn]:
+    """The turns about the mesh's axes, through the box's centre, that outlines do not tell: at most one per axis."""
+    random = np.random.default_rng(0)
+    few, many = (_sampled(model, count, random) for count in SAMPLED_POINTS)
+    tree, largest_m = KDTree(many), ALIKE_SHARE * float(np.linalg.norm(np.ptp(many, axis=0)))
+    axes: tuple[Axis, ...] = ("x", "y", "z")
+    found = []
+    for number, axis in enumerate(axes):
+        like = []
+        for turn in TURNS_DEG:
+            turned = Rotation.from_rotvec(np.radians(turn) * np.eye(3)[number]).apply(few)
+            if np.sqrt((tree.query(turned)[0] ** 2).mean()) < largest_m:
+                like.append(turn)
+        if TURNS_DEG[-1] in like:
+            found.append(LikeTurn(axis, None))
+        elif like:
+            found.append(LikeTurn(axis, min(like)))
+    return found
+
+
+def _sampled(model: ObjectModel, count: int, random: np.random.Generator) -> Float[np.ndarray, "n 3"]:
+    """Points spread evenly over the surface."""
+    corners = model.vertices.double().numpy()[model.faces.numpy()]
+    edges = corners[:, 1:] - corners[:, :1]
+    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    face = random.choice(len(area), count, p=area / area.sum())
+    along = random.random((count, 2))
+    along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
+    return corners[face, 0] + (along[..., None] * edges[face]).sum(axis=1)

@@ -1,0 +1,75 @@
+"""train, predict and evaluate on recordings, by the command line."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data.recording.recording_files import edit
+from warpgrasp.cli import main
+from warpgrasp.inference import read_predictions
+
+
+@pytest.fixture(scope="module")
+def run(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "toy"
+    words = ["train", "toy", "--data", str(exported), "--out", str(out), "--fraction", "1"]
+    assert main([*words, "--stage1.steps", "3", "--stage2.steps", "3"]) == 0
+    return out
+
+
+def test_every_label_is_used_and_the_rest_are_pairs(run: Path) -> None:
+    labels = json.loads((run / "run.json").read_text())["labels"]
+    assert labels["annotated"] == {"A1": [0, 3, 7], "B1": [0, 3, 7]}
+    assert labels["effective_fraction"] == pytest.approx(6 / 14)
+
+
+def test_predict_and_evaluate(run: Path, exported: Path, tmp_path: Path, capsys) -> None:
+    file, scores = tmp_path / "p.npz", tmp_path / "s.json"
+    assert main(["predict", str(exported), "--weights", str(run), "--out", str(file)]) == 0
+    assert "wrote 2 frames (evaluation)" in " ".join(capsys.readouterr().out.split())
+    assert [(name.sequence, name.index) for name in read_predictions(file)[0].names] == [("A1", 5), ("B1", 5)]
+    assert main(["evaluate", str(file), "--data", str(exported), "--out", str(scores)]) == 0
+    assert json.loads(scores.read_text())["frames"] == 2
+    assert all(np.isfinite(value) for value in json.loads(scores.read_text())["scores"].values())
+    words = ["predict", str(exported), "--weights", str(run), "--split", "train", "--out", str(tmp_path / "t.npz")]
+    assert main(words) == 0
+    assert main(["evaluate", str(tmp_path / "t.npz"), "--data", str(exported), "--out", str(scores)]) == 0
+    stored = json.loads(scores.read_text())
+    assert (stored["frames"], stored["frames_without_truth"]) == (6, 8)
+
+
+def test_a_bare_recording(run: Path, exported: Path, tmp_path: Path, capsys) -> None:
+    bare = Path(shutil.copytree(exported / "B1", tmp_path / "bare"))
+    (bare / "annotations.json").unlink()
+    file = tmp_path / "p.npz"
+    assert main(["predict", str(bare), "--weights", str(run), "--out", str(file)]) == 0
+    predictions, header = read_predictions(file)
+    assert header["split"] == "train"
+    assert [(name.sequence, name.index) for name in predictions.names] == [("bare", index) for index in range(8)]
+    assert main(["evaluate", str(file), "--data", str(bare)]) == 1
+    assert re.search(r"expected annotated frames to score in .*bare, found none among 8", capsys.readouterr().err)
+    assert main(["train", "toy", "--data", str(bare), "--out", str(tmp_path / "run")]) == 1
+    assert "expected annotated training frames in" in capsys.readouterr().err
+    words = ["predict", str(bare), "--weights", str(run), "--split", "validation", "--out", str(tmp_path / "v.npz")]
+    assert main(words) == 1
+    assert "expected frames in the split validation" in capsys.readouterr().err
+
+
+def test_objects_that_the_network_does_not_know(run: Path, exported: Path, tmp_path: Path, capsys) -> None:
+    changed = Path(shutil.copytree(exported / "B1", tmp_path / "changed"))
+    words = ["predict", str(changed), "--weights", str(run), "--out", str(tmp_path / "p.npz")]
+    edit(changed / "object.json", lambda content: content.update(name="teapot"))
+    assert main(words) == 1
+    assert "expected an object that the network was trained on" in capsys.readouterr().err
+    edit(changed / "object.json", lambda content: content.update(name="003_cracker_box", axes="opengl"))
+    assert main(words) == 1
+    assert "expected the mesh of 003_cracker_box" in capsys.readouterr().err
+
+
+def test_a_wrong_protocol(exported: Path, tmp_path: Path, capsys) -> None:
+    assert main(["doctor", "--data", str(exported), "--protocol", "official"]) == 1
+    assert re.search(r"the protocol recording .*got 'official'", capsys.readouterr().err)

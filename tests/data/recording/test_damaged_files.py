@@ -1,0 +1,160 @@
+"""Hundreds of damaged files: each is refused by a `DataError` that names it, or is read; nothing else ever happens."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, simple_label, write_video
+from warpgrasp.data import DataError, Recordings
+from warpgrasp.data.recording import HandJoints, Label, write_annotations
+from warpgrasp.hand import HandModel
+
+STRANGE_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    10**40,
+    1e308,
+    -1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "1",
+    "../../../etc/passwd",
+    "/etc/passwd",
+    "\0",
+    [],
+    {},
+    [[[]]],
+    {"a": {"b": []}},
+    "x" * 3000,
+)
+
+
+def read_everything(folder: Path, hand: HandModel) -> bool:
+    """Read all that there is; whether it was read, and not refused."""
+    try:
+        dataset = Recordings(folder, hand)
+        for split in ("train", "evaluation"):
+            for name in dataset.names(split):
+                frame = dataset.frame(name, annotated=dataset.is_annotated(name))
+                assert frame.image.isfinite().all()
+                assert frame.camera.intrinsics.isfinite().all()
+                assert frame.object.vertices.isfinite().all()
+                if frame.annotation is not None:
+                    assert frame.annotation.hand_vertices.isfinite().all()
+                    assert frame.annotation.object_translation.isfinite().all()
+    except DataError as error:
+        message = str(error)
+    else:
+        return True
+    assert str(folder) in message, message
+    assert len(message) < 1000
+    return False
+
+
+def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all values of a JSON document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield (*path, key)
+        yield from nodes(one, (*path, key))
+
+
+def changed_json(text: str, chance: random.Random) -> str:
+    """A JSON document with one value replaced, removed, or added to."""
+    content = json.loads(text)
+    *before, last = chance.choice(list(nodes(content)))
+    holder = content
+    for key in before:
+        holder = holder[key]
+    match chance.randrange(4):
+        case 0:
+            del holder[last]
+        case 1 if isinstance(holder, dict):
+            holder["unheard-of"] = chance.choice(STRANGE_VALUES)
+        case 1:
+            holder.insert(last, holder[last])
+        case _:
+            holder[last] = chance.choice(STRANGE_VALUES)
+    return json.dumps(content)
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """Bytes with some bits turned, a stretch replaced or lost, or cut off."""
+    damaged = bytearray(content)
+    place = chance.randrange(len(damaged))
+    match chance.randrange(4):
+        case 0:
+            return bytes(damaged[:place])
+        case 1:
+            for _ in range(chance.choice((1, 3, 20))):
+                damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        case 2:
+            damaged[place : place + chance.randrange(1, 30)] = chance.randbytes(chance.randrange(30))
+        case _:
+            damaged[place : place + 4] = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0"))
+    return bytes(damaged)
+
+
+def refused_count(path: Path, hand: HandModel, count: int, change: Callable[[bytes, random.Random], bytes]) -> int:
+    """How many of `count` versions of a file are refused; everything else in its folder is whole."""
+    chance, content, refused = random.Random(path.name), path.read_bytes(), 0
+    for _ in range(count):
+        path.write_bytes(change(content, chance))
+        refused += not read_everything(path.parent, hand)
+    path.write_bytes(content)
+    assert read_everything(path.parent, hand)
+    return refused
+
+
+@pytest.mark.parametrize("name", ["camera.json", "object.json", "annotations.json"])
+def test_changed_json(small: Path, hand: HandModel, name: str) -> None:
+    def change(content: bytes, chance: random.Random) -> bytes:
+        return changed_json(content.decode(), chance).encode()
+
+    assert refused_count(small / name, hand, 70, change) > 40
+
+
+def test_changed_joints(small: Path, hand: HandModel) -> None:
+    with torch.no_grad():
+        joints = hand(torch.zeros(1, 3), hand.mean_pose[None], torch.zeros(1, 10)).joints[0] + torch.tensor([0, 0, 0.5])
+    label = simple_label(0)
+    by_joints = HandJoints(joints.double().numpy())
+    write_annotations(small, [Label(0, by_joints, label.object_rotation, label.object_translation)], hand_model=None)
+
+    def change(content: bytes, chance: random.Random) -> bytes:
+        return changed_json(content.decode(), chance).encode()
+
+    assert refused_count(small / "annotations.json", hand, 30, change) > 20
+
+
+@pytest.mark.parametrize("name", ["camera.json", "object.json", "annotations.json"])
+def test_damaged_json(small: Path, hand: HandModel, name: str) -> None:
+    assert refused_count(small / name, hand, 40, damaged) > 20
+
+
+@pytest.mark.parametrize("ending", ["obj", "ply", "glb"])
+def test_damaged_meshes(small: Path, hand: HandModel, ending: str) -> None:
+    path = small / f"mesh.{ending}"
+    trimesh.Trimesh(np.array(WEDGE_M), np.array(WEDGE_FACES), process=False).export(str(path))
+    edit(small / "object.json", lambda content: content.update(mesh=path.name))
+    assert refused_count(path, hand, 60, damaged) > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "count"),
+    [("video.mp4", "libx264", 40), ("video.mkv", "ffv1", 20), ("video.webm", "libvpx", 20)],
+)
+def test_damaged_videos(small: Path, hand: HandModel, name: str, codec: str, count: int) -> None:
+    (small / "video.mp4").unlink()
+    write_video(small / name, [number / 30 for number in range(5)], codec=codec)
+    assert refused_count(small / name, hand, count, damaged) > 2

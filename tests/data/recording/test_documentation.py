@@ -1,0 +1,37 @@
+"""The examples that a newcomer copies from the page are a recording."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from torch.testing import assert_close
+
+from tests.data.recording.recording_files import write_obj
+from warpgrasp.data import Recordings
+from warpgrasp.frame import FrameName
+from warpgrasp.hand import HandModel
+
+DOCS = Path(__file__).parents[3] / "docs"
+PAGES = (DOCS / "datasets.md", DOCS / "datasets_parts" / "recording.md")
+
+
+def test_the_pages_examples_are_read(tmp_path: Path, hand: HandModel) -> None:
+    pages = [page.read_text() for page in PAGES if page.is_file() and "warpgrasp-camera-1" in page.read_text()]
+    if not pages:
+        pytest.skip("the page is not written yet")
+    blocks = re.findall(r"```json\n(.*?)```", pages[0], re.DOTALL)
+    for name in ("camera", "object", "annotations"):
+        example = next(block for block in blocks if f'"warpgrasp-{name}-1"' in block)
+        (tmp_path / f"{name}.json").write_text(example)
+    write_obj(tmp_path / "mug.obj", scale=1000)
+    (tmp_path / "frames").mkdir()
+    for number in (0, 45, 90):
+        Image.new("RGB", (1280, 720)).save(tmp_path / "frames" / f"{number:04d}.png")
+    dataset = Recordings(tmp_path, hand)
+    assert [name.index for name in dataset.names("train")] == [0, 45]
+    assert [name.index for name in dataset.names("evaluation")] == [90]
+    first, last = (dataset.truth(FrameName(tmp_path.name, number)) for number in (0, 90))
+    assert_close(first.intrinsics[0, 0].item(), 921.3, rtol=1e-6, atol=0)
+    assert first.annotation.hand_joints.shape == (21, 3)
+    assert_close(last.annotation.hand_joints[0].tolist(), [0.040, 0.020, 0.440], rtol=0, atol=1e-7)

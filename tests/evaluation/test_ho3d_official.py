@@ -19,11 +19,22 @@ from warpgrasp.hand import HandModel
 from warpgrasp.inference import Predictions
 
 FRAMES, VERTICES = 200, 40
-KEYS = (
-    "xyz_mean3d xyz_auc3d xyz_procrustes_al_mean3d xyz_procrustes_al_auc3d xyz_scale_trans_al_mean3d "
-    "xyz_scale_trans_al_auc3d mesh_mean3d mesh_auc3d mesh_al_mean3d mesh_al_auc3d f_score_5 f_al_score_5 f_score_15 "
-    "f_al_score_15"
-).split()
+KEYS = [
+    "xyz_mean3d",
+    "xyz_auc3d",
+    "xyz_procrustes_al_mean3d",
+    "xyz_procrustes_al_auc3d",
+    "xyz_scale_trans_al_mean3d",
+    "xyz_scale_trans_al_auc3d",
+    "mesh_mean3d",
+    "mesh_auc3d",
+    "mesh_al_mean3d",
+    "mesh_al_auc3d",
+    "f_score_5",
+    "f_al_score_5",
+    "f_score_15",
+    "f_al_score_15",
+]
 
 
 def random_hands() -> tuple[ChallengeHands, ChallengeHands]:

@@ -1,5 +1,7 @@
 """Shares of keypoints and of frames, worked by hand and by loops."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ def test_thresholds_are_evenly_spaced_with_both_ends() -> None:
 def test_keypoints_by_hand() -> None:
     metric = KeypointError(Thresholds(4.0, 5))  # 0, 1, 2, 3, 4
     metric.update(np.array([[1.0, 9.0], [3.0, 0.0]]))
-    # First keypoint: 0, ½, ½, 1, 1, of area (¼ + ½ + ¾ + 1)/4; second: ½ throughout, ½. A distance *on* a threshold counts.
+    # First keypoint: 0, ½, ½, 1, 1, of area (¼ + ½ + ¾ + 1)/4; second: ½ throughout. A distance *on* a threshold
+    # counts.
     np.testing.assert_array_equal(metric.curve(), [0.25, 0.5, 0.5, 0.75, 0.75])
     assert metric.compute() == pytest.approx((2.5 / 4 + 0.5) / 2, abs=1e-15)
     assert metric.mean() == pytest.approx((2.0 + 4.5) / 2, abs=1e-15)
@@ -28,7 +31,7 @@ def test_keypoints_against_loops_in_batches_of_any_size() -> None:
         metric.update(batch)
     shares = np.array([[sum(value <= t for value in column) / 40 for t in thresholds] for column in distances.T])
     np.testing.assert_allclose(metric.curve(), shares.mean(axis=0), atol=1e-15)
-    areas = [sum((a + b) / 2 for a, b in zip(row, row[1:], strict=False)) / 100 for row in shares]
+    areas = [sum((a + b) / 2 for a, b in pairwise(row)) / 100 for row in shares]
     assert metric.compute() == pytest.approx(np.mean(areas), abs=1e-13)
     assert metric.mean() == pytest.approx(distances.mean(), abs=1e-12)
     assert metric.frames == 40

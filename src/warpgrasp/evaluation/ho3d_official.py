@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 from jaxtyping import Float
 from rich.progress import track
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from warpgrasp.evaluation.alignment import procrustes_aligned, scale_translation_aligned
 from warpgrasp.evaluation.ho3d_submission import ChallengeHands
@@ -89,7 +89,7 @@ class OfficialMetrics:
         self.mesh.update(_distances(predicted.vertices, true.vertices))
         self.mesh_procrustes.update(_distances(vertices, true.vertices))
         for row, surface in enumerate(true.vertices):
-            tree = cKDTree(surface, balanced_tree=False)
+            tree = KDTree(surface, balanced_tree=False)
             self.f_scores.append(f_scores(predicted.vertices[row], surface, F_THRESHOLDS_M, tree))
             self.f_scores_procrustes.append(f_scores(vertices[row], surface, F_THRESHOLDS_M, tree))
 
@@ -121,17 +121,17 @@ def f_scores(
     predicted: Float[np.ndarray, "p 3"],
     true: Float[np.ndarray, "t 3"],
     thresholds: Sequence[float],
-    true_tree: cKDTree | None = None,
+    true_tree: KDTree | None = None,
 ) -> list[float]:
     """At each threshold, the harmonic mean of the two shares of points that have one of the other set nearer (<).
 
     Zero when both shares are. `true_tree` holds the true points, where it is there already.
     """
     farthest = 1.001 * max(thresholds)  # beyond it no distance is needed
-    to_true, _ = (cKDTree(true, balanced_tree=False) if true_tree is None else true_tree).query(
+    to_true, _ = (KDTree(true, balanced_tree=False) if true_tree is None else true_tree).query(
         predicted, distance_upper_bound=farthest
     )
-    to_predicted, _ = cKDTree(predicted, balanced_tree=False).query(true, distance_upper_bound=farthest)
+    to_predicted, _ = KDTree(predicted, balanced_tree=False).query(true, distance_upper_bound=farthest)
     scores = []
     for threshold in thresholds:
         shares = (to_true < threshold).mean(), (to_predicted < threshold).mean()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from warpgrasp.data import Dataset, DataError, Ho3d
+from warpgrasp.data import DataError, Dataset, Ho3d
 from warpgrasp.data.fields import numbers
 from warpgrasp.data.ho3d import CV_FROM_GL
 from warpgrasp.evaluation.metrics import EvaluationError

@@ -110,7 +110,8 @@ class Solid:
         s = (offset[:, 0] * v[:, 1] - offset[:, 1] * v[:, 0]) / area_or_one
         t = (u[:, 0] * offset[:, 1] - u[:, 1] * offset[:, 0]) / area_or_one
         crossed = seen & (s >= 0) & (t >= 0) & (s + t <= 1) & (s * u[:, 2] + t * v[:, 2] > offset[:, 2])
-        return np.bincount(rows, weights=np.sign(area) * crossed, minlength=len(points))
+        winding = np.bincount(rows, weights=np.sign(area) * crossed, minlength=len(points))
+        return winding.astype(np.float64)  # of no points it counts in integers
 
     def _solid_angles(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """Solid angle of all faces, as a share of the sphere (van Oosterom and Strackee 1983)."""

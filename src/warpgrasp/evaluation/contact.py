@@ -1,6 +1,7 @@
 """How hand and object touch in a prediction, by itself: penetration, shared volume, contact (Hasson et al. 2019)."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +23,12 @@ class Grasp:
     object: Solid
     object_voxels: Float[np.ndarray, "n 3"]  # centres of the object's own voxels of `VOXEL_M`
 
+    @cached_property
+    def sunken(self) -> Float[np.ndarray, "n 3"]:
+        """The hand's vertices inside the object."""
+        vertices = self.hand.surface.vertices
+        return vertices[self.object.contains(vertices)]
+
 
 @dataclass
 class PenetrationDepth:
@@ -31,9 +38,7 @@ class PenetrationDepth:
 
     def update(self, grasp: Grasp) -> None:
         """Add a frame."""
-        vertices = grasp.hand.surface.vertices
-        inside = vertices[grasp.object.contains(vertices)]
-        self.frames.add(MM_PER_M * float(grasp.object.distance(inside).max(initial=0.0)))
+        self.frames.add(MM_PER_M * float(grasp.object.distance(grasp.sunken).max(initial=0.0)))
 
     def compute(self) -> float:
         """The mean over frames, in millimetres."""
@@ -64,12 +69,16 @@ class ContactShare:
 
     def update(self, grasp: Grasp) -> None:
         """Add a frame."""
-        vertices, surface = grasp.hand.surface.vertices, grasp.object.surface.vertices
-        low, high = surface.min(axis=0) - CONTACT_M, surface.max(axis=0) + CONTACT_M
-        near = vertices[((vertices >= low) & (vertices <= high)).all(axis=1)]
-        touches = grasp.object.distance(near).min(initial=np.inf) <= CONTACT_M or grasp.object.contains(near).any()
-        self.frames.add(float(touches))
+        self.frames.add(float(len(grasp.sunken) > 0 or _nearest_m(grasp) <= CONTACT_M))
 
     def compute(self) -> float:
         """The share, between 0 and 1."""
         return self.frames.compute()
+
+
+def _nearest_m(grasp: Grasp) -> float:
+    """How near a hand vertex comes to the object; infinite where none comes within contact of its bounding box."""
+    vertices, surface = grasp.hand.surface.vertices, grasp.object.surface.vertices
+    low, high = surface.min(axis=0) - CONTACT_M, surface.max(axis=0) + CONTACT_M
+    near = vertices[((vertices >= low) & (vertices <= high)).all(axis=1)]
+    return float(grasp.object.distance(near).min(initial=np.inf))

@@ -5,7 +5,7 @@ Heavy imports are made by the command that needs them, so that `--help` answers 
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -207,6 +207,10 @@ def evaluate(
     data: Path,
     out: Path | None = None,
     read: DataChoice = DataOptions(),
+    contact: bool = False,
+    ho3d_official: bool = False,
+    submission: Path | None = None,
+    force: bool = False,
 ) -> None:
     """Score a predictions file against a data set's annotations.
 
@@ -215,14 +219,26 @@ def evaluate(
         data: The data set.
         out: Also write the scores as JSON.
         read: How the data set is read.
+        contact: Also measure penetration, shared volume and contact of predicted hand and object (slower).
+        ho3d_official: Also compute the fourteen figures of HO-3D's own script, on its evaluation split.
+        submission: Also write the zip file that HO-3D's challenge takes.
+        force: Overwrite an existing submission.
     """
     from warpgrasp.data import SPLITS
-    from warpgrasp.evaluation.metrics import score
+    from warpgrasp.evaluation.assessment import assess
+    from warpgrasp.evaluation.ho3d_official import official_scores
+    from warpgrasp.evaluation.ho3d_submission import ChallengeHands, evaluation_names, write_submission
+    from warpgrasp.evaluation.metrics import EvaluationError, score
+    from warpgrasp.evaluation.tables import figure_table, official_table, score_table
     from warpgrasp.inference import read_predictions
     from warpgrasp.training.run import write_json
 
+    if submission is not None and submission.exists() and not force:
+        raise EvaluationError(f"expected to write a new file, but {submission} exists already; overwrite it by --force")
     predictions, header = read_predictions(file)
     dataset = read.open(data)
+    challenge = ho3d_official or submission is not None
+    hands = ChallengeHands.predicted(predictions, evaluation_names(dataset)) if challenge else None
     names = dataset.names(header["split"]) if header.get("split") in SPLITS else predictions.names
     without_truth = [name for name in names if not dataset.is_annotated(name)]
     unscored = set(without_truth)
@@ -230,23 +246,27 @@ def evaluate(
     if not names:
         raise UserError(f"expected frames with annotation among the predicted ones in {data}, found none to score")
     scores = score(predictions, dataset, names)
+    assessment = assess(predictions, dataset, names, contact=contact)
+    official = official_scores(hands, ChallengeHands.true(dataset)) if hands is not None and ho3d_official else None
     left_out = f", {len(without_truth)} without annotation left out" if without_truth else ""
-    table = Table(title=f"{len(names)} frames{left_out} · camera space, no alignment", title_justify="left")
-    table.add_column("mean error")
-    table.add_column("value", justify="right")
-    for name, value in scores.means.items():
-        table.add_row(name.replace("_", " "), f"{value:.2f}")
-    console.print(table)
+    console.print(score_table(f"{len(names)} frames{left_out} · camera space, no alignment", scores.means))
+    console.print(figure_table(assessment))
+    if official is not None:
+        console.print(official_table(official))
     if out is not None:
-        write_json(
-            out,
-            {
-                "frames": len(names),
-                "frames_without_truth": len(without_truth),
-                "predictions": header,
-                "scores": scores.means,
-            },
-        )
+        content = {
+            "frames": len(names),
+            "frames_without_truth": len(without_truth),
+            "predictions": header,
+            "scores_alignment": "camera space, none",
+            "scores": scores.means,
+            **asdict(assessment),
+            **({} if official is None else {"ho3d_official": asdict(official)}),
+        }
+        write_json(out, content)
+    if hands is not None and submission is not None:
+        write_submission(submission, hands)
+        console.print(f"wrote {len(hands.joints)} frames to {submission}, for HO-3D's challenge")
 
 
 def doctor(*, data: Path | None = None, read: DataChoice = DataOptions()) -> None:

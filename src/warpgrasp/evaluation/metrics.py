@@ -42,6 +42,27 @@ class MeanPointError:
         return sum(self.frame_errors) / len(self.frame_errors)
 
 
+@dataclass
+class FrameMean:
+    """The mean over frames of one figure per frame. A frame that has none is left out, and counted."""
+
+    values: list[float] = field(default_factory=list)
+    left_out: int = 0
+
+    def add(self, value: float | None) -> None:
+        """Add a frame's figure; None where the frame has none."""
+        if value is None:
+            self.left_out += 1
+        else:
+            self.values.append(value)
+
+    def compute(self) -> float:
+        """The mean over the frames that have a figure."""
+        if not self.values:
+            raise EvaluationError(f"expected at least one frame to score, got none ({self.left_out} left out)")
+        return sum(self.values) / len(self.values)
+
+
 # Camera space, no alignment. Pixels are those of the pictures on disk.
 METRICS = (
     "hand_joint_error_mm",

@@ -40,6 +40,16 @@ class Surface:
         cross = np.cross(b - a, c - a)
         return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
 
+    @cached_property
+    def centres(self) -> KDTree:
+        """The middle of every face."""
+        return KDTree(self.triangles.mean(axis=1))
+
+    @cached_property
+    def widest(self) -> float:
+        """The greatest distance from the middle of a face to one of its corners."""
+        return float(np.linalg.norm(self.triangles - self.centres.data[:, None], axis=-1).max())
+
 
 @dataclass(frozen=True)
 class SignedDistance:
@@ -69,21 +79,24 @@ class SignedDistance:
 
 
 def exact_signed_distance(surface: Surface, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """Signed distance to the triangles, with the sign of the parity of crossings of a ray.
+    """Signed distance to the triangles, with the sign of the parity of crossings of a ray."""
+    distance = exact_distance(surface, points)
+    return np.where(_inside(surface, points), -distance, distance)
+
+
+def exact_distance(surface: Surface, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Unsigned distance to the triangles.
 
     Only triangles are gone over whose centre is no further than the distance to some triangle allows.
     """
-    centres = surface.triangles.mean(axis=1)
-    widest = np.linalg.norm(surface.triangles - centres[:, None], axis=-1).max()
-    tree = KDTree(centres)
-    bound, _ = tree.query(points)
-    candidates = tree.query_ball_point(points, bound + widest)
+    bound, _ = surface.centres.query(points)
+    candidates = surface.centres.query_ball_point(points, bound + surface.widest)
     rows = np.repeat(np.arange(len(points)), [len(near) for near in candidates])
-    faces = np.concatenate(candidates).astype(np.int64)
+    faces = np.concatenate([np.empty(0, dtype=np.int64), *candidates]).astype(np.int64)
     distance = np.full(len(points), np.inf)
     apart = triangle_distance(points[rows], surface.triangles[faces], surface.normals[faces])
     np.minimum.at(distance, rows, apart)
-    return np.where(_inside(surface, points), -distance, distance)
+    return distance
 
 
 def triangle_distance(

@@ -149,12 +149,12 @@ class Ho3d:
         Raises `DataError` naming the file and the fact when it cannot be read as documented.
         """
         meta, path = self._meta(name)
-        image, original_size = read_picture(self.path(name, "rgb"), self.size)
+        picture, original_size = read_picture(self.path(name, "rgb"), self.size)
         intrinsics = torch.from_numpy(numbers(meta, "camMat", (3, 3), path)).float()
-        camera = Camera(intrinsics, *original_size).resized(image.shape[2], image.shape[1])
+        camera = Camera(intrinsics, *original_size).resized(picture.shape[2], picture.shape[1])
         model = self.object_model(str(value_of(meta, "objName", path)))
         annotation = self._annotation(name, meta, model, path) if annotated else None
-        return Frame(name, image, camera, model, annotation)
+        return Frame(name, picture, camera, model, annotation)
 
     def truth(self, name: FrameName) -> Truth:
         """A frame's annotation with the camera of the picture as it is on disk, without reading the picture."""

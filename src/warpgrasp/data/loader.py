@@ -25,7 +25,7 @@ class FrameSource:
         if name in self._cache:
             return self._cache[name]
         frame = self.dataset.frame(name, annotated=name in self._annotated)
-        size = frame.image.numel() * frame.image.element_size()
+        size = frame.picture.numel()
         if size <= self._free_bytes:
             self._free_bytes -= size
             self._cache[name] = frame

@@ -97,9 +97,7 @@ def test_a_bad_frame_is_left_out_of_its_batch_and_a_pair_with_it(copied_root: Pa
     assert references.names == (B0, B0)
     assert references.annotation is not None
     assert set(source.bad) == {A3, A4}
-    with pytest.raises(
-        DataError, match=r"readable frame or pair in a batch of 2, found only bad ones.*0003\.jpg.*mend"
-    ):
+    with pytest.raises(DataError, match=r"readable frame or pair in a batch of 2, found only bad ones.*0003\.jpg"):
         source.frames([A3, A4])
     with pytest.raises(DataError, match=r"readable frame or pair in a batch of 1.*0004\.jpg"):
         source.pairs([A1], [A4])

@@ -105,9 +105,7 @@ def test_nothing_is_needed(monkeypatch) -> None:
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     assert choose_tracker(None) == "none"
     assert choose_tracker("none") == "none"
-    with pytest.raises(
-        TrackerError, match=r"expected tensorboard .*--tracker tensorboard.*warpgrasp\[tracking\].*none"
-    ):
+    with pytest.raises(TrackerError, match=r"expected tensorboard .*tracker tensorboard.*warpgrasp\[tracking\].*none"):
         choose_tracker("tensorboard")
 
 

@@ -124,7 +124,7 @@ def notes(training: Training, command: list[str]) -> dict[str, Any]:
     }
 
 
-def _share(share: Share) -> dict[str, float]:
+def _share(share: Share) -> dict[str, Any]:
     return {**asdict(share), "fraction": share.fraction}
 
 

@@ -19,8 +19,8 @@ class Share:
 
     @property
     def fraction(self) -> float:
-        """The annotated frames' share of all."""
-        return self.annotated / self.frames
+        """The annotated frames' share of all; 0 of an empty sequence."""
+        return self.annotated / max(1, self.frames)
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,15 @@ def test_truncated_files_are_refused(tmp_path: Path, ending: str, kept: float, s
         read_picture(path, size)
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_decoder_that_takes_half_a_file_is_not_asked(tmp_path: Path, monkeypatch, ending: str) -> None:
+    path = saved(noise(96, 128), tmp_path / f"broken.{ending}")
+    path.write_bytes(path.read_bytes()[:3000])
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: np.full((96, 128, 3), 128, np.uint8))  # as some versions do
+    with pytest.raises(DataError, match=rf"expected a whole picture in .*broken\.{ending}: \w+"):
+        read_picture(path, None)
+
+
 def test_half_a_file_that_ends_like_a_whole_one_is_refused(tmp_path: Path) -> None:
     path = saved(noise(96, 128), tmp_path / "broken.png")
     data = path.read_bytes()

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from warpgrasp.cli import COMMANDS, main
+from warpgrasp.cli import COMMANDS, main, print_shares
+from warpgrasp.data import choose_labels
 from warpgrasp.inference import read_predictions
 from warpgrasp.training.recipes import RECIPES
 
@@ -98,6 +99,24 @@ def test_predicting_the_training_split_and_a_checkpoint_by_its_file(
     assert main(["predict", str(sample_root), "--weights", weights, "--split", "train", "--out", str(file)]) == 0
     assert len(read_predictions(file)[0].names) == 16
     assert main(["evaluate", str(file), "--data", str(sample_root)]) == 0
+
+
+def test_a_run_says_which_frames_are_annotated(trained_run: Path, sample_root: Path, capsys) -> None:
+    assert main(["train", "toy", "--data", str(sample_root), "--out", str(trained_run)]) == 0  # finished already
+    page = capsys.readouterr().out
+    assert "4 of 16 frames annotated (25.00 %), 2 objects, seed 0" in page
+    for sequence in ("A1", "B1"):
+        assert re.search(rf"{sequence}\W+8\W+2\W+25\.00 %\W+0, 4\W", page)
+
+
+def test_many_sequences_are_summed_up(capsys) -> None:
+    sequences = {f"s{number}": range(10 + number) for number in range(21)}
+    print_shares(choose_labels(sequences, fraction=1 / 10, sampling="paper"))
+    page = " ".join(capsys.readouterr().out.split())
+    # One frame in ten: 1 of 10, 2 of 11, … 3 of 30.
+    assert page.startswith("in 21 sequences, 1 to 3 annotated frames in each (10.00 to 18.18 %)")
+    print_shares(choose_labels({"s0": range(10)}, fraction=1 / 10, sampling="paper"))
+    assert "10.00 %" in capsys.readouterr().out
 
 
 def test_nothing_is_overwritten_without_force(trained_run: Path, sample_root: Path, tmp_path: Path, capsys) -> None:

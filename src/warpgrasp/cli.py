@@ -16,7 +16,7 @@ from rich.table import Table
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.data import Dataset, Sides
+    from warpgrasp.data import Dataset, Labels, Sides
     from warpgrasp.hand import HandModel
 
 console = Console()
@@ -24,6 +24,7 @@ console = Console()
 OutFolder = Annotated[Path, tyro.conf.Positional]
 HandChoice = Literal["open", "mano"]
 Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/layouts.py, which is too heavy for `--help`
+SEQUENCES_SHOWN = 20  # one by one; of more, a summary
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def demo(
     write_json(out / "sequences.json", finished.per_sequence())
     write_report(out / "report.html", report_of(finished))
     labels = results["labels"]
+    print_shares(finished.training.labels)
     console.print(
         f"{labels['annotated']} of {labels['total']} training frames annotated "
         f"({100 * labels['effective_fraction']:.1f} %); camera space, no alignment; change: photometric against control"
@@ -303,7 +305,9 @@ def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["rig
 
 def train(arguments: Sequence[str]) -> None:
     """Train a recipe: stage 1 on the annotated frames, then stage 2 with pairs."""
+    from warpgrasp.data import OnBad
     from warpgrasp.training.recipes import RECIPES, Recipe
+    from warpgrasp.training.tracking import Tracker
 
     names = ", ".join(RECIPES)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -326,6 +330,10 @@ def train(arguments: Sequence[str]) -> None:
         """More data sets, such as synthetic ones, whose annotations are all used; of their usual protocols."""
         recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=RECIPES[arguments[0]])
         read: DataChoice = field(default_factory=DataOptions)
+        bad_frames: OnBad = "refuse"
+        """What is done with a frame that cannot be read: `skip` leaves it out, and lists it in the run's run.json."""
+        tracker: Tracker | None = None
+        """Where the curves go besides the run's own log; to TensorBoard, if it is installed, unless it is given."""
 
     options = tyro.cli(TrainOptions, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:])
     _train(options)
@@ -334,24 +342,47 @@ def train(arguments: Sequence[str]) -> None:
 def _train(options: Any) -> None:
     from warpgrasp.training.loop import Training, train_stage
     from warpgrasp.training.run import command_line, open_run
+    from warpgrasp.training.tracking import choose_tracker
 
-    recipe = options.recipe
+    recipe, tracker = options.recipe, choose_tracker(options.tracker)
     usual = replace(options.read, layout=None, protocol=None)
     extra = [usual.open(root) for root in options.extra_data]
-    training = Training.prepare(recipe, options.read.open(options.data), extra)
-    labels, final = training.labels, options.out / "weights.safetensors"
+    training = Training.prepare(recipe, options.read.open(options.data), extra, on_bad=options.bad_frames)
+    final = options.out / "weights.safetensors"
     with open_run(training, options.out, command=command_line()):
+        share = training.labels.share
         console.print(
-            f"{len(labels.annotated_names)} of {len(labels.annotated_names) + len(labels.unannotated_names)} frames "
-            f"annotated ({100 * labels.effective_fraction:.2f} %), {len(training.objects)} objects, seed {recipe.seed}"
+            f"{share.annotated} of {share.frames} frames annotated ({100 * share.fraction:.2f} %), "
+            f"{len(training.objects)} objects, seed {recipe.seed}"
             + (f"; {len(training.added_names)} annotated frames of extra data" if extra else "")
         )
+        print_shares(training.labels)
         if final.is_file():
             console.print(f"finished already: {final}")
             return
-        first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors")
-        train_stage(training, recipe.stage2, final, initial=first)
+        first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors", tracker=tracker)
+        train_stage(training, recipe.stage2, final, initial=first, tracker=tracker)
+        if training.source.bad:
+            console.print(f"left out {len(training.source.bad)} bad frames, listed in {options.out / 'run.json'}")
         console.print(f"wrote {final}")
+
+
+def print_shares(labels: "Labels") -> None:
+    """The annotated frames of each sequence; of many sequences the spread."""
+    shares = labels.shares
+    if len(shares) > SEQUENCES_SHOWN:
+        counts = sorted(share.annotated for share in shares.values())
+        percents = sorted(100 * share.fraction for share in shares.values())
+        console.print(
+            f"in {len(shares)} sequences, {counts[0]} to {counts[-1]} annotated frames in each "
+            f"({percents[0]:.2f} to {percents[-1]:.2f} %), all listed in run.json"
+        )
+        return
+    table = Table("sequence", "frames", "annotated", "share", "which")
+    for sequence, share in shares.items():
+        which = ", ".join(map(str, labels.annotated[sequence]))
+        table.add_row(sequence, str(share.frames), str(share.annotated), f"{100 * share.fraction:.2f} %", which)
+    console.print(table)
 
 
 class UsageError(UserError):

@@ -2,13 +2,15 @@
 
 from dataclasses import fields, replace
 
+import kornia.enhance
+import kornia.filters
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
 from warpgrasp.data import AugmentConfig, augment
-from warpgrasp.geometry import Camera
+from warpgrasp.geometry import Camera, pixel_grid
 
 STILL = AugmentConfig(**{one.name: 0.0 for one in fields(AugmentConfig)})
 HEIGHT, WIDTH = 60, 80
@@ -79,6 +81,64 @@ def test_equal_draws_of_equal_colours_give_equal_colours(seed: int) -> None:
     other[..., 16:] = 0.5
     changed = augment(other, small, config, torch.Generator().manual_seed(seed)).image
     assert_close(changed[..., :16], seen[0][..., :16], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_colour_in_two_different_pictures_becomes_one_colour(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    shared = torch.rand(3, 3, 1, 1, generator=generator)
+    dark = 0.2 * torch.rand(3, 3, 32, 32, generator=generator)
+    bright = 0.7 + 0.3 * torch.rand(3, 3, 32, 32, generator=generator)
+    dark[..., 2:12, 3:13] = bright[..., 18:28, 14:24] = shared
+    small = Camera(torch.eye(3).expand(3, 3, 3), 32, 32)
+    config = AugmentConfig(blur_px=1.0, shift=0.0)
+    seen = [augment(image, small, config, torch.Generator().manual_seed(seed)).image for image in (dark, bright)]
+    # Two pixels from the patch's border, where the blur does not look beyond it.
+    assert_close(seen[0][..., 4:10, 5:11], seen[1][..., 20:26, 16:22], rtol=0, atol=2e-6)
+    assert (seen[0][..., 6, 8] - shared[..., 0, 0]).abs().max() > 0.02
+
+
+@pytest.mark.parametrize("hue", [0.0, 0.15])
+def test_colour_and_blur_are_those_of_kornia(hue: float) -> None:
+    batch = 6
+    image = torch.rand(batch, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+    config = AugmentConfig(hue=hue, shift=0.0, blur_px=1.0)
+    small = Camera(torch.eye(3).expand(batch, 3, 3), 30, 20)
+    seen = augment(image, small, config, torch.Generator().manual_seed(5)).image
+    generator = torch.Generator().manual_seed(5)
+    drawn = [
+        (2 * torch.rand(batch, generator=generator) - 1) * largest
+        for largest in (config.brightness, config.contrast, config.saturation, config.hue, config.blur_px)
+    ]
+    expected = kornia.enhance.adjust_brightness_accumulative(image, 1 + drawn[0])
+    expected = (0.5 + (1 + drawn[1])[:, None, None, None] * (expected - 0.5)).clamp(0, 1)
+    expected = kornia.enhance.adjust_saturation_with_gray_subtraction(expected, 1 + drawn[2])
+    if hue:
+        expected = kornia.enhance.adjust_hue(expected, 2 * torch.pi * drawn[3])
+    sigma = drawn[4].abs()[:, None].expand(-1, 2)
+    expected = kornia.filters.gaussian_blur2d(expected, (5, 5), sigma, border_type="replicate")
+    # A picture that is not moved is still sampled, at places that are off by their last bit.
+    assert_close(seen, expected, rtol=0, atol=1e-5)
+    assert (image[:, :, 1:-1] - seen[:, :, 1:-1]).abs().amax(dim=(1, 2, 3)).min() > 0.05
+
+
+def test_the_picture_is_sampled_where_the_rays_of_the_new_camera_meet_it() -> None:
+    old = camera(4)
+    old = Camera(old.intrinsics + torch.tensor([[0, 1.5, 0], [0, 0, 0], [0, 0, 0]]), WIDTH, HEIGHT)  # skewed, too
+    grid = pixel_grid(HEIGHT, WIDTH, like=old.intrinsics)
+    places = torch.cat([grid / 100, torch.zeros(HEIGHT, WIDTH, 1)], dim=-1)  # a picture that says where it is
+    image = places.permute(2, 0, 1).expand(4, -1, -1, -1)
+    config = replace(STILL, shift=0.1, roll=0.4)
+    view = augment(image, old, config, torch.Generator().manual_seed(2))
+    rays = view.camera.rays(grid.view(1, -1, 2).expand(4, -1, -1))
+    expected_px = old.project(rays @ view.view_from_camera).view(4, HEIGHT, WIDTH, 2)
+    seen_px = 100 * view.image[:, :2].permute(0, 2, 3, 1)
+    assert_close(seen_px[view.valid], expected_px[view.valid], rtol=0, atol=1e-4)
+    size = torch.tensor([WIDTH - 1, HEIGHT - 1])
+    near = ((expected_px.abs() < 1e-3) | ((expected_px - size).abs() < 1e-3)).any(-1)
+    inside = ((expected_px >= 0) & (expected_px <= size)).all(-1)
+    assert torch.equal(view.valid | near, inside | near)
+    assert 0.5 < view.valid.float().mean() < 0.99
 
 
 def test_the_same_seed_is_the_same_view_and_each_frame_has_its_own_draw() -> None:

@@ -50,7 +50,7 @@ def test_only_chosen_annotations_are_read_and_pictures_once(sample_root: Path, h
 
 def test_a_full_cache_reads_again(sample_root: Path, hand: HandModel, monkeypatch) -> None:
     dataset = Ho3d(sample_root, hand, size=(64, 48))
-    one_picture = 3 * 48 * 64 * 4
+    one_picture = 3 * 48 * 64
     source = FrameSource(dataset, annotated=[], cache_bytes=one_picture)
     names = [FrameName("A1", 0), FrameName("A1", 1)]
     first = [source.frame(name) for name in names]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgrasp.data import DataError, choose_labels
+from warpgrasp.data import DataError, Share, choose_labels
 from warpgrasp.frame import FrameName
 
 
@@ -13,6 +13,13 @@ def test_the_paper_counts_from_the_first_frame() -> None:
     assert labels.annotated == {"a": (0, 4, 8), "b": (100, 104)}
     assert labels.unannotated["b"] == (101, 102, 103, 105, 106)
     assert labels.effective_fraction == 5 / 17
+
+
+def test_shares_by_hand() -> None:
+    labels = choose_labels({"a": range(10), "b": range(7), "c": range(0)}, fraction=1 / 4, sampling="paper")
+    assert labels.shares == {"a": Share(3, 10), "b": Share(2, 7), "c": Share(0, 0)}
+    assert labels.share == Share(5, 17)
+    assert [one.fraction for one in labels.shares.values()] == [0.3, 2 / 7, 0]
 
 
 def test_the_released_code_adds_the_last_frame() -> None:

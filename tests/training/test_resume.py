@@ -116,10 +116,10 @@ def test_killed_and_gone_on_with_by_new_processes(sample_root: Path, tmp_path: P
     assert load_checkpoint(out / "weights.safetensors").sha256 == undisturbed
 
     capsys.readouterr()
-    before = {path: path.read_bytes() for path in out.iterdir()}
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert main(command) == 0  # a finished run says so and changes nothing
     assert "finished already" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def logged_steps(out: Path) -> int:

@@ -53,7 +53,14 @@ def test_the_notes_are_enough_to_repeat_a_run(trained_run: Path, sample_root: Pa
     assert notes["recipe"]["seed"] == 0
     assert notes["hand"] == "open-hand right"
     assert notes["data"]["root"] == str(sample_root)
-    assert notes["labels"] == {"annotated": {"A1": [0, 4], "B1": [0, 4]}, "effective_fraction": 0.25}
+    quarter = {"annotated": 2, "frames": 8, "fraction": 0.25}
+    assert notes["labels"] == {
+        "annotated": {"A1": [0, 4], "B1": [0, 4]},
+        "effective_fraction": 0.25,
+        "effective": {"annotated": 4, "frames": 16, "fraction": 0.25},
+        "effective_per_sequence": {"A1": quarter, "B1": quarter},
+    }
+    assert notes["bad_frames"] == {"when_found": "refuse", "count": 0, "frames": []}
     assert {"torch", "numpy", "numba", "python"} <= notes["versions"].keys()
     assert notes["commit"]
     assert notes["command"]

@@ -9,10 +9,10 @@ from warpgrasp.data.fphab import Fphab
 from warpgrasp.data.ho3d import Ho3d
 from warpgrasp.data.joined import Joined, join_datasets
 from warpgrasp.data.layouts import Layout, layout_of, open_dataset
-from warpgrasp.data.loader import FrameSource, draw
+from warpgrasp.data.loader import FrameSource, OnBad, annotatable, draw
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.recording import Recordings
-from warpgrasp.data.sampling import Labels, Sampling, choose_labels
+from warpgrasp.data.sampling import Labels, Sampling, Share, choose_labels
 
 __all__ = [
     "SPLITS",
@@ -26,12 +26,15 @@ __all__ = [
     "Joined",
     "Labels",
     "Layout",
+    "OnBad",
     "Recordings",
     "Sampling",
+    "Share",
     "Sides",
     "Split",
     "Truth",
     "View",
+    "annotatable",
     "augment",
     "cached_fit",
     "choose_labels",

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 
 import kornia.enhance
-import kornia.filters
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from warpgrasp.geometry import Camera, matrix_from_axis_angle, pixel_grid
+from warpgrasp.geometry import Camera, matrix_from_axis_angle
 
 MIDDLE_GREY = 0.5
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601), as in Pillow
+BLUR_RADIUS_PX = 2  # of the blur's window
+LEAST_BLUR_PX = 1e-3  # a Gaussian as narrow as this changes nothing
 
 
 @dataclass(frozen=True)
@@ -59,30 +61,41 @@ def augment(image: Float[Tensor, "b 3 h w"], camera: Camera, config: AugmentConf
         return ((2 * uniform - 1) * largest).to(image)
 
     factors = {name: 1 + draw(getattr(config, name)) for name in ("brightness", "contrast", "saturation")}
-    hue, blur = draw(config.hue), draw(config.blur_px).abs()
+    hue, blur_px = draw(config.hue), draw(config.blur_px).abs()
     shift_px, roll = draw(config.shift * camera.height, 2), draw(config.roll)
-    image = _recolour(image, factors, hue, blur)
+    image = _recolour(image, factors)
+    if config.hue > 0:
+        image = kornia.enhance.adjust_hue(image, 2 * torch.pi * hue)
+    if config.blur_px > 0:
+        image = _blur(image, blur_px)
     return _move(image, camera, shift_px, roll)
 
 
-def _recolour(
-    image: Float[Tensor, "b 3 h w"],
-    factors: dict[str, Float[Tensor, " b"]],
-    hue: Float[Tensor, " b"],
-    blur_px: Float[Tensor, " b"],
-) -> Float[Tensor, "b 3 h w"]:
-    image = kornia.enhance.adjust_brightness_accumulative(image, factors["brightness"])
+def _recolour(image: Float[Tensor, "b 3 h w"], factors: dict[str, Float[Tensor, " b"]]) -> Float[Tensor, "b 3 h w"]:
+    """Brightness, contrast and saturation as in Pillow, one after the other, each kept within [0, 1].
+
+    In place on one copy: what these few operations cost is memory.
+    """
+    brightness, contrast, saturation = (
+        factors[name][:, None, None, None] for name in ("brightness", "contrast", "saturation")
+    )
+    image = (image * brightness).clamp_(0, 1)
     # About a fixed grey: about the picture's mean, equal colours of two pictures would become different ones.
-    contrast = factors["contrast"][:, None, None, None]
-    image = (MIDDLE_GREY + contrast * (image - MIDDLE_GREY)).clamp(0, 1)
-    if bool((factors["saturation"] != 1).any()) or bool((hue != 0).any()):
-        image = kornia.enhance.adjust_saturation_with_gray_subtraction(image, factors["saturation"])
-    if bool((hue != 0).any()):
-        image = kornia.enhance.adjust_hue(image, 2 * torch.pi * hue)
-    if bool((blur_px > 0).any()):
-        sigma = blur_px.clamp_min(1e-3)[:, None].expand(-1, 2)
-        image = kornia.filters.gaussian_blur2d(image, (5, 5), sigma, border_type="replicate")
-    return image
+    image.sub_(MIDDLE_GREY).mul_(contrast).add_(MIDDLE_GREY).clamp_(0, 1)
+    grey = sum(weight * image[:, channel : channel + 1] for channel, weight in enumerate(LUMA))
+    return image.mul_(saturation).add_((1 - saturation) * grey).clamp_(0, 1)
+
+
+def _blur(image: Float[Tensor, "b 3 h w"], sigma_px: Float[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
+    """A Gaussian blur of each picture; the border is repeated outside."""
+    batch, channels, height, width = image.shape
+    offset_px = torch.arange(-BLUR_RADIUS_PX, BLUR_RADIUS_PX + 1).to(image)
+    weights = torch.exp(-0.5 * (offset_px / sigma_px.clamp_min(LEAST_BLUR_PX)[:, None]) ** 2)
+    weights = (weights / weights.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)[:, None, None]
+    # All pictures as the channels of one, so that each has its own weights.
+    stacked = F.pad(image, 4 * (BLUR_RADIUS_PX,), mode="replicate").flatten(0, 1)[None]
+    along_rows = F.conv2d(stacked, weights, groups=batch * channels)
+    return F.conv2d(along_rows, weights.transpose(2, 3), groups=batch * channels).view(batch, channels, height, width)
 
 
 def _move(image: Tensor, camera: Camera, shift_px: Float[Tensor, "b 2"], roll: Float[Tensor, " b"]) -> View:
@@ -94,11 +107,16 @@ def _move(image: Tensor, camera: Camera, shift_px: Float[Tensor, "b 2"], roll: F
     shift = torch.eye(3).to(image).repeat(batch, 1, 1)
     shift[:, :2, 2] = shift_px
     moved = camera.transformed(shift)
-    # A pixel of the new picture sees along the ray that the old picture has at this place.
-    grid = pixel_grid(height, width, like=image).reshape(1, -1, 2).expand(batch, -1, -1)
-    old = camera.project(moved.rays(grid) @ view_from_camera)
-    size = old.new_tensor([width - 1, height - 1])
-    normalised = (2 * old / size - 1).view(batch, height, width, 2)
+    # A pixel of the new picture sees along the ray that the old picture has at old_from_new · pixel. This is affine,
+    # since a roll about the axis leaves depths as they are; as one matrix it costs a quarter of the rays themselves.
+    turned = camera.intrinsics.double() @ view_from_camera.double().transpose(1, 2)
+    old_from_new = (turned @ torch.linalg.inv(moved.intrinsics.double()))[:, :2]
+    last_px = old_from_new.new_tensor([width - 1, height - 1])
+    normalised_from_new = 2 * old_from_new / last_px[:, None]
+    normalised_from_new[:, :, 2] -= 1
+    along_u, along_v, start = normalised_from_new.to(image)[:, None, None].unbind(-1)
+    u, v = torch.arange(width).to(image)[:, None], torch.arange(height).to(image)[:, None, None]
+    normalised = along_u * u + (along_v * v + start)
     seen = F.grid_sample(image, normalised, mode="bilinear", padding_mode="border", align_corners=True)
-    valid = ((old >= 0) & (old <= size)).all(-1).view(batch, height, width)
-    return View(seen, moved, view_from_camera, valid)
+    inside = normalised.abs() <= 1
+    return View(seen, moved, view_from_camera, inside[..., 0] & inside[..., 1])

@@ -123,11 +123,11 @@ class Ho3d:
 
         Raises `DataError` naming the file and the fact when it cannot be read as documented.
         """
-        image, original_size = read_picture(self.folder.picture(name), self.size)
-        camera = Camera(self._intrinsics(name), *original_size).resized(image.shape[2], image.shape[1])
+        picture, original_size = read_picture(self.folder.picture(name), self.size)
+        camera = Camera(self._intrinsics(name), *original_size).resized(picture.shape[2], picture.shape[1])
         model = self._object_of(name)
         annotation = self._annotation(name, model) if annotated else None
-        return Frame(name, image, camera, model, annotation)
+        return Frame(name, picture, camera, model, annotation)
 
     def truth(self, name: FrameName) -> Truth:
         """A frame's annotation with the camera of the picture as it is on disk, without reading the picture."""

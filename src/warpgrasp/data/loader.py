@@ -1,39 +1,109 @@
 """Batches of frames, by name: read once where memory allows."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from warpgrasp.data.dataset import Dataset
+from warpgrasp.data.errors import DataError
 from warpgrasp.frame import Frame, FrameName, Frames
 
 T = TypeVar("T")
+OnBad = Literal["refuse", "skip"]
 
 
 class FrameSource:
-    """Reads frames of a data set; only the annotations of `annotated` frames are ever looked at."""
+    """Reads frames of a data set; only the annotations of `annotated` frames are ever looked at.
 
-    def __init__(self, dataset: Dataset, *, annotated: Sequence[FrameName], cache_bytes: int = 2_000_000_000):
+    A frame that cannot be read is a `DataError` where `on_bad` is `refuse`. Where it is `skip`, such a frame is left
+    out of its batch, never replaced, and stands in `bad` with its error; `when_bad` is called whenever one is found.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        annotated: Sequence[FrameName],
+        on_bad: OnBad = "refuse",
+        cache_bytes: int = 2_000_000_000,
+    ):
         self.dataset = dataset
+        self.on_bad: OnBad = on_bad
+        self.bad: dict[FrameName, str] = {}
+        self.when_bad: Callable[[], None] | None = None
         self._annotated = frozenset(annotated)
         self._cache: dict[FrameName, Frame] = {}
         self._free_bytes = cache_bytes
 
     def frame(self, name: FrameName) -> Frame:
-        """One frame, with its annotation if it is among the annotated."""
+        """One frame, with its annotation if it is among the annotated. Raises `DataError` when it cannot be read."""
         if name in self._cache:
             return self._cache[name]
         frame = self.dataset.frame(name, annotated=name in self._annotated)
-        size = frame.image.numel() * frame.image.element_size()
+        size = frame.picture.numel()
         if size <= self._free_bytes:
             self._free_bytes -= size
             self._cache[name] = frame
         return frame
 
     def frames(self, names: Sequence[FrameName]) -> Frames:
-        """A batch."""
-        return Frames.of([self.frame(name) for name in names])
+        """A batch. Raises `DataError` when every frame of it is bad."""
+        return Frames.of([row[0] for row in self.readable(names)])
+
+    def pairs(self, names: Sequence[FrameName], others: Sequence[FrameName]) -> tuple[Frames, Frames]:
+        """Two batches, row by row; a pair is left out when either of its frames is bad.
+
+        Raises `DataError` when no pair is left.
+        """
+        first, second = zip(*self.readable(names, others), strict=True)
+        return Frames.of(first), Frames.of(second)
+
+    def readable(self, *columns: Sequence[FrameName]) -> list[tuple[Frame, ...]]:
+        """The frames of these names, row by row; a row with a bad frame in it is left out.
+
+        Raises `DataError` when no row is left.
+        """
+        rows = [tuple(self._frame_or_none(name) for name in row) for row in zip(*columns, strict=True)]
+        whole = [tuple(frame for frame in row if frame is not None) for row in rows if None not in row]
+        if not whole:
+            first = next(self.bad[name] for column in columns for name in column if name in self.bad)
+            raise DataError(
+                f"expected a readable frame or pair in a batch of {len(rows)}, found only bad ones, the first: "
+                f"{first}; mend the files or train on larger batches"
+            )
+        return whole
+
+    def _frame_or_none(self, name: FrameName) -> Frame | None:
+        """None for a bad frame that may be left out."""
+        if name in self.bad:
+            return None
+        try:
+            return self.frame(name)
+        except DataError as error:
+            if self.on_bad == "refuse":
+                raise
+            self.bad[name] = " ".join(str(error).split())
+            if self.when_bad is not None:
+                self.when_bad()
+            return None
+
+
+def annotatable(dataset: Dataset, on_bad: OnBad) -> set[FrameName]:
+    """The training frames whose annotation could be used. Raises `DataError` at a bad one unless those are left out.
+
+    A bad frame that will be left out counts as if it were whole: otherwise it would move every choice after it.
+    """
+    names = set()
+    for name in dataset.names("train"):
+        try:
+            if dataset.is_annotated(name):
+                names.add(name)
+        except DataError:
+            if on_bad == "refuse":
+                raise
+            names.add(name)
+    return names
 
 
 def draw(items: Sequence[T], *, batch: int, step: int, seed: Sequence[int]) -> list[T]:

@@ -11,6 +11,19 @@ Sampling = Literal["paper", "released"]
 
 
 @dataclass(frozen=True)
+class Share:
+    """How many of some frames are annotated."""
+
+    annotated: int
+    frames: int
+
+    @property
+    def fraction(self) -> float:
+        """The annotated frames' share of all; 0 of an empty sequence."""
+        return self.annotated / max(1, self.frames)
+
+
+@dataclass(frozen=True)
 class Labels:
     """The annotated frames of each sequence, and the unannotated rest."""
 
@@ -33,10 +46,23 @@ class Labels:
         return [name for name in self.unannotated_names if self.annotated[name.sequence]]
 
     @property
+    def shares(self) -> dict[str, Share]:
+        """How many frames of each sequence are really annotated."""
+        return {
+            sequence: Share(len(chosen), len(chosen) + len(self.unannotated[sequence]))
+            for sequence, chosen in self.annotated.items()
+        }
+
+    @property
+    def share(self) -> Share:
+        """How many of all frames are really annotated."""
+        shares = self.shares.values()
+        return Share(sum(one.annotated for one in shares), sum(one.frames for one in shares))
+
+    @property
     def effective_fraction(self) -> float:
         """The share of frames that are really annotated."""
-        annotated = len(self.annotated_names)
-        return annotated / (annotated + len(self.unannotated_names))
+        return self.share.fraction
 
     def reference(self, name: FrameName) -> FrameName:
         """The nearest annotated frame of the same sequence; of two equally near, the earlier."""

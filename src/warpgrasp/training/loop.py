@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,7 +21,18 @@ from rich.progress import (
 from rich.text import Text
 from torch import Tensor
 
-from warpgrasp.data import DataError, Dataset, FrameSource, Labels, augment, choose_labels, draw, join_datasets
+from warpgrasp.data import (
+    DataError,
+    Dataset,
+    FrameSource,
+    Labels,
+    OnBad,
+    annotatable,
+    augment,
+    choose_labels,
+    draw,
+    join_datasets,
+)
 from warpgrasp.frame import FrameName, Frames, ObjectModel, move_to
 from warpgrasp.geometry import mean_rotation
 from warpgrasp.hand import HandModel
@@ -38,6 +48,7 @@ from warpgrasp.reconstruction import (
 )
 from warpgrasp.training.objective import PairBatch, on_pairs, photometric_weight, supervised
 from warpgrasp.training.recipes import Optimisation, Recipe
+from warpgrasp.training.tracking import Tracker, accelerator_for, tracked
 
 LOG_EVERY_STEPS = 10
 SAVE_EVERY_S = 30.0
@@ -58,27 +69,30 @@ class Training:
     added_names: tuple[FrameName, ...] = ()
 
     @staticmethod
-    def prepare(recipe: Recipe, dataset: Dataset, extra: Sequence[Dataset] = ()) -> "Training":
+    def prepare(
+        recipe: Recipe, dataset: Dataset, extra: Sequence[Dataset] = (), *, on_bad: OnBad = "refuse"
+    ) -> "Training":
         """Choose the annotated frames of a data set; add all those of the extra ones, which are never paired.
 
         Raises `DataError` when the data set has none.
         """
         dataset = dataset.at_size((recipe.width, recipe.height))
-        annotatable = {name for name in dataset.names("train") if dataset.is_annotated(name)}
-        if not annotatable:
+        possible = annotatable(dataset, on_bad)
+        if not possible:
             raise DataError(f"expected annotated training frames in {dataset.root}, found none")
         labels = choose_labels(
             dataset.sequences["train"],
             fraction=recipe.fraction,
             sampling=recipe.sampling,
-            annotatable=annotatable,
+            annotatable=possible,
         )
         if not extra:
-            source = FrameSource(dataset, annotated=labels.annotated_names)
+            source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad)
             return Training(recipe, dataset.hand, labels, source, dataset.objects("train"))
         whole = join_datasets(dataset, [one.at_size(dataset.size) for one in extra])
-        added = tuple(name for name in whole.added_names if whole.is_annotated(name))
-        source = FrameSource(whole, annotated=[*labels.annotated_names, *added])
+        possible = annotatable(whole, on_bad)
+        added = tuple(name for name in whole.added_names if name in possible)
+        source = FrameSource(whole, annotated=[*labels.annotated_names, *added], on_bad=on_bad)
         return Training(recipe, dataset.hand, labels, source, whole.objects("train"), added)
 
     @property
@@ -106,7 +120,7 @@ def initial_network(training: Training) -> HandObjectNetwork:
         network = HandObjectNetwork(recipe.network, training.hand, tuple(model.name for model in training.objects))
     load_encoder_weights(network.encoder, recipe.encoder_weights)
     if recipe.base_rotations:
-        frames = [training.source.frame(name) for name in training.supervised_names]
+        frames = [row[0] for row in training.source.readable(training.supervised_names)]
         hands, by_object = [], {name: [] for name in network.object_names}
         for frame in frames:
             if frame.annotation is not None and frame.annotation.hand_rotation is not None:
@@ -127,17 +141,19 @@ def train_stage(
     initial: Path | None = None,
     on_log: Callable[[dict[str, float]], None] | None = None,
     show_progress: bool = True,
+    tracker: Tracker = "none",
 ) -> Path:
     """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
 
     Without `initial` this is stage 1, on annotated frames alone. With `initial`, the checkpoint of stage 1, it is stage
     2, on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was
-    saved, and ends with the weights of an undisturbed one; a finished one is returned as it is.
+    saved, and ends with the weights of an undisturbed one; a finished one is returned as it is. What is logged goes to
+    `tracker` as well.
     """
     if out.is_file():
         return out
     recipe, stage = training.recipe, 1 if initial is None else 2
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = accelerator_for(tracker, out.parent, cpu=not torch.cuda.is_available())
     network = initial_network(training) if initial is None else load_checkpoint(initial).network(training.hand)
     network.encoder_precision = precision_on(accelerator.device, recipe.precision)
     network.to(accelerator.device)
@@ -167,11 +183,15 @@ def train_stage(
             return frames, None
         pairs = draw(unannotated, batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
         references = [training.labels.reference(name) for name in pairs]
-        return frames, (training.source.frames(pairs), training.source.frames(references))
+        return frames, training.source.pairs(pairs, references)
 
     started = saved = time.monotonic()
-    steps = range(first_step, optimisation.steps)
-    with _progress(f"stage {stage} {out.stem}", shown=show_progress) as progress, log_path.open("a") as log:
+    steps, notes = range(first_step, optimisation.steps), {**training.notes(), "stage": str(stage)}
+    with (
+        _progress(f"stage {stage} {out.stem}", shown=show_progress) as progress,
+        log_path.open("a") as log,
+        tracked(accelerator, out, tracker=tracker, notes=notes, first_step=first_step),
+    ):
         task = progress.add_task("", total=optimisation.steps, completed=first_step)
         for step in steps:
             # Not read ahead by a second thread: any parallel operation of PyTorch there starts a second OpenMP team,
@@ -232,12 +252,12 @@ def train_stage(
                 }
                 log.write(json.dumps(row) + "\n")
                 log.flush()
+                accelerator.log({name: value for name, value in row.items() if name != "step"}, step=step)
                 if on_log is not None:
                     on_log(row)
             if time.monotonic() - saved > SAVE_EVERY_S:
                 save_checkpoint(state_path, _state(training, bare, optimiser, step + 1))
                 saved = time.monotonic()
-    notes = {**training.notes(), "stage": str(stage)}
     save_checkpoint(out, checkpoint_of(bare, training.objects, step=optimisation.steps, training=notes))
     state_path.unlink(missing_ok=True)
     return out

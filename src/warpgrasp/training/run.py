@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from warpgrasp.data import Joined
+from warpgrasp.data import FrameSource, Joined, Share
 from warpgrasp.errors import UserError
 from warpgrasp.training.loop import Training
+from warpgrasp.training.tracking import TRACKING_FOLDER
 
 VERSIONS = ("torch", "numpy", "numba", "kornia", "accelerate", "roma")
 
@@ -61,11 +63,16 @@ def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[N
     Raises `RunError` when the folder holds a run of another fingerprint, or anything else but the data set.
     """
     _check_or_begin(training, out, command)
+    source = training.source
+    source.when_bad = lambda: note_bad_frames(source, out / "run.json")
     try:
+        note_bad_frames(source, out / "run.json")
         yield
     except (UserError, OSError):
         _remove_if_nothing_is_saved(out)
         raise
+    finally:
+        source.when_bad = None
 
 
 def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
@@ -96,6 +103,7 @@ def _remove_if_nothing_is_saved(out: Path) -> None:
         return
     for path in (out / "run.json", *out.glob("*.jsonl")):
         path.unlink(missing_ok=True)
+    shutil.rmtree(out / TRACKING_FOLDER, ignore_errors=True)
     with suppress(OSError):  # the data set may lie there
         out.rmdir()
 
@@ -116,6 +124,8 @@ def notes(training: Training, command: list[str]) -> dict[str, Any]:
         "labels": {
             "annotated": {sequence: list(frames) for sequence, frames in labels.annotated.items()},
             "effective_fraction": labels.effective_fraction,
+            "effective": _share(labels.share),
+            "effective_per_sequence": {sequence: _share(share) for sequence, share in labels.shares.items()},
         },
         "commit": commit(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
@@ -138,6 +148,25 @@ def _added(training: Training) -> list[dict[str, Any]]:
         }
         for one in dataset.added
     ]
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {**asdict(share), "fraction": share.fraction}
+
+
+def note_bad_frames(source: FrameSource, path: Path) -> None:
+    """Keep in a run's notes what is done with bad frames, and each that was found, with its error.
+
+    Those that the run found before it was interrupted stay.
+    """
+    content = json.loads(path.read_text())
+    before = content.get("bad_frames", {"frames": []})["frames"]
+    errors = {(one["sequence"], one["index"]): one["error"] for one in before}
+    errors |= {(name.sequence, name.index): error for name, error in source.bad.items()}
+    frames = [{"sequence": key[0], "index": key[1], "error": errors[key]} for key in sorted(errors)]
+    bad_frames = {"when_found": source.on_bad, "count": len(frames), "frames": frames}
+    if content.get("bad_frames") != bad_frames:
+        write_json(path, {**content, "bad_frames": bad_frames})
 
 
 def commit() -> str:

@@ -9,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from warpgrasp.data.dataset import Split, Truth
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.pictures import colours_of
+from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotation_file import FILE, Label
 from warpgrasp.data.recording.folder import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
@@ -124,7 +123,7 @@ class Recordings:
         Raises `DataError` naming the file and the fact when it cannot be read, or has no label.
         """
         recording = self._in_use(name.sequence)
-        image = colours_of(Image.fromarray(recording.picture(name.index)), self.size)
+        image = resized(recording.picture(name.index), self.size)
         camera = recording.lens.camera.resized(image.shape[2], image.shape[1])
         annotation = self._annotation(name) if annotated else None
         return Frame(name, image, camera, recording.object.model, annotation)

@@ -1,0 +1,119 @@
+"""Trackers see what the log sees, are not needed, and change no weight."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import prepare, short_recipe, train_both
+from warpgrasp.cli import main
+from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.training import loop, tracking
+from warpgrasp.training.loop import Training, train_stage
+from warpgrasp.training.tracking import TrackerError, choose_tracker
+
+Curves = dict[str, dict[int, float]]
+
+
+def train_tracked(training: Training, out: Path) -> str:
+    first = train_stage(training, training.recipe.stage1, out / "stage1.safetensors", tracker="tensorboard")
+    last = train_stage(
+        training, training.recipe.stage2, out / "weights.safetensors", initial=first, tracker="tensorboard"
+    )
+    return load_checkpoint(last).sha256
+
+
+def shown(folder: Path) -> Curves:
+    """What TensorBoard shows: each value's steps, in the order of their making."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    curves = {}
+    for tag in events.Tags()["scalars"]:
+        scalars = events.Scalars(tag)
+        assert len({one.step for one in scalars}) == len(scalars), tag  # no step twice
+        curves[tag] = {one.step: one.value for one in scalars}
+    return curves
+
+
+def logged(path: Path) -> Curves:
+    curves: Curves = {}
+    for row in map(json.loads, path.read_text().splitlines()):
+        for name, value in row.items():
+            if name != "step":
+                curves.setdefault(name, {})[row["step"]] = value
+    return curves
+
+
+def same(shown_curves: Curves, logged_curves: Curves) -> bool:
+    """Float32 is kept of each value."""
+    return shown_curves == {name: pytest.approx(curve, rel=1e-6, abs=1e-30) for name, curve in logged_curves.items()}
+
+
+def test_the_events_are_the_log_and_change_no_weight(
+    sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
+    assert train_tracked(prepare(sample_root, short_recipe()), tmp_path) == undisturbed
+    for stage in ("stage1", "weights"):
+        assert same(shown(tmp_path / "tracking" / stage), logged(tmp_path / f"{stage}.jsonl")), stage
+    stage2 = shown(tmp_path / "tracking" / "weights")
+    assert {"loss", "learning_rate", "lambda_c", "compared_share", "photometric", "hand_joints"} <= stage2.keys()
+    assert list(stage2["lambda_c"]) == list(range(6))
+    assert stage2["lambda_c"][1] == pytest.approx(1e-3)  # a third of the ramp to 3e-3
+
+
+def test_an_interrupted_stage_shows_each_step_once(
+    sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
+    training, supervised, calls = prepare(sample_root, short_recipe()), loop.supervised, []
+
+    def until_step_4(*arguments):
+        calls.append(1)
+        monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0 if len(calls) < 3 else 1e9)  # the state after step 1 is saved
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return supervised(*arguments)
+
+    monkeypatch.setattr(loop, "supervised", until_step_4)
+    with pytest.raises(KeyboardInterrupt):
+        train_tracked(training, tmp_path)
+    assert list(shown(tmp_path / "tracking" / "stage1")["loss"]) == [0, 1, 2, 3]
+    monkeypatch.setattr(loop, "supervised", supervised)
+    assert train_tracked(training, tmp_path) == undisturbed
+    assert same(shown(tmp_path / "tracking" / "stage1"), logged(tmp_path / "stage1.jsonl"))
+
+
+def test_no_tracker_writes_nothing(sample_root: Path, tmp_path: Path) -> None:
+    train_both(prepare(sample_root, short_recipe()), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "stage1.jsonl",
+        "stage1.safetensors",
+        "weights.jsonl",
+        "weights.safetensors",
+    ]
+
+
+def test_train_tracks_by_itself_where_it_can(trained_run: Path) -> None:
+    expected = choose_tracker(None) == "tensorboard"
+    assert [path.name for path in trained_run.glob("tracking")] == ["tracking"] * expected
+    assert len(list(trained_run.glob("tracking/*/events.*"))) == 2 * expected
+
+
+def test_nothing_is_needed(monkeypatch) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
+    assert choose_tracker(None) == "none"
+    assert choose_tracker("none") == "none"
+    with pytest.raises(TrackerError, match=r"expected tensorboard .*tracker tensorboard.*warpgrasp\[tracking\].*none"):
+        choose_tracker("tensorboard")
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
+    sample_root: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
+    words = ["train", "toy", "--data", str(sample_root), "--out", str(tmp_path / "run"), "--tracker", "wandb"]
+    assert main(words) == 1
+    assert "expected wandb to be installed for --tracker wandb" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -35,7 +35,7 @@ from warpgrasp.reconstruction import (
     load_encoder_weights,
     save_checkpoint,
 )
-from warpgrasp.training.objective import PairBatch, on_pairs, photometric_weight, supervised
+from warpgrasp.training.objective import PairBatch, SeenReferences, on_pairs, photometric_weight, supervised
 from warpgrasp.training.recipes import Optimisation, Recipe
 
 LOG_EVERY_STEPS = 10
@@ -149,6 +149,7 @@ def train_stage(
         references = [training.labels.reference(name) for name in pairs]
         return frames, (training.source.frames(pairs), training.source.frames(references))
 
+    seen = SeenReferences()
     started = saved = time.monotonic()
     steps = range(first_step, optimisation.steps)
     with _progress(f"stage {stage} {out.stem}", shown=show_progress) as progress, log_path.open("a") as log:
@@ -170,7 +171,7 @@ def train_stage(
                 targets, references = (move_to(side, accelerator.device) for side in pair)
                 batch = _view_pairs(targets, references, recipe, generator)
                 regularisers, photometric = on_pairs(
-                    bare, batch, recipe.loss, recipe.photometric, compare=recipe.photometric.weight > 0
+                    bare, batch, recipe.loss, recipe.photometric, compare=recipe.photometric.weight > 0, seen=seen
                 )
                 loss = loss + regularisers.loss
             loss = (recipe.data_weight - weight if stage == 2 else 1.0) * loss

@@ -50,19 +50,18 @@ class Fragments:
     @staticmethod
     def of(raster: Raster) -> "Fragments":
         """List the covered pixels, row by row."""
-        batch, _, width = raster.face_ids.shape
-        face_ids = raster.face_ids.flatten(1)
-        image, position = torch.nonzero(face_ids >= 0, as_tuple=True)
-        counts = torch.bincount(image, minlength=batch)
+        batch, height, width = raster.face_ids.shape
+        face_ids = raster.face_ids.flatten()
+        listed = torch.nonzero(face_ids >= 0)[:, 0]
+        counts = torch.bincount(listed // max(height * width, 1), minlength=batch)
         longest = int(counts.max()) if batch else 0
-        slot = torch.arange(len(image), device=image.device) - (counts.cumsum(0) - counts)[image]
-        pixels = face_ids.new_zeros((batch, longest, 2))
-        faces = face_ids.new_zeros((batch, longest))
-        covered = torch.zeros((batch, longest), dtype=torch.bool, device=image.device)
-        pixels[image, slot] = torch.stack([position % width, position // width], dim=-1)
-        faces[image, slot] = face_ids[image, position]
-        covered[image, slot] = True
-        return Fragments(pixels, faces, covered)
+        slot = torch.arange(longest, device=listed.device)
+        covered = slot < counts[:, None]
+        # The lists follow one another in `listed`, in the order of `covered`'s entries.
+        place = face_ids.new_zeros((batch, longest)).masked_scatter_(covered, listed)
+        within = (place - torch.arange(batch, device=listed.device)[:, None] * (height * width)).clamp_min_(0)
+        pixels = torch.stack([within % max(width, 1), within // max(width, 1)], dim=-1)
+        return Fragments(pixels, torch.where(covered, face_ids[place], 0) if longest else place, covered)
 
 
 def corners_of(

@@ -41,7 +41,9 @@ def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[UInt8[Tensor
 
 
 def resized(
-    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None, box: tuple[float, float, float, float] | None = None
+    pixels: UInt8[np.ndarray, "h w 3"],
+    size: tuple[int, int] | None,
+    box: tuple[float, float, float, float] | None = None,
 ) -> UInt8[Tensor, "3 h w"]:
     """Colours resized to `size` (width, height) if given; `box` is where the picture lies in the pixels."""
     left, top, right, bottom = box or (0, 0, pixels.shape[1], pixels.shape[0])

@@ -1,13 +1,14 @@
 """Photometric consistency between frames (paper Sec. 3.1)."""
 
 from warpgrasp.photometric.consistency import PhotometricConsistency, photometric_consistency
-from warpgrasp.photometric.flow import RenderedFlow, render_flow
+from warpgrasp.photometric.flow import RenderedFlow, SeenSurface, render_flow
 from warpgrasp.photometric.visibility import mutually_visible
 from warpgrasp.photometric.warp import Warped, sample, warp
 
 __all__ = [
     "PhotometricConsistency",
     "RenderedFlow",
+    "SeenSurface",
     "Warped",
     "mutually_visible",
     "photometric_consistency",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from warpgrasp.frame import FramePair
 from warpgrasp.geometry import Mesh
-from warpgrasp.photometric.flow import RenderedFlow, render_flow
+from warpgrasp.photometric.flow import RenderedFlow, SeenSurface, render_flow
 from warpgrasp.photometric.visibility import CYCLE_TOLERANCE_PX, mutually_visible
 from warpgrasp.photometric.warp import mean_over, sample
 from warpgrasp.render import Rasterizer, rasterize
@@ -34,18 +34,21 @@ def photometric_consistency(
     *,
     tolerance_px: float = CYCLE_TOLERANCE_PX,
     minimal_share: float = MINIMAL_SHARE,
+    seen: SeenSurface | None = None,
     rasterizer: Rasterizer = rasterize,
 ) -> PhotometricConsistency:
     """‖M·(W(I_target, V_target) - I_reference)‖₁ with its gradient to the target's vertices (Eq. 1).
 
     Sample the target image where the reference's surface, moved to `target_surface`, lands in it, and compare with the
-    reference image. The mask M is recomputed at each call and carries no gradient.
+    reference image. The mask M is recomputed at each call and carries no gradient. `seen` is what the reference's
+    camera sees of its surface, where that is known already.
     """
     flow = render_flow(
         pair.reference_surface,
         target_surface,
         source_camera=pair.reference_camera,
         destination_camera=pair.target_camera,
+        seen=seen,
         rasterizer=rasterizer,
     )
     compared = mutually_visible(

@@ -50,30 +50,32 @@ class Fragments:
     @staticmethod
     def of(raster: Raster) -> "Fragments":
         """List the covered pixels, row by row."""
-        batch, _, width = raster.face_ids.shape
-        face_ids = raster.face_ids.flatten(1)
-        image, position = torch.nonzero(face_ids >= 0, as_tuple=True)
-        counts = torch.bincount(image, minlength=batch)
+        batch, height, width = raster.face_ids.shape
+        face_ids = raster.face_ids.flatten()
+        listed = torch.nonzero(face_ids >= 0)[:, 0]
+        counts = torch.bincount(listed // max(height * width, 1), minlength=batch)
         longest = int(counts.max()) if batch else 0
-        slot = torch.arange(len(image), device=image.device) - (counts.cumsum(0) - counts)[image]
-        pixels = face_ids.new_zeros((batch, longest, 2))
-        faces = face_ids.new_zeros((batch, longest))
-        covered = torch.zeros((batch, longest), dtype=torch.bool, device=image.device)
-        pixels[image, slot] = torch.stack([position % width, position // width], dim=-1)
-        faces[image, slot] = face_ids[image, position]
-        covered[image, slot] = True
-        return Fragments(pixels, faces, covered)
+        slot = torch.arange(longest, device=listed.device)
+        covered = slot < counts[:, None]
+        # The lists follow one another in `listed`, in the order of `covered`'s entries.
+        place = face_ids.new_zeros((batch, longest)).masked_scatter_(covered, listed)
+        within = (place - torch.arange(batch, device=listed.device)[:, None] * (height * width)).clamp_min_(0)
+        pixels = torch.stack([within % max(width, 1), within // max(width, 1)], dim=-1)
+        return Fragments(pixels, torch.where(covered, face_ids[place], 0) if longest else place, covered)
 
 
 def corners_of(
     vertices: Float[Tensor, "b v c"], faces: Int[Tensor, "b f 3"], face_ids: Int[Tensor, "b n"]
 ) -> Float[Tensor, "b n 3 c"]:
-    """The three vertices' values of the named faces."""
+    """The three vertices' values of the named faces.
+
+    In memory corners and channels come before pixels: what follows then runs over long rows instead of over threes.
+    """
     batch, count, channels = vertices.shape
-    chosen = faces.gather(1, face_ids[..., None].expand(-1, -1, 3))
-    offset = torch.arange(batch, device=faces.device)[:, None, None] * count
+    chosen = faces.mT.gather(2, face_ids[:, None].expand(-1, 3, -1)).transpose(0, 1)
+    offset = torch.arange(batch, device=faces.device)[:, None] * count
     rows = vertices.reshape(-1, channels).index_select(0, (chosen + offset).flatten())
-    return rows.view(batch, -1, 3, channels)
+    return rows.view(3, -1, channels).mT.contiguous().view(3, channels, batch, -1).permute(2, 3, 0, 1)
 
 
 def barycentrics(
@@ -87,13 +89,16 @@ def barycentrics(
     pixel falls between them. The second value tells where the weights are defined (the triangle is not seen edge-on);
     elsewhere they are zero and send no gradient.
     """
-    following, after_next = corners.roll(-1, dims=2), corners.roll(-2, dims=2)
-    normals = torch.linalg.cross(following + after_next, after_next - following)
-    weights = (normals * rays[..., None, :]).sum(-1)
-    total = weights.sum(-1, keepdim=True)
+    first_to_last = corners.permute(2, 3, 0, 1)  # as `corners_of` lays them out
+    following, after_next = first_to_last.roll(-1, dims=0), first_to_last.roll(-2, dims=0)
+    x, y, z = (following + after_next).unbind(1)
+    dx, dy, dz = (after_next - following).unbind(1)
+    u, v, w = rays.unbind(-1)
+    weights = (y * dz - z * dy) * u + (z * dx - x * dz) * v + (x * dy - y * dx) * w
+    total = weights.sum(0)
     defined = total != 0
     normalised = torch.where(defined, weights, 0) / torch.where(defined, total, 1)
-    return normalised, defined[..., 0]
+    return normalised.permute(1, 2, 0), defined
 
 
 def interpolate(
@@ -103,7 +108,8 @@ def interpolate(
     weights: Float[Tensor, "b n 3"],
 ) -> Float[Tensor, "b n c"]:
     """Interpolate vertex values at points of faces."""
-    return (weights[..., None] * corners_of(values, faces, face_ids)).sum(dim=2)
+    (a, b, c), (at_a, at_b, at_c) = weights.unbind(-1), corners_of(values, faces, face_ids).unbind(2)
+    return a[..., None] * at_a + b[..., None] * at_b + c[..., None] * at_c
 
 
 def surface_weights(

@@ -1,16 +1,18 @@
 """What a training step minimises: where the photometric term (Sec. 3.1) meets the network (Sec. 3.2)."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.data import View
-from warpgrasp.frame import FramePair, Frames, Reconstruction, pose_points
-from warpgrasp.photometric import PhotometricConsistency, photometric_consistency
+from warpgrasp.frame import FrameName, FramePair, Frames, Reconstruction, pose_points
+from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.photometric import PhotometricConsistency, SeenSurface, photometric_consistency
 from warpgrasp.reconstruction import HandObjectNetwork, regularisation, supervision, surface
+from warpgrasp.render import Fragments
 from warpgrasp.training.recipes import LossWeights, Photometric
 
 
@@ -51,6 +53,52 @@ class PairBatch:
     reference_view: View | None  # made by the same draw; only when augmented pictures are compared
 
 
+class SeenReferences:
+    """What the cameras of annotated frames see of their surfaces, by the frame's name: constants of a training.
+
+    They are computed once, each frame alone, so that no bit depends on the batch in which a frame came first.
+    """
+
+    def __init__(self, *, limit_bytes: int = 500_000_000):
+        self._kept: dict[FrameName, SeenSurface] = {}
+        self._free_bytes = limit_bytes
+
+    def of(self, names: Sequence[FrameName], surfaces: Mesh, camera: Camera) -> SeenSurface:
+        """What is seen of the surfaces of a batch of frames."""
+        return _stack([self._one(name, surfaces, camera, row) for row, name in enumerate(names)])
+
+    def _one(self, name: FrameName, surfaces: Mesh, camera: Camera, row: int) -> SeenSurface:
+        if name in self._kept:
+            return self._kept[name]
+        one = slice(row, row + 1)
+        mesh = Mesh(surfaces.vertices[one], surfaces.faces[one], surfaces.auxiliary_faces[one])
+        seen = SeenSurface.of(mesh, replace(camera, intrinsics=camera.intrinsics[one]))
+        tensors = (seen.weights, *vars(seen.fragments).values())
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        if size <= self._free_bytes:
+            self._free_bytes -= size
+            self._kept[name] = seen
+        return seen
+
+
+def _stack(parts: Sequence[SeenSurface]) -> SeenSurface:
+    """One batch, padded to the longest."""
+    longest = max(part.weights.shape[1] for part in parts)
+
+    def padded(tensors: Sequence[Tensor]) -> Tensor:
+        stacked = tensors[0].new_zeros((len(tensors), longest, *tensors[0].shape[2:]))
+        for row, tensor in enumerate(tensors):
+            stacked[row, : tensor.shape[1]] = tensor[0]
+        return stacked
+
+    fragments = Fragments(
+        padded([part.fragments.pixels for part in parts]),
+        padded([part.fragments.face_ids for part in parts]),
+        padded([part.fragments.covered for part in parts]),
+    )
+    return replace(parts[0], fragments=fragments, weights=padded([part.weights for part in parts]))
+
+
 def on_pairs(
     network: HandObjectNetwork,
     batch: PairBatch,
@@ -59,6 +107,7 @@ def on_pairs(
     *,
     features: Float[Tensor, "b f"],
     compare: bool,
+    seen: SeenReferences | None = None,
 ) -> tuple[Objective, PhotometricConsistency | None]:
     """The regularisers on the targets and, if `compare`, the photometric term of the pairs.
 
@@ -69,13 +118,21 @@ def on_pairs(
     objective = weighted(regularisation(reconstruction), weights)
     if not compare:
         return objective, None
-    return objective, compare_pairs(network, batch, reconstruction, photometric)
+    return objective, compare_pairs(network, batch, reconstruction, photometric, seen=seen)
 
 
 def compare_pairs(
-    network: HandObjectNetwork, batch: PairBatch, reconstruction: Reconstruction, photometric: Photometric
+    network: HandObjectNetwork,
+    batch: PairBatch,
+    reconstruction: Reconstruction,
+    photometric: Photometric,
+    *,
+    seen: SeenReferences | None = None,
 ) -> PhotometricConsistency:
-    """Eq. 1 between the targets' predicted surfaces and the references' annotated ones."""
+    """Eq. 1 between the targets' predicted surfaces and the references' annotated ones.
+
+    `seen` remembers what is seen of the references from call to call, of use where the original pictures are compared.
+    """
     annotation, objects = batch.references.annotation, batch.references.objects
     if annotation is None:
         raise ValueError("expected annotated references")
@@ -88,7 +145,8 @@ def compare_pairs(
         annotation = annotation.turned(view.view_from_camera)
     reference_objects = pose_points(annotation.object_rotation, annotation.object_translation, objects.vertices)
     reference_surface = surface(network.hand, annotation.hand_vertices, reference_objects, objects)
-    target_surface = surface(network.hand, hand_vertices, object_vertices, objects)
+    target_surface = reference_surface.with_vertices(torch.cat([hand_vertices, object_vertices], dim=1))
+    known = None
     if photometric.compare == "original":
         pair = FramePair(
             batch.targets.image,
@@ -97,12 +155,14 @@ def compare_pairs(
             batch.references.camera,
             reference_surface,
         )
+        if seen is not None:
+            known = seen.of(batch.references.names, reference_surface, batch.references.camera)
     else:
-        seen = batch.reference_view
-        if seen is None:
+        other = batch.reference_view
+        if other is None:
             raise ValueError("expected the references as the network sees them")
-        pair = FramePair(view.image, view.camera, seen.image, seen.camera, reference_surface, view.valid, seen.valid)
-    return photometric_consistency(pair, target_surface, tolerance_px=photometric.cycle_tolerance_px)
+        pair = FramePair(view.image, view.camera, other.image, other.camera, reference_surface, view.valid, other.valid)
+    return photometric_consistency(pair, target_surface, tolerance_px=photometric.cycle_tolerance_px, seen=known)
 
 
 def photometric_weight(photometric: Photometric, step: int) -> float:

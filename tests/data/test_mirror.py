@@ -37,7 +37,8 @@ def frame() -> Frame:
     model = ObjectModel.centred("cup", torch.randn(7, 3, generator=generator), torch.tensor([[0, 1, 2], [3, 4, 6]]))
     camera = Camera(torch.tensor([[12.0, 0.25, 4.5], [0, 13, 2.25], [0, 0, 1]]), WIDTH, HEIGHT)
     annotation = Annotation(points(9), points(21), rotation(1), torch.tensor([0.1, -0.2, 1.5]), rotation(2))
-    return Frame(FrameName("A", 3), torch.rand(3, HEIGHT, WIDTH, generator=generator), camera, model, annotation)
+    picture = torch.randint(0, 256, (3, HEIGHT, WIDTH), generator=generator, dtype=torch.uint8)
+    return Frame(FrameName("A", 3), picture, camera, model, annotation)
 
 
 def test_twice_is_the_same_frame(frame: Frame) -> None:
@@ -79,9 +80,9 @@ def test_by_hand() -> None:
 
 
 def test_the_picture_moves_as_the_camera_says(frame: Frame) -> None:
-    image = torch.zeros(3, HEIGHT, WIDTH)
-    image[:, 4, 2] = 1
-    there = mirrored_frame(replace(frame, image=image)).image
+    picture = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
+    picture[:, 4, 2] = 255
+    there = mirrored_frame(replace(frame, picture=picture)).image
     assert there[:, 4, 8].eq(1).all()
     assert there.sum() == 3
 

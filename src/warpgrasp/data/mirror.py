@@ -69,7 +69,7 @@ def mirrored_frame(frame: Frame) -> Frame:
     """The frame as its mirrored picture shows it."""
     return Frame(
         frame.name,
-        frame.image.flip(-1),
+        frame.picture.flip(-1),
         mirrored_camera(frame.camera),
         mirrored_object(frame.object),
         None if frame.annotation is None else mirrored_annotation(frame.annotation),

@@ -1,5 +1,6 @@
 """Reads picture files."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[UInt8[Tensor
 def resized(
     pixels: UInt8[np.ndarray, "h w 3"],
     size: tuple[int, int] | None,
-    box: tuple[float, float, float, float] | None = None,
-) -> UInt8[Tensor, "3 h w"]:
+    box: Sequence[int | float] | None = None,
+) -> UInt8[Tensor, "3 new_h new_w"]:
     """Colours resized to `size` (width, height) if given; `box` is where the picture lies in the pixels."""
     left, top, right, bottom = box or (0, 0, pixels.shape[1], pixels.shape[0])
     if size is not None and (pixels.shape[1], pixels.shape[0]) != size:

@@ -140,11 +140,11 @@ def test_an_interrupted_run_keeps_its_list_and_its_weights(copied_root: Path, tm
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
     supervised, calls = loop.supervised, []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(1)
         if len(calls) == 9:  # in stage 2
             raise KeyboardInterrupt
-        return supervised(*arguments)
+        return supervised(*arguments, **options)
 
     monkeypatch.setattr(loop, "supervised", interrupted)
     out = tmp_path / "run"

@@ -69,12 +69,12 @@ def test_an_interrupted_stage_shows_each_step_once(
     monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
     training, supervised, calls = prepare(sample_root, short_recipe()), loop.supervised, []
 
-    def until_step_4(*arguments):
+    def until_step_4(*arguments, **options):
         calls.append(1)
         monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0 if len(calls) < 3 else 1e9)  # the state after step 1 is saved
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return supervised(*arguments)
+        return supervised(*arguments, **options)
 
     monkeypatch.setattr(loop, "supervised", until_step_4)
     with pytest.raises(KeyboardInterrupt):

@@ -218,7 +218,10 @@ class Ho3dFolder:
         return Manifest.open(self.root, FACTS_KIND)
 
     def facts(self, split: Split) -> dict[str, dict[int, MetaFacts]]:
-        """What the annotation files of a split's frames hold, by sequence and frame. All are read the first time."""
+        """What the annotation files of a split's frames hold, by sequence and frame; broken ones are left out.
+
+        All are read the first time.
+        """
         if split not in self._facts:
             files = {self._meta_file(name): name for name in self.names[split]}
             known: dict[str, dict[int, MetaFacts]] = {sequence: {} for sequence in self.sequences[split]}
@@ -237,11 +240,14 @@ class Ho3dFolder:
         return splits
 
     def facts_of(self, name: FrameName) -> MetaFacts:
-        """What the annotation file of a frame holds."""
+        """What the annotation file of a frame holds. Raises `DataError` when it is broken."""
         for split in self._splits_of.get(name.sequence, ()):
             facts = self.facts(split)[name.sequence].get(name.index)
             if facts is not None:
                 return facts
+            broken = self._manifest.broken.get(self._meta_file(name))
+            if broken is not None:
+                raise broken
         return NO_FACTS
 
     def nearest(self, name: FrameName, has: Literal["camera", "object_name"]) -> FrameName | None:

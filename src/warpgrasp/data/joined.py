@@ -121,7 +121,7 @@ class Joined:
         """Read a frame; of its annotation only the camera and the object's name unless `annotated`."""
         dataset, own = self._owner(name)
         frame = dataset.frame(own, annotated=annotated)
-        return Frame(name, frame.image, frame.camera, frame.object, frame.annotation)
+        return Frame(name, frame.picture, frame.camera, frame.object, frame.annotation)
 
     def truth(self, name: FrameName) -> Truth:
         """A frame's annotation, without reading the picture."""

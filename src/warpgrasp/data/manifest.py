@@ -54,6 +54,7 @@ class Manifest:
         self.root = root
         self.kind = kind
         self.index = index
+        self.broken: dict[str, DataError] = {}  # what `read` said of files that were asked for
         self._folders = folders
 
     @staticmethod
@@ -79,7 +80,8 @@ class Manifest:
         """The facts of those of the files that exist: remembered, or read by `read`.
 
         Files are absolute, or relative to the root, as strings with forward slashes (a `Path` for each of 66,000 files
-        would take longer than all the rest). What `read` raises is passed on, after what is known so far was saved.
+        would take longer than all the rest). A file of which `read` raises a `DataError` is left out, and noted in
+        `broken`: whether it matters is known to whoever asks for that file.
         """
         wanted: dict[str, dict[str, str]] = defaultdict(dict)
         for file in files:
@@ -119,11 +121,15 @@ class Manifest:
             for folder, name, stat in stale:
                 self._folders[folder].pop(name, None)
                 started_ns = time.time_ns()
-                facts = read(self.root / folder / name)
+                progress.advance(task)
+                try:
+                    facts = read(self.root / folder / name)
+                except DataError as error:
+                    self.broken[wanted[folder][name]] = error
+                    continue
                 found[wanted[folder][name]] = facts
                 if abs(started_ns - stat.st_mtime_ns) > SETTLED_NS:
                     self._folders[folder][name] = [stat.st_size, stat.st_mtime_ns, facts]
-                progress.advance(task)
 
     def _save(self) -> None:
         """Write to a temporary name, then rename; a cache that cannot be written only costs time."""

@@ -77,7 +77,7 @@ class ChallengeHands:
 
 def evaluation_names(dataset: Dataset) -> list[FrameName]:
     """The frames of HO-3D's evaluation split, in its order. Raises `EvaluationError` for any other data or split."""
-    if not isinstance(dataset, Ho3d) or dataset.protocol != "official":
+    if not isinstance(dataset, Ho3d) or dataset.protocol != "ho3d/official":
         raise EvaluationError(
             f"expected HO-3D's layout and its official splits, found a {type(dataset).__name__} with the splits "
             f"{dataset.protocol}; HO-3D's challenge is defined for its evaluation split alone"

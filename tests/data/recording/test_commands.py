@@ -51,7 +51,10 @@ def test_a_bare_recording(run: Path, exported: Path, tmp_path: Path, capsys) -> 
     assert header["split"] == "train"
     assert [(name.sequence, name.index) for name in predictions.names] == [("bare", index) for index in range(8)]
     assert main(["evaluate", str(file), "--data", str(bare)]) == 1
-    assert re.search(r"expected annotated frames to score in .*bare, found none among 8", capsys.readouterr().err)
+    assert re.search(
+        r"expected frames with annotation among the predicted ones in .*bare, found none to score",
+        capsys.readouterr().err,
+    )
     assert main(["train", "toy", "--data", str(bare), "--out", str(tmp_path / "run")]) == 1
     assert "expected annotated training frames in" in capsys.readouterr().err
     words = ["predict", str(bare), "--weights", str(run), "--split", "validation", "--out", str(tmp_path / "v.npz")]

@@ -23,8 +23,8 @@ from warpgrasp.hand import HandModel
 from warpgrasp.inference import Predictions, predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
-from warpgrasp.training.recipes import Recipe
 from warpgrasp.training.run import RunError, command_line, open_run, write_json
+from warpgrasp.training.settings import Recipe
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import PhotometricConsistency, SeenSurface, photometric_consistency
 from warpgrasp.reconstruction import HandObjectNetwork, regularisation, supervision, surface
 from warpgrasp.render import Fragments
-from warpgrasp.training.recipes import LossWeights, Photometric
+from warpgrasp.training.settings import LossWeights, Photometric
 
 
 @dataclass(frozen=True)

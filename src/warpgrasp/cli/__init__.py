@@ -10,6 +10,7 @@ from warpgrasp.cli.demo import demo
 from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
 from warpgrasp.cli.predict import predict
+from warpgrasp.cli.reproduce import reproduce
 from warpgrasp.cli.sample import sample
 from warpgrasp.cli.train import train
 from warpgrasp.errors import UserError
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "predict": predict,
     "evaluate": evaluate,
+    "reproduce": reproduce,
     "doctor": doctor,
 }
 

@@ -31,6 +31,7 @@ def predict(
     *,
     header: dict[str, Any],
     batch: int = 16,
+    show_progress: bool = True,
 ) -> None:
     """Predict the named frames into `out`, shard by shard; an interrupted prediction goes on where it was.
 
@@ -39,7 +40,9 @@ def predict(
     writer = ShardWriter(out, header)
     device = next(network.parameters()).device
     shards = [names[start : start + SHARD_FRAMES] for start in range(0, len(names), SHARD_FRAMES)]
-    for number, shard in enumerate(track(shards, description=f"predict {out.stem}", transient=True)):
+    for number, shard in enumerate(
+        track(shards, description=f"predict {out.stem}", transient=True, disable=not show_progress)
+    ):
         if writer.has(number):
             continue
         parts = []

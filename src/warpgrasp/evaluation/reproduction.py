@@ -87,7 +87,7 @@ class Result:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What nobody may overlook."""
-        other = f"Ours is measured on {self.data}, not on the paper's data: the numbers do not compare."
+        other = f"Ours is measured on {self.data}, the paper's values on {self.paper_data}: they do not compare."
         return (*((SMOKE,) if self.is_smoke else ()), *(() if self.is_papers_data else (other,)))
 
     @property
@@ -98,7 +98,7 @@ class Result:
     @property
     def paper(self) -> str:
         """The head of what was published."""
-        return "paper" if self.is_papers_data else f"paper ({self.paper_data})"
+        return "paper" if self.is_papers_data else f"paper ({self.paper_data.partition(',')[0]})"
 
 
 def as_json(result: Result, runs: Sequence[Mapping[str, Any]], failed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

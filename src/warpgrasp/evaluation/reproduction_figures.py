@@ -32,6 +32,7 @@ SETTINGS: dict[Any, Any] = {
     **{f"{part}color": INK for part in ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.")},
 }
 ARMS = ("control", "photometric")
+ASIDE = 0.05  # of the distance of two positions on the axis
 PCK_HEADS: Mapping[str, str] = {
     "hand_joint_frame_pck_image": "Hand, 21 joints",
     "object_corner_frame_pck_image": "Object, 8 corners",
@@ -67,7 +68,7 @@ def save_curves(path: Path, result: Result, paper: PublishedCurves) -> None:
                 panels[1][column].set_title(f"{HEADS[metric]}\npublished: {paper.data}")
                 _percent_axis(panels[1][column], paper.percent)
         for axes in panels.flat:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
             axes.grid(axis="y", alpha=0.16)
             axes.margins(x=0.06)
         handles = {name: handle for axes in panels.flat for handle, name in zip(*axes.get_legend_handles_labels())}  # noqa: B905
@@ -83,27 +84,32 @@ def _draw_measured(axes: Axes, result: Result, metric: str) -> tuple[float, ...]
         if row.percent is not None:
             by_percent.setdefault(row.percent, {})[row.arm] = row
     percents = tuple(sorted(by_percent))
-    for arm in ARMS:
+    for arm, aside in zip(ARMS, (-ASIDE, ASIDE), strict=True):
         # With every label there is nothing to compare photometrically: one network for both.
         chosen = [by_percent[percent].get(arm, by_percent[percent].get("full")) for percent in percents]
         means = tuple(None if row is None else row.mean(metric) for row in chosen)
         stds = tuple(None if row is None else row.std(metric) for row in chosen)
-        _draw(axes, _Line(means, stds), ARM_COLOURS[arm], f"{arm}, measured")
-    ticks = []
-    for percent in percents:
-        row = next(iter(by_percent[percent].values()))
-        ticks.append(f"{percent:.3g} %\n{row.annotated} of\n{row.frames}\n{100 * row.annotated / row.frames:.3g} %")
+        _draw(axes, _Line(means, stds), ARM_COLOURS[arm], f"{arm}, measured", aside)
+    ticks = [_tick(percent, next(iter(by_percent[percent].values()))) for percent in percents]
     axes.set_xticks(range(len(percents)), ticks, fontsize=7.5)
-    axes.set_xlabel("annotated: asked for, really", fontsize=8)
+    axes.set_xlabel("annotated frames: asked for, and really", fontsize=8)
     return percents
 
 
-def _draw(axes: Axes, line: _Line, colour: str, label: str) -> None:
-    positions = [x for x, mean in enumerate(line.means) if mean is not None]
-    if not positions:
+def _tick(percent: float, row: ResultRow) -> str:
+    """The share of frames that was asked for, how many they are, and their share where it is another."""
+    asked, real = f"{percent:.3g} %", f"{100 * row.annotated / row.frames:.3g} %"
+    return f"{asked}\n{row.annotated}" + ("" if real == asked else f"\n({real})")
+
+
+def _draw(axes: Axes, line: _Line, colour: str, label: str, aside: float) -> None:
+    """The means as points, moved `aside` so that neither curve hides the other, with their deviations as bars."""
+    there = [x for x, mean in enumerate(line.means) if mean is not None]
+    if not there:
         return
-    means = [line.means[x] for x in positions]
-    stds = [line.stds[x] or 0.0 for x in positions]
+    means = [line.means[x] for x in there]
+    stds = [line.stds[x] or 0.0 for x in there]
+    positions = np.array(there) + aside
     axes.errorbar(
         positions, np.array(means, float), yerr=np.array(stds), color=colour, marker="o", ms=4, capsize=2.5, label=label
     )

@@ -41,7 +41,8 @@ class Board(Watcher):
     metrics: tuple[str, ...]  # of what has been measured so far
     console: Console
     states: dict[str, State] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    began_s: dict[str, float] = field(default_factory=dict)  # of each job, by the clock
+    paces: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
 
     def __post_init__(self) -> None:
         for mark, job in self.plan.jobs.items():
@@ -50,10 +51,14 @@ class Board(Watcher):
     def started(self, job: Job) -> None:
         """A job begins."""
         self.states[job.fingerprint] = "running"
+        self.began_s[job.fingerprint] = time.monotonic()
 
     def finished(self, job: Job, failure: Failure | None) -> None:
         """A job has ended; where nothing can be drawn again, in a file for one, a line says so."""
         self.states[job.fingerprint] = "done" if failure is None else "failed"
+        if failure is None:  # everything counts: reading, predicting and scoring too
+            seconds = time.monotonic() - self.began_s[job.fingerprint]
+            self.paces[job.after is not None].append(seconds / max(job.steps, 1))
         if not self.console.is_terminal:
             end = "done" if failure is None else f"failed: {failure.sentence}"
             self.console.print(f"{self.summary()}: {job.label}: {end}", highlight=False, soft_wrap=True)
@@ -70,7 +75,7 @@ class Board(Watcher):
     def drawn(self) -> RenderableType:
         """The jobs that matter now, and the curve so far."""
         table = Table("job", "state", "steps", "step/s", "left", title=self.summary(), title_justify="left")
-        for job in self._shown_jobs():
+        for job in self._next_jobs():
             state = self.states[job.fingerprint]
             one = progress(self.setting.folder(job.fingerprint)) if state == "running" else None
             cells = ("", "", "")
@@ -94,28 +99,26 @@ class Board(Watcher):
 
     def seconds_left(self) -> float | None:
         """By what a step of each stage has taken here so far; None before anything is known."""
-        paces: dict[bool, list[float]] = {False: [], True: []}  # of stage 1 and of stage 2
+        paces = {stage: list(values) for stage, values in self.paces.items()}
         remaining: dict[bool, int] = {False: 0, True: 0}
         running = 0
         for mark, job in self.plan.jobs.items():
-            state, second = self.states[mark], job.after is not None
-            if state == "waiting":
+            second = job.after is not None
+            if self.states[mark] == "waiting":
                 remaining[second] += job.steps
-            if state not in ("running", "done"):
-                continue
-            one = progress(self.setting.folder(mark))
-            if one is not None and one.seconds_per_step is not None:
-                paces[second].append(one.seconds_per_step)
-            if state == "running":
+            elif self.states[mark] == "running":
+                one = progress(self.setting.folder(mark))
                 running += 1
                 remaining[second] += job.steps - (0 if one is None else one.steps)
+                if one is not None and one.seconds_per_step is not None:
+                    paces[second].append(one.seconds_per_step)
         known = {stage: statistics.fmean(values) for stage, values in paces.items() if values}
         if not known:
             return None
         usual = statistics.fmean(known.values())
         return sum(count * known.get(stage, usual) for stage, count in remaining.items()) / max(running, 1)
 
-    def _shown_jobs(self) -> list[Job]:
+    def _next_jobs(self) -> list[Job]:
         """What runs and what failed, then the next ones."""
         order: tuple[State, ...] = ("failed", "running", "waiting")
         jobs = [job for state in order for job in self.plan.jobs.values() if self.states[job.fingerprint] == state]

@@ -118,6 +118,15 @@ def result_of(wanted: Reproduction, whole: Plan, setting: Setting) -> Result:
     elif curves is not None:
         source, paper_data = f"{curves.source} ({curves.data}; {curves.note})", curves.data
         paper_metrics = curves.metrics
+        there = {row.percent for row in rows}
+        rows += [
+            ResultRow(
+                f"{percent:g} %", arm, None, 0, 0, {}, {name: curves.value(arm, name, percent) for name in metrics}
+            )
+            for percent in curves.percent
+            for arm, metrics in curves.arms.items()
+            if percent not in there
+        ]
     return Result(
         name=experiment.name,
         title=experiment.title,
@@ -219,10 +228,14 @@ def protocol_in_words(
 
 
 def _steps_in_words(recipes: Sequence[Recipe]) -> str:
-    """The lengths of both stages, where they differ by the share of annotated frames."""
-    steps = dict.fromkeys((f"{100 * one.fraction:.3g} %", one.stage1.steps, one.stage2.steps) for one in recipes)
-    lengths = {(first, second) for _, first, second in steps}
-    if len(lengths) == 1:
-        first, second = lengths.pop()
-        return f"{first:,} + {second:,} steps" if second else f"{first:,} steps"
-    return "steps of the stages: " + ", ".join(f"{first:,} + {second:,} at {row}" for row, first, second in steps)
+    """The lengths of both stages, and of which share of annotated frames they are where they differ."""
+    shares: dict[str, list[str]] = {}
+    for one in sorted(recipes, key=lambda recipe: recipe.fraction):
+        second = f" + {one.stage2.steps:,}" if one.stage2.steps else ""
+        said = shares.setdefault(f"{one.stage1.steps:,}{second} steps", [])
+        share = f"{100 * one.fraction:.3g} %"
+        if share not in said:
+            said.append(share)
+    if len(shares) == 1:
+        return next(iter(shares))
+    return "; ".join(f"{steps} at {', '.join(said)}" for steps, said in shares.items())

@@ -25,6 +25,11 @@ class PublishedTable:
     note: str
     rows: Mapping[str, Mapping[str, float | None]]
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Its columns, in their order."""
+        return tuple(dict.fromkeys(metric for cells in self.rows.values() for metric in cells))
+
     def value(self, method: str, metric: str) -> float | None:
         """A cell. Raises `KeyError` for a method or metric that the table does not have."""
         return self.rows[method][metric]

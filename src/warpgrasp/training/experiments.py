@@ -30,6 +30,7 @@ class Experiment:
     kind: Kind
     title: str
     splits: str
+    data: str  # what the paper calls it
     pixels: tuple[int, int]
     metrics: tuple[str, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -46,6 +47,7 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
             "table",
             "Table 1: single-frame network, FPHAB",
             "fphab/actions",
+            "FPHAB, action split",
             FPHAB_PIXELS,
             (HAND_MM, OBJECT_MM),
         ),
@@ -54,6 +56,7 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
             "table",
             "Table 2: skeleton adaptation, FPHAB, subject split",
             "fphab/subjects",
+            "FPHAB, subject split",
             FPHAB_PIXELS,
             (HAND_MM, *RELATIVE_MM),
         ),
@@ -62,6 +65,7 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
             "table",
             "Table 3: hand and object together and apart, FPHAB",
             "fphab/actions",
+            "FPHAB, action split",
             FPHAB_PIXELS,
             (HAND_MM, OBJECT_MM),
         ),
@@ -70,6 +74,7 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
             "pck",
             "Fig. 5: share of correct frames, HO-3D",
             "ho3d/paper-appendix-b-mc2",
+            "HO-3D, early release (Appendix B)",
             HO3D_PIXELS,
             ("hand_joint_error_px", "object_corner_error_px"),
         ),
@@ -78,6 +83,7 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
             "curves",
             "Fig. 7: photometric consistency with few labels, HO-3D",
             "ho3d/paper-appendix-b",
+            "HO-3D, early release (Appendix B)",
             HO3D_PIXELS,
             ("object_corner_error_px", "object_corner_error_mm", "hand_joint_error_px", HAND_MM),
             (0, 1, 2, 3, 4),  # "over 5 different runs"
@@ -87,6 +93,7 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
             "curves",
             "Fig. 8: photometric consistency with few labels, FPHAB",
             "fphab/actions",
+            "FPHAB, action split",
             FPHAB_PIXELS,
             ("object_vertex_error_px", OBJECT_MM, "hand_joint_error_px", HAND_MM),
         ),

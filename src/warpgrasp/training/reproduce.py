@@ -104,44 +104,42 @@ def result_of(wanted: Reproduction, whole: Plan, setting: Setting) -> Result:
         grouped.setdefault((network.row, network.arm), []).append((network.recipe, mark))
     scores = {mark: read_scores(setting.folder(mark), setting.scoring) for mark in whole.scored}
     rows = [_measured_row(experiment, row, arm, members, whole, scores) for (row, arm), members in grouped.items()]
-    table = published().tables.get(experiment.name)
-    curves = published().curves.get(experiment.name)
-    source, paper_data, paper_metrics = "", experiment.splits, ()
-    if table is not None:
-        source, paper_data = f"{table.source} ({table.data}; {table.note})", table.data
-        paper_metrics = tuple(dict.fromkeys(metric for cells in table.rows.values() for metric in cells))
-        rows += [
-            ResultRow(method, "", None, 0, 0, {}, cells)
-            for method, cells in table.rows.items()
-            if method not in {row for row, _ in grouped}
-        ]
-    elif curves is not None:
-        source, paper_data = f"{curves.source} ({curves.data}; {curves.note})", curves.data
-        paper_metrics = curves.metrics
-        there = {row.percent for row in rows}
-        rows += [
-            ResultRow(
-                f"{percent:g} %", arm, None, 0, 0, {}, {name: curves.value(arm, name, percent) for name in metrics}
-            )
-            for percent in curves.percent
-            for arm, metrics in curves.arms.items()
-            if percent not in there
-        ]
+    printed = published().tables.get(experiment.name) or published().curves.get(experiment.name)
     return Result(
         name=experiment.name,
         title=experiment.title,
         metrics=experiment.metrics,
-        rows=tuple(rows),
+        rows=(*rows, *_rows_of_the_paper_alone(experiment, rows)),
         pck=_pck(whole, scores) if experiment.kind == "pck" else (),
-        source=source,
-        paper_data=paper_data,
-        paper_metrics=paper_metrics,
+        source="" if printed is None else f"{printed.source} ({printed.data}; {printed.note})",
+        paper_data=experiment.data,
+        paper_metrics=() if printed is None else printed.metrics,
         data=SAMPLE if wanted.on_sample else setting.dataset.protocol,
-        is_papers_data=not wanted.on_sample,
+        is_papers_data=setting.dataset.protocol == experiment.splits,
         is_smoke=wanted.quick,
         protocol=tuple(protocol_in_words(wanted, whole, setting, scores)),
         seeds=wanted.seeds,
     )
+
+
+def _rows_of_the_paper_alone(experiment: Experiment, measured: Sequence[ResultRow]) -> list[ResultRow]:
+    """What was published and has no counterpart among the rows that are measured."""
+    table = published().tables.get(experiment.name)
+    if table is not None:
+        known = {row.row for row in measured}
+        return [
+            ResultRow(method, "", None, 0, 0, {}, cells) for method, cells in table.rows.items() if method not in known
+        ]
+    curves = published().curves.get(experiment.name)
+    if curves is None:
+        return []
+    taken = {row.percent for row in measured}
+    return [
+        ResultRow(f"{percent:g} %", arm, None, 0, 0, {}, {name: curves.value(arm, name, percent) for name in values})
+        for percent in curves.percent
+        if percent not in taken
+        for arm, values in curves.arms.items()
+    ]
 
 
 def _measured_row(
@@ -221,6 +219,11 @@ def protocol_in_words(
         sentences.append(
             "control and photometric start from the same weights of stage 1 and differ in λ_c = 0 alone; with every "
             "frame annotated there is one network, without stage 2."
+        )
+    if experiment.splits.startswith("ho3d/") and not wanted.on_sample:
+        sentences.append(
+            "The paper trained on an early release of HO-3D, and on synthetic frames, that were never published: its "
+            "values compare roughly."
         )
     for added in setting.extra:
         sentences.append(f"Every annotated frame of {added.root.name} ({added.protocol}) is trained on as well.")

@@ -77,7 +77,7 @@ ABLATED = ("hand_joint_error_px", "object_vertex_error_px", "hand_joint_error_mm
 
 
 def ablation_lines(results: list[dict]) -> list[str]:
-    """Each variant of the photometric term beside the control and the demo's own, by the seeds that all of them have."""
+    """Each variant of the photometric term beside the control and the demo's own, on the seeds that all have."""
     path = STORED / "ablation.json"
     rows = json.loads(path.read_text()) if path.is_file() else []
     scores: dict[str, dict[int, dict]] = {"control": {one["seed"]: one["control"] for one in results}}

@@ -138,7 +138,7 @@ def demo() -> Recipe:
         augment=AugmentConfig(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.0, blur_px=0.5, shift=0.1, roll=0.2),
         stage1=Optimisation(steps=600, learning_rate=1e-3, schedule="one-cycle", batch=16, epsilon=1e-12),
         stage2=Optimisation(steps=1300, learning_rate=5e-4, schedule="one-cycle", batch=8, epsilon=1e-12),
-        photometric=Photometric(weight=3e-3, ramp_steps=150, pairs=16, directions="both", contrast_share=0.5),
+        photometric=Photometric(weight=1.2e-2, ramp_steps=150, pairs=16, directions="both", contrast_share=0.5),
         freeze_batch_norm="stage2",
         gradient_clip=1.0,
         precision="auto",

@@ -24,7 +24,7 @@ from warpgrasp.training.run import write_json
 
 STORED = Path("docs/results/ablation.json")
 VARIANTS: dict[str, Callable[[Photometric], Photometric]] = {
-    "Eq. 1": lambda one: replace(one, directions="one", contrast_share=0.0),
+    "Eq. 1": lambda one: replace(one, weight=3e-3, directions="one", contrast_share=0.0),  # its own best λ_c
     "both directions": lambda one: replace(one, contrast_share=0.0),
     "local contrast": lambda one: replace(one, directions="one"),
 }

@@ -64,7 +64,8 @@ def test_the_papers_settings(name: str) -> None:
         assert (stage.learning_rate, stage.schedule, stage.batch, stage.epsilon) == (5e-5, "constant", 8, 1e-8)
     assert recipe.photometric.pairs == 8
     assert (recipe.photometric.weight, recipe.photometric.ramp_steps, recipe.data_weight) == (1e-3, 1000, 0.999)
-    assert recipe.photometric.compare == "augmented"
+    assert (recipe.photometric.compare, recipe.photometric.cycle_tolerance_px) == ("augmented", 2.0)
+    assert (recipe.photometric.directions, recipe.photometric.contrast_share) == ("one", 0.0)
     assert (recipe.network.width, recipe.network.pose_coefficients) == (64, 15)
     assert (recipe.network.image_mean, recipe.network.image_std) == (0.5, 1.0)
     assert (recipe.network.scales.kind, recipe.network.scales.depth_scale) == ("paper", 1e-4)

@@ -1,7 +1,7 @@
 """The hand's surface in the frames of a sequence: from the published MANO fits, else fitted to the joints at import."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.fit_cache import cached_fit
-from warpgrasp.data.fphab.annotation import ManoFit
+from warpgrasp.data.fphab.annotation import ManoFit, PerFrame
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import HandModel, joints_alone, refusal
 
@@ -30,12 +30,21 @@ class SequenceHands:
     shape: Float[Tensor, "n s"]
     residual_m: Float[Tensor, " n"]  # mean distance of the model's joints from the skeleton's
     fitted: Bool[Tensor, " n"]  # at import, to the joints alone
+    broken: Mapping[int, DataError] = field(default_factory=dict)  # of other frames, what is wrong with their fits
+
+    @property
+    def refused_frames(self) -> list[int]:
+        """The frames whose fit to the joints is not to be believed."""
+        rows = enumerate(self.frames)
+        return [frame for row, frame in rows if self.fitted[row] and refusal(self.residual_m[row], self.shape[row])]
 
     def surface(self, hand: HandModel, frame: int, path: Path) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "3 3"]]:
         """The hand's vertices, and the rotation of the whole hand, in a frame.
 
-        Raises `DataError` naming `path` when the surface is not that of the skeleton.
+        Raises `DataError` when the surface is not that of the skeleton in `path`, or the frame's fit is broken.
         """
+        if frame in self.broken:
+            raise self.broken[frame]
         row = self.frames.index(frame)
         self._check(row, path)
         with torch.no_grad():
@@ -60,36 +69,37 @@ class SequenceHands:
 
 
 def hands_of(
-    hand: HandModel,
-    joints: Float[Tensor, "n 21 3"],
-    frames: Sequence[int],
-    *,
-    fits: Mapping[int, ManoFit],
-    root: Path,
+    hand: HandModel, joints: Mapping[int, Float[Tensor, "21 3"]], *, fits: PerFrame[ManoFit], root: Path
 ) -> SequenceHands:
-    """The hand in `frames`, whose joints are given in the same order; `root` is where fits made here are kept."""
-    stated = [row for row, frame in enumerate(frames) if frame in fits]
-    missing = [row for row, frame in enumerate(frames) if frame not in fits]
+    """The hand in the frames whose joints are given; `root` is where fits made here are kept."""
+    stated = [frame for frame in joints if frame in fits.values]
+    missing = [frame for frame in joints if frame not in fits]
     parts: list[SequenceHands] = []
     if stated:
-        chosen = [fits[frames[row]] for row in stated]
+        chosen = [fits.values[frame] for frame in stated]
         rotation, translation, pose, shape = (
             torch.stack([getattr(fit, name) for fit in chosen]) for name in ("rotation", "translation", "pose", "shape")
         )
         with torch.no_grad():
             placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
-        residual = (placed - joints[stated]).norm(dim=-1).mean(dim=-1)
-        named = tuple(frames[row] for row in stated)
-        parts.append(SequenceHands(named, rotation, translation, pose, shape, residual, torch.zeros(len(named)).bool()))
+        residual = (placed - torch.stack([joints[frame] for frame in stated])).norm(dim=-1).mean(dim=-1)
+        done = torch.zeros(len(stated)).bool()
+        parts.append(SequenceHands(tuple(stated), rotation, translation, pose, shape, residual, done))
     if missing:
-        fit = cached_fit(hand, joints[missing], root=root)
-        shape, named = fit.shape.expand(len(missing), -1), tuple(frames[row] for row in missing)
-        done = torch.ones(len(named)).bool()
-        parts.append(SequenceHands(named, fit.rotation, fit.translation, fit.pose, shape, fit.residual_m, done))
-    return parts[0] if len(parts) == 1 else _joined(parts)
+        fit = cached_fit(hand, torch.stack([joints[frame] for frame in missing]), root=root)
+        shape, done = fit.shape.expand(len(missing), -1), torch.ones(len(missing)).bool()
+        parts.append(
+            SequenceHands(tuple(missing), fit.rotation, fit.translation, fit.pose, shape, fit.residual_m, done)
+        )
+    return _joined(parts, hand, fits.broken)
 
 
-def _joined(parts: Sequence[SequenceHands]) -> SequenceHands:
-    names = ("rotation", "translation", "pose", "shape", "residual_m", "fitted")
-    columns = (torch.cat([getattr(part, name) for part in parts]) for name in names)
-    return SequenceHands(tuple(frame for part in parts for frame in part.frames), *columns)
+def _joined(parts: Sequence[SequenceHands], hand: HandModel, broken: Mapping[int, DataError]) -> SequenceHands:
+    widths = {"rotation": (3,), "translation": (3,), "pose": (45,), "shape": (hand.shape_count,), "residual_m": ()}
+    columns = {
+        name: torch.cat([torch.zeros(0, *width), *(getattr(part, name) for part in parts)])
+        for name, width in widths.items()
+    }
+    fitted = torch.cat([torch.zeros(0).bool(), *(part.fitted for part in parts)])
+    frames = tuple(frame for part in parts for frame in part.frames)
+    return SequenceHands(frames, **columns, fitted=fitted, broken=broken)

@@ -272,8 +272,21 @@ def test_fits_are_found_where_they_are_published_or_said_to_be(copied: Path, han
 
 def test_fits_of_another_hand_are_refused(sample: FphabSample, hand: HandModel) -> None:
     mirrored = HandModel(hand.template.mirrored("left"))
-    with pytest.raises(DataError, match=r"expected the fitted hands of .* found them \d+ mm away; .*--hand mano"):
+    said = r"expected the fitted hand where the skeleton is in frame 0 of .*pkls\.pkl, found it \d+ mm away in most"
+    with pytest.raises(DataError, match=said + ".*--hand mano"):
         Fphab(sample.root, mirrored).frame(A0, annotated=True)
+
+
+def test_a_single_fit_far_from_its_skeleton_is_refused(copied: Path, hand: HandModel) -> None:
+    path = copied / "fhbhands_fits" / A0.sequence / "pkls.pkl"
+    fits = pickle.loads(path.read_bytes())  # noqa: S301 (our own file)
+    fits["000000.pkl"]["trans"] += 0.2
+    path.write_bytes(pickle.dumps(fits, protocol=2))
+    dataset = Fphab(copied, hand)
+    assert dataset.hands(A0.sequence).refused_frames == [0]
+    with pytest.raises(DataError, match=r"frame 0 of .*pkls\.pkl, found it 3\d\d mm away; "):
+        dataset.truth(A0)
+    dataset.truth(FrameName(A0.sequence, 1))
 
 
 def test_reduced_copies_are_taken_when_they_are_large_enough(copied: Path, hand: HandModel) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.fphab.hands import FIT_AGREEMENT_M
+from warpgrasp.data.fphab.hands import FARTHEST_FIT_M, FIT_AGREEMENT_M
 from warpgrasp.data.fphab.loader import POSE_FOLDERS, SKELETON_FOLDERS, VIDEO_FOLDERS, Fphab
 from warpgrasp.data.fphab.splits import (
     EXPECTED_EVALUATION,
@@ -129,21 +129,22 @@ def _hands(dataset: Fphab) -> Iterator[str]:
     residual_mm = 1000 * torch.cat([hands.residual_m for hands in every])
     fitted = torch.cat([hands.fitted for hands in every])
     folder = dataset.fits_folder or "no folder of fits"
-    for kind, chosen, limit_mm in (
-        (f"taken from MANO fits ({folder})", ~fitted, 1000 * FIT_AGREEMENT_M),
-        ("fitted to the joints here", fitted, 1000 * LARGEST_RESIDUAL_M),
+    stated_limit = f"{1000 * FIT_AGREEMENT_M:.0f} mm in a sequence's median frame, {1000 * FARTHEST_FIT_M:.0f} in any"
+    for kind, chosen, limit in (
+        (f"taken from MANO fits ({folder})", ~fitted, stated_limit),
+        ("fitted to the joints here", fitted, f"{1000 * LARGEST_RESIDUAL_M:.0f} mm"),
     ):
         if chosen.any():
             of_kind = residual_mm[chosen]
             yield (
                 f"{len(of_kind)} hands {kind}: their joints are {of_kind.mean():.1f} mm from the skeletons, "
-                f"{of_kind.max():.1f} mm in the worst frame (limit {limit_mm:.0f} mm)"
+                f"{of_kind.max():.1f} mm in the worst frame (limit: {limit})"
             )
     refused = {sequence: dataset.hands(sequence).refused_frames for sequence in _sequences(dataset)}
     refused = {sequence: frames for sequence, frames in refused.items() if frames}
     if refused:
         first = next(iter(refused))
         yield (
-            f"warning: {sum(map(len, refused.values()))} of the fitted hands are beyond the limit, the first in frame "
+            f"warning: {sum(map(len, refused.values()))} of these hands are beyond the limits, the first in frame "
             f"{refused[first][0]} of {first}; such a frame is refused when its annotation is wanted"
         )

@@ -237,7 +237,8 @@ class Fphab:
                     f"expected hand and object in front of the camera in frame {name.index} of {source}, found a depth "
                     f"of {depth:g} m"
                 )
-        vertices, rotation = self.hands(name.sequence).surface(self.hand, name.index, path)
+        hands, fits = self.hands(name.sequence), self.fits_file(name.sequence)
+        vertices, rotation = hands.surface(self.hand, name.index, skeleton=path, fits=fits)
         return Annotation(vertices, joints, pose[:3, :3], centre, rotation)
 
     def _joints_and_pose(self, name: FrameName) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "4 4"]]:

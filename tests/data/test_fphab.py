@@ -95,9 +95,11 @@ def test_frames_agree_with_what_was_written(sample: FphabSample, hand: HandModel
             )
 
 
-def test_truth_is_in_the_camera_of_the_full_size_picture(sample: FphabSample, hand: HandModel) -> None:
+def test_truth_is_in_the_camera_of_the_reduced_picture(sample: FphabSample, hand: HandModel) -> None:
+    """480x270: a quarter of the full size; its pixels' centres lie between those of four."""
     truth = Fphab(sample.root, hand, size=(32, 18)).truth(A0)
-    assert_close(truth.intrinsics, torch.from_numpy(INTRINSICS).float())
+    expected = torch.tensor([[348.937256, 0, 233.558136], [0, 348.937317, 134.7952575], [0, 0, 1]])
+    assert_close(truth.intrinsics, expected, rtol=0, atol=1e-4)
     annotation = Fphab(sample.root, hand).frame(A0, annotated=True).annotation
     assert torch.equal(truth.annotation.hand_vertices, annotation.hand_vertices)
 

@@ -43,7 +43,11 @@ def run(sample: FphabSample, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_train_predict_and_evaluate(sample: FphabSample, run: Path, tmp_path: Path, capsys) -> None:
     notes = json.loads((run / "run.json").read_text())
     assert notes["data"]["protocol"] == "fphab/actions"
-    assert notes["labels"]["annotated"] == {A: [0, 4], "Subject_3/pour_milk/2": [2], "Subject_5/open_juice_bottle/2": [0]}
+    assert notes["labels"]["annotated"] == {
+        A: [0, 4],
+        "Subject_3/pour_milk/2": [2],
+        "Subject_5/open_juice_bottle/2": [0],
+    }
     file, scores = tmp_path / "p.npz", tmp_path / "s.json"
     assert command("predict", sample.root, "--weights", run, "--out", file) == 0
     predictions, header = read_predictions(file)
@@ -136,7 +140,7 @@ def test_doctor_says_once_what_is_missing(copied: Path, capsys) -> None:
     for what in (
         r"1 of 23 pictures, the first \S+color_0003\.jpeg",
         r"2 of 4 object meshes, the first \S+milk_model\.ply",
-        r"whole annotations of 1 frames, the first: expected numbers of at most 10000 \(mm\) in row 2 of \S+skeleton\.txt",
+        r"whole annotations of 1 frames, the first: expected numbers of at most 10000 \(mm\) in row 2 of \S+n\.txt",
     ):
         assert len(re.findall(what, error)) == 1, (what, error)
     path.unlink()
@@ -157,4 +161,5 @@ def test_doctor_warns_of_joints_that_are_no_hand(copied: Path, capsys) -> None:
         row[1:] = row[4:] + row[1:4]  # every joint takes the place of the one before
     path.write_text("\n".join(map(" ".join, rows)) + "\n")
     out, _ = doctor(copied, capsys)
-    assert "warning: 2 of these hands are beyond the limits, the first in frame 1 of Subject_6/pour_milk/1" in out
+    assert "warning: 3 of these hands are beyond the limits, the first in frame 0 of Subject_6/pour_milk/1" in out
+    assert "nothing is missing" in out

@@ -45,7 +45,10 @@ def examine_fphab(dataset: Fphab) -> Iterator[str]:
     if problems:
         raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
     for sequence in _sequences(dataset):
-        dataset.frame(FrameName(sequence, dataset.annotation(sequence).frames[0]), annotated=True)
+        refused = dataset.hands(sequence).refused_frames  # which are counted already
+        first = next((frame for frame in dataset.annotation(sequence).whole_frames if frame not in refused), None)
+        if first is not None:
+            dataset.frame(FrameName(sequence, first), annotated=True)
     yield "nothing is missing"
 
 

@@ -223,9 +223,9 @@ class Fphab:
         return Frame(name, image, camera, self.object_model(object_of(name.sequence)), annotation)
 
     def truth(self, name: FrameName) -> Truth:
-        """A frame's annotation with the camera of the full-size picture, whichever copies lie on the disk."""
+        """A frame's annotation with the camera of the reduced pictures: published errors are in their pixels."""
         model = self.object_model(object_of(name.sequence))
-        return Truth(colour_camera().intrinsics, model, self._frame_annotation(name))
+        return Truth(colour_camera().resized(*REDUCED_SIZE).intrinsics, model, self._frame_annotation(name))
 
     def _frame_annotation(self, name: FrameName) -> Annotation:
         model, (joints, pose) = self.object_model(object_of(name.sequence)), self._joints_and_pose(name)

@@ -1,6 +1,6 @@
 """Everything but the paper's six errors (`metrics.score`): aligned hand errors, PCK, ADD, steadiness, contact.
 
-Each figure is named by what is measured, its alignment, its limit, its unit (docs/datasets.md, Scoring).
+Each figure is named by what is measured, its alignment, its limit, its unit (docs/scoring.md).
 """
 
 from collections.abc import Iterator, Sequence

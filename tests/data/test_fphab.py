@@ -198,6 +198,10 @@ def test_every_split_of_every_protocol(sample: FphabSample, hand: HandModel) -> 
     tested = ["Subject_5/open_juice_bottle/2", "Subject_2/open_juice_bottle/1", "Subject_6/pour_milk/1"]
     assert listed("subjects", "train") == whole(trained)
     assert listed("subjects", "evaluation") == whole(tested)
+    for split in ("train", "evaluation"):
+        near, every = listed("subjects-near-10mm", split), listed("subjects", split)
+        assert 0 < sum(map(len, near.values())) < sum(map(len, every.values()))
+        assert all(set(frames) <= set(every[sequence]) for sequence, frames in near.items())
     assert listed("actions", "validation") == {}
 
 
@@ -279,16 +283,27 @@ def test_fits_of_another_hand_are_refused(sample: FphabSample, hand: HandModel) 
         Fphab(sample.root, mirrored).frame(A0, annotated=True)
 
 
-def test_a_single_fit_far_from_its_skeleton_is_refused(copied: Path, hand: HandModel) -> None:
-    path = copied / "fhbhands_fits" / A0.sequence / "pkls.pkl"
+def moved_fits(root: Path, frames: list[int], metres: float) -> None:
+    path = root / "fhbhands_fits" / A0.sequence / "pkls.pkl"
     fits = pickle.loads(path.read_bytes())  # noqa: S301 (our own file)
-    fits["000000.pkl"]["trans"] += 0.2
+    for frame in frames:
+        fits[f"{frame:06d}.pkl"]["trans"] += [metres, 0, 0]
     path.write_bytes(pickle.dumps(fits, protocol=2))
+
+
+def test_a_single_fit_far_from_its_skeleton_is_refused(copied: Path, hand: HandModel) -> None:
+    moved_fits(copied, [0], 0.3)
     dataset = Fphab(copied, hand)
     assert dataset.hands(A0.sequence).refused_frames == [0]
-    with pytest.raises(DataError, match=r"frame 0 of .*pkls\.pkl, found it 3\d\d mm away; "):
+    with pytest.raises(DataError, match=r"frame 0 of .*pkls\.pkl, found it 30\d mm away; "):
         dataset.truth(A0)
     dataset.truth(FrameName(A0.sequence, 1))
+
+
+@pytest.mark.parametrize(("metres", "refused"), [(0.02, 0), (0.05, 8)])
+def test_fits_that_all_lie_beside_their_skeletons(copied: Path, hand: HandModel, metres: float, refused: int) -> None:
+    moved_fits(copied, list(range(8)), metres)
+    assert len(Fphab(copied, hand).hands(A0.sequence).refused_frames) == refused
 
 
 def test_reduced_copies_are_taken_when_they_are_large_enough(copied: Path, hand: HandModel) -> None:

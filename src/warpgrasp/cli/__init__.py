@@ -9,6 +9,7 @@ from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
 from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
+from warpgrasp.cli.figure import figure
 from warpgrasp.cli.predict import predict
 from warpgrasp.cli.reproduce import reproduce
 from warpgrasp.cli.sample import sample
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "evaluate": evaluate,
     "reproduce": reproduce,
+    "figure": figure,
     "doctor": doctor,
 }
 

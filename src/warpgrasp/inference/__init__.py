@@ -1,6 +1,6 @@
 """From pictures to a predictions file."""
 
-from warpgrasp.inference.predict import predict, predictions_of, reconstruct
+from warpgrasp.inference.predict import predict, predict_few, predictions_of, reconstruct
 from warpgrasp.inference.predictions import (
     Predictions,
     PredictionsError,
@@ -15,6 +15,7 @@ __all__ = [
     "PredictionsError",
     "ShardWriter",
     "predict",
+    "predict_few",
     "predictions_of",
     "read_predictions",
     "reconstruct",

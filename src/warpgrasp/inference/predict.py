@@ -38,19 +38,25 @@ def predict(
     `header` says where the predictions come from. No annotation is read.
     """
     writer = ShardWriter(out, header)
-    device = next(network.parameters()).device
     shards = [names[start : start + SHARD_FRAMES] for start in range(0, len(names), SHARD_FRAMES)]
     for number, shard in enumerate(
         track(shards, description=f"predict {out.stem}", transient=True, disable=not show_progress)
     ):
         if writer.has(number):
             continue
-        parts = []
-        for start in range(0, len(shard), batch):
-            frames = Frames.of([dataset.frame(name, annotated=False) for name in shard[start : start + batch]])
-            parts.append(predictions_of(frames, reconstruct(network, move_to(frames, device))))
-        writer.write(number, Predictions.joined(parts))
+        writer.write(number, predict_few(network, dataset, shard, batch=batch))
     writer.finish(len(shards))
+
+
+def predict_few(
+    network: HandObjectNetwork, dataset: Dataset, names: Sequence[FrameName], *, batch: int = 16
+) -> Predictions:
+    """The predictions of a few frames, kept in memory. No annotation is read."""
+    device, parts = next(network.parameters()).device, []
+    for start in range(0, len(names), batch):
+        frames = Frames.of([dataset.frame(name, annotated=False) for name in names[start : start + batch]])
+        parts.append(predictions_of(frames, reconstruct(network, move_to(frames, device))))
+    return Predictions.joined(parts)
 
 
 def predictions_of(frames: Frames, reconstruction: Reconstruction) -> Predictions:

@@ -16,7 +16,7 @@ from warpgrasp.training.experiments import HAND_ROW, OBJECT_ROW, Experiment, net
 from warpgrasp.training.run import write_json
 from warpgrasp.training.scoring import NetworkScores, Scoring, read_scores
 from warpgrasp.training.settings import Recipe
-from warpgrasp.training.sweep import RUNS, Failure, Plan, Runner, Setting, SweepError, plan
+from warpgrasp.training.sweep import RUNS, Failure, Plan, Runner, Setting, SweepError, alone_in, plan
 
 SAMPLE = "sample data"
 PCK_CURVES = ("hand_joint_frame_pck_image", "object_corner_frame_pck_image", "object_vertex_frame_pck_image")
@@ -53,12 +53,13 @@ def reproduce(wanted: Reproduction, setting: Setting, runner: Runner, console: C
     """
     experiment = wanted.experiment
     made = networks(experiment, seeds=wanted.seeds, on_sample=wanted.on_sample, quick=wanted.quick)
-    whole = plan(made, setting)
-    board = Board(whole, setting, experiment.metrics, console)
-    with board.shown():
-        failures = runner(whole, setting, board)
-    result = result_of(wanted, whole, setting)
-    write(wanted, result, whole, setting, failures)
+    with alone_in(setting.out):
+        whole = plan(made, setting)
+        board = Board(whole, setting, experiment.metrics, console)
+        with board.shown():
+            failures = runner(whole, setting, board)
+        result = result_of(wanted, whole, setting)
+        write(wanted, result, whole, setting, failures)
     if failures:
         for one in failures:
             console.print(f"failed: {said(one)}", highlight=False, soft_wrap=True)

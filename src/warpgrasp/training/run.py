@@ -174,8 +174,14 @@ def note_bad_frames(source: FrameSource, path: Path) -> None:
     errors |= {(name.sequence, name.index): error for name, error in source.bad.items()}
     frames = [{"sequence": key[0], "index": key[1], "error": errors[key]} for key in sorted(errors)]
     bad_frames = {"when_found": source.on_bad, "count": len(frames), "frames": frames}
-    if content.get("bad_frames") != bad_frames:
-        write_json(path, {**content, "bad_frames": bad_frames})
+    note(path, "bad_frames", bad_frames)
+
+
+def note(path: Path, key: str, value: Any) -> None:
+    """Add one note to those of a run."""
+    content = json.loads(path.read_text())
+    if content.get(key) != value:
+        write_json(path, {**content, key: value})
 
 
 def commit() -> str:

@@ -5,18 +5,19 @@ start from one file of stage-1 weights. Finished jobs are left as they are; inte
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from warpgrasp.data import Dataset
 from warpgrasp.errors import UserError
 from warpgrasp.training.loop import Training, train_stage
-from warpgrasp.training.run import data_fingerprint, fingerprint_of, open_run
+from warpgrasp.training.run import data_fingerprint, fingerprint_of, note, open_run
 from warpgrasp.training.scoring import Scoring, read_scores, score_run
 from warpgrasp.training.settings import Recipe
 
-RUNS, LOGS, WEIGHTS, CURVE = "runs", "logs", "weights.safetensors", "weights.jsonl"
+RUNS, LOGS, WEIGHTS, CURVE, LOCK = "runs", "logs", "weights.safetensors", "weights.jsonl", ".lock"
 
 
 class SweepError(UserError):
@@ -140,6 +141,7 @@ def carry_out(job: Job, setting: Setting, *, scored: bool) -> None:
             train_stage(training, job.recipe.stage1, out, show_progress=False)
         else:
             initial = setting.weights(job.after)
+            note(out.with_name("run.json"), "initial", f"{job.after}/{WEIGHTS}")  # beside this run's folder
             train_stage(training, job.recipe.stage2, out, initial=initial, show_progress=False)
     if scored:
         score_run(out.parent, out, job.recipe, setting.dataset, setting.scoring)
@@ -196,6 +198,25 @@ def blocked(job: Job, failures: Iterable[Failure]) -> Failure | None:
         if one.job.fingerprint == job.after:
             return Failure(job, f"not begun, since its stage 1 failed ({one.job.label})", None)
     return None
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Keep other commands out of a sweep's folder while the body works there.
+
+    Raises `SweepError` when another one does. The lock goes with the process, however that ends.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK).open("w") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SweepError(f"expected no other command at work in {out}, found one; wait for it") from error
+        except (ImportError, OSError):  # Windows, or a file system without locks
+            pass
+        yield
 
 
 Runner = Callable[[Plan, Setting, Watcher], list[Failure]]

@@ -9,6 +9,7 @@ from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
 from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
+from warpgrasp.cli.export_onnx import export_onnx
 from warpgrasp.cli.figure import figure
 from warpgrasp.cli.predict import predict
 from warpgrasp.cli.reproduce import reproduce
@@ -26,13 +27,17 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "reproduce": reproduce,
     "figure": figure,
+    "export-onnx": export_onnx,
     "doctor": doctor,
 }
 
 
 def usage() -> str:
     """What `--help` prints."""
-    lines = [f"  {name:10} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in COMMANDS.items()]
+    widest = max(map(len, COMMANDS))
+    lines = [
+        f"  {name:{widest}} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in COMMANDS.items()
+    ]
     return (
         "usage: warpgrasp COMMAND [OPTIONS] [--debug]\n\n"
         + "\n".join(lines)

@@ -1,6 +1,7 @@
 """`object.json`: which object a recording shows, its mesh file, and the units that this is in."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,7 +22,7 @@ UNITS: tuple[Units, ...] = get_args(Units)
 # Signs of the mesh file's axes. HO-3D's loader turns its meshes so; a network trained there knows them by these.
 Axes = Literal["opencv", "opengl"]
 AXES: dict[Axes, tuple[float, float, float]] = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
-METRES_OF = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
+METRES_OF: dict[Units, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 MESH_ENDINGS = (".obj", ".ply", ".glb")
 # What a hand holds: a box longer than a metre, or none longer than 5 mm, is in other units than declared.
 SMALLEST_M, LARGEST_M = 0.005, 1.0
@@ -88,10 +89,33 @@ def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") 
     Nothing but this one file is opened: no materials, no textures, no buffers beside it. Raises `DataError` when it is
     no mesh, or when what it holds cannot be a hand-held object in these units.
     """
-    vertices, faces = _surface(path)
+    surface = _surface(path)
+    _check_length(_length(surface), units, path)
+    return _model(name, surface, units, axes)
+
+
+def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]:
+    """A mesh file's object, nameless, in every unit in which a hand could hold it, and in both readings of its axes.
+
+    Raises `DataError` when it is no mesh, or when there is no such unit.
+    """
+    surface = _surface(path)
+    length = _length(surface)
+    fitting: list[Units] = [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
+    if not fitting:
+        _check_length(length, "m", path)
+    for units in fitting:
+        for axes in AXES:
+            yield units, axes, _model("", surface, units, axes)
+
+
+def _length(surface: tuple[np.ndarray, np.ndarray]) -> float:
+    return float(np.ptp(surface[0], axis=0).max())
+
+
+def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes: Axes) -> ObjectModel:
+    vertices, faces = surface
     distinct, index = np.unique(vertices, axis=0, return_inverse=True)
-    length = float(np.ptp(distinct, axis=0).max())
-    _check_length(length, units, path)
     metres = torch.as_tensor(distinct * METRES_OF[units] * np.array(AXES[axes]), dtype=torch.float32)
     return ObjectModel.centred(name, metres, torch.as_tensor(index.reshape(-1)[faces], dtype=torch.int64))
 

@@ -64,4 +64,4 @@ def predict(
     predictions, header = open_predictions(out)
     named = f" ({header['split']})" if "split" in header else ""
     flags = "" if predictions.flags is None else f"; {summary(predictions.flags)}"
-    console.print(f"wrote {len(predictions)} frames{named} to {out}{flags}")
+    console.print(f"wrote {len(predictions)} frames{named} to {out}{flags}", soft_wrap=True)

@@ -101,10 +101,9 @@ def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]
     """
     surface = _surface(path)
     length = _length(surface)
-    fitting: list[Units] = [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
-    if not fitting:
+    if not _fitting(length):
         _check_length(length, "m", path)
-    for units in fitting:
+    for units in _fitting(length):
         for axes in AXES:
             yield units, axes, _model("", surface, units, axes)
 
@@ -142,10 +141,14 @@ def _surface(path: Path) -> tuple[Float[np.ndarray, "v 3"], np.ndarray]:
     return vertices, faces
 
 
+def _fitting(length: float) -> list[Units]:
+    return [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
+
+
 def _check_length(length: float, units: Units, path: Path) -> None:
     if SMALLEST_M < length * METRES_OF[units] < LARGEST_M:
         return
-    fitting = [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
+    fitting = _fitting(length)
     likely = " or ".join(f'"units": "{one}" ({1000 * length * METRES_OF[one]:.0f} mm)' for one in fitting)
     raise DataError(
         f"expected a hand-held object, {1000 * SMALLEST_M:.0f} mm to {LARGEST_M:g} m long, in {path}, found one of "

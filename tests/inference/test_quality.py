@@ -75,7 +75,7 @@ def test_sequences_are_not_neighbours() -> None:
 
 def test_what_is_out_of_the_picture_and_what_is_no_number() -> None:
     one = moving()
-    one.hand_in_view[1], one.object_in_view[2], one.hand_vertices[5, 2, 1] = 0.49, 0.1, np.nan
+    one.hand_in_view[1], one.object_in_view[2], one.hand_joints[5, 2, 1] = 0.49, 0.1, np.nan
     found = judged(one)
     assert found.flags.tolist() == [0, 4, 8, 0, 0, 16, 0]
     text = "3 of 7 frames are flagged as doubtful (hand out of view: 1, object out of view: 1, not finite: 1)"

@@ -9,6 +9,7 @@ from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
 from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
+from warpgrasp.cli.export import export
 from warpgrasp.cli.predict import predict
 from warpgrasp.cli.sample import sample
 from warpgrasp.cli.train import train
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "predict": predict,
     "evaluate": evaluate,
+    "export": export,
     "doctor": doctor,
 }
 

@@ -18,6 +18,8 @@ from warpgrasp.inference.smoothing import Timeline, mean_numbers, mean_rotations
 # From a hand's rotation, translation, pose coefficients and shape to its vertices and joints.
 PosedHand = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
+AT_ONCE = 32  # hands that are posed together
+
 
 @dataclass(frozen=True)
 class Finish:
@@ -35,31 +37,34 @@ class Finish:
 
     def __call__(self, window: Window) -> Predictions:
         """The middle shard as it is stored."""
-        every = window.all
-        interval_s = _looked_up(self.interval_s, every.sequence)
-        times_s = times_of(every, interval_s)
-        judged = with_quality(every, self._corners(every), times_s).rows(window.own)
+        context = window.context
+        interval_s = _looked_up(self.interval_s, context.sequence)
+        times_s = times_of(context, interval_s)
+        judged = with_quality(context, self._corners(context), times_s)
+        signs = ("hand_jump", "object_jump", "flags")
+        own = replace(window.part, **{name: getattr(judged, name)[window.own] for name in signs})
         if not self.smooth_frames:
-            return judged
-        timeline = Timeline(every.sequence, times_s, finite(every))
-        return self._smoothed(judged, every, timeline.shares(window.own, self.smooth_frames * interval_s))
+            return own
+        timeline = Timeline(context.sequence, times_s, finite(context))
+        return self._smoothed(own, context, timeline.shares(window.own, self.smooth_frames * interval_s))
 
     def _corners(self, predictions: Predictions) -> Float[np.ndarray, "n 8 3"]:
         local = _looked_up(lambda name: self.object_model(name).corners.numpy(), predictions.object_name)
         return local @ predictions.object_rotation.swapaxes(1, 2) + predictions.object_translation[:, None]
 
-    def _smoothed(self, own: Predictions, every: Predictions, shares: Float[np.ndarray, "m n"]) -> Predictions:
+    def _smoothed(self, own: Predictions, context: Predictions, shares: Float[np.ndarray, "m n"]) -> Predictions:
         filtered = {
-            name: mean_numbers(shares, getattr(every, name))
+            name: mean_numbers(shares, getattr(context, name))
             for name in ("hand_translation", "hand_pose", "hand_shape", "object_translation")
         }
         filtered |= {
-            name: mean_rotations(shares, getattr(every, name)) for name in ("hand_rotation", "object_rotation")
+            name: mean_rotations(shares, getattr(context, name)) for name in ("hand_rotation", "object_rotation")
         }
-        parameters = [filtered[f"hand_{name}"] for name in ("rotation", "translation", "pose", "shape")]
+        parameters = [torch.from_numpy(filtered[f"hand_{one}"]) for one in ("rotation", "translation", "pose", "shape")]
         with torch.inference_mode():
-            vertices, joints = self.posed_hand(*map(torch.from_numpy, parameters))
-        filtered |= {"hand_vertices": vertices.numpy(), "hand_joints": joints.numpy()}
+            posed = [self.posed_hand(*few) for few in zip(*(one.split(AT_ONCE) for one in parameters), strict=True)]
+        filtered["hand_vertices"] = torch.cat([vertices for vertices, _ in posed]).numpy()
+        filtered["hand_joints"] = torch.cat([joints for _, joints in posed]).numpy()
         broken = ~finite(own)
         for name, array in filtered.items():
             array[broken] = getattr(own, name)[broken]

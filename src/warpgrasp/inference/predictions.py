@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,8 @@ def write_predictions(path: Path, predictions: Predictions, header: Mapping[str,
 def read_predictions(path: Path) -> tuple[Predictions, dict[str, Any]]:
     """Read predictions and their header. Raises `PredictionsError` naming the file when it is not one."""
     predictions, header = open_predictions(path)
-    return predictions.rows(slice(None)), header
+    mapped = {name: np.array(array) for name, array in predictions.arrays.items() if isinstance(array, np.memmap)}
+    return replace(predictions, **mapped), header
 
 
 def open_predictions(path: Path) -> tuple[Predictions, dict[str, Any]]:

@@ -130,8 +130,9 @@ class Predictor:
         if isinstance(dataset, Recordings):
             self._reel(Reel.of_recordings(dataset, splits, self.size), out, header, left=left)
             return
-        self.checkpoint.check_objects([model for one in splits for model in dataset.objects(one)])
-        about, options = {**self.header, **header}, self.options
+        models = list({model.name: model for one in splits for model in dataset.objects(one)}.values())
+        self.checkpoint.check_objects(models)
+        about, options = {**self.header, **header, "objects": known_hashes(models)}, self.options
         smooth_frames = options.smooth_frames
         predict(self.network, dataset, names, out, header=about, batch=options.batch, smooth_frames=smooth_frames)
 

@@ -131,7 +131,6 @@ def with_quality(
 def finite(predictions: Predictions) -> Bool[np.ndarray, " n"]:
     """Whether a frame's hand and object are numbers at all."""
     parts = (
-        predictions.hand_vertices,
         predictions.hand_joints,
         predictions.object_rotation,
         predictions.object_translation,

@@ -7,7 +7,7 @@ memory: three shards at a time, since what is made of a frame may depend on its 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,24 @@ from warpgrasp.inference.predictions import (
 class Window:
     """The predictions of a shard, with those of the shard before and after it where there are such."""
 
-    before: Predictions | None
+    before: Predictions | None  # without vertices
     part: Predictions
     after: Predictions | None
 
     @property
-    def all(self) -> Predictions:
-        """Everything, in order."""
-        return Predictions.joined([one for one in (self.before, self.part, self.after) if one is not None])
+    def context(self) -> Predictions:
+        """All three in order, without the hand's vertices, of which there are many."""
+        return Predictions.joined([_slim(one) for one in (self.before, self.part, self.after) if one is not None])
 
     @property
     def own(self) -> slice:
-        """The rows of the middle shard among all."""
+        """The rows of the middle shard in the context."""
         first = 0 if self.before is None else len(self.before)
         return slice(first, first + len(self.part))
+
+
+def _slim(part: Predictions) -> Predictions:
+    return replace(part, hand_vertices=part.hand_vertices[:, :0].copy())
 
 
 Finishing = Callable[[Window], Predictions]
@@ -96,7 +100,7 @@ class ShardWriter:
             after = read_predictions(self._shard(shard))[0] if shard < shards else None
             yield Window(before, part, after)
             if after is not None:
-                before, part = part, after
+                before, part = _slim(part), after
 
     def _shard(self, shard: int) -> Path:
         return self.folder / f"{shard:06d}.npz"

@@ -86,7 +86,11 @@ class Lens:
 
 def read_lens(path: Path) -> Lens:
     """Read a camera file, or that of a recording's folder. Raises `DataError` naming the file and the fact."""
-    entry = read_document(path / FILE if path.is_dir() else path, FORMAT)
+    return lens_of(read_document(path / FILE if path.is_dir() else path, FORMAT))
+
+
+def lens_of(entry: Entry) -> Lens:
+    """The lens that a camera file, or a part of another file, describes. Raises `DataError` naming it and the fact."""
     entry.only("format", "width", "height", "fx", "fy", "cx", "cy", "matrix", "distortion")
     width, height = (entry.whole(key, least=1, most=LARGEST_SIDE_PX) for key in ("width", "height"))
     distortion = tuple(float(value) for value in entry.numbers("distortion", (-1,))) if entry.has("distortion") else ()

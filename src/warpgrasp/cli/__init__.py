@@ -9,6 +9,7 @@ from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
 from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
+from warpgrasp.cli.export import export
 from warpgrasp.cli.export_onnx import export_onnx
 from warpgrasp.cli.figure import figure
 from warpgrasp.cli.predict import predict
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce,
     "figure": figure,
     "export-onnx": export_onnx,
+    "export": export,
     "doctor": doctor,
 }
 

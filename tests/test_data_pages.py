@@ -26,7 +26,7 @@ def commands() -> Iterator[list[str]]:
                     yield shlex.split(line.partition("#")[0].replace("RECIPE", "toy"))[1:]
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
 def test_the_pages_commands_are_understood(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
     """In an empty folder each fails because there are no data, never because it is not a command."""
     monkeypatch.chdir(tmp_path)
@@ -91,7 +91,7 @@ def test_every_figure_is_on_the_page_and_no_other(sample_root: Path, trained_run
 def figures_of(page: Path) -> Iterator[str]:
     """The names in the first columns of its tables, `a_{b, c}_d` meaning two."""
     for row in re.findall(r"^\| (`.*?) \|", page.read_text(), re.MULTILINE):
-        for name in re.findall(r"`([a-z].*?)`", row):
+        for name in re.findall(r"`([a-z{].*?)`", row):
             head, brace, tail = name.partition("{")
             inner, _, end = tail.partition("}")
             yield from ([f"{head}{one}{end}" for one in inner.split(", ")] if brace else [name])

@@ -20,7 +20,7 @@ from warpgrasp.data.sample.objects import object_surface
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel
 
-SAME_M = 2e-6  # float32, at half a metre, through two rotations
+SAME_M = 1e-6
 SAME_PX = 5e-3
 JSON_M = 7e-6  # the evaluation lists are rounded to 1e-5 m
 

@@ -36,7 +36,7 @@ def figure(
     """Draw the paper's Fig. 4, 6 (overlays and turned views), 9 (refinement) or 10 (shape) from finished runs.
 
     Args:
-        number: The paper's number of the figure.
+        number: The paper's number of the figure; 6 is 4 without the network trained on every label.
         run: Folders of runs, those of `demo`, `train` or `reproduce` (its runs/…); several make several columns.
         data: The data set.
         out: The picture to write (.png).
@@ -63,10 +63,13 @@ def figure(
         if not pairs:
             raise FigureError("expected frames of training sequences with an annotated frame for figure 9, got none")
         shown = sorted({name for pair in pairs for name in pair}, key=lambda name: (name.sequence, name.index))
-        stages = {head: predictions_for(path, dataset, shown) for head, path in runs[0].stages().items()}
-        save_refinement(out, dataset, pairs, stages, heading=heading)
+        files = runs[0].stages()
+        if len(files) == 2:
+            console.print("no weights between start and end of stage 2; `train … --snapshots 100 300` keeps some")
+        stages = {head: predictions_for(path, dataset, shown) for head, path in files.items()}
+        save_refinement(out, dataset, pairs, stages, heading=f"after steps of stage 2 · {heading}")
     else:
-        weights = _skeletons(runs) if number == "10" else _arms(runs)
+        weights = _skeletons(runs) if number == "10" else _arms(runs, with_full=number == "4")
         arms = {arm: predictions_for(path, dataset, names) for arm, path in weights.items()}
         (save_shapes if number == "10" else save_overlays)(out, dataset, names, arms, heading=heading)
     console.print(f"wrote {out}", highlight=False, soft_wrap=True)
@@ -97,12 +100,14 @@ def _chosen(dataset: "Dataset", labels: "Labels", *, training: bool) -> list["Fr
     return names
 
 
-def _arms(runs: list["FinishedRun"]) -> dict[str, Path]:
-    """Every network of the runs, under a name that tells it from the others."""
+def _arms(runs: list["FinishedRun"], *, with_full: bool) -> dict[str, Path]:
+    """Every network of the runs, under a name that tells it from the others; Fig. 6 has no fully supervised one."""
     arms: dict[str, Path] = {}
     for one in runs:
         for arm, path in one.weights().items():
             arms[arm if arm not in arms else f"{arm}, {one.folder.name}"] = path
+    if not with_full:
+        arms = {arm: path for arm, path in arms.items() if not arm.startswith("full")} or arms
     order = {"full": 0, "photometric": 1, "control": 2}
     return dict(sorted(arms.items(), key=lambda item: order.get(item[0].partition(",")[0], 3)))
 

@@ -120,7 +120,7 @@ def save_refinement(
 def save_shapes(
     path: Path, dataset: Dataset, names: Sequence[FrameName], arms: Mapping[str, Predictions], *, heading: str
 ) -> None:
-    """Fig. 10: each arm's reconstruction, and the hand of its shape in the mean pose.
+    """Fig. 10: each arm's reconstruction, and the hand of its shape with stretched fingers.
 
     Below a hand: how its middle finger's length differs from that of the mean shape, whose silhouette is pencilled.
     """
@@ -138,32 +138,32 @@ def save_shapes(
 
 
 def _shape_tile(hand: HandModel, shape: Float[Tensor, " s"]) -> Tile:
-    """A hand of this shape in the mean pose, fingers up, with the mean shape's silhouette."""
+    """A hand of this shape in the rest pose, fingers up, with the mean shape's silhouette."""
     with torch.no_grad():
         surfaces = [_upright(hand, one) for one in (shape, torch.zeros_like(shape))]
     camera = Camera(torch.tensor([[2400.0, 0, 159.5], [0, 2400.0, 119.5], [0, 0, 1]]), TILE_WIDTH_PX, 240)
     drawn = on_paper(Scene.of_hand(hand, surfaces[0]), camera, scale=2, truth=Scene.of_hand(hand, surfaces[1]))
     longer = middle_finger_m(hand, shape) / middle_finger_m(hand, torch.zeros_like(shape)) - 1
-    return Tile(drawn, f"middle finger {100 * longer:+.0f} %".replace("-", "−"))
+    return Tile(drawn, f"middle finger {100 * longer:+.1f} %")
 
 
 def middle_finger_m(hand: HandModel, shape: Float[Tensor, " s"]) -> float:
     """The length of the middle finger's bones, from its base to its tip."""
     with torch.no_grad():
-        joints = hand(torch.zeros(1, 3), hand.mean_pose[None], shape[None]).joints[0]
+        joints = hand(torch.zeros(1, 3), torch.zeros(1, len(hand.mean_pose)), shape[None]).joints[0]
     return float(sum((joints[a] - joints[b]).norm() for a, b in pairwise(MIDDLE_FINGER)))
 
 
 def _upright(hand: HandModel, shape: Float[Tensor, " s"]) -> Float[Tensor, "v 3"]:
-    """The surface in the mean pose: wrist below, middle finger's base above it, the palm's plane the picture's."""
-    posed = hand(torch.zeros(1, 3), hand.mean_pose[None], shape[None])
+    """The surface in the rest pose: wrist below, middle finger's base above it, the palm's plane the picture's."""
+    posed = hand(torch.zeros(1, 3), torch.zeros(1, len(hand.mean_pose)), shape[None])
     joints, vertices = posed.joints[0], posed.vertices[0]
     wrist, base, index, little = (joints[JOINTS.index(name)] for name in ("wrist", "middle_1", "index_1", "little_1"))
     up = torch.nn.functional.normalize(base - wrist, dim=0)
     across = index - little
     across = torch.nn.functional.normalize(across - (across @ up) * up, dim=0)
     turned = torch.stack([across, -up, torch.linalg.cross(across, -up)])
-    return (vertices - (wrist + base) / 2) @ turned.T + torch.tensor([0.0, 0.02, 2.5])
+    return (vertices - (wrist + base) / 2) @ turned.T + torch.tensor([0.0, 0.04, 2.5])
 
 
 def _errors(dataset: Dataset, predictions: Predictions, name: FrameName) -> str:

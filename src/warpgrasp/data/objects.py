@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 
 from warpgrasp.data.errors import DataError
 from warpgrasp.frame import ObjectModel
@@ -17,6 +16,8 @@ def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1,
 
     The vertices are the file's distinct positions. Raises `DataError` when the file is missing, no mesh, or not metric.
     """
+    import trimesh  # half a second
+
     if not path.is_file():
         raise DataError(f"expected the mesh of {name} at {path}, found no such file")
     try:

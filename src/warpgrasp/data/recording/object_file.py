@@ -7,7 +7,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float
 
 from warpgrasp.data.errors import DataError
@@ -97,6 +96,8 @@ def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") 
 
 
 def _surface(path: Path) -> tuple[Float[np.ndarray, "v 3"], np.ndarray]:
+    import trimesh  # half a second
+
     if path.stat().st_size > LARGEST_MESH_BYTES:
         raise DataError(f"expected a mesh of at most {LARGEST_MESH_BYTES / 1e6:.0f} MB in {path}")
     try:

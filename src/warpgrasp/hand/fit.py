@@ -11,13 +11,12 @@ so each step eliminates the frames' own unknowns first (the Schur complement, as
 
 from dataclasses import dataclass
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.errors import UserError
-from warpgrasp.geometry import axis_angle_from_matrix
+from warpgrasp.geometry import axis_angle_from_matrix, nearest_rotation
 from warpgrasp.hand.joint_jacobian import OWN_COLUMNS, POSE, SHAPE, JointChain, PlacedHand
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS
@@ -155,9 +154,7 @@ class _Problem:
         rest = self.chain.joints(PlacedHand(rotation, self.target[:, 0], pose, shape))
         # The rotation that turns palm onto palm, about the wrist.
         spread = (self.target[:, PALM] - self.target[:, :1]).transpose(1, 2) @ (rest[:, PALM] - rest[:, :1])
-        rotation = roma.special_procrustes(spread)
-        assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
-        return PlacedHand(rotation, self.target[:, 0], pose, shape)
+        return PlacedHand(nearest_rotation(spread), self.target[:, 0], pose, shape)
 
     def cost(self, at: PlacedHand) -> float:
         """Half the sum of squares."""

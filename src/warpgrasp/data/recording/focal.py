@@ -79,7 +79,7 @@ def focal_from_field_of_view(horizontal_deg: float, width: int) -> float:
 
 
 def centred_lens(focal_px: float, size: tuple[int, int]) -> Lens:
-    """The pinhole of that focal length, its axis through the picture's centre. Raises `DataError` for no such length."""
+    """The pinhole of that focal length, its axis through the picture's centre. Raises `DataError` if it is none."""
     width, height = size
     if not FOCAL_RANGE[0] * width < focal_px < FOCAL_RANGE[1] * width:
         raise DataError(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from warpgrasp.cli.annotate import annotate
 from warpgrasp.cli.camera import camera
 from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "doctor": doctor,
     "camera": camera,
+    "annotate": annotate,
 }
 
 

@@ -187,10 +187,11 @@ class AnnotationState:
             missed = (self.camera.project(fit.joints[0]) - joints_px)[seen].norm(dim=-1).mean()
             return float(missed)
 
-    def annotation(self, frame: int) -> Annotation:
-        """Hand and object of a frame that was begun, in camera space."""
+    def annotation(self, frame: int, state: FrameState | None = None) -> Annotation:
+        """Hand and object of a frame, as it is or as `state` has it, in camera space."""
         with self._lock:
-            return self._store.annotation(frame)
+            shown = state or self._store.get(frame) or self._proposal(frame)
+            return self._store.annotation(frame, shown)
 
     def save(self) -> None:
         """Write what has changed. Raises `OSError` or `DataError` when that is impossible; then nothing is lost."""
@@ -241,9 +242,9 @@ def first_poses(recording: Recording, hand: HandModel) -> FrameState:
     middle_base, index_base, little_base = (joints[MANO_JOINTS.index(f"{finger}_1")] for finger in ROW)
     up = middle_base - wrist
     back = np.cross(little_base - index_base, up)  # of a right hand
-    rotation, _ = Rotation.align_vectors(
+    rotation = Rotation.align_vectors(
         np.stack([FIRST_HAND_UP, FIRST_HAND_BACK]), np.stack([up, back]) / np.linalg.norm([up, back], axis=1)[:, None]
-    )
+    )[0]
     beside = np.array([0.1, 0.06, 0.0])
     return FrameState(
         ObjectPose(np.zeros(3), centre - beside * [1, 0, 0]),

@@ -98,10 +98,8 @@ class AnnotationStore:
         self._changed[frame] = state
         self._unsaved.add(frame)
 
-    def annotation(self, frame: int) -> Annotation:
-        """Hand and object of a frame that has a state, in camera space."""
-        state = self.get(frame)
-        assert state is not None
+    def annotation(self, frame: int, state: FrameState) -> Annotation:
+        """Hand and object in camera space, as the label of that state means them."""
         label = label_of(frame, state, self.hand.template, self.object_centre_m)
         return annotation_of(self.recording, label, self.hand)
 

@@ -60,17 +60,18 @@ class AnnotatePanel:
         self.gui = gui
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="large", dark_mode=True)
         gui.set_panel_label("warpgrasp annotate")
+        gui.main_panel.dock_right()
         self.status = gui.add_markdown("")
         still = read_only is not None
         with gui.add_folder("Frame"):
             self.summary = gui.add_markdown("")
             self.position = gui.add_slider("frame", min=0, max=max(frames - 1, 1), step=1, initial_value=0)
             self.go = gui.add_button_group("go to", ("‹", "›", "‹ label", "label ›", "suggested"))
-            self.done = gui.add_checkbox("finished: a label", initial_value=False, disabled=still)
-            self.held_out = gui.add_checkbox("held out (evaluation)", initial_value=False, disabled=still)
+            self.done = gui.add_checkbox("finished", initial_value=False, disabled=still)
+            self.held_out = gui.add_checkbox("held out", initial_value=False, disabled=still)
             self.edit = gui.add_button_group("edit", ("undo", "redo", "copy from before"), disabled=still)
         with gui.add_folder("View"):
-            self.opacity = gui.add_slider("opacity", min=0.05, max=1.0, step=0.05, initial_value=0.6)
+            self.opacity = gui.add_slider("opacity", min=0.05, max=1.0, step=0.05, initial_value=0.5)
             self.style = gui.add_button_group("draw as", STYLES)
             self.zoom = gui.add_slider("zoom", min=1.0, max=8.0, step=0.1, initial_value=1.0)
             self.camera = gui.add_button("Back to the camera's view")

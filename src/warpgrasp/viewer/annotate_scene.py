@@ -23,8 +23,9 @@ FINGER_COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 180, 255), 
 FRAME_BEHIND = 2.0  # times the depth of what is farthest, so that turned views show picture and surfaces together
 DOT_DEPTH_M = 0.1  # dots lie in front of everything
 DOT_PX = 9.0
-HANDLE_SCALE = 110.0  # pixels
+HANDLE_SCALE = 150.0  # pixels
 JPEG_QUALITY = 92
+AMBIENT = 0.8
 
 
 class AnnotateScene:
@@ -33,7 +34,10 @@ class AnnotateScene:
     def __init__(self, scene: viser.SceneApi, recording: Recording, hand: HandModel):
         self._scene, self._lens, self._hand = scene, recording.lens, hand
         scene.set_up_direction("-y")
+        # No environment map: the page waits for it, and on a machine without a graphics card it waits long.
+        scene.configure_environment_map(hdri=None)
         scene.configure_default_lights(cast_shadow=False)
+        scene.add_light_ambient("/light", intensity=AMBIENT)
         model = recording.object.model
         self.object_vertices = model.vertices.double().numpy()
         self.object_faces = model.faces.numpy()

@@ -13,7 +13,7 @@ import http.client
 import ipaddress
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -50,17 +50,17 @@ class Guard:
     token: str
     host: str
 
-    def refusal(self, path: str, headers: Headers) -> str | None:
-        """Why a request is not answered, or None."""
+    def refusal(
+        self, path: str, *, hosts: Sequence[str], origins: Sequence[str], upgrades: Sequence[str]
+    ) -> str | None:
+        """Why a request with these headers is not answered, or None."""
         given = path.split("?")[0].removeprefix("/").split("/")[0]
         if not hmac.compare_digest(given.encode(), self.token.encode()):
             return "the address lacks the token that was printed"
-        # Each once: of two headers, two programs may believe different ones.
-        hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
+        # Once: of two, two programs may believe different ones.
         if len(hosts) != 1 or not self._is_mine(hosts[0]):
             return "the server is not called by its own name"
-        is_websocket = any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
-        if is_websocket and not origins:
+        if any("websocket" in value.lower() for value in upgrades) and not origins:
             return "a WebSocket must say from which page it comes"
         if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in origins):
             return "the request comes from another page"
@@ -79,14 +79,15 @@ class Guard:
         """The hook that refuses, or passes on to viser's own."""
 
         def answer(connection: ServerConnection, request: Request) -> Response | None:
-            refusal = self.refusal(request.path, request.headers)
+            hosts, origins, upgrades = (request.headers.get_all(name) for name in ("Host", "Origin", "Upgrade"))
+            refusal = self.refusal(request.path, hosts=hosts, origins=origins, upgrades=upgrades)
             if refusal is not None:
                 body = f"Refused: {refusal}.\n".encode()
                 headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
                 return Response(HTTPStatus.FORBIDDEN, "Forbidden", headers, body)
             response = inner(connection, replace(request, path=self.inner_path(request.path)))
             if response is not None:
-                policy = POLICY.format(host=request.headers["Host"])
+                policy = POLICY.format(host=hosts[0])
                 response.headers.update({**HEADERS, "Content-Security-Policy": policy})
             return response
 

@@ -24,8 +24,10 @@ WIDTHS_PX = (160, 320, 640)
 STEPS = 60  # at each width
 RATES = (0.3, 0.15, 0.08)  # of Adam, in the units below
 TURN_RAD, MOVE_M, BEND_RAD = 0.02, 0.004, 0.03
-# Colours say little of single joints: a bend of 0.15 rad in every joint costs this much mean colour difference.
+# Colours say little of single joints, and of depth: bends of 0.15 rad in every joint, and moves by 2 cm, cost this much
+# mean colour difference.
 BEND_COST, BENT_RAD = 0.005, 0.15
+MOVE_COST, MOVED_M = 0.003, 0.02
 SMALLEST_SHARE = 0.7  # of the pixels compared at the start: fewer would be a way to hide instead of to fit
 
 
@@ -58,7 +60,7 @@ def refine(
     offsets = torch.zeros(12 + 45, requires_grad=True)
     widths = [width for width in WIDTHS_PX if width <= camera.width] or [camera.width]
     scales = [_Scale.of(here, reference, camera, width=width, model=model, hand=hand) for width in widths]
-    start = scales[-1].compare(problem.surface(torch.zeros_like(offsets)))
+    start = scales[-1].compare(problem.surface(torch.zeros(len(offsets))))
     if not start.enough.all():
         raise UserError(
             "expected hand and object to show some of the surface that the nearest label shows, found nearly nothing "
@@ -85,9 +87,9 @@ def _descend(problem: "_Problem", scale: "_Scale", offsets: Float[Tensor, " 57"]
         optimiser.zero_grad()
         compared = scale.compare(problem.surface(offsets))
         share = float(compared.compared_share) if share is None else share
-        cost = compared.loss.sum() + problem.bend_cost(offsets)
-        if float(compared.compared_share) > SMALLEST_SHARE * share and float(cost) < least:
-            best, least = offsets.detach().clone(), float(cost)
+        cost = compared.loss.sum() + problem.cost(offsets)
+        if float(compared.compared_share) > SMALLEST_SHARE * share and cost.item() < least:
+            best, least = offsets.detach().clone(), cost.item()
         cost.backward()
         optimiser.step()
     with torch.no_grad():
@@ -144,9 +146,11 @@ class _Problem:
         )
         return torch.cat([hand, thing])[None]
 
-    def bend_cost(self, offsets: Float[Tensor, " 57"]) -> Tensor:
-        """What bending the joints costs."""
-        return BEND_COST * (BEND_RAD * offsets[12:] / BENT_RAD).square().mean()
+    def cost(self, offsets: Float[Tensor, " 57"]) -> Tensor:
+        """What leaving the start costs."""
+        bent = (BEND_RAD * offsets[12:] / BENT_RAD).square().mean()
+        moved = (MOVE_M * torch.cat([offsets[3:6], offsets[9:12]]) / MOVED_M).square().sum() / 2
+        return BEND_COST * bent + MOVE_COST * moved
 
     def state(self, offsets: Float[Tensor, " 57"]) -> FrameState:
         """The frame at these offsets."""

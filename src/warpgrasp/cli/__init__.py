@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from warpgrasp.cli.annotate import annotate
+from warpgrasp.cli.camera import camera
 from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
 from warpgrasp.cli.doctor import doctor
@@ -31,6 +33,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export-onnx": export_onnx,
     "export": export,
     "doctor": doctor,
+    "camera": camera,
+    "annotate": annotate,
 }
 
 

@@ -73,7 +73,7 @@ def _by_onnx_runtime(encoder: nn.Module, example: Tensor) -> Compute:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
-    return lambda image: session.run(None, {"image": image})[0]
+    return lambda image: np.asarray(session.run(None, {"image": image})[0])
 
 
 def _by_openvino(encoder: nn.Module, example: Tensor, precision: str) -> Compute:

@@ -1,6 +1,6 @@
 """Options that say how a folder of data is read, the same for every command."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +11,7 @@ from warpgrasp.errors import UserError
 if TYPE_CHECKING:
     from warpgrasp.data import Dataset, Sides
     from warpgrasp.hand import HandModel
+    from warpgrasp.viewer.take import Take
 
 HandChoice = Literal["open", "mano"]
 Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/layouts.py, which is too heavy for `--help`
@@ -29,7 +30,7 @@ class DataOptions:
     mano_folder: Path | None = None
     """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
     side: Literal["right", "left", "both"] = "right"
-    """Which hands of DexYCB are read; left ones as their mirror image."""
+    """Which hands of DexYCB are read, left ones as their mirror image; or which hand `predict` finds in a video."""
     left_shapedirs: Literal["as-labelled", "corrected"] = "as-labelled"
     """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
 
@@ -39,6 +40,27 @@ class DataOptions:
 
         model = hand_model(self.hand, self.mano_folder)
         return open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=self.sides())
+
+    def of_recordings_too(self, root: Path) -> "DataOptions":
+        """The same, where recordings have no sides to choose from: they are read alike, whichever hand they show."""
+        from warpgrasp.data import layout_of
+
+        recording = self.side == "left" and (self.layout or layout_of(root)) == "recording"
+        return replace(self, side="right") if recording else self
+
+    def take(self, file: Path, *, data: Path | None, object: Path | None, sequence: str | None) -> "Take":
+        """A sequence of a predictions file, with what it takes to show it."""
+        from warpgrasp.viewer.predicted import PredictedFile
+        from warpgrasp.viewer.take import Given
+
+        predicted = PredictedFile.opened(file)
+        footage = data is not None and (data.is_file() or predicted.header.get("protocol") == "footage")
+        if data is None or footage:
+            given = Given(hand_model(self.hand, self.mano_folder), object, None, data)
+        else:
+            dataset = self.of_recordings_too(data).open(data)
+            given = Given(dataset.hand, object, dataset)
+        return given.take(predicted, sequence)
 
     def sides(self) -> "Sides":
         """Which hands are read, with the left hand model where it is needed."""
@@ -60,5 +82,8 @@ def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["rig
     if hand == "open":
         return HandModel(open_hand(side))
     if mano_folder is None:
-        raise UserError("expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano")
+        raise UserError(
+            "expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano; see "
+            "docs/datasets.md#mano"
+        )
     return HandModel(load_mano(mano_folder, side))

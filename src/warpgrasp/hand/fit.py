@@ -10,6 +10,7 @@ so each step eliminates the frames' own unknowns first (the Schur complement, as
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -102,7 +103,7 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
         )
     problem = _Problem.of(hand, joints.detach().double())
     with torch.no_grad():
-        found = _minimise(problem)
+        found = minimise(problem, problem.start())
         rotation = axis_angle_from_matrix(found.rotation)
         rotation, wrist, pose, shape = (
             part.to(hand.mean_pose) for part in (rotation, found.wrist, found.pose, found.shape)
@@ -110,8 +111,14 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
         return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
 
 
+def pose_precision(hand: HandModel, *, like: Tensor) -> Float[Tensor, "45 45"]:
+    """The inverse covariance of poses about the mean pose."""
+    components = hand.pose_components.to(like)
+    return torch.linalg.inv(components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(like))
+
+
 @dataclass(frozen=True)
-class _Normal:
+class Normal:
     """The normal equations of the linearised problem: of the frames' own unknowns, mixed, and of the shape."""
 
     own: Float[Tensor, "n 51 51"]
@@ -142,9 +149,7 @@ class _Problem:
 
     @staticmethod
     def of(hand: HandModel, target: Float[Tensor, "n 21 3"]) -> "_Problem":
-        components = hand.pose_components.to(target)
-        covariance = components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(target)
-        return _Problem(JointChain(hand, like=target), target, torch.linalg.inv(covariance))
+        return _Problem(JointChain(hand, like=target), target, pose_precision(hand, like=target))
 
     def start(self) -> PlacedHand:
         """The mean pose and shape, its palm laid on the given one."""
@@ -162,11 +167,11 @@ class _Problem:
         bent = at.pose - self.chain.model.mean_pose
         return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + at.shape.square().sum())
 
-    def linearised(self, at: PlacedHand) -> _Normal:
+    def linearised(self, at: PlacedHand) -> Normal:
         """The normal equations about `at`, of a few frames at a time."""
         starts = range(0, len(at), FRAMES_AT_ONCE)
         parts = [self._linearised(at, slice(start, start + FRAMES_AT_ONCE)) for start in starts]
-        return _Normal(
+        return Normal(
             torch.cat([part.own for part in parts]),
             torch.cat([part.mixed for part in parts]),
             torch.stack([part.shape for part in parts]).sum(dim=0) + torch.eye(len(at.shape)).to(at.shape),
@@ -174,7 +179,7 @@ class _Problem:
             torch.stack([part.shape_gradient for part in parts]).sum(dim=0) + at.shape,
         )
 
-    def _linearised(self, at: PlacedHand, rows: slice) -> _Normal:
+    def _linearised(self, at: PlacedHand, rows: slice) -> Normal:
         here = at[rows]
         jacobian = self.chain.jacobian(here) / JOINT_ERROR_M
         residual = (self.chain.joints(here) - self.target[rows]).flatten(1) / JOINT_ERROR_M
@@ -183,7 +188,7 @@ class _Problem:
         normal[:, POSE, POSE] += self.pose_precision
         gradient[:, POSE] += (here.pose - self.chain.model.mean_pose) @ self.pose_precision
         own = slice(0, OWN_COLUMNS)
-        return _Normal(
+        return Normal(
             normal[:, own, own],
             normal[:, own, SHAPE],
             normal[:, SHAPE, SHAPE].sum(dim=0),
@@ -192,9 +197,21 @@ class _Problem:
         )
 
 
-def _minimise(problem: _Problem) -> PlacedHand:
+@runtime_checkable
+class Problem(Protocol):
+    """Half a sum of squares of hands."""
+
+    def cost(self, at: PlacedHand) -> float:
+        """Half the sum of squares."""
+        ...
+
+    def linearised(self, at: PlacedHand) -> Normal:
+        """The normal equations about `at`."""
+        ...
+
+
+def minimise(problem: Problem, at: PlacedHand) -> PlacedHand:
     """Levenberg and Marquardt: less damping after a step that helped, more after one that did not."""
-    at = problem.start()
     damping, cost, normal = 1e-2, problem.cost(at), problem.linearised(at)
     for _ in range(LARGEST_STEPS):
         further = at.moved(*normal.step(damping))

@@ -102,17 +102,27 @@ class HandObjectNetwork(nn.Module):
         return torch.tensor([self.object_names.index(name) for name in names], device=device)
 
     def _hand(self, raw: RawOutputs, camera: Camera) -> HandReconstruction:
-        pose = self.hand.pose_from_coefficients(raw.hand_pose)
-        posed = self.hand(torch.zeros_like(raw.hand_rotation), pose, raw.hand_shape)
-        joints = posed.joints if self.adaptation is None else self.adaptation(posed.vertices, posed.joints)
-        origin = joints[:, PLACEMENT_JOINT : PLACEMENT_JOINT + 1]
         rotation = matrix_from_axis_angle(raw.hand_rotation) @ self.hand_base_rotation
         translation = self.config.scales.place(raw.hand_placement, camera)
+        return self.posed_hand(rotation, translation, pose=raw.hand_pose, shape=raw.hand_shape)
+
+    def posed_hand(
+        self,
+        rotation: Float[Tensor, "b 3 3"],
+        translation: Float[Tensor, "b 3"],
+        *,
+        pose: Float[Tensor, "b p"],
+        shape: Float[Tensor, "b s"],
+    ) -> HandReconstruction:
+        """The hand of these parameters: surface and joints as the network gives them, skeleton adaptation included."""
+        posed = self.hand(torch.zeros_like(translation), self.hand.pose_from_coefficients(pose), shape)
+        joints = posed.joints if self.adaptation is None else self.adaptation(posed.vertices, posed.joints)
+        origin = joints[:, PLACEMENT_JOINT : PLACEMENT_JOINT + 1]
         return HandReconstruction(
             rotation,
             translation,
-            raw.hand_pose,
-            raw.hand_shape,
+            pose,
+            shape,
             pose_points(rotation, translation, posed.vertices - origin),
             pose_points(rotation, translation, joints - origin),
         )

@@ -18,11 +18,11 @@ from benchmarks.table import BenchmarkError, Results, notes, regressions, table,
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: measured; 1: a suite failed, or something became slower; 2: bad usage."""
     options = parser().parse_args(arguments)
-    alone = [name for name in options.names if name in ALONE]
-    if alone:
-        return max(importlib.import_module(f"benchmarks.{name}").main() for name in alone)
     chosen = SCALES[options.scale]
     chosen = replace(chosen, patience=replace(chosen.patience, clock=options.clock))
+    alone = [name for name in options.names if name in ALONE]
+    if alone:
+        return max(importlib.import_module(f"benchmarks.{name}").main(chosen) for name in alone)
     try:
         old = None if options.compare is None else Results.read(options.compare)
         started, rows, failed = time.monotonic(), [], []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks.__main__ as command
+from benchmarks import growth
 from benchmarks.measure import Case, Machine, Patience, Row, Work, measure
 from benchmarks.scale import TINY
 from benchmarks.suites import SUITES, run_suite
@@ -154,3 +155,29 @@ def check_suite(name: str) -> None:
 def test_every_module_of_cases_is_a_suite() -> None:
     modules = [path.stem for path in Path(command.__file__).parent.glob("*.py") if not path.stem.startswith("__")]
     assert {name for name in modules if hasattr(importlib.import_module(f"benchmarks.{name}"), "cases")} == set(SUITES)
+
+
+def test_exponents_are_those_of_the_larger_half() -> None:
+    sizes = [1, 10, 100, 1000]
+    assert growth.exponent(sizes, [5, 9, 3 * 100**1.5, 3 * 1000**1.5]) == pytest.approx(1.5)
+    assert growth.exponent(sizes[:3], [7.0, 20.0, 200.0]) == pytest.approx(1.0)
+    assert growth.exponent(sizes, [1.0, 1.0, 0.0, 2.0]) is None  # memory that never rose above the start
+
+
+def test_what_grows_faster_than_its_size_is_named() -> None:
+    found = {"references": [growth.Point(n, 1e-6 * n**2, 1e-3 * n) for n in (1_000, 4_000, 16_000)]}
+    row = growth.table(found).splitlines()[-1]
+    assert row == (
+        "| references and draws | frames of a sequence | 1,000, 4,000, 16,000 | 1e+03, 1.6e+04, 2.56e+05 | "
+        "2.00 **super-linear** | 1, 4, 16 | 1.00 |"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("curve", sorted(growth.CURVES))
+def test_a_curve_has_points(curve: str) -> None:
+    smallest = growth.CURVES[curve].sizes[0]
+    point = growth.in_new_process(curve, smallest)
+    assert point.size == smallest
+    assert point.seconds > 0
+    assert point.megabytes >= 0

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import signal
+import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.training.test_resume import driven
 from warpgrasp.cli import main
+from warpgrasp.data.sample import SHIPPED
 from warpgrasp.evaluation.published import published
 from warpgrasp.training import experiments, sweep
 from warpgrasp.training.experiments import EXPERIMENTS, networks
@@ -77,6 +82,7 @@ def test_a_table_from_nothing_and_again(sample_root: Path, tmp_path: Path, capsy
     assert read(tmp_path / "table1-sample-quick.json")["rows"][0]["ours"] == ours["hand + object"]
 
 
+@pytest.mark.slow
 def test_a_figure_with_a_failed_run(tmp_path: Path, capsys, monkeypatch) -> None:
     carry_out = sweep.carry_out
 
@@ -168,6 +174,33 @@ def test_two_ray_workers_measure_what_one_process_does(tmp_path: Path) -> None:
     assert run("fig7", there, "--ray", "auto", "--workers", "2") == 0
     assert read(here / "fig7-sample-quick.json") == read(there / "fig7-sample-quick.json")
     assert (here / "fig7-sample-quick.md").read_text() == (there / "fig7-sample-quick.md").read_text()
+
+
+@pytest.mark.slow
+def test_killed_and_started_again(sample_root: Path, tmp_path: Path) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    with zipfile.ZipFile(Path(str(SHIPPED))) as archive:
+        stamp = f"{sum(entry.CRC for entry in archive.infolist()):x}"
+    for out in (undisturbed, killed):  # as if the tiny data set had been unpacked there
+        shutil.copytree(sample_root, out / "data")
+        (out / "data" / "shipped.sha").write_text(stamp)
+
+    def command(out: Path) -> list[str]:
+        return ["reproduce", "table3", "--data", "sample", "--out", str(out), "--quick", "--seeds", "0"]
+
+    assert driven(command(undisturbed)).wait(timeout=600) == 0
+    # In the middle of the first training, and, after that has gone on, of the second.
+    for call in (5, 9):
+        assert driven(command(killed), "supervised", call).wait(timeout=600) == -signal.SIGKILL
+    assert driven(command(killed)).wait(timeout=600) == 0
+    contents = [read(out / "table3-sample-quick.json") for out in (undisturbed, killed)]
+    assert contents[0] == contents[1]
+    for entry in contents[0]["runs"]:
+        steps = [
+            [json.loads(line)["step"] for line in (out / entry["folder"] / "weights.jsonl").read_text().splitlines()]
+            for out in (undisturbed, killed)
+        ]
+        assert steps[0] == steps[1] == list(range(8))
 
 
 @pytest.mark.parametrize("name", list(EXPERIMENTS))

@@ -12,7 +12,18 @@ from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training import loop, sweep
 from warpgrasp.training.settings import Recipe
-from warpgrasp.training.sweep import Failure, Job, Network, Plan, Setting, Watcher, plan, run_here
+from warpgrasp.training.sweep import (
+    Failure,
+    Job,
+    Network,
+    Plan,
+    Setting,
+    SweepError,
+    Watcher,
+    alone_in,
+    plan,
+    run_here,
+)
 
 STEPS = 6
 
@@ -179,6 +190,16 @@ def test_a_failed_run_is_named_and_the_others_finish(sample_root: Path, tmp_path
     assert "Traceback" in log.read_text()
     assert not setting.folder(failures[0].job.fingerprint).exists()
     assert failures[1].log is None
+
+
+def test_one_command_at_a_time(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "out"):
+        with pytest.raises(SweepError, match="expected no other command at work in"), alone_in(tmp_path / "out"):
+            pass
+        with alone_in(tmp_path / "other"):
+            pass
+    with alone_in(tmp_path / "out"):
+        pass
 
 
 def test_the_log_of_a_failure_goes_when_the_run_succeeds(sample_root: Path, tmp_path: Path, monkeypatch) -> None:

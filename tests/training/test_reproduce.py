@@ -123,6 +123,7 @@ def test_a_figure_with_a_failed_run(tmp_path: Path, capsys, monkeypatch) -> None
     assert paper[0]["ours"] == {}
 
 
+@pytest.mark.slow
 def test_shares_of_correct_frames(tmp_path: Path) -> None:
     assert run("fig5", tmp_path) == 0
     content = read(tmp_path / "fig5-sample-quick.json")
@@ -136,6 +137,7 @@ def test_shares_of_correct_frames(tmp_path: Path) -> None:
     assert all(row["paper"] == {} for row in content["rows"])
 
 
+@pytest.mark.slow
 def test_relative_errors_of_table_2(tmp_path: Path) -> None:
     assert run("table2", tmp_path) == 0
     first, second = (row for row in read(tmp_path / "table2-sample-quick.json")["rows"] if row["frames"])
@@ -150,6 +152,7 @@ def test_relative_errors_of_table_2(tmp_path: Path) -> None:
     assert "| Hasson et al. 2019 | 28.0 | – | – | – | – | – |" in page
 
 
+@pytest.mark.slow
 def test_the_papers_own_data(hand: HandModel, tmp_path: Path, capsys) -> None:
     root, out, scores = write_fphab(tmp_path / "fphab", hand).root, tmp_path / "out", tmp_path / "scores.json"
     command = ["reproduce", "table1", "--data", str(root), "--out", str(out), "--quick", "--seeds", "0", "1"]

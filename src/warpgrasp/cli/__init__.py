@@ -13,6 +13,7 @@ from warpgrasp.cli.export import export
 from warpgrasp.cli.predict import predict
 from warpgrasp.cli.sample import sample
 from warpgrasp.cli.train import train
+from warpgrasp.cli.view import view
 from warpgrasp.errors import UserError
 
 __all__ = ["COMMANDS", "main", "usage"]
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "evaluate": evaluate,
     "export": export,
+    "view": view,
     "doctor": doctor,
 }
 

@@ -98,6 +98,7 @@ def test_frames_agree_with_what_was_written(files: DexYcbFiles, both: DexYcb, pl
         for points, ours in (
             (things, object_points(frame)),
             (written.joints[name.index], frame.annotation.hand_joints),
+            (written.vertices[name.index], frame.annotation.hand_vertices),
         ):
             pixels = points @ written.intrinsics.T
             pixels = pixels[:, :2] / pixels[:, 2:]

@@ -1,5 +1,6 @@
 """The FPHAB loader against what wrote the files, and against numbers worked by hand from the format's description."""
 
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.data.fphab_files import (
     write_fphab,
 )
 from warpgrasp.data import DataError, Dataset, Fphab, open_dataset
+from warpgrasp.data.fphab import PROTOCOLS
 from warpgrasp.data.fphab.annotation import FPHAB_JOINTS
 from warpgrasp.data.sample.objects import object_surface
 from warpgrasp.frame import FrameName, pose_points
@@ -93,9 +95,11 @@ def test_frames_agree_with_what_was_written(sample: FphabSample, hand: HandModel
             )
 
 
-def test_truth_is_in_the_camera_of_the_full_size_picture(sample: FphabSample, hand: HandModel) -> None:
+def test_truth_is_in_the_camera_of_the_reduced_picture(sample: FphabSample, hand: HandModel) -> None:
+    """480x270: a quarter of the full size; its pixels' centres lie between those of four."""
     truth = Fphab(sample.root, hand, size=(32, 18)).truth(A0)
-    assert_close(truth.intrinsics, torch.from_numpy(INTRINSICS).float())
+    expected = torch.tensor([[348.937256, 0, 233.558136], [0, 348.937317, 134.7952575], [0, 0, 1]])
+    assert_close(truth.intrinsics, expected, rtol=0, atol=1e-4)
     annotation = Fphab(sample.root, hand).frame(A0, annotated=True).annotation
     assert torch.equal(truth.annotation.hand_vertices, annotation.hand_vertices)
 
@@ -158,7 +162,7 @@ def test_a_skeleton_row_to_pixels_by_hand(copied: Path, hand: HandModel) -> None
     path.write_text("0000 " + " ".join(f"{30 + place} -20 400" for place in range(21)) + "\n")
     shutil.rmtree(copied / "fhbhands_fits")
     dataset = Fphab(copied, hand)
-    joints = dataset._annotation(A0.sequence).joints[0]
+    joints = dataset.annotation(A0.sequence).joints.of(0)
     camera = dataset.frame(A0, annotated=False).camera.resized(1920, 1080)
     wrist, tip = JOINTS.index("wrist"), JOINTS.index("middle_tip")
     assert_close(joints[wrist], torch.tensor([0.056186450, -0.019734353, 0.403816355]), rtol=0, atol=1e-7)
@@ -194,6 +198,10 @@ def test_every_split_of_every_protocol(sample: FphabSample, hand: HandModel) -> 
     tested = ["Subject_5/open_juice_bottle/2", "Subject_2/open_juice_bottle/1", "Subject_6/pour_milk/1"]
     assert listed("subjects", "train") == whole(trained)
     assert listed("subjects", "evaluation") == whole(tested)
+    for split in ("train", "evaluation"):
+        near, every = listed("subjects-near-10mm", split), listed("subjects", split)
+        assert 0 < sum(map(len, near.values())) < sum(map(len, every.values()))
+        assert all(set(frames) <= set(every[sequence]) for sequence, frames in near.items())
     assert listed("actions", "validation") == {}
 
 
@@ -270,8 +278,32 @@ def test_fits_are_found_where_they_are_published_or_said_to_be(copied: Path, han
 
 def test_fits_of_another_hand_are_refused(sample: FphabSample, hand: HandModel) -> None:
     mirrored = HandModel(hand.template.mirrored("left"))
-    with pytest.raises(DataError, match=r"expected the fitted hands of .* found them \d+ mm away; .*--hand mano"):
+    said = r"expected the fitted hand where the skeleton is in frame 0 of .*pkls\.pkl, found it \d+ mm away in most"
+    with pytest.raises(DataError, match=said + ".*--hand mano"):
         Fphab(sample.root, mirrored).frame(A0, annotated=True)
+
+
+def moved_fits(root: Path, frames: list[int], metres: float) -> None:
+    path = root / "fhbhands_fits" / A0.sequence / "pkls.pkl"
+    fits = pickle.loads(path.read_bytes())  # noqa: S301 (our own file)
+    for frame in frames:
+        fits[f"{frame:06d}.pkl"]["trans"] += [metres, 0, 0]
+    path.write_bytes(pickle.dumps(fits, protocol=2))
+
+
+def test_a_single_fit_far_from_its_skeleton_is_refused(copied: Path, hand: HandModel) -> None:
+    moved_fits(copied, [0], 0.3)
+    dataset = Fphab(copied, hand)
+    assert dataset.hands(A0.sequence).refused_frames == [0]
+    with pytest.raises(DataError, match=r"frame 0 of .*pkls\.pkl, found it 30\d mm away; "):
+        dataset.truth(A0)
+    dataset.truth(FrameName(A0.sequence, 1))
+
+
+@pytest.mark.parametrize(("metres", "refused"), [(0.02, 0), (0.05, 8)])
+def test_fits_that_all_lie_beside_their_skeletons(copied: Path, hand: HandModel, metres: float, refused: int) -> None:
+    moved_fits(copied, list(range(8)), metres)
+    assert len(Fphab(copied, hand).hands(A0.sequence).refused_frames) == refused
 
 
 def test_reduced_copies_are_taken_when_they_are_large_enough(copied: Path, hand: HandModel) -> None:
@@ -386,15 +418,52 @@ def test_broken_lists_are_refused(copied: Path, hand: HandModel, text: str, what
         ("0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500", "expected 17 numbers in row 1 of .*, found 16"),
         ("0.5 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "frame's number"),
         ("-1 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "frame's number"),
-        ("a 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "could not convert"),
+        ("a 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "frame's number"),
+        ("0 a 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "could not convert"),
+        ("0 1_0 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "underscore"),
         ("0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1\n" * 2, "each frame once"),
     ],
 )
 def test_broken_poses_are_refused(copied: Path, hand: HandModel, row: str, what: str) -> None:
     (copied / "Object_6D_pose_annotation_v1_1" / A0.sequence / "object_pose.txt").write_text(row + "\n")
-    with pytest.raises(DataError, match=what) as refusal:
-        Fphab(copied, hand).names("train")
-    assert "object_pose.txt" in str(refusal.value)
+    for ask in (Fphab(copied, hand).is_annotated, Fphab(copied, hand).truth):
+        with pytest.raises(DataError, match=what) as refusal:
+            ask(A0)
+        assert "object_pose.txt" in str(refusal.value)
+
+
+def spoil_row(path: Path, number: int, column: int, word: str) -> None:
+    rows = [line.split() for line in path.read_text().splitlines()]
+    rows[number][column] = word
+    path.write_text("\n".join(map(" ".join, rows)) + "\n")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_is_broken_in_a_frame_concerns_that_frame_alone(copied: Path, hand: HandModel, protocol: str) -> None:
+    whole = open_dataset(copied, hand, protocol=protocol)
+    spoil_row(copied / "Hand_pose_annotation_v1" / A0.sequence / "skeleton.txt", 1, 30, "nan")
+    spoil_row(copied / "Object_6D_pose_annotation_v1_1" / A0.sequence / "object_pose.txt", 2, 5, "9")
+    path = copied / "fhbhands_fits" / A0.sequence / "pkls.pkl"
+    fits = pickle.loads(path.read_bytes())  # noqa: S301 (our own file)
+    fits["000003.pkl"]["trans"] = np.full(3, np.inf)
+    path.write_bytes(pickle.dumps(fits, protocol=2))
+    spoilt = open_dataset(copied, hand, protocol=protocol)
+    expected = {
+        1: r"of at most 10000 \(mm\) in row 2 of .*skeleton\.txt",
+        2: r"column by column, in row 3 of .*object_pose\.txt",
+        3: r"finite numbers in trans of .*pkls\.pkl.* \(frame 3\)",
+    }
+    frames = spoilt.sequences["train"][A0.sequence]
+    assert set(frames) == {*whole.sequences["train"][A0.sequence], *expected}  # far or near, who asks is to be told
+    for index in frames:
+        name = FrameName(A0.sequence, index)
+        if index in expected:
+            with pytest.raises(DataError, match=expected[index]):
+                spoilt.truth(name)
+        else:
+            assert torch.equal(spoilt.truth(name).annotation.hand_vertices, whole.truth(name).annotation.hand_vertices)
+    with pytest.raises(DataError, match=expected[2]):
+        spoilt.is_annotated(FrameName(A0.sequence, 2))
 
 
 def test_skeletons_with_gaps_are_refused(copied: Path, hand: HandModel) -> None:

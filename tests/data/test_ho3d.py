@@ -20,7 +20,7 @@ from warpgrasp.data.sample.objects import object_surface
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel
 
-SAME_M = 2e-6  # float32, at half a metre, through two rotations
+SAME_M = 1e-6
 SAME_PX = 5e-3
 JSON_M = 7e-6  # the evaluation lists are rounded to 1e-5 m
 
@@ -60,9 +60,10 @@ def test_training_frames_agree_with_the_generator(sample, hand: HandModel, seque
         expected = torch.from_numpy(np.unique(file_vertices, axis=0) @ pose[:3, :3].T + pose[:3, 3]).float()
         # The loader's vertices are sorted by the file's coordinates, as numpy.unique sorts them.
         assert_close(object_points(frame), expected, rtol=0, atol=SAME_M)
-        pixels = expected.double().numpy() @ written.intrinsics.T
+        pixels = torch.cat([expected, joints, vertices]).double().numpy() @ written.intrinsics.T
+        found = torch.cat([object_points(frame), frame.annotation.hand_joints, frame.annotation.hand_vertices])
         expected_px = torch.from_numpy(pixels[:, :2] / pixels[:, 2:]).float()
-        assert_close(frame.camera.project(object_points(frame)), expected_px, rtol=0, atol=SAME_PX)
+        assert_close(frame.camera.project(found), expected_px, rtol=0, atol=SAME_PX)
         assert (frame.camera.width, frame.camera.height) == (320, 240)
         assert frame.image.shape == (3, 240, 320)
         assert 0 <= frame.image.min() < 0.2

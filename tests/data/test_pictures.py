@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from warpgrasp.data import DataError, pictures
+from warpgrasp.data import DataError
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.frame import colours
 from warpgrasp.geometry import Camera
@@ -130,7 +130,7 @@ def test_a_dot_lands_where_the_camera_says(
 def test_the_decoders_agree(tmp_path: Path, monkeypatch, size: tuple[int, int] | None) -> None:
     paths = [saved(noise(96, 128), tmp_path / f"a.{ending}") for ending in ("jpg", "png")]
     before = [read_picture(path, size)[0] for path in paths]
-    monkeypatch.setattr(pictures, "END_OF_FILE", {})
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
     for path, picture in zip(paths, before, strict=True):
         assert torch.equal(read_picture(path, size)[0], picture)
 
@@ -158,9 +158,26 @@ def test_a_decoder_that_takes_half_a_file_is_not_asked(tmp_path: Path, monkeypat
 def test_half_a_file_that_ends_like_a_whole_one_is_refused(tmp_path: Path) -> None:
     path = saved(noise(96, 128), tmp_path / "broken.png")
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] + pictures.END_OF_FILE["PNG"])
-    with pytest.raises(DataError, match=r"broken\.png"):
+    path.write_bytes(data[: len(data) // 2] + data[-12:])
+    with pytest.raises(DataError, match=r"expected a whole picture in .*broken\.png: "):
         read_picture(path, None)
+
+
+@pytest.mark.parametrize("size", [None, (32, 24)])
+def test_a_png_is_believed_only_with_its_checksums(tmp_path: Path, monkeypatch, size: tuple[int, int] | None) -> None:
+    """A changed pixel, which inflates and which Pillow would read; a changed length, for which OpenCV asks memory."""
+    path = saved(noise(96, 128), tmp_path / "broken.png", compress_level=0)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("asked"))
+    with pytest.raises(DataError, match=r"broken\.png: wrong checksum of the \d+ bytes from byte 41 on"):
+        read_picture(path, size)
+    data[len(data) // 2] ^= 1
+    data[33] = 0x7F  # the first byte of the length of the pixels
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"broken\.png: it ends after \d+ bytes, \d+ too early"):
+        read_picture(path, size)
 
 
 def test_a_decoder_that_gives_nothing_is_no_picture(tmp_path: Path, monkeypatch) -> None:
@@ -169,8 +186,9 @@ def test_a_decoder_that_gives_nothing_is_no_picture(tmp_path: Path, monkeypatch)
     assert torch.equal(read_picture(path, None)[0], by_pillow(path))
 
 
-def test_bytes_after_the_end_are_ignored(tmp_path: Path) -> None:
-    path = saved(noise(20, 30), tmp_path / "a.jpg")
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_bytes_after_the_end_are_ignored(tmp_path: Path, ending: str) -> None:
+    path = saved(noise(20, 30), tmp_path / f"a.{ending}")
     expected = by_pillow(path)
     path.write_bytes(path.read_bytes() + b"\0\0")
     assert torch.equal(read_picture(path, None)[0], expected)

@@ -5,12 +5,17 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from warpgrasp.cli.annotate import annotate
+from warpgrasp.cli.camera import camera
 from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
 from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
 from warpgrasp.cli.export import export
+from warpgrasp.cli.export_onnx import export_onnx
+from warpgrasp.cli.figure import figure
 from warpgrasp.cli.predict import predict
+from warpgrasp.cli.reproduce import reproduce
 from warpgrasp.cli.sample import sample
 from warpgrasp.cli.train import train
 from warpgrasp.cli.view import view
@@ -24,15 +29,23 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "predict": predict,
     "evaluate": evaluate,
+    "reproduce": reproduce,
+    "figure": figure,
+    "export-onnx": export_onnx,
     "export": export,
     "view": view,
     "doctor": doctor,
+    "camera": camera,
+    "annotate": annotate,
 }
 
 
 def usage() -> str:
     """What `--help` prints."""
-    lines = [f"  {name:10} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in COMMANDS.items()]
+    widest = max(map(len, COMMANDS))
+    lines = [
+        f"  {name:{widest}} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in COMMANDS.items()
+    ]
     return (
         "usage: warpgrasp COMMAND [OPTIONS] [--debug]\n\n"
         + "\n".join(lines)

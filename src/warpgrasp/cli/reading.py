@@ -81,5 +81,8 @@ def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["rig
     if hand == "open":
         return HandModel(open_hand(side))
     if mano_folder is None:
-        raise UserError("expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano")
+        raise UserError(
+            "expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano; see "
+            "docs/datasets.md#mano"
+        )
     return HandModel(load_mano(mano_folder, side))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import kornia.enhance
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -65,6 +64,8 @@ def augment(image: Float[Tensor, "b 3 h w"], camera: Camera, config: AugmentConf
     shift_px, roll = draw(config.shift * camera.height, 2), draw(config.roll)
     image = _recolour(image, factors)
     if config.hue > 0:
+        import kornia.enhance  # a quarter of a second, which the demo does not need
+
         image = kornia.enhance.adjust_hue(image, 2 * torch.pi * hue)
     if config.blur_px > 0:
         image = _blur(image, blur_px)

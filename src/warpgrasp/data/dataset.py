@@ -17,7 +17,10 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "evaluation")
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of a frame, for evaluation: in the camera of the picture as it is on disk."""
+    """What is known of a frame, for evaluation, in the camera in whose pixels its errors are given.
+
+    It is that of the picture as it is on disk; of FPHAB, that of the reduced picture.
+    """
 
     intrinsics: Float[Tensor, "3 3"]
     object: ObjectModel

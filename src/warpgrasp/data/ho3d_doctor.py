@@ -14,7 +14,7 @@ WHERE = (
     "HO-3D is free for academic, non-commercial use, from the page that https://github.com/shreyashampali/ho3d links: "
     "unpack it so that train/, evaluation/, train.txt and evaluation.txt lie in this folder; models/ is that of the "
     "YCB-Video 3D models (https://rse-lab.cs.washington.edu/projects/posecnn/), copied or linked here; more in "
-    "docs/datasets.md"
+    "docs/datasets.md#ho-3d"
 )
 SHOWN_NAMES = 12
 

@@ -1,6 +1,6 @@
 """HO-3D's official figures, computed here: the fourteen that its script writes to `scores.txt`.
 
-Definitions: docs/datasets.md, Scoring. The script's F-scores compare every vertex with every other; here the nearest
+Definitions: docs/scoring.md. The script's F-scores compare every vertex with every other; here the nearest
 vertex comes from a k-d tree, with equal results (`python -m benchmarks ho3d_scoring`).
 """
 

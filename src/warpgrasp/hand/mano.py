@@ -75,8 +75,8 @@ def load_mano(
     )
     if path is None:
         raise HandFileError(
-            f"expected {stem}.pkl (or .npz) in {folder}, found neither. It needs a licence "
-            f"(https://mano.is.tue.mpg.de); or run with `--hand open`"
+            f"expected {stem}.pkl (or .npz) in {folder}, found neither. It needs a licence of its own "
+            f"(https://mano.is.tue.mpg.de): see docs/datasets.md#mano; or run with `--hand open`"
         )
     arrays = _read(path)
     _check(arrays, path)

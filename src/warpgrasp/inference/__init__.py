@@ -1,7 +1,7 @@
 """From pictures to a predictions file."""
 
 from warpgrasp.inference.npz import write_npz
-from warpgrasp.inference.predict import predict, predictions_of, reconstruct
+from warpgrasp.inference.predict import predict, predict_few, predictions_of, reconstruct
 from warpgrasp.inference.predictions import (
     Predictions,
     PredictionsError,
@@ -17,6 +17,7 @@ __all__ = [
     "ShardWriter",
     "open_predictions",
     "predict",
+    "predict_few",
     "predictions_of",
     "read_predictions",
     "reconstruct",

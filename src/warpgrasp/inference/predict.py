@@ -48,6 +48,7 @@ def predict(
     *,
     header: dict[str, Any],
     batch: int = 16,
+    show_progress: bool = True,
     smooth_frames: float = 0.0,
 ) -> None:
     """Predict the named frames into `out`, shard by shard; an interrupted prediction goes on where it was.
@@ -55,20 +56,26 @@ def predict(
     `header` says where the predictions come from. No annotation is read.
     """
     writer = ShardWriter(out, header)
-    device = next(network.parameters()).device
     shards = [names[start : start + SHARD_FRAMES] for start in range(0, len(names), SHARD_FRAMES)]
-    with frames_done(f"predict {out.stem}", len(names)) as advance:
+    with frames_done(f"predict {out.stem}", len(names), shown=show_progress) as advance:
         for number, shard in enumerate(shards):
             if not writer.has(number):
-                parts = []
-                for start in range(0, len(shard), batch):
-                    frames = [dataset.frame(name, annotated=False) for name in shard[start : start + batch]]
-                    together = move_to(Frames.of(frames), device)
-                    parts.append(predictions_of(together, reconstruct(network, together)))
-                writer.write(number, Predictions.joined(parts))
+                writer.write(number, predict_few(network, dataset, shard, batch=batch))
             advance(len(shard))
     finish = Finish(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, posed_hand(network), smooth_frames)
     writer.finish(len(shards), finish)
+
+
+def predict_few(
+    network: HandObjectNetwork, dataset: Dataset, names: Sequence[FrameName], *, batch: int = 16
+) -> Predictions:
+    """The predictions of a few frames, kept in memory. No annotation is read."""
+    device, parts = next(network.parameters()).device, []
+    for start in range(0, len(names), batch):
+        read = [dataset.frame(name, annotated=False) for name in names[start : start + batch]]
+        frames = move_to(Frames.of(read), device)
+        parts.append(predictions_of(frames, reconstruct(network, frames)))
+    return Predictions.joined(parts)
 
 
 def predictions_of(frames: Frames, reconstruction: Reconstruction) -> Predictions:

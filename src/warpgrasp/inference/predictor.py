@@ -13,6 +13,7 @@ from warpgrasp.data.recording.reel import Reel
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Frames, Reconstruction
 from warpgrasp.hand import HandModel
+from warpgrasp.inference.backends import Backend, run_encoder_by
 from warpgrasp.inference.finishing import Finish
 from warpgrasp.inference.objects import identified_object, known_hashes, seen_in_mirror
 from warpgrasp.inference.predict import posed_hand, predict, reconstruct
@@ -41,6 +42,8 @@ class Options:
     """What is done with a frame of a video that cannot be read."""
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    backend: Backend = "torch"
+    """What runs the encoder."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -80,9 +83,14 @@ class Predictor:
 
     @cached_property
     def network(self) -> HandObjectNetwork:
-        """The network. Raises `CheckpointError` when it was trained with another hand."""
+        """The network.
+
+        Raises `CheckpointError` when it was trained with another hand, `BackendError` when it cannot run as asked.
+        """
         network = self.checkpoint.network(self.hand).to(self.device)
         network.encoder_precision = precision_on(self.device, self.options.precision)
+        width, height = self.size
+        run_encoder_by(self.options.backend, network, width=width, height=height)
         return network
 
     @property
@@ -165,6 +173,7 @@ class Predictor:
             "weights_sha256": self.checkpoint.sha256,
             "hand": self.checkpoint.hand,
             "precision": self.network.encoder_precision,
+            "backend": self.options.backend,
             "smooth_frames": self.options.smooth_frames,
             "commit": self.program,
             **self.checkpoint.training,

@@ -13,9 +13,9 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def frames_done(description: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
+def frames_done(description: str, total: int, *, done: int = 0, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """A progress bar while the body runs; it is given what to call with the number of frames that were done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
+    with Progress(*columns, transient=True, disable=not shown) as bar:
         task = bar.add_task(description, total=total, completed=done)
         yield lambda frames: bar.advance(task, frames)

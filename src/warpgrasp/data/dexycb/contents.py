@@ -12,13 +12,17 @@ from warpgrasp.data.dexycb.setups import S0_TRAIN_FRAMES, SUBJECTS, parts_of
 from warpgrasp.data.errors import DataError
 from warpgrasp.frame import FrameName
 
-SOURCE = "DexYCB: https://dex-ycb.github.io, licence CC BY-NC 4.0 (research only)"
+SOURCES = (
+    "DexYCB: https://dex-ycb.github.io, licence CC BY-NC 4.0 (research only)",
+    f"the folder holds {SUBJECTS[0]}/ … {SUBJECTS[-1]}/, each with all of its sequences, calibration/ and models/; "
+    f"labels need MANO (--hand mano --mano-folder DIR, docs/datasets.md#mano)",
+)
 
 
 def examine_dexycb(dataset: DexYcb) -> Iterator[str]:
     """Lines about the folder. Raises `DataError` with a count of everything missing, each kind named once."""
     archive = dataset.archive
-    yield SOURCE
+    yield from SOURCES
     yield f"{len(archive.subjects)} of {len(SUBJECTS)} subjects, {len(archive.recordings)} recordings"
     yield f"{dataset.protocol}, in brackets both hands, as the official splits count:"
     yield from _splits(dataset)

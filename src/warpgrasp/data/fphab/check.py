@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import torch
+from rich.progress import track
 
 from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.fphab.annotation import read_skeleton
-from warpgrasp.data.fphab.hands import FIT_AGREEMENT_M
-from warpgrasp.data.fphab.loader import POSE_FOLDERS, Fphab
+from warpgrasp.data.fphab.hands import FARTHEST_FIT_M, FIT_AGREEMENT_M
+from warpgrasp.data.fphab.loader import POSE_FOLDERS, SKELETON_FOLDERS, VIDEO_FOLDERS, Fphab
 from warpgrasp.data.fphab.splits import (
     EXPECTED_EVALUATION,
     EXPECTED_FRAMES,
@@ -33,37 +33,48 @@ SOURCES = (
 
 def examine_fphab(dataset: Fphab) -> Iterator[str]:
     """Lines about a folder of FPHAB. Raises `DataError` with a count of everything missing, each kind named once."""
-    problems = _missing_files(dataset)
+    yield from SOURCES
+    problems, meshes = _missing_parts(dataset), _missing_meshes(dataset)
     if not problems:
         yield from _sizes(dataset)
+        if not meshes:
+            for split in SPLITS[::2]:
+                yield f"{split}: objects " + (", ".join(model.name for model in dataset.objects(split)) or "none")
         yield from _hands(dataset)
-        problems = _missing_pictures(dataset)
+        problems = [*_broken_frames(dataset), *_missing_pictures(dataset)]
+    problems += meshes
     if problems:
-        yield from SOURCES
         raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
-    for split in SPLITS:
-        for sequence, frames in dataset.sequences[split].items():
-            dataset.frame(FrameName(sequence, frames[0]), annotated=True)
+    for sequence in _sequences(dataset):
+        refused = dataset.hands(sequence).refused_frames  # which are counted already
+        first = next((frame for frame in dataset.annotation(sequence).whole_frames if frame not in refused), None)
+        if first is not None:
+            dataset.frame(FrameName(sequence, first), annotated=True)
     yield "nothing is missing"
 
 
-def _missing_files(dataset: Fphab) -> list[str]:
-    """Everything but pictures."""
-    if not (dataset.root / LIST).is_file():
-        return [f"the list of the splits, {dataset.root / LIST}"]
-    listed = [sequence for _, sequence in split_sequences(read_action_split(dataset.root / LIST), dataset.splits)]
-    problems = []
+def _missing_parts(dataset: Fphab) -> list[str]:
+    """What is missing that tells which frames there are."""
+    root, problems = dataset.root, []
+    if not (root / LIST).is_file():
+        problems.append(f"the list of the splits, {root / LIST}")
+    for what, names in (("joints", SKELETON_FOLDERS), ("object poses", POSE_FOLDERS), ("pictures", VIDEO_FOLDERS)):
+        if not any((root / name).is_dir() for name in names):
+            problems.append(f"the folder of all {what}, {root / names[0]}")
+    if problems:
+        return problems
+    listed = [sequence for _, sequence in split_sequences(read_action_split(root / LIST), dataset.splits)]
     posed = [sequence for sequence in listed if dataset.pose_file(sequence).is_file()]
     if not posed:
-        problems.append(f"the object poses of all {len(listed)} sequences, {dataset.root / POSE_FOLDERS[0]}")
+        return [f"the object poses of all {len(listed)} sequences, {root / POSE_FOLDERS[0]}"]
     absent = [path for path in map(dataset.skeleton_file, posed) if not path.is_file()]
-    if absent:
-        problems.append(f"{len(absent)} of {len(posed)} skeleton files, the first {absent[0]}")
+    return [f"{len(absent)} of {len(posed)} skeleton files, the first {absent[0]}"] if absent else []
+
+
+def _missing_meshes(dataset: Fphab) -> list[str]:
     meshes = [dataset.object_file(name) for name in OBJECTS]
     absent = [path for path in meshes if not path.is_file()]
-    if absent:
-        problems.append(f"{len(absent)} of {len(meshes)} object meshes, the first {absent[0]}")
-    return problems
+    return [f"{len(absent)} of {len(meshes)} object meshes, the first {absent[0]}"] if absent else []
 
 
 def _missing_pictures(dataset: Fphab) -> list[str]:
@@ -72,6 +83,21 @@ def _missing_pictures(dataset: Fphab) -> list[str]:
         return ["every frame: no sequence has both joints and a pose"]
     absent = [path for path in map(dataset.picture_file, names) if not path.is_file()]
     return [f"{len(absent)} of {len(names)} pictures, the first {absent[0]}"] if absent else []
+
+
+def _broken_frames(dataset: Fphab) -> list[str]:
+    """Frames of which a row, or a fit, cannot be read."""
+    broken = []
+    for sequence in _sequences(dataset):
+        annotation = dataset.annotation(sequence)
+        parts = (annotation.joints.broken, annotation.poses.broken, dataset.hands(sequence).broken)
+        for frame in annotation.frames:
+            broken += [part[frame] for part in parts if frame in part][:1]
+    return [f"whole annotations of {len(broken)} frames, the first: {broken[0]}"] if broken else []
+
+
+def _sequences(dataset: Fphab) -> list[str]:
+    return [sequence for split in SPLITS for sequence in dataset.sequences[split]]
 
 
 def _sizes(dataset: Fphab) -> Iterator[str]:
@@ -83,32 +109,46 @@ def _sizes(dataset: Fphab) -> Iterator[str]:
     )
     posed = [sequence for _, sequence in split_sequences(listed, dataset.splits)]
     posed = [sequence for sequence in posed if dataset.pose_file(sequence).is_file()]
-    empty = [sequence for sequence in posed if not len(read_skeleton(dataset.skeleton_file(sequence)))]
-    if empty:
-        yield f"{len(empty)} of {len(posed)} sequences with poses have an empty skeleton file, the first {empty[0]}"
+    without = {sequence: dataset.annotation(sequence).without_joints for sequence in posed}
+    without = {sequence: frames for sequence, frames in without.items() if frames}
+    if without:
+        first = next(iter(without))
+        yield (
+            f"left out: {sum(map(len, without.values()))} frames with a pose but without joints, in {len(without)} of "
+            f"{len(posed)} sequences, the first is frame {without[first][0]} of {first}"
+        )
     for split in SPLITS[::2]:
-        names, sequences = dataset.names(split), dataset.sequences[split]
         expected = f" (expected: {EXPECTED_FRAMES[split]} frames)" if dataset.splits == "actions" else ""
-        yield f"{dataset.protocol} {split}: {len(sequences)} sequences, {len(names)} frames{expected}"
-        if sequences:
-            yield f"{split}: objects " + ", ".join(model.name for model in dataset.objects(split))
+        yield (
+            f"{dataset.protocol} {split}: {len(dataset.sequences[split])} sequences, "
+            f"{len(dataset.names(split))} frames{expected}"
+        )
 
 
 def _hands(dataset: Fphab) -> Iterator[str]:
     """Where the hands' surfaces come from, and how far their joints are from the skeletons."""
-    every = [dataset.hands(sequence) for split in SPLITS for sequence in dataset.sequences[split]]
+    every = [dataset.hands(sequence) for sequence in track(_sequences(dataset), "hands", transient=True)]
     if not every:
         return
     residual_mm = 1000 * torch.cat([hands.residual_m for hands in every])
     fitted = torch.cat([hands.fitted for hands in every])
     folder = dataset.fits_folder or "no folder of fits"
-    for kind, chosen, limit_mm in (
-        (f"taken from MANO fits ({folder})", ~fitted, 1000 * FIT_AGREEMENT_M),
-        ("fitted to the joints here", fitted, 1000 * LARGEST_RESIDUAL_M),
+    stated_limit = f"{1000 * FIT_AGREEMENT_M:.0f} mm in a sequence's median frame, {1000 * FARTHEST_FIT_M:.0f} in any"
+    for kind, chosen, limit in (
+        (f"taken from MANO fits ({folder})", ~fitted, stated_limit),
+        ("fitted to the joints here", fitted, f"{1000 * LARGEST_RESIDUAL_M:.0f} mm"),
     ):
         if chosen.any():
             of_kind = residual_mm[chosen]
             yield (
                 f"{len(of_kind)} hands {kind}: their joints are {of_kind.mean():.1f} mm from the skeletons, "
-                f"{of_kind.max():.1f} mm in the worst frame (limit {limit_mm:.0f} mm)"
+                f"{of_kind.max():.1f} mm in the worst frame (limit: {limit})"
             )
+    refused = {sequence: dataset.hands(sequence).refused_frames for sequence in _sequences(dataset)}
+    refused = {sequence: frames for sequence, frames in refused.items() if frames}
+    if refused:
+        first = next(iter(refused))
+        yield (
+            f"warning: {sum(map(len, refused.values()))} of these hands are beyond the limits, the first in frame "
+            f"{refused[first][0]} of {first}; such a frame is refused when its annotation is wanted"
+        )

@@ -1,22 +1,23 @@
 """The hand's surface in the frames of a sequence: from the published MANO fits, else fitted to the joints at import."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.fit_cache import cached_fit
-from warpgrasp.data.fphab.annotation import ManoFit
+from warpgrasp.data.fphab.annotation import ManoFit, PerFrame
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import HandModel, joints_alone, refusal
 
 # FPHAB's joints and MANO's differ by definition, by a centimetre or so. Fits whose joints lie farther from the
 # skeleton's were made with another hand (the open hand's wrist alone lies elsewhere) or are in another frame.
 FIT_AGREEMENT_M = 0.03
+FARTHEST_FIT_M = 0.1  # in a single frame, where the skeleton's sensors may have slipped: half a hand's length
 
 
 @dataclass(frozen=True)
@@ -30,66 +31,84 @@ class SequenceHands:
     shape: Float[Tensor, "n s"]
     residual_m: Float[Tensor, " n"]  # mean distance of the model's joints from the skeleton's
     fitted: Bool[Tensor, " n"]  # at import, to the joints alone
+    broken: Mapping[int, DataError] = field(default_factory=dict)  # of other frames, what is wrong with their fits
 
-    def surface(self, hand: HandModel, frame: int, path: Path) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "3 3"]]:
+    @property
+    def refused_frames(self) -> list[int]:
+        """The frames whose surface is not that of the skeleton."""
+        return [frame for row, frame in enumerate(self.frames) if self._wrong(row) is not None]
+
+    def surface(
+        self, hand: HandModel, frame: int, *, skeleton: Path, fits: Path | None
+    ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "3 3"]]:
         """The hand's vertices, and the rotation of the whole hand, in a frame.
 
-        Raises `DataError` naming `path` when the surface is not that of the skeleton.
+        Raises `DataError` naming the file when the surface is not that of the skeleton, or the frame's fit is broken.
         """
+        if frame in self.broken:
+            raise self.broken[frame]
         row = self.frames.index(frame)
-        self._check(row, path)
-        with torch.no_grad():
-            posed = hand(self.rotation[row, None], self.pose[row, None], self.shape[row, None])
-        return posed.vertices[0] + self.translation[row], matrix_from_axis_angle(self.rotation[row])
+        wrong = self._wrong(row)
+        if wrong is not None:
+            path = skeleton if self.fitted[row] else fits
+            raise DataError(f"expected {wrong[0]} in frame {frame} of {path}, found {wrong[1]}")
+        return self.vertices(hand, torch.tensor([row]))[0], matrix_from_axis_angle(self.rotation[row])
 
-    def _check(self, row: int, path: Path) -> None:
+    def vertices(self, hand: HandModel, rows: Int[Tensor, " k"]) -> Float[Tensor, "k v 3"]:
+        """The hand's vertices in some of the `frames`, whatever they are."""
+        with torch.no_grad():
+            posed = hand(self.rotation[rows], self.pose[rows], self.shape[rows])
+        return posed.vertices + self.translation[rows][:, None]
+
+    def _wrong(self, row: int) -> tuple[str, str] | None:
+        """What was expected of a frame's surface and what was found, where that is not the same."""
         if self.fitted[row]:
             found = refusal(self.residual_m[row], self.shape[row])
-            if found is not None:
-                raise DataError(
-                    f"expected the 21 joints of a hand in frame {self.frames[row]} of {path}, found {found}"
-                )
-            return
-        typical = self.residual_m[~self.fitted].median()
-        if not typical <= FIT_AGREEMENT_M:
-            raise DataError(
-                f"expected the fitted hands of {path} where its skeletons are, found them {1000 * typical:.0f} mm "
-                f"away; the fits were made with MANO (--hand mano --mano-folder DIR), and without their folder the "
-                f"hand is fitted to the joints"
-            )
+            return None if found is None else ("the 21 joints of a hand", found)
+        typical_m, own_m = self.residual_m[~self.fitted].median(), self.residual_m[row]
+        if typical_m <= FIT_AGREEMENT_M and own_m <= FARTHEST_FIT_M:
+            return None
+        where = (
+            f"{1000 * own_m:.0f} mm away" if typical_m <= FIT_AGREEMENT_M else f"{1000 * typical_m:.0f} mm away in most"
+        )
+        return "the fitted hand where the skeleton is", (
+            f"it {where}; the fits were made with MANO (--hand mano --mano-folder DIR), and without their folder the "
+            f"hand is fitted to the joints"
+        )
 
 
 def hands_of(
-    hand: HandModel,
-    joints: Float[Tensor, "n 21 3"],
-    frames: Sequence[int],
-    *,
-    fits: Mapping[int, ManoFit],
-    root: Path,
+    hand: HandModel, joints: Mapping[int, Float[Tensor, "21 3"]], *, fits: PerFrame[ManoFit], root: Path
 ) -> SequenceHands:
-    """The hand in `frames`, whose joints are given in the same order; `root` is where fits made here are kept."""
-    stated = [row for row, frame in enumerate(frames) if frame in fits]
-    missing = [row for row, frame in enumerate(frames) if frame not in fits]
+    """The hand in the frames whose joints are given; `root` is where fits made here are kept."""
+    stated = [frame for frame in joints if frame in fits.values]
+    missing = [frame for frame in joints if frame not in fits]
     parts: list[SequenceHands] = []
     if stated:
-        chosen = [fits[frames[row]] for row in stated]
+        chosen = [fits.values[frame] for frame in stated]
         rotation, translation, pose, shape = (
             torch.stack([getattr(fit, name) for fit in chosen]) for name in ("rotation", "translation", "pose", "shape")
         )
         with torch.no_grad():
             placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
-        residual = (placed - joints[stated]).norm(dim=-1).mean(dim=-1)
-        named = tuple(frames[row] for row in stated)
-        parts.append(SequenceHands(named, rotation, translation, pose, shape, residual, torch.zeros(len(named)).bool()))
+        residual = (placed - torch.stack([joints[frame] for frame in stated])).norm(dim=-1).mean(dim=-1)
+        done = torch.zeros(len(stated)).bool()
+        parts.append(SequenceHands(tuple(stated), rotation, translation, pose, shape, residual, done))
     if missing:
-        fit = cached_fit(hand, joints[missing], root=root)
-        shape, named = fit.shape.expand(len(missing), -1), tuple(frames[row] for row in missing)
-        done = torch.ones(len(named)).bool()
-        parts.append(SequenceHands(named, fit.rotation, fit.translation, fit.pose, shape, fit.residual_m, done))
-    return parts[0] if len(parts) == 1 else _joined(parts)
+        fit = cached_fit(hand, torch.stack([joints[frame] for frame in missing]), root=root)
+        shape, done = fit.shape.expand(len(missing), -1), torch.ones(len(missing)).bool()
+        parts.append(
+            SequenceHands(tuple(missing), fit.rotation, fit.translation, fit.pose, shape, fit.residual_m, done)
+        )
+    return _joined(parts, hand, fits.broken)
 
 
-def _joined(parts: Sequence[SequenceHands]) -> SequenceHands:
-    names = ("rotation", "translation", "pose", "shape", "residual_m", "fitted")
-    columns = (torch.cat([getattr(part, name) for part in parts]) for name in names)
-    return SequenceHands(tuple(frame for part in parts for frame in part.frames), *columns)
+def _joined(parts: Sequence[SequenceHands], hand: HandModel, broken: Mapping[int, DataError]) -> SequenceHands:
+    widths = {"rotation": (3,), "translation": (3,), "pose": (45,), "shape": (hand.shape_count,), "residual_m": ()}
+    columns = {
+        name: torch.cat([torch.zeros(0, *width), *(getattr(part, name) for part in parts)])
+        for name, width in widths.items()
+    }
+    fitted = torch.cat([torch.zeros(0).bool(), *(part.fitted for part in parts)])
+    frames = tuple(frame for part in parts for frame in part.frames)
+    return SequenceHands(frames, **columns, fitted=fitted, broken=broken)

@@ -4,13 +4,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
+from rich.progress import track
 from scipy.spatial import KDTree
 from torch import Tensor
 
 from warpgrasp.data.dataset import Split, Truth
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.fphab.annotation import read_mano_fits, read_object_poses, read_skeleton
+from warpgrasp.data.fphab.annotation import PerFrame, read_mano_fits, read_object_poses, read_skeleton
 from warpgrasp.data.fphab.calibration import REDUCED_SIZE, colour_camera
 from warpgrasp.data.fphab.hands import SequenceHands, hands_of
 from warpgrasp.data.fphab.splits import (
@@ -30,8 +32,10 @@ from warpgrasp.hand import HandModel
 # The data set's page and the released loaders name the annotations' versions differently.
 SKELETON_FOLDERS = ("Hand_pose_annotation_v1", "Hand_pose_annotation_v1_1")
 POSE_FOLDERS = ("Object_6D_pose_annotation_v1_1", "Object_6D_pose_annotation_v1")
+VIDEO_FOLDERS = ("Video_files", "Video_files_480")  # full size, and the reduced copies of the released loaders
 FITS_FOLDERS = ("fhbhands_fits", "../assets/fhbhands_fits", "../../assets/fhbhands_fits")
 LARGEST_DISTANCE_M = 10.0
+FRAMES_AT_ONCE = 64  # bounds memory
 NEAR_M = 0.010  # `subjects-near-10mm` keeps frames whose hand and object have vertices as near as this
 
 
@@ -39,17 +43,27 @@ NEAR_M = 0.010  # `subjects-near-10mm` keeps frames whose hand and object have v
 class SequenceAnnotation:
     """What the files say of a sequence: joints of every frame, and the object's pose in some."""
 
-    joints: Float[Tensor, "n 21 3"]  # m, colour camera, order JOINTS
-    camera_from_object: dict[int, Float[Tensor, "4 4"]]  # of the mesh file's coordinates, m
+    joints: PerFrame[Float[Tensor, "21 3"]]  # m, colour camera, order JOINTS
+    poses: PerFrame[Float[Tensor, "4 4"]]  # from the mesh file's coordinates to the colour camera, m
 
     @property
     def frames(self) -> list[int]:
-        """The frames that have both, in order."""
-        return [frame for frame in sorted(self.camera_from_object) if self.has(frame)]
+        """The frames that have both, in order, those with a broken one among them."""
+        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame in self.joints)
 
-    def has(self, frame: int) -> bool:
-        """Whether a frame has both."""
-        return frame in self.camera_from_object and frame < len(self.joints)
+    @property
+    def without_joints(self) -> list[int]:
+        """The frames that have a pose alone, in order."""
+        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame not in self.joints)
+
+    @property
+    def whole_frames(self) -> list[int]:
+        """The frames that have both whole, in order."""
+        return sorted(frame for frame in self.poses.values if frame in self.joints.values)
+
+    def of(self, frame: int) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "4 4"]]:
+        """Joints and pose of one of the `frames`. Raises `DataError` where one of them is broken."""
+        return self.joints.of(frame), self.poses.of(frame)
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,10 @@ class Fphab:
 
     def at_size(self, size: tuple[int, int] | None) -> "Fphab":
         """The same data set, read at another size."""
-        return replace(self, size=size)
+        other = replace(self, size=size)
+        known = ("_sequences", "fits_folder", "_models", "_trees", "_annotations", "_hands")
+        vars(other).update({key: vars(self)[key] for key in known if key in vars(self)})
+        return other
 
     # --- which frames there are
 
@@ -102,11 +119,11 @@ class Fphab:
     @cached_property
     def _sequences(self) -> dict[Split, dict[str, list[int]]]:
         sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "validation": {}, "evaluation": {}}
-        for split, sequence in split_sequences(read_action_split(self.root / LIST), self.splits):
+        listed = list(split_sequences(read_action_split(self.root / LIST), self.splits))
+        measured = self.splits == "subjects-near-10mm"
+        for split, sequence in track(listed, "hand to object", transient=True, disable=not measured):
             if self.pose_file(sequence).is_file():  # only some of the sequences have poses
-                frames = self._annotation(sequence).frames
-                if self.splits == "subjects-near-10mm":
-                    frames = [frame for frame in frames if self._is_near(FrameName(sequence, frame))]
+                frames = self._near_frames(sequence) if measured else self.annotation(sequence).frames
                 if frames:
                     sequences[split][sequence] = frames
         return sequences
@@ -116,17 +133,31 @@ class Fphab:
         return [FrameName(sequence, index) for sequence, frames in self.sequences[split].items() for index in frames]
 
     def is_annotated(self, name: FrameName) -> bool:
-        """Whether hand and object of a frame are given: of every frame of the splits they are."""
-        frames = (frames.get(name.sequence, ()) for frames in self.sequences.values())
-        return any(name.index in some for some in frames)
+        """Whether hand and object of a frame are given: of every frame of the splits they are.
 
-    def _is_near(self, name: FrameName) -> bool:
-        annotation, model = self.truth(name).annotation, self.object_model(object_of(name.sequence))
-        in_object = (annotation.hand_vertices - annotation.object_translation) @ annotation.object_rotation
+        Raises `DataError` where one of them is broken.
+        """
+        frames = (frames.get(name.sequence, ()) for frames in self.sequences.values())
+        listed = any(name.index in some for some in frames)
+        if listed:
+            self.annotation(name.sequence).of(name.index)
+        return listed
+
+    def _near_frames(self, sequence: str) -> list[int]:
+        """The frames whose hand and object are; those that cannot be read stay, so that who asks for one is told."""
+        annotation, hands = self.annotation(sequence), self.hands(sequence)
+        model = self.object_model(object_of(sequence))
         if model.name not in self._trees:
-            self._trees[model.name] = KDTree(model.vertices.double().numpy())
-        distance, _ = self._trees[model.name].query(in_object.double().numpy())
-        return bool(distance.min() <= NEAR_M)
+            self._trees[model.name] = KDTree((model.vertices + model.centre_m).double().numpy())
+        refused, far = set(hands.refused_frames), set()
+        for start in range(0, len(hands.frames), FRAMES_AT_ONCE):
+            rows = torch.arange(start, min(start + FRAMES_AT_ONCE, len(hands.frames)))
+            poses = torch.stack([annotation.poses.values[hands.frames[row]] for row in rows.tolist()])
+            in_object = (hands.vertices(self.hand, rows) - poses[:, None, :3, 3]) @ poses[:, :3, :3]
+            bound_m = 1.01 * NEAR_M  # beyond which the tree gives infinity
+            distance, _ = self._trees[model.name].query(in_object.double().numpy(), distance_upper_bound=bound_m)
+            far |= {hands.frames[row] for row in rows[distance.min(axis=1) > NEAR_M].tolist()}
+        return [frame for frame in annotation.frames if frame not in far - refused]
 
     # --- where its files are
 
@@ -158,7 +189,7 @@ class Fphab:
     def picture_file(self, name: FrameName) -> Path:
         """The file of a frame's picture: the reduced copy where it is there and large enough."""
         folder, file = Path(name.sequence) / "color", f"color_{name.index:04d}.jpeg"
-        full, reduced = (self.root / copies / folder / file for copies in ("Video_files", "Video_files_480"))
+        full, reduced = (self.root / copies / folder / file for copies in VIDEO_FOLDERS)
         enough = self.size is not None and self.size[0] <= REDUCED_SIZE[0] and self.size[1] <= REDUCED_SIZE[1]
         return reduced if reduced.is_file() and (enough or not full.is_file()) else full
 
@@ -191,20 +222,20 @@ class Fphab:
 
         Raises `DataError` naming the file and the fact when it cannot be read as documented.
         """
-        self._object_pose(name)
+        self._joints_and_pose(name)
         image, _ = read_picture(self.picture_file(name), self.size)
         camera = colour_camera().resized(image.shape[2], image.shape[1])
         annotation = self._frame_annotation(name) if annotated else None
         return Frame(name, image, camera, self.object_model(object_of(name.sequence)), annotation)
 
     def truth(self, name: FrameName) -> Truth:
-        """A frame's annotation with the camera of the full-size picture, whichever copies lie on the disk."""
+        """A frame's annotation with the camera of the reduced pictures: published errors are in their pixels."""
         model = self.object_model(object_of(name.sequence))
-        return Truth(colour_camera().intrinsics, model, self._frame_annotation(name))
+        return Truth(colour_camera().resized(*REDUCED_SIZE).intrinsics, model, self._frame_annotation(name))
 
     def _frame_annotation(self, name: FrameName) -> Annotation:
-        model, pose = self.object_model(object_of(name.sequence)), self._object_pose(name)
-        joints, path = self._annotation(name.sequence).joints[name.index], self.skeleton_file(name.sequence)
+        model, (joints, pose) = self.object_model(object_of(name.sequence)), self._joints_and_pose(name)
+        path = self.skeleton_file(name.sequence)
         centre = pose[:3, :3] @ model.centre_m + pose[:3, 3]
         for depth, source in ((centre[2], self.pose_file(name.sequence)), (joints[:, 2].mean(), path)):
             if not 0 < depth < LARGEST_DISTANCE_M:
@@ -212,19 +243,21 @@ class Fphab:
                     f"expected hand and object in front of the camera in frame {name.index} of {source}, found a depth "
                     f"of {depth:g} m"
                 )
-        vertices, rotation = self.hands(name.sequence).surface(self.hand, name.index, path)
+        hands, fits = self.hands(name.sequence), self.fits_file(name.sequence)
+        vertices, rotation = hands.surface(self.hand, name.index, skeleton=path, fits=fits)
         return Annotation(vertices, joints, pose[:3, :3], centre, rotation)
 
-    def _object_pose(self, name: FrameName) -> Float[Tensor, "4 4"]:
-        annotation = self._annotation(name.sequence)
-        if not annotation.has(name.index):
+    def _joints_and_pose(self, name: FrameName) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "4 4"]]:
+        annotation = self.annotation(name.sequence)
+        if name.index not in annotation.joints or name.index not in annotation.poses:
             raise DataError(
                 f"expected a frame with a pose in {self.pose_file(name.sequence)} and joints in "
                 f"{self.skeleton_file(name.sequence)}, got frame {name.index}, which has not both"
             )
-        return annotation.camera_from_object[name.index]
+        return annotation.of(name.index)
 
-    def _annotation(self, sequence: str) -> SequenceAnnotation:
+    def annotation(self, sequence: str) -> SequenceAnnotation:
+        """What the files say of a sequence. Raises `DataError` naming a file of which it cannot be told."""
         if sequence not in self._annotations:
             if SEQUENCE.fullmatch(sequence) is None:
                 raise DataError(f"expected a sequence like Subject_1/put_salt/2 of {self.root}, got {sequence[:60]!r}")
@@ -235,10 +268,10 @@ class Fphab:
     def hands(self, sequence: str) -> SequenceHands:
         """The hand in every frame of a sequence that has joints and a pose; fitted where no fit is given."""
         if sequence not in self._hands:
-            annotation, path = self._annotation(sequence), self.fits_file(sequence)
-            fits = {} if path is None else read_mano_fits(path, shape_count=self.hand.shape_count)
-            frames = annotation.frames
-            self._hands[sequence] = hands_of(self.hand, annotation.joints[frames], frames, fits=fits, root=self.root)
+            annotation, path = self.annotation(sequence), self.fits_file(sequence)
+            fits = PerFrame({}, {}) if path is None else read_mano_fits(path, shape_count=self.hand.shape_count)
+            joints = {frame: annotation.joints.values[frame] for frame in annotation.whole_frames}
+            self._hands[sequence] = hands_of(self.hand, joints, fits=fits, root=self.root)
         return self._hands[sequence]
 
     @cached_property

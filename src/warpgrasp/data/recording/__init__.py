@@ -1,4 +1,4 @@
-"""A user's own recordings as a data set (docs/datasets.md says which files to write)."""
+"""A user's own recordings as a data set (docs/datasets.md#your-own-recording says which files to write)."""
 
 from warpgrasp.data.recording.annotation_file import (
     AnnotationFile,

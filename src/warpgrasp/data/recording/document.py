@@ -154,7 +154,9 @@ def read_document(path: Path, format_name: str) -> Entry:
             raise DataError(f"expected a small JSON file in {path}, found one of {path.stat().st_size / 1e6:.0f} MB")
         content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except FileNotFoundError as error:
-        raise DataError(f"expected {path.name} in {path.parent}, found no such file; see docs/datasets.md") from error
+        raise DataError(
+            f"expected {path.name} in {path.parent}, found no such file; see docs/datasets.md#your-own-recording"
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError, OSError) as error:
         if isinstance(error, DataError):
             raise

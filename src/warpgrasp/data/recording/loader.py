@@ -1,6 +1,6 @@
 """A user's own recordings: a folder of pictures with a camera, an object and a few labels, or a folder of such folders.
 
-docs/datasets.md says which files to write.
+docs/datasets.md#your-own-recording says which files to write.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,5 @@
 """`object.json`: which object a recording shows, its mesh file, and the units that this is in."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-import trimesh
-from jaxtyping import Float
 
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.objects import LARGEST_M, SMALLEST_M, read_surface
 from warpgrasp.data.recording.document import Entry, file_inside, read_document, write_document
 from warpgrasp.frame import ObjectModel
 
@@ -24,9 +22,6 @@ Axes = Literal["opencv", "opengl"]
 AXES: dict[Axes, tuple[float, float, float]] = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
 METRES_OF: dict[Units, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 MESH_ENDINGS = (".obj", ".ply", ".glb")
-# What a hand holds: a box longer than a metre, or none longer than 5 mm, is in other units than declared.
-SMALLEST_M, LARGEST_M = 0.005, 1.0
-LARGEST_MESH_BYTES = 512_000_000
 LARGEST_FOLD = 360
 
 
@@ -86,10 +81,9 @@ def _symmetry(entry: Entry) -> Symmetry | None:
 def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") -> ObjectModel:
     """Read a mesh file in declared units; the vertices are the file's distinct positions, in metres.
 
-    Nothing but this one file is opened: no materials, no textures, no buffers beside it. Raises `DataError` when it is
-    no mesh, or when what it holds cannot be a hand-held object in these units.
+    Raises `DataError` when it is no mesh, or when what it holds cannot be a hand-held object in these units.
     """
-    surface = _surface(path)
+    surface = read_surface(path)
     _check_length(_length(surface), units, path)
     return _model(name, surface, units, axes)
 
@@ -99,7 +93,7 @@ def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]
 
     Raises `DataError` when it is no mesh, or when there is no such unit.
     """
-    surface = _surface(path)
+    surface = read_surface(path)
     length = _length(surface)
     if not _fitting(length):
         _check_length(length, "m", path)
@@ -114,31 +108,8 @@ def _length(surface: tuple[np.ndarray, np.ndarray]) -> float:
 
 def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes: Axes) -> ObjectModel:
     vertices, faces = surface
-    distinct, index = np.unique(vertices, axis=0, return_inverse=True)
-    metres = torch.as_tensor(distinct * METRES_OF[units] * np.array(AXES[axes]), dtype=torch.float32)
-    return ObjectModel.centred(name, metres, torch.as_tensor(index.reshape(-1)[faces], dtype=torch.int64))
-
-
-def _surface(path: Path) -> tuple[Float[np.ndarray, "v 3"], np.ndarray]:
-    if path.stat().st_size > LARGEST_MESH_BYTES:
-        raise DataError(f"expected a mesh of at most {LARGEST_MESH_BYTES / 1e6:.0f} MB in {path}")
-    try:
-        # From memory, so that the parsers have no folder in which to look for what the file names.
-        content, ending = io.BytesIO(path.read_bytes()), path.suffix.lower()[1:]
-        mesh = trimesh.load_mesh(content, file_type=ending, process=False, skip_materials=True)
-        vertices = np.array(mesh.vertices, dtype=np.float64)
-        faces = np.array(mesh.faces, dtype=np.int64)
-    except OSError:
-        raise
-    except Exception as error:  # a broken file makes the parsers of three formats raise anything
-        raise DataError(f"expected a mesh in {path}: {type(error).__name__} {str(error)[:120]}") from error
-    if faces.ndim != 2 or faces.shape[1:] != (3,) or vertices.ndim != 2 or vertices.shape[1:] != (3,) or not len(faces):
-        raise DataError(f"expected a triangle mesh in {path}, found no triangles")
-    if not np.isfinite(vertices).all():
-        raise DataError(f"expected finite vertices in {path}, found NaN or infinity")
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise DataError(f"expected faces of the {len(vertices)} vertices of {path}, found vertex {faces.max()}")
-    return vertices, faces
+    metres = torch.as_tensor(vertices * METRES_OF[units] * np.array(AXES[axes]), dtype=torch.float32)
+    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64))
 
 
 def _fitting(length: float) -> list[Units]:

@@ -102,8 +102,9 @@ class Given:
     footage: Path | None = None
     """The video or the pictures that were predicted."""
 
-    def take(self, file: PredictedFile, sequence: str | None) -> Take:
+    def take(self, path: Path, sequence: str | None) -> Take:
         """A sequence of a predictions file. Raises `TakeError` and others where something is missing or another."""
+        file = PredictedFile.opened(path)
         name = file.sequence(sequence)
         lens = file.lens(name)
         camera = None if lens is None else lens.camera

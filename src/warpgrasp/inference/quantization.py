@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ def quantize_encoder(
         temporary.unlink(missing_ok=True)
 
 
-def _quantize(model: object, pictures: list[np.ndarray], path: Path) -> None:
+def _quantize(model: Any, pictures: list[np.ndarray], path: Path) -> None:
     from onnxruntime import quantization  # pyright: ignore[reportMissingImports]
 
     class Pictures(quantization.CalibrationDataReader):
@@ -65,7 +66,7 @@ def _quantize(model: object, pictures: list[np.ndarray], path: Path) -> None:
             picture = next(self._left, None)
             return None if picture is None else {"image": picture}
 
-    first = next(node.name for node in model.graph.node if node.op_type == "Conv")  # pyright: ignore[reportAttributeAccessIssue]
+    first = next(node.name for node in model.graph.node if node.op_type == "Conv")
     with _quiet():
         quantization.quantize_static(
             model,

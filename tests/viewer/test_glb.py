@@ -1,24 +1,21 @@
 """The GLB file, read by an independent reader: its vertices are the predictions'."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-from tests.inference.footage_files import BOX_FACES, BOX_M, Brought
+from tests.hand.templates import small_template
+from tests.inference.footage_files import BOX_M, Brought
 from tests.oracles.glb import GlbFile
 from tests.viewer.conftest import TIMES_S, turned_about_x
+from tests.viewer.takes import predictions_by, take_of
 from warpgrasp.cli import main
-from warpgrasp.frame import ObjectModel
-from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.hand.open_hand import Side
 from warpgrasp.inference import Predictions, read_predictions
 from warpgrasp.viewer.glb import glb_of, skinning_sets
 from warpgrasp.viewer.predicted import TakeError
-from warpgrasp.viewer.take import Take
 
 TOLERANCE_M = 1e-5
 
@@ -69,50 +66,10 @@ def test_the_camera_sees_what_the_camera_saw(words: list[str], predicted: Brough
     np.testing.assert_allclose([u, v], 64 * joint[:2] / joint[2] + [31.5, 23.5], atol=1e-4)
 
 
-def take_of(hand: HandModel, predictions: Predictions) -> Take:
-    model = ObjectModel.centred("box", torch.tensor(BOX_M).float(), torch.tensor(BOX_FACES))
-    return Take("A", predictions, np.arange(len(predictions)), hand, model)
-
-
-def predictions_by(hand: HandModel, *, count: int = 3) -> Predictions:
-    """Random poses and shapes of a hand model, in camera space."""
-    generator = torch.Generator().manual_seed(4)
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(count, *shape, generator=generator)
-
-    coefficients = 0.6 * random(min(15, len(hand.pose_components)))
-    shape, turns, places = random(hand.shape_count), random(2, 3), 0.1 * random(2, 3) + torch.tensor([0, 0, 0.6])
-    with torch.no_grad():
-        posed = hand(torch.zeros(count, 3), hand.pose_from_coefficients(coefficients), shape)
-    rotations = matrix_from_axis_angle(turns)
-    vertices, joints = (points @ rotations[:, 0].mT + places[:, :1] for points in (posed.vertices, posed.joints))
-    arrays = {
-        "hand_vertices": vertices,
-        "hand_joints": joints,
-        "hand_rotation": rotations[:, 0],
-        "hand_translation": places[:, 0],
-        "hand_pose": coefficients,
-        "hand_shape": shape,
-        "object_rotation": rotations[:, 1],
-        "object_translation": places[:, 1],
-    }
-    names = {"sequence": np.array(["A"] * count), "object_name": np.array(["box"] * count)}
-    return Predictions(index=np.arange(count), **names, **{name: one.numpy() for name, one in arrays.items()})
-
-
-def with_correctives(hand: HandModel) -> HandModel:
-    """A template as MANO's file is: pose correctives, and every joint with a part in every vertex."""
-    template, random = hand.template, np.random.default_rng(5)
-    weights = 0.9 * template.skinning_weights + 0.1 / 16
-    directions = 1e-3 * random.normal(size=(len(template.vertices), 3, 135))
-    return HandModel(replace(template, pose_directions=directions, skinning_weights=weights))
-
-
-@pytest.mark.parametrize("kind", ["open", "left", "with correctives"])
-def test_other_hands(kind: str, tmp_path: Path) -> None:
-    hand = HandModel(open_hand("left" if kind == "left" else "right"))
-    hand = with_correctives(hand) if kind == "with correctives" else hand
+@pytest.mark.parametrize("kind", ["right", "left", "with correctives and many weights"])
+def test_hands_of_all_kinds(kind: str, tmp_path: Path) -> None:
+    side: Side = "left" if kind == "left" else "right"
+    hand = HandModel(small_template() if "correctives" in kind else open_hand(side))
     predictions = predictions_by(hand)
     (tmp_path / "out.glb").write_bytes(glb_of(take_of(hand, predictions)))
     file = GlbFile.read(tmp_path / "out.glb")
@@ -129,7 +86,8 @@ def test_vertices_of_another_hand_are_refused(hand: HandModel) -> None:
 
 
 def test_weights_in_sets_of_four() -> None:
-    joints, shares = skinning_sets(np.array([[0.1, 0, 0.5, 0.2, 0.2, 0], [0, 0, 0, 0, 0, 1.0]]))
-    assert [one.tolist() for one in joints] == [[[2, 3, 4, 0], [5, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]]
-    np.testing.assert_allclose(shares[0], [[0.5, 0.2, 0.2, 0.1], [1, 0, 0, 0]], rtol=1e-6)
-    np.testing.assert_array_equal(shares[1], 0)
+    joints, shares = skinning_sets(np.array([[0.1, 0.05, 0.4, 0.2, 0.25, 0], [0, 0, 0, 0, 0, 1.0]]))
+    assert [one.tolist() for one in joints] == [[[2, 4, 3, 0], [5, 0, 0, 0]], [[1, 0, 0, 0], [0, 0, 0, 0]]]
+    np.testing.assert_allclose(shares[0], [[0.4, 0.25, 0.2, 0.1], [1, 0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(shares[1], [[0.05, 0, 0, 0], [0, 0, 0, 0]], rtol=1e-6)
+    assert len(skinning_sets(np.eye(6))[0]) == 1

@@ -19,6 +19,7 @@ from warpgrasp.cli.quantize import quantize
 from warpgrasp.cli.reproduce import reproduce
 from warpgrasp.cli.sample import sample
 from warpgrasp.cli.train import train
+from warpgrasp.cli.view import view
 from warpgrasp.errors import UserError
 
 __all__ = ["COMMANDS", "main", "usage"]
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export-onnx": export_onnx,
     "quantize": quantize,
     "export": export,
+    "view": view,
     "doctor": doctor,
     "camera": camera,
     "annotate": annotate,

@@ -42,6 +42,6 @@ def export(
 
     targets = Targets(glb, obj, ply, mp4, csv, json)
     targets.check(force=force)
-    take = read.take(file, data=data, object=object, sequence=sequence)
+    take = read.given(file, data=data, object=object).take(file, sequence)
     for line in write_targets(take, targets):
         console.print(line, soft_wrap=True)

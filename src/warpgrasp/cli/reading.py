@@ -11,7 +11,7 @@ from warpgrasp.errors import UserError
 if TYPE_CHECKING:
     from warpgrasp.data import Dataset, Sides
     from warpgrasp.hand import HandModel
-    from warpgrasp.viewer.take import Take
+    from warpgrasp.viewer.take import Given
 
 HandChoice = Literal["open", "mano"]
 Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/layouts.py, which is too heavy for `--help`
@@ -48,19 +48,18 @@ class DataOptions:
         recording = self.side == "left" and (self.layout or layout_of(root)) == "recording"
         return replace(self, side="right") if recording else self
 
-    def take(self, file: Path, *, data: Path | None, object: Path | None, sequence: str | None) -> "Take":
-        """A sequence of a predictions file, with what it takes to show it."""
+    def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
+        """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""
         from warpgrasp.viewer.predicted import PredictedFile
         from warpgrasp.viewer.take import Given
 
-        predicted = PredictedFile.opened(file)
-        footage = data is not None and (data.is_file() or predicted.header.get("protocol") == "footage")
+        footage = data is not None and (
+            data.is_file() or PredictedFile.opened(file).header.get("protocol") == "footage"
+        )
         if data is None or footage:
-            given = Given(hand_model(self.hand, self.mano_folder), object, None, data)
-        else:
-            dataset = self.of_recordings_too(data).open(data)
-            given = Given(dataset.hand, object, dataset)
-        return given.take(predicted, sequence)
+            return Given(hand_model(self.hand, self.mano_folder), object, None, data)
+        dataset = self.of_recordings_too(data).open(data)
+        return Given(dataset.hand, object, dataset)
 
     def sides(self) -> "Sides":
         """Which hands are read, with the left hand model where it is needed."""

@@ -6,7 +6,7 @@ Heads, hand and placement stay in PyTorch in full precision: they cost little an
 import io
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 import torch
@@ -76,8 +76,8 @@ def _by_onnx_runtime(network: HandObjectNetwork, example: Tensor, quantized: byt
     model = encoder_program(network, example).model_proto.SerializeToString() if quantized is None else quantized
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session: Any = onnxruntime.InferenceSession(model, options)
-    return lambda image: session.run(None, {"image": image})[0]
+    session = onnxruntime.InferenceSession(model, options)
+    return lambda image: np.asarray(session.run(None, {"image": image})[0])
 
 
 def _by_openvino(network: HandObjectNetwork, example: Tensor, quantized: bytes | None) -> Compute:

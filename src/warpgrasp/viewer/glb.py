@@ -146,8 +146,9 @@ def quaternions(rotations: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 4
 def skinning_sets(weights: Float[np.ndarray, "v j"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Skinning weights in sets of four: joints (bytes) and shares, the largest first; as many sets as are needed."""
     most = int((weights > 0).sum(axis=1).max())
-    order = np.argsort(-weights, axis=1, kind="stable")
-    shares = np.take_along_axis(weights, order, axis=1).astype(np.float64)
+    padded = np.pad(weights.astype(np.float64), [(0, 0), (0, WEIGHTS_PER_SET)])
+    order = np.argsort(-padded, axis=1, kind="stable")
+    shares = np.take_along_axis(padded, order, axis=1)
     shares /= shares.sum(axis=1, keepdims=True)
     sets = range(0, -(-most // WEIGHTS_PER_SET) * WEIGHTS_PER_SET, WEIGHTS_PER_SET)
     order = np.where(shares > 0, order, 0)  # glTF wants joint 0 where the weight is 0

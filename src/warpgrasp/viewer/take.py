@@ -1,10 +1,9 @@
 """One sequence of predictions with what it takes to show it: hand model, object, times, camera and pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,35 +21,24 @@ from warpgrasp.viewer.predicted import PredictedFile, TakeError
 CHUNK = 256  # frames that are read from the file together
 
 
-class Pictures(Protocol):
-    """The pictures that were predicted, at their own size."""
-
-    def __call__(self, name: FrameName) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
-        """A frame's colours, undistorted, and its camera."""
-        ...
+# The pictures that were predicted, at their own size and undistorted: a frame's colours and its camera.
+Pictures = Callable[[FrameName], tuple[UInt8[np.ndarray, "h w 3"], Camera]]
 
 
-@dataclass(frozen=True)
-class DatasetPictures:
-    """Those of a data set or of recordings, opened at the pictures' own size."""
+def pictures_of_dataset(dataset: Dataset) -> Pictures:
+    """Those of a data set or of recordings."""
+    at_own_size = dataset.at_size(None)
 
-    dataset: Dataset
-
-    def __call__(self, name: FrameName) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
-        """A frame's colours, undistorted, and its camera."""
-        frame = self.dataset.frame(name, annotated=False)
+    def picture(name: FrameName) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
+        frame = at_own_size.frame(name, annotated=False)
         return frame.picture.permute(1, 2, 0).contiguous().numpy(), frame.camera
 
+    return picture
 
-@dataclass(frozen=True)
-class ClipPictures:
+
+def pictures_of_clip(clip: Clip) -> Pictures:
     """Those of a video or a folder of pictures."""
-
-    clip: Clip
-
-    def __call__(self, name: FrameName) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
-        """A frame's colours, undistorted, and its camera."""
-        return self.clip.picture(name.index), self.clip.lens.camera
+    return lambda name: (clip.picture(name.index), clip.lens.camera)
 
 
 @dataclass(frozen=True)
@@ -114,8 +102,9 @@ class Given:
     footage: Path | None = None
     """The video or the pictures that were predicted."""
 
-    def take(self, file: PredictedFile, sequence: str | None) -> Take:
+    def take(self, path: Path, sequence: str | None) -> Take:
         """A sequence of a predictions file. Raises `TakeError` and others where something is missing or another."""
+        file = PredictedFile.opened(path)
         name = file.sequence(sequence)
         lens = file.lens(name)
         camera = None if lens is None else lens.camera
@@ -134,10 +123,10 @@ class Given:
 
     def _pictures(self, file: PredictedFile, sequence: str) -> Pictures | None:
         if self.dataset is not None:
-            return DatasetPictures(self.dataset.at_size(None))
+            return pictures_of_dataset(self.dataset)
         if self.footage is None:
             return None
         lens = file.lens(sequence)
         if lens is None:
             raise TakeError(f"expected the camera of {sequence} in {file.path}, found none; give its data set instead")
-        return ClipPictures(Clip(lens, open_pictures(self.footage), file.path))
+        return pictures_of_clip(Clip(lens, open_pictures(self.footage), file.path))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import torch
+from rich.progress import track
 
 from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.errors import DataError
@@ -126,7 +127,7 @@ def _sizes(dataset: Fphab) -> Iterator[str]:
 
 def _hands(dataset: Fphab) -> Iterator[str]:
     """Where the hands' surfaces come from, and how far their joints are from the skeletons."""
-    every = [dataset.hands(sequence) for sequence in _sequences(dataset)]
+    every = [dataset.hands(sequence) for sequence in track(_sequences(dataset), "hands", transient=True)]
     if not every:
         return
     residual_mm = 1000 * torch.cat([hands.residual_m for hands in every])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from warpgrasp.data.errors import DataError
@@ -52,9 +52,13 @@ class SequenceHands:
         if wrong is not None:
             path = skeleton if self.fitted[row] else fits
             raise DataError(f"expected {wrong[0]} in frame {frame} of {path}, found {wrong[1]}")
+        return self.vertices(hand, torch.tensor([row]))[0], matrix_from_axis_angle(self.rotation[row])
+
+    def vertices(self, hand: HandModel, rows: Int[Tensor, " k"]) -> Float[Tensor, "k v 3"]:
+        """The hand's vertices in some of the `frames`, whatever they are."""
         with torch.no_grad():
-            posed = hand(self.rotation[row, None], self.pose[row, None], self.shape[row, None])
-        return posed.vertices[0] + self.translation[row], matrix_from_axis_angle(self.rotation[row])
+            posed = hand(self.rotation[rows], self.pose[rows], self.shape[rows])
+        return posed.vertices + self.translation[rows][:, None]
 
     def _wrong(self, row: int) -> tuple[str, str] | None:
         """What was expected of a frame's surface and what was found, where that is not the same."""

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
+from rich.progress import track
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -33,6 +35,7 @@ POSE_FOLDERS = ("Object_6D_pose_annotation_v1_1", "Object_6D_pose_annotation_v1"
 VIDEO_FOLDERS = ("Video_files", "Video_files_480")  # full size, and the reduced copies of the released loaders
 FITS_FOLDERS = ("fhbhands_fits", "../assets/fhbhands_fits", "../../assets/fhbhands_fits")
 LARGEST_DISTANCE_M = 10.0
+FRAMES_AT_ONCE = 64  # bounds memory
 NEAR_M = 0.010  # `subjects-near-10mm` keeps frames whose hand and object have vertices as near as this
 
 
@@ -116,11 +119,11 @@ class Fphab:
     @cached_property
     def _sequences(self) -> dict[Split, dict[str, list[int]]]:
         sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "validation": {}, "evaluation": {}}
-        for split, sequence in split_sequences(read_action_split(self.root / LIST), self.splits):
+        listed = list(split_sequences(read_action_split(self.root / LIST), self.splits))
+        measured = self.splits == "subjects-near-10mm"
+        for split, sequence in track(listed, "hand to object", transient=True, disable=not measured):
             if self.pose_file(sequence).is_file():  # only some of the sequences have poses
-                frames = self.annotation(sequence).frames
-                if self.splits == "subjects-near-10mm":
-                    frames = [frame for frame in frames if self._is_near(FrameName(sequence, frame))]
+                frames = self._near_frames(sequence) if measured else self.annotation(sequence).frames
                 if frames:
                     sequences[split][sequence] = frames
         return sequences
@@ -140,18 +143,21 @@ class Fphab:
             self.annotation(name.sequence).of(name.index)
         return listed
 
-    def _is_near(self, name: FrameName) -> bool:
-        """Whether hand and object are; a frame that cannot be read stays, for whoever asks for it to be told."""
-        try:
-            annotation = self.truth(name).annotation
-        except DataError:
-            return True
-        model = self.object_model(object_of(name.sequence))
-        in_object = (annotation.hand_vertices - annotation.object_translation) @ annotation.object_rotation
+    def _near_frames(self, sequence: str) -> list[int]:
+        """The frames whose hand and object are; those that cannot be read stay, so that who asks for one is told."""
+        annotation, hands = self.annotation(sequence), self.hands(sequence)
+        model = self.object_model(object_of(sequence))
         if model.name not in self._trees:
-            self._trees[model.name] = KDTree(model.vertices.double().numpy())
-        distance, _ = self._trees[model.name].query(in_object.double().numpy())
-        return bool(distance.min() <= NEAR_M)
+            self._trees[model.name] = KDTree((model.vertices + model.centre_m).double().numpy())
+        refused, far = set(hands.refused_frames), set()
+        for start in range(0, len(hands.frames), FRAMES_AT_ONCE):
+            rows = torch.arange(start, min(start + FRAMES_AT_ONCE, len(hands.frames)))
+            poses = torch.stack([annotation.poses.values[hands.frames[row]] for row in rows.tolist()])
+            in_object = (hands.vertices(self.hand, rows) - poses[:, None, :3, 3]) @ poses[:, :3, :3]
+            bound_m = 1.01 * NEAR_M  # beyond which the tree gives infinity
+            distance, _ = self._trees[model.name].query(in_object.double().numpy(), distance_upper_bound=bound_m)
+            far |= {hands.frames[row] for row in rows[distance.min(axis=1) > NEAR_M].tolist()}
+        return [frame for frame in annotation.frames if frame not in far - refused]
 
     # --- where its files are
 

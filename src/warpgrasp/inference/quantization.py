@@ -66,7 +66,7 @@ def _quantize(model: Any, pictures: list[np.ndarray], path: Path) -> None:
             picture = next(self._left, None)
             return None if picture is None else {"image": picture}
 
-    first = next(node.name for node in model.graph.node if node.op_type == "Conv")  # pyright: ignore[reportAttributeAccessIssue]
+    first = next(node.name for node in model.graph.node if node.op_type == "Conv")
     with _quiet():
         quantization.quantize_static(
             model,

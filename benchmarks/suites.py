@@ -21,7 +21,7 @@ SUITES = (
     "manifest",
     "startup",
 )
-ALONE = ("growth", "backends")  # minutes each: only when named
+ALONE = ("growth",)  # minutes: only when named
 
 
 def in_own_process(name: str, scale: Scale) -> list[Row]:

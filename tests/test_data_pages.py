@@ -1,4 +1,4 @@
-"""docs/datasets.md, docs/scoring.md and docs/own_video.md say what is so: their commands, options, protocols, links and figures."""
+"""The pages on data, scoring and own videos say what is so: their commands, options, protocols, links and figures."""
 
 import json
 import re

@@ -44,6 +44,11 @@ def test_pytorch_is_left_alone(hand: HandModel) -> None:
     assert network.encoder is encoder
 
 
+def test_pytorch_does_not_run_int8(hand: HandModel) -> None:
+    with pytest.raises(BackendError, match="expected --backend onnx or openvino with --quantized, got torch"):
+        run_encoder_by("torch", small_network(hand), width=WIDTH, height=HEIGHT, quantized=b"")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "precision", "tolerance_mm"),

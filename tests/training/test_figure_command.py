@@ -71,6 +71,7 @@ def test_two_runs_of_one_kind_keep_their_names(trained_run: Path, three_arms: Pa
     assert list(_arms(runs, with_full=True)) == ["full", "photometric", f"photometric, {trained_run.name}", "control"]
 
 
+@pytest.mark.slow
 def test_refinement_over_the_steps(sample_root: Path, tmp_path: Path) -> None:
     training, run = prepare(sample_root, short_recipe()), tmp_path / "run"
     with open_run(training, run, command=[]):
@@ -93,6 +94,7 @@ def test_the_start_of_a_reproduced_run_lies_in_another_folder(trained_run: Path,
     assert list(stages.values()) == [tmp_path / name / "weights.safetensors" for name in ("first", "second")]
 
 
+@pytest.mark.slow
 def test_shapes_with_and_without_adaptation(trained_run: Path, sample_root: Path, tmp_path: Path) -> None:
     recipe = short_recipe()
     adapted = replace(recipe.first_stage(), network=replace(recipe.network, skeleton_adaptation=True))

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.data.fphab_files import write_fphab
 from tests.training.test_resume import driven
 from warpgrasp.cli import main
 from warpgrasp.data.sample import SHIPPED
 from warpgrasp.evaluation.published import published
+from warpgrasp.hand import HandModel
 from warpgrasp.training import experiments, sweep
 from warpgrasp.training.experiments import EXPERIMENTS, networks
 from warpgrasp.training.scoring import pixel_scale
@@ -121,6 +123,7 @@ def test_a_figure_with_a_failed_run(tmp_path: Path, capsys, monkeypatch) -> None
     assert paper[0]["ours"] == {}
 
 
+@pytest.mark.slow
 def test_shares_of_correct_frames(tmp_path: Path) -> None:
     assert run("fig5", tmp_path) == 0
     content = read(tmp_path / "fig5-sample-quick.json")
@@ -134,6 +137,7 @@ def test_shares_of_correct_frames(tmp_path: Path) -> None:
     assert all(row["paper"] == {} for row in content["rows"])
 
 
+@pytest.mark.slow
 def test_relative_errors_of_table_2(tmp_path: Path) -> None:
     assert run("table2", tmp_path) == 0
     first, second = (row for row in read(tmp_path / "table2-sample-quick.json")["rows"] if row["frames"])
@@ -146,6 +150,32 @@ def test_relative_errors_of_table_2(tmp_path: Path) -> None:
     assert "relative to a joint: moved so that this joint meets the true one" in page
     assert "alignment not stated" in page
     assert "| Hasson et al. 2019 | 28.0 | – | – | – | – | – |" in page
+
+
+@pytest.mark.slow
+def test_the_papers_own_data(hand: HandModel, tmp_path: Path, capsys) -> None:
+    root, out, scores = write_fphab(tmp_path / "fphab", hand).root, tmp_path / "out", tmp_path / "scores.json"
+    command = ["reproduce", "table1", "--data", str(root), "--out", str(out), "--quick", "--seeds", "0", "1"]
+    assert main(command) == 0
+    page, content = (out / "table1-quick.md").read_text(), read(out / "table1-quick.json")
+    assert "do not compare" not in page + capsys.readouterr().out
+    assert content["is_papers_data"] is True
+    assert "| method | paper: hand joints, mm | paper: object vertices, mm | ours: hand joints, mm |" in page
+    assert re.search(r"\| the paper’s network \| 18\.0 \| 22\.3 \| \d+\.\d ± \d+\.\d \| \d+\.\d ± \d+\.\d \|", page)
+    assert "* Split: fphab/actions; 9 evaluation frames scored." in page
+    assert "pixels of 480×270 pictures" in page
+
+    # FPHAB's truth is in pixels of 1920×1080; the paper's are of 480×270.
+    folder = out / content["runs"][0]["folder"]
+    assert main(["evaluate", str(folder / "evaluation.npz"), "--data", str(root), "--out", str(scores)]) == 0
+    full, ours = read(scores)["scores"], read(folder / "scores.json")["values"]
+    for metric, value in full.items():
+        assert ours[metric] == pytest.approx(value / 4 if metric.endswith("_px") else value, rel=1e-6), metric
+
+    near = [*command[:-2], "0", "--protocol", "subjects-near-10mm"]
+    assert main([near[0], "table2", *near[2:]]) == 0
+    content = read(out / "table2-quick.json")
+    assert (content["data"], content["is_papers_data"]) == ("fphab/subjects-near-10mm", False)
 
 
 def test_other_data_are_refused(sample_root: Path, tmp_path: Path, capsys) -> None:

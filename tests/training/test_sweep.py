@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import prepare, short_recipe, train_both
+from tests.training.runs import prepare, short_recipe
 from warpgrasp.data import AugmentConfig, open_dataset
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training import loop, sweep
+from warpgrasp.training.loop import train_stage
 from warpgrasp.training.settings import Recipe
 from warpgrasp.training.sweep import (
     Failure,
@@ -134,26 +135,9 @@ def test_data_change_the_folder_and_their_place_does_not(sample_root: Path, copi
     assert not set(folders(pair(short_recipe()), copied_root)) & set(there)
 
 
-def test_weights_are_those_of_the_recipe_and_finished_runs_are_left_alone(
+def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
-    setting = setting_of(sample_root, tmp_path)
-    whole = plan(pair(short_recipe()), setting)
-    failures, notes = carried_out(whole, setting)
-    assert failures == []
-    assert notes.begun == ["25 % · seed 0 · stage 1", "25 % · control · seed 0", "25 % · photometric · seed 0"]
-    control, method = (load_checkpoint(setting.weights(mark)) for _, mark in whole.networks)
-    assert method.sha256 == undisturbed
-    expected = train_both(prepare(sample_root, short_recipe().as_control()), tmp_path / "expected")
-    assert control.sha256 == expected.sha256 != undisturbed
-
-    files = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()}
-    monkeypatch.setattr(sweep, "carry_out", None)  # calling it would be an error
-    assert carried_out(plan(pair(short_recipe()), setting), setting)[1].begun == []
-    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == files
-
-
-def test_an_interrupted_run_goes_on(sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
     setting, supervised, calls = setting_of(sample_root, tmp_path), loop.supervised, []
     whole = plan(pair(short_recipe()), setting)
@@ -167,15 +151,30 @@ def test_an_interrupted_run_goes_on(sample_root: Path, tmp_path: Path, undisturb
     monkeypatch.setattr(loop, "supervised", interrupted)
     with pytest.raises(KeyboardInterrupt):
         carried_out(whole, setting)
-    assert carried_out(whole, setting)[1].begun == ["25 % · photometric · seed 0"]
+    failures, notes = carried_out(whole, setting)
+    assert failures == []
+    assert notes.begun == ["25 % · photometric · seed 0"]
     assert len(calls) == 3 * STEPS + 1  # no step was made twice
-    assert load_checkpoint(setting.weights(whole.networks[1][1])).sha256 == undisturbed
+    control, method = (load_checkpoint(setting.weights(mark)) for _, mark in whole.networks)
+    assert method.sha256 == undisturbed
+    expected = train_stage(
+        prepare(sample_root, short_recipe().as_control()),
+        short_recipe().stage2,
+        tmp_path / "expected.safetensors",
+        initial=setting.weights(next(iter(whole.jobs))),
+    )
+    assert control.sha256 == load_checkpoint(expected).sha256 != undisturbed
+
+    files = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(sweep, "carry_out", None)  # calling it would be an error
+    assert carried_out(plan(pair(short_recipe()), setting), setting)[1].begun == []
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == files
 
 
 def test_a_failed_run_is_named_and_the_others_finish(sample_root: Path, tmp_path: Path) -> None:
     setting, recipe = setting_of(sample_root, tmp_path), short_recipe()
     bad = replace(recipe, encoder_weights=str(tmp_path / "missing.pth"))
-    whole = plan([*pair(bad, row="bad"), *pair(recipe)], setting)
+    whole = plan([*pair(bad, row="bad"), *pair(recipe)[:1]], setting)
     failures, notes = carried_out(whole, setting)
     assert [one.job.label for one in failures] == [
         "bad · seed 0 · stage 1",
@@ -184,7 +183,7 @@ def test_a_failed_run_is_named_and_the_others_finish(sample_root: Path, tmp_path
     ]
     assert "expected the ImageNet weights of ResNet-18 from" in failures[0].sentence
     assert "not begun, since its stage 1 failed" in failures[1].sentence
-    assert [done for _, done in notes.ended] == [False, False, False, True, True, True]
+    assert [done for _, done in notes.ended] == [False, False, False, True, True]
     log = failures[0].log
     assert log is not None
     assert "Traceback" in log.read_text()
@@ -204,7 +203,7 @@ def test_one_command_at_a_time(tmp_path: Path) -> None:
 
 def test_the_log_of_a_failure_goes_when_the_run_succeeds(sample_root: Path, tmp_path: Path, monkeypatch) -> None:
     setting = setting_of(sample_root, tmp_path)
-    whole, carry_out = plan(pair(short_recipe())[1:], setting), sweep.carry_out
+    whole = plan(pair(short_recipe())[1:], setting)
 
     def broken(*arguments, **options):
         raise MemoryError
@@ -214,6 +213,6 @@ def test_the_log_of_a_failure_goes_when_the_run_succeeds(sample_root: Path, tmp_
     assert failures[0].sentence == "MemoryError"
     log = setting.log(failures[0].job)
     assert log.is_file()
-    monkeypatch.setattr(sweep, "carry_out", carry_out)
+    monkeypatch.setattr(sweep, "carry_out", lambda *arguments, **options: None)
     assert carried_out(whole, setting)[0] == []
     assert not log.exists()

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from tests.oracles.silhouette import covered
-from tests.viewer.browser import asked_of, installed_browser
+from tests.viewer.headless import asked_of, installed_browser
 from tests.viewer.takes import predictions_by, take_of
 from warpgrasp.cli import main
 from warpgrasp.data import Ho3d

@@ -15,6 +15,7 @@ from warpgrasp.cli.export import export
 from warpgrasp.cli.export_onnx import export_onnx
 from warpgrasp.cli.figure import figure
 from warpgrasp.cli.predict import predict
+from warpgrasp.cli.quantize import quantize
 from warpgrasp.cli.reproduce import reproduce
 from warpgrasp.cli.sample import sample
 from warpgrasp.cli.train import train
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce,
     "figure": figure,
     "export-onnx": export_onnx,
+    "quantize": quantize,
     "export": export,
     "view": view,
     "doctor": doctor,

@@ -25,6 +25,7 @@ def predict(
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     backend: Literal["torch", "onnx", "openvino"] = "torch",
+    quantized: Path | None = None,
     force: bool = False,
 ) -> None:
     """Reconstruct hand and object in every frame of a video, a folder of pictures, a recording or a data set.
@@ -43,6 +44,7 @@ def predict(
         device: `cpu`, `cuda`, or another of PyTorch's; `auto`: a GPU where there is one.
         precision: Arithmetic of the encoder; `auto`: bf16 where the hardware has it.
         backend: What runs the encoder: PyTorch, ONNX Runtime (fp32), or OpenVINO, the fastest on a CPU.
+        quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
         force: Overwrite an existing file.
     """
     from warpgrasp.inference import PredictionsError, open_predictions
@@ -53,7 +55,7 @@ def predict(
 
     if out.exists() and not force:
         raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
-    options = Options(batch, smooth, bad_frames, device, precision, backend)
+    options = Options(batch, smooth, bad_frames, device, precision, backend, quantized)
     checkpoint = load_checkpoint(weights / "weights.safetensors" if weights.is_dir() else weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():

@@ -3,9 +3,10 @@
 Heads, hand and placement stay in PyTorch in full precision: they cost little and millimetres need the digits.
 """
 
+import io
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warpgrasp.errors import UserError
-from warpgrasp.inference.onnx_export import onnx_program
+from warpgrasp.inference.onnx_export import encoder_program
 from warpgrasp.reconstruction import HandObjectNetwork
 
 Backend = Literal["torch", "onnx", "openvino"]
@@ -37,13 +38,18 @@ class ForeignEncoder(nn.Module):
         return torch.from_numpy(self._compute(image.contiguous().numpy()))
 
 
-def run_encoder_by(backend: Backend, network: HandObjectNetwork, *, width: int, height: int) -> None:
+def run_encoder_by(
+    backend: Backend, network: HandObjectNetwork, *, width: int, height: int, quantized: bytes | None = None
+) -> None:
     """Let another package run a network's encoder, for pictures of one size, on the CPU and without gradients.
 
-    `onnx` is ONNX Runtime, in fp32. `openvino` computes in the network's `encoder_precision`. Raises `BackendError`
-    when the package is missing or the network is not on the CPU.
+    `onnx` is ONNX Runtime, in fp32; `openvino` computes in the network's `encoder_precision`. Both can run the encoder
+    in int8, as `quantized_encoder` gives it. Raises `BackendError` when the package is missing, the network is not on
+    the CPU, or PyTorch is asked for int8.
     """
     if backend == "torch":
+        if quantized is not None:
+            raise BackendError("expected --backend onnx or openvino with --quantized, got torch")
         return
     if find_spec(PACKAGES[backend]) is None:
         raise BackendError(
@@ -52,40 +58,43 @@ def run_encoder_by(backend: Backend, network: HandObjectNetwork, *, width: int, 
         )
     if next(network.parameters()).device.type != "cpu":
         raise BackendError(f"expected the network on the CPU for --backend {backend}; choose --device cpu")
-    encoder, example = network.encoder.eval(), torch.zeros(1, 3, height, width)
+    example = torch.zeros(1, 3, height, width)
     match backend:
         case "onnx":
-            compute = _by_onnx_runtime(encoder, example)
+            compute = _by_onnx_runtime(network, example, quantized)
             network.encoder_precision = "fp32"
         case "openvino":
-            compute = _by_openvino(encoder, example, "bf16" if network.encoder_precision == "bf16" else "f32")
+            compute = _by_openvino(network, example, quantized)
         case unknown:
             assert_never(unknown)
-    # Its features are those of full precision as far as PyTorch can tell: autocast has nothing left to do.
     network.encoder = ForeignEncoder(compute)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _by_onnx_runtime(encoder: nn.Module, example: Tensor) -> Compute:
+def _by_onnx_runtime(network: HandObjectNetwork, example: Tensor, quantized: bytes | None) -> Compute:
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
-    batch = torch.export.Dim("batch", min=1)
-    program = onnx_program(encoder, (example.repeat(2, 1, 1, 1),), ("image",), ("features",), ({0: batch},))
+    model = encoder_program(network, example).model_proto.SerializeToString() if quantized is None else quantized
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
+    session = onnxruntime.InferenceSession(model, options)
     return lambda image: np.asarray(session.run(None, {"image": image})[0])
 
 
-def _by_openvino(encoder: nn.Module, example: Tensor, precision: str) -> Compute:
+def _by_openvino(network: HandObjectNetwork, example: Tensor, quantized: bytes | None) -> Compute:
     import openvino  # pyright: ignore[reportMissingImports]
 
-    model: Any = openvino.convert_model(encoder, example_input=example, input=[-1, *example.shape[1:]])
+    core = openvino.Core()
+    if quantized is None:
+        shape = [-1, *example.shape[1:]]
+        model = openvino.convert_model(network.encoder.eval(), example_input=example, input=shape)
+    else:
+        model = core.read_model(io.BytesIO(quantized))
     settings = {
-        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_PRECISION_HINT": "bf16" if network.encoder_precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    request = openvino.compile_model(model, "CPU", settings).create_infer_request()
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def compute(image: np.ndarray) -> np.ndarray:
         request.infer({0: image})

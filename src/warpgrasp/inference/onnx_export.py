@@ -105,6 +105,15 @@ def export_onnx(
         temporary.unlink(missing_ok=True)
 
 
+def encoder_program(network: HandObjectNetwork, picture: Float[Tensor, "1 3 h w"]) -> Any:
+    """The encoder alone, from normalised pictures of this size to features; the batch stays free.
+
+    Raises `ExportError` when a package is missing.
+    """
+    twice, batch = picture.repeat(2, 1, 1, 1), torch.export.Dim("batch", min=1)
+    return onnx_program(network.encoder.eval(), (twice,), ("image",), ("features",), ({0: batch},))
+
+
 def onnx_program(
     module: nn.Module,
     arguments: tuple[Tensor, ...],

@@ -18,6 +18,7 @@ from warpgrasp.inference.finishing import Finish
 from warpgrasp.inference.objects import identified_object, known_hashes, seen_in_mirror
 from warpgrasp.inference.predict import posed_hand, predict, reconstruct
 from warpgrasp.inference.predictions import PredictionsError
+from warpgrasp.inference.quantization import quantized_encoder
 from warpgrasp.inference.sides import left_posed_hand
 from warpgrasp.inference.smoothing import LONGEST_FRAMES
 from warpgrasp.inference.stream import Stream
@@ -44,6 +45,8 @@ class Options:
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     backend: Backend = "torch"
     """What runs the encoder."""
+    quantized: Path | None = None
+    """The encoder in int8, as `quantize_encoder` wrote it."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -85,12 +88,16 @@ class Predictor:
     def network(self) -> HandObjectNetwork:
         """The network.
 
-        Raises `CheckpointError` when it was trained with another hand, `BackendError` when it cannot run as asked.
+        Raises `CheckpointError` when it was trained with another hand, `BackendError` and `QuantizationError` when it
+        cannot run as asked.
         """
         network = self.checkpoint.network(self.hand).to(self.device)
         network.encoder_precision = precision_on(self.device, self.options.precision)
         width, height = self.size
-        run_encoder_by(self.options.backend, network, width=width, height=height)
+        quantized = None
+        if self.options.quantized is not None:
+            quantized = quantized_encoder(self.options.quantized, weights_sha256=self.checkpoint.sha256)
+        run_encoder_by(self.options.backend, network, width=width, height=height, quantized=quantized)
         return network
 
     @property
@@ -172,7 +179,7 @@ class Predictor:
         return {
             "weights_sha256": self.checkpoint.sha256,
             "hand": self.checkpoint.hand,
-            "precision": self.network.encoder_precision,
+            "precision": self.network.encoder_precision if self.options.quantized is None else "int8",
             "backend": self.options.backend,
             "smooth_frames": self.options.smooth_frames,
             "commit": self.program,

@@ -31,16 +31,24 @@ def appearance(
     """
     if contrast_share == 0:
         return image
-    contrast = USUAL_CONTRAST * local_contrast(image, sigma_px=sigma_px)
-    return 2 * torch.cat([(1 - contrast_share) * image, contrast_share * contrast], dim=1)
+    contrast = local_contrast(image, sigma_px=sigma_px)
+    # Twice, since the mean is over the channels of both together.
+    return torch.cat([2 * (1 - contrast_share) * image, 2 * contrast_share * USUAL_CONTRAST * contrast], dim=1)
 
 
 def _smoothed(image: Float[Tensor, "b c h w"], sigma_px: float) -> Float[Tensor, "b c h w"]:
     """A Gaussian blur, rows after columns."""
-    channels, radius = image.shape[1], round(RADIUS_SIGMAS * sigma_px)
-    offset_px = torch.arange(-radius, radius + 1).to(image)
-    weights = torch.exp(-0.5 * (offset_px / sigma_px) ** 2)
-    weights = (weights / weights.sum()).expand(channels, 1, 1, -1)
+    radius = round(RADIUS_SIGMAS * sigma_px)
+    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1).double() / sigma_px) ** 2)
+    shares = (weights / weights.sum()).tolist()
     padded = F.pad(image, 4 * (radius,), mode="replicate")
-    along_rows = F.conv2d(padded, weights, groups=channels)
-    return F.conv2d(along_rows, weights.transpose(2, 3), groups=channels)
+    return _shifted_sum(_shifted_sum(padded, shares, dim=-1), shares, dim=-2)
+
+
+def _shifted_sum(image: Float[Tensor, "b c h w"], weights: list[float], *, dim: int) -> Float[Tensor, "b c i j"]:
+    """A convolution along one axis as a sum of shifted pictures: on a CPU a fifth of a grouped convolution's time."""
+    length = image.shape[dim] - len(weights) + 1
+    total = weights[0] * image.narrow(dim, 0, length)
+    for shift, weight in enumerate(weights[1:], start=1):
+        total.add_(image.narrow(dim, shift, length), alpha=weight)
+    return total

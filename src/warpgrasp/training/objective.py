@@ -12,7 +12,7 @@ from warpgrasp.frame import FrameName, FramePair, Frames, Reconstruction, pose_p
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import PhotometricConsistency, SeenSurface, appearance, photometric_consistency
 from warpgrasp.reconstruction import HandObjectNetwork, regularisation, supervision, surface
-from warpgrasp.render import Fragments
+from warpgrasp.render import Fragments, Raster, Rasterizer, rasterize
 from warpgrasp.training.settings import LossWeights, Photometric
 
 
@@ -139,6 +139,22 @@ def on_pairs(
     return objective, compare_pairs(network, batch, reconstruction, photometric, seen=seen)
 
 
+class RasterizeOnce:
+    """Rasterises a surface for a camera once, though both directions ask for it."""
+
+    def __init__(self, rasterizer: Rasterizer = rasterize):
+        self._rasterizer = rasterizer
+        self._known: list[tuple[Mesh, Camera, Raster]] = []
+
+    def __call__(self, mesh: Mesh, camera: Camera) -> Raster:
+        """What the camera sees of the mesh."""
+        for known_mesh, known_camera, raster in self._known:
+            if known_mesh is mesh and known_camera is camera:
+                return raster
+        self._known.append((mesh, camera, self._rasterizer(mesh, camera)))
+        return self._known[-1][2]
+
+
 def compare_pairs(
     network: HandObjectNetwork,
     batch: PairBatch,
@@ -155,12 +171,14 @@ def compare_pairs(
     known = None
     if seen is not None and photometric.compare == "original":
         known = seen.of(batch.references.names, pair.reference_surface, pair.reference_camera)
-    tolerance_px = photometric.cycle_tolerance_px
-    directions = [photometric_consistency(pair, target_surface, tolerance_px=tolerance_px, seen=known)]
+    tolerance_px, once = photometric.cycle_tolerance_px, RasterizeOnce()
+    directions = [photometric_consistency(pair, target_surface, tolerance_px=tolerance_px, seen=known, rasterizer=once)]
     if photometric.directions == "both":
         # The pixels of the target are those where its predicted surface is seen: outlines count from both sides.
         back = pair.reversed(target_surface)
-        directions.append(photometric_consistency(back, pair.reference_surface, tolerance_px=tolerance_px))
+        directions.append(
+            photometric_consistency(back, pair.reference_surface, tolerance_px=tolerance_px, rasterizer=once)
+        )
     return ComparedPairs.mean_of(directions)
 
 

@@ -83,7 +83,8 @@ class Board(Watcher):
                 left = (job.steps - one.steps) * one.seconds_per_step
                 cells = (f"{one.steps}/{job.steps}", f"{1 / one.seconds_per_step:.1f}", duration(left))
             table.add_row(job.label, state, *cells)
-        return Group(table, measured_so_far(self.plan, self.setting, self.metrics))
+        measured = measured_so_far(self.plan, self.setting, self.metrics)
+        return Group(table, measured) if measured.row_count else table
 
     def summary(self) -> str:
         """How many jobs are at what, and the time left."""

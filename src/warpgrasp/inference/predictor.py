@@ -17,8 +17,9 @@ from warpgrasp.inference.backends import Backend, run_encoder_by
 from warpgrasp.inference.finishing import Finish
 from warpgrasp.inference.objects import identified_object, known_hashes, seen_in_mirror
 from warpgrasp.inference.predict import posed_hand, predict, reconstruct
-from warpgrasp.inference.predictions import PredictionsError
+from warpgrasp.inference.predictions import Predictions, PredictionsError
 from warpgrasp.inference.quantization import quantized_encoder
+from warpgrasp.inference.shards import Window
 from warpgrasp.inference.sides import left_posed_hand
 from warpgrasp.inference.smoothing import LONGEST_FRAMES
 from warpgrasp.inference.stream import Stream
@@ -151,27 +152,36 @@ class Predictor:
         smooth_frames = options.smooth_frames
         predict(self.network, dataset, names, out, header=about, batch=options.batch, smooth_frames=smooth_frames)
 
+    def in_memory(self, reel: Reel, *, left: bool = False) -> Predictions:
+        """Predict every frame of a reel without a file."""
+        stream, finish = self._prepared(reel, left=left)
+        return finish(Window(None, stream.predicted(), None))
+
     def _reel(self, reel: Reel, out: Path, header: dict[str, Any], *, left: bool) -> None:
-        models = {model.name: model for model in reel.objects.values()}
-        mirrored = {name: seen_in_mirror(model, self.checkpoint) for name, model in models.items()} if left else None
-        if not left:
-            self.checkpoint.check_objects(list(models.values()))
-        posed = posed_hand(self.network)
-        finish = Finish(
-            models.__getitem__,
-            lambda sequence: reel.clips[sequence].interval_s,
-            left_posed_hand(posed) if left else posed,
-            self.options.smooth_frames,
-        )
-        stream = Stream(reel, self.reconstruct, self.options.batch, self.options.bad_frames, mirrored, self.device)
+        stream, finish = self._prepared(reel, left=left)
         about = {
             "batch": self.options.batch,
             "side": "left" if left else "right",
             "input": reel.fingerprint(),
             "cameras": {sequence: clip.lens.content for sequence, clip in reel.clips.items()},
-            "objects": known_hashes(list(models.values())),
+            "objects": known_hashes(list(reel.models.values())),
         }
         stream.write(out, {**self.header, **header, **about}, finish)
+
+    def _prepared(self, reel: Reel, *, left: bool) -> tuple[Stream, Finish]:
+        models, options = reel.models, self.options
+        if not left:
+            self.checkpoint.check_objects(list(models.values()))
+        mirrored = {name: seen_in_mirror(model, self.checkpoint) for name, model in models.items()} if left else None
+        posed = posed_hand(self.network)
+        stream = Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device)
+        finish = Finish(
+            models.__getitem__,
+            lambda sequence: reel.clips[sequence].interval_s,
+            left_posed_hand(posed) if left else posed,
+            options.smooth_frames,
+        )
+        return stream, finish
 
     @cached_property
     def header(self) -> dict[str, Any]:

@@ -71,8 +71,7 @@ class Stream:
         The frames that were left out are returned with their errors, and listed in the file's header.
         """
         writer, bad = ShardWriter(out, header), dict[FrameName, str]()
-        shards = -(-len(self.reel) // SHARD_FRAMES)
-        missing = [shard for shard in range(shards) if not writer.has(shard)]
+        missing = [shard for shard in range(self._shards) if not writer.has(shard)]
         parts: list[Predictions] = []
         done = len(self.reel) - sum(len(self._positions(shard)) for shard in missing)
         with (
@@ -89,8 +88,17 @@ class Stream:
                     parts = []
                 advance(len(shots.batch.positions))
         left_out = _LeftOut(self.reel)
-        writer.finish(shards, left_out.watched(finishing), left_out.notes)
+        writer.finish(self._shards, left_out.watched(finishing), left_out.notes)
         return bad
+
+    def predicted(self) -> Predictions:
+        """Predict all frames at once, in memory, as the network says them."""
+        read = map(self._read, self._batches(list(range(self._shards))))
+        return Predictions.joined([self._predicted(shots) for shots in read if shots.names])
+
+    @property
+    def _shards(self) -> int:
+        return -(-len(self.reel) // SHARD_FRAMES)
 
     def _positions(self, shard: int) -> range:
         return range(shard * SHARD_FRAMES, min((shard + 1) * SHARD_FRAMES, len(self.reel)))

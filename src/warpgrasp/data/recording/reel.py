@@ -52,6 +52,11 @@ class Reel:
         models = {name: recording.object.model for name, recording in recordings.items()}
         return Reel(clips, models, numbers, size)
 
+    @property
+    def models(self) -> dict[str, ObjectModel]:
+        """The objects by their own names."""
+        return {model.name: model for model in self.objects.values()}
+
     def __len__(self) -> int:
         """How many frames there are."""
         return self._ends[-1] if self._ends else 0

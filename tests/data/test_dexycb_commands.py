@@ -70,6 +70,22 @@ def test_train_predict_and_evaluate(files: DexYcbFiles, run: Path, predicted: Pa
     assert written["scores"]["hand_joint_error_mm"] > 0
 
 
+def test_a_bad_frame_is_refused_by_name_or_left_out_and_listed(files: DexYcbFiles, tmp_path: Path, capsys) -> None:
+    root = Path(shutil.copytree(files.root, tmp_path / "copied"))
+    (root / TRAIN_RIGHT.name / "color_000003.jpg").write_bytes(b"no picture")
+    (root / TRAIN_LEFT.name / "labels_000002.npz").write_bytes(b"no labels")
+    steps = ("--stage1.steps", 2, "--stage2.steps", 6, "--photometric.pairs", 16, "--tracker", "none")
+    words = ("train", "toy", "--data", root, "--side", "both", *steps)
+    assert command(*words, "--out", tmp_path / "refused") == 1
+    assert f"{TRAIN_LEFT.name}/labels_000002.npz" in capsys.readouterr().err
+    assert command(*words, "--out", tmp_path / "skipped", "--bad-frames", "skip") == 0
+    listed = json.loads((tmp_path / "skipped/run.json").read_text())["bad_frames"]
+    assert (listed["when_found"], listed["count"]) == ("skip", 2)
+    found = {(one["sequence"], one["index"]): one["error"] for one in listed["frames"]}
+    assert "color_000003.jpg" in found[TRAIN_RIGHT.name, 3]
+    assert "labels_000002.npz" in found[TRAIN_LEFT.name, 2]
+
+
 def test_a_left_hand_is_read_in_the_mirror(files: DexYcbFiles, hand: HandModel) -> None:
     """Its wrist lies on the other side of the camera's axis."""
     written = files.views[EVALUATION_LEFT.name]

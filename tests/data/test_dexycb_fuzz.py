@@ -91,6 +91,7 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("name", "count"), [(LABELS, 250), (PICTURE, 60), (INTRINSICS, 150), (SHAPE, 150)])
 def test_bytes_that_went_wrong(root: Path, hand: HandModel, whole: Frame, name: str, count: int) -> None:

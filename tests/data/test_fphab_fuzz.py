@@ -128,6 +128,7 @@ def assert_sane(read: Any) -> None:
         assert 0 <= read.image.min() <= read.image.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", SPOILT)
 def test_bytes_that_went_wrong(root: Path, hand: HandModel, spoil, file: str) -> None:
     random, content = np.random.default_rng(len(file)), (root / file).read_bytes()

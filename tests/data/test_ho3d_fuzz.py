@@ -104,6 +104,7 @@ def assert_sane(read: Frame | Truth) -> None:
     assert intrinsics[0, 0] > 0 < intrinsics[1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["v3", "v2"])
 def test_spoilt_bytes_of_an_annotation(small_root: Path, hand, spoil, tmp_path, version: str) -> None:
     content = (small_root / META).read_bytes()

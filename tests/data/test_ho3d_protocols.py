@@ -187,5 +187,13 @@ def test_doctor_says_once_what_is_missing_and_where_it_is(copied_root: Path, tmp
     (tmp_path / "empty").mkdir()
     said = doctor(tmp_path / "empty", capsys, "--layout", "ho3d", status=1)
     assert "missing train.txt; evaluation.txt; train/; evaluation/; models/. HO-3D is free" in said
+    shutil.rmtree(copied_root / "models")
+    said = doctor(copied_root, capsys, status=1)
+    assert "missing models/; 2 sequences under train/ or evaluation/ (ABF12, ABF13); 3 pictures, the first " in said
+    assert said.count("models") == 3  # of which two say where they come from
+    shutil.rmtree(copied_root / "evaluation")
+    said = doctor(copied_root, capsys, status=1)
+    assert "missing evaluation/; models/; 3 pictures, the first " in said
+    (copied_root / "evaluation").mkdir()
     said = doctor(copied_root, capsys, "--protocol", "like-v1", status=1)
-    assert "missing 12 sequences under train/ or evaluation/ (MC1, MC2, MC4" in said
+    assert "missing models/; 12 sequences under train/ or evaluation/ (MC1, MC2, MC4" in said

@@ -24,9 +24,9 @@ def examine_ho3d(dataset: Ho3d) -> Iterator[str]:
     protocol = protocol_named(dataset.protocol)
     yield f"HO-3D, protocol {protocol.full_name}: {protocol.source}"
     problems = _missing_parts(dataset.root)
-    if not problems:
+    if all((dataset.root / f"{place}.txt").is_file() for place in PLACES):
         absent = dataset.folder.missing_sequences()
-        if absent:
+        if absent and all((dataset.root / place).is_dir() for place in PLACES):
             problems.append(f"{len(absent)} sequences under train/ or evaluation/ ({_some(absent)})")
         if not absent or protocol.full_name in ("ho3d/official", "ho3d/trainval"):
             version = yield from _examine_pictures(dataset, absent, problems)
@@ -85,6 +85,8 @@ def _examine_split(dataset: Ho3d, split: Split, version: str, problems: list[str
         )
     used = {one.object_name for frames in facts.values() for one in frames.values() if one.object_name is not None}
     unknown = sorted(name for name in used if not dataset.has_model(name))
+    if not (dataset.root / "models").is_dir():  # which is said already
+        return
     if unknown:
         problems.append(f"{len(unknown)} models of {split} under models/ ({_some([repr(name) for name in unknown])})")
     elif used:

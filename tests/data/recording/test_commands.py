@@ -42,6 +42,20 @@ def test_predict_and_evaluate(run: Path, exported: Path, tmp_path: Path, capsys)
     assert (stored["frames"], stored["frames_without_truth"]) == (6, 8)
 
 
+def test_a_bad_frame_is_refused_by_name_or_left_out_and_listed(exported: Path, tmp_path: Path, capsys) -> None:
+    root = Path(shutil.copytree(exported, tmp_path / "copied"))
+    (picture,) = root.glob("A1/frames/*2.png")
+    picture.write_bytes(picture.read_bytes()[:300])
+    words = ["train", "toy", "--data", str(root), "--fraction", "1", "--stage1.steps", "2", "--stage2.steps", "6"]
+    words += ["--photometric.pairs", "16", "--tracker", "none", "--out"]
+    assert main([*words, str(tmp_path / "refused")]) == 1
+    assert re.search(r"A1/frames/\d*2\.png", capsys.readouterr().err)
+    assert main([*words, str(tmp_path / "skipped"), "--bad-frames", "skip"]) == 0
+    listed = json.loads((tmp_path / "skipped/run.json").read_text())["bad_frames"]
+    assert (listed["when_found"], listed["count"]) == ("skip", 1)
+    assert (listed["frames"][0]["sequence"], listed["frames"][0]["index"]) == ("A1", 2)
+
+
 def test_a_bare_recording(run: Path, exported: Path, tmp_path: Path, capsys) -> None:
     bare = Path(shutil.copytree(exported / "B1", tmp_path / "bare"))
     (bare / "annotations.json").unlink()

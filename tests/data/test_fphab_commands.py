@@ -155,11 +155,19 @@ def test_doctor_says_once_what_is_missing(copied: Path, capsys) -> None:
 
 
 def test_doctor_warns_of_joints_that_are_no_hand(copied: Path, capsys) -> None:
-    path = copied / "Hand_pose_annotation_v1/Subject_6/pour_milk/1/skeleton.txt"
+    (copied / "fhbhands_fits" / A / "pkls.pkl").unlink()
+    path = copied / "Hand_pose_annotation_v1" / A / "skeleton.txt"
     rows = [line.split() for line in path.read_text().splitlines()]
-    for row in rows[1:]:
-        row[1:] = row[4:] + row[1:4]  # every joint takes the place of the one before
+    rows[5][1:] = rows[5][4:] + rows[5][1:4]  # every joint takes the place of the one before
     path.write_text("\n".join(map(" ".join, rows)) + "\n")
     out, _ = doctor(copied, capsys)
-    assert "warning: 3 of these hands are beyond the limits, the first in frame 0 of Subject_6/pour_milk/1" in out
+    assert re.search(rf"warning: 1 of these hands are beyond the limits, .* the first in frame 5 of {A}", out)
     assert "nothing is missing" in out
+
+
+def test_doctor_says_when_fits_are_of_another_hand(copied: Path, hand: HandModel, capsys, monkeypatch) -> None:
+    mirrored = HandModel(hand.template.mirrored("left"))
+    monkeypatch.setattr("warpgrasp.cli.hand_model", lambda *_, **__: mirrored)
+    out, error = doctor(copied, capsys, status=1)
+    assert "warning: 20 of these hands are beyond the limits" in out
+    assert re.search(r"pkls\.pkl, found it \d+ mm away in most; the fits were made with MANO \(--hand mano", error)

@@ -9,6 +9,11 @@ BIN := .venv/bin
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,tracking]'
 	@touch $@
 
+# What the slow tests need on top: other packages that can run the encoder, Ray, a driver of browsers.
+.venv/installed-all: .venv/installed
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,tracking,dev-all]'
+	@touch $@
+
 install: .venv/installed
 
 demo: install
@@ -24,7 +29,7 @@ types: install
 test: install
 	$(BIN)/pytest -m "not slow" --cov=warpgrasp --cov-report=term
 
-test-all: install
+test-all: .venv/installed-all
 	$(BIN)/pytest -m slow
 
 bench: install

@@ -1,32 +1,27 @@
-"""Reading pictures against a plain Pillow pipeline, on one core: pictures per second, in turns in the same process.
+"""Reading pictures against a plain Pillow pipeline: both end with a batch of float colours."""
 
-python -m benchmarks.reading
-
-Both end with a batch of float colours. Medians of the processor time of several turns count.
-"""
-
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.measure import Case, Work
+from benchmarks.scale import Scale
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.frame import colours
 
-TURNS, BATCH = 11, 8
+BATCH = 8
+COLOUR_BYTES = 12  # of a pixel, as floats
 
 
 @dataclass(frozen=True)
-class Case:
+class Kind:
     """Pictures of one kind, and the size at which they are wanted."""
 
     ending: str
@@ -34,12 +29,33 @@ class Case:
     wanted: tuple[int, int]
 
 
-CASES = [
-    Case("jpg", (1920, 1080), (480, 270)),
-    Case("jpg", (640, 480), (640, 480)),
-    Case("png", (1920, 1080), (480, 270)),
-    Case("png", (640, 480), (640, 480)),
-]
+def kinds(scale: Scale) -> list[Kind]:
+    """Pictures that are shrunk to a quarter as they are read, and such that are read as they are."""
+    small, whole = scale.pictures[0], scale.pictures[-1]
+    large = (4 * small[0], 4 * small[1])
+    return [Kind(ending, *sizes) for ending in ("jpg", "png") for sizes in ((large, small), (whole, whole))]
+
+
+def cases(scale: Scale) -> Iterator[Case]:
+    with tempfile.TemporaryDirectory() as folder:
+        for number, kind in enumerate(kinds(scale)):
+            paths = [Path(folder) / f"{number}-{which}.{kind.ending}" for which in range(BATCH)]
+            pictures = [natural_picture(kind.on_disk, seed) for seed in range(2)]
+            for which, path in enumerate(paths):
+                Image.fromarray(pictures[which % 2]).save(path, quality=92)
+            yield _case(kind, paths)
+
+
+def _case(kind: Kind, paths: list[Path]) -> Case:
+    on_disk = sum(path.stat().st_size for path in paths)
+    name = f"reading {'JPEG' if kind.ending == 'jpg' else 'PNG'}"
+    size = "{}×{}".format(*kind.on_disk) + (" → {}×{}".format(*kind.wanted) if kind.on_disk != kind.wanted else "")
+    runs = {
+        "ours": lambda: our_batch(paths, kind.wanted),
+        "plain Pillow": lambda: plain_batch(paths, kind.wanted),
+    }
+    written = BATCH * kind.wanted[0] * kind.wanted[1] * COLOUR_BYTES
+    return Case(name, f"{size}, {on_disk / BATCH / 1000:.0f} kB", "image", BATCH, runs, Work(bytes=on_disk + written))
 
 
 def natural_picture(size: tuple[int, int], seed: int) -> np.ndarray:
@@ -76,40 +92,3 @@ def plain_batch(paths: list[Path], size: tuple[int, int]) -> Float[Tensor, "b 3 
 
 def our_batch(paths: list[Path], size: tuple[int, int]) -> Float[Tensor, "b 3 h w"]:
     return colours(torch.stack([read_picture(path, size)[0] for path in paths]))
-
-
-def ours_alone(paths: list[Path], size: tuple[int, int]) -> None:
-    for path in paths:
-        read_picture(path, size)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
-def main() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    print(f"Pillow {Image.__version__}, OpenCV {cv2.__version__}, torch {torch.__version__}; pictures per second")
-    with tempfile.TemporaryDirectory() as folder:
-        for case in CASES:
-            paths = [Path(folder) / f"{case.on_disk[0]}-{number}.{case.ending}" for number in range(BATCH)]
-            pictures = [natural_picture(case.on_disk, seed) for seed in range(2)]
-            for number, path in enumerate(paths):
-                Image.fromarray(pictures[number % 2]).save(path, quality=92)
-            runs = [lambda: plain_batch(paths, case.wanted), lambda: our_batch(paths, case.wanted)]  # noqa: B023
-            runs.append(lambda: ours_alone(paths, case.wanted))  # noqa: B023
-            times = [[seconds(run) for run in runs] for _ in range(TURNS)]
-            rates = [BATCH / statistics.median(column) for column in zip(*times, strict=True)]
-            sizes = f"{case.on_disk[0]}×{case.on_disk[1]} → {case.wanted[0]}×{case.wanted[1]}"
-            kilobytes = statistics.mean(path.stat().st_size for path in paths) / 1000
-            print(
-                f"{case.ending} {sizes} ({kilobytes:.0f} kB): plain {rates[0]:.0f}, ours {rates[1]:.0f} "
-                f"({rates[1] / rates[0]:.2f} times as many); without the batch's conversion {rates[2]:.0f}"
-            )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,93 +1,176 @@
-"""What the photometric term costs: a step of the demo's stage 2 with and without it, and the term's own parts.
+"""One step of each stage, against the control's and against the bare encoder's both ways on the same frames."""
 
-python -m benchmarks.training_step
-"""
-
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from benchmarks.measure import Case, Work
+from benchmarks.scale import Scale
 from warpgrasp.data import augment, open_dataset
 from warpgrasp.data.sample import unpack_shipped
+from warpgrasp.frame import Frames
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.reconstruction import freeze_batch_norm, precision_on
+from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig, freeze_batch_norm, precision_on
 from warpgrasp.training.loop import Training, initial_network
-from warpgrasp.training.objective import PairBatch, compare_pairs, on_pairs, supervised
-from warpgrasp.training.recipes import demo
+from warpgrasp.training.objective import PairBatch, SeenReferences, compare_pairs, on_pairs, supervised
+from warpgrasp.training.recipes import Recipe, demo
 
-REPEATS = 9
-
-
-def seconds(run: Callable[[], None]) -> float:
-    """Median of several runs after a warm-up."""
-    run()
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+DEMO_WIDTH = 128  # in pixels: what is larger has the batches of the paper, 8 + 8, in fp32
+BOTH_WAYS = 3  # operations of forward and backward together, in those of forward
 
 
-def main() -> None:
-    """Measure and print."""
-    recipe = demo()
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = open_dataset(unpack_shipped(Path(folder) / "data"), HandModel(open_hand()))
+@dataclass(frozen=True)
+class Stages:
+    """A network and the batches of a step."""
+
+    recipe: Recipe
+    network: HandObjectNetwork
+    optimiser: torch.optim.Optimizer
+    frames: Frames
+    targets: Frames
+    references: Frames
+
+    @staticmethod
+    def of(recipe: Recipe, folder: Path) -> "Stages":
+        """As `train_stage` makes them of the shipped sample."""
+        dataset = open_dataset(folder, HandModel(open_hand()))
         training = Training.prepare(recipe, dataset)
-        network = initial_network(training).train().to(memory_format=torch.channels_last)
+        network = initial_network(training).train()
+        network.encoder.to(memory_format=torch.channels_last)
         network.encoder_precision = precision_on(torch.device("cpu"), recipe.precision)
         freeze_batch_norm(network)
-        names = training.labels.annotated_names
-        frames = training.source.frames([names[i % len(names)] for i in range(recipe.stage2.batch)])
-        targets = training.labels.unannotated_names[
-            :: len(training.labels.unannotated_names) // recipe.photometric.pairs
-        ]
-        targets = targets[: recipe.photometric.pairs]
-        references = training.source.frames([training.labels.reference(name) for name in targets])
-        target_frames = training.source.frames(targets)
-    generator = torch.Generator().manual_seed(0)
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-6, eps=1e-12, fused=True)
+        annotated, rest = training.labels.annotated_names, training.labels.unannotated_names
+        count = recipe.photometric.pairs
+        targets = rest[:: len(rest) // count][:count]
+        read = training.source.frames
+        references = read([training.labels.reference(name) for name in targets])
+        frames = read([annotated[i % len(annotated)] for i in range(recipe.stage2.batch)])
+        return Stages(recipe, network, optimiser, frames, read(targets), references)
 
-    def step(compare: bool) -> None:
-        view = augment(frames.image, frames.camera, recipe.augment, generator)
-        seen = augment(target_frames.image, target_frames.camera, recipe.augment, generator)
-        batch = PairBatch(target_frames, references, seen, None)
-        features = network.features(torch.cat([view.image, seen.image]))
-        of_frames, of_targets = features.split([len(frames.names), len(targets)])
-        loss = supervised(network, frames, view, recipe.loss, features=of_frames).loss
-        objective, term = on_pairs(
-            network, batch, recipe.loss, recipe.photometric, features=of_targets, compare=compare
-        )
-        loss = loss + objective.loss
-        if term is not None:
-            loss = loss + 1e-3 * term.loss.mean()
-        loss.backward()
 
-    def term_alone() -> None:
-        compare_pairs(network, batch, reconstruction, recipe.photometric).loss.mean().backward(retain_graph=True)
+def cases(scale: Scale) -> Iterator[Case]:
+    with tempfile.TemporaryDirectory() as folder:
+        root = unpack_shipped(Path(folder) / "data")
+        for width, height, channels in scale.training:
+            recipe = replace(demo(), width=width, height=height, network=NetworkConfig(width=channels))
+            if width > DEMO_WIDTH:
+                recipe = replace(
+                    recipe,
+                    stage1=replace(recipe.stage1, batch=8),
+                    photometric=replace(recipe.photometric, pairs=8),
+                    precision="fp32",
+                )
+            yield from _cases(Stages.of(recipe, root))
 
-    seen = augment(target_frames.image, target_frames.camera, recipe.augment, generator)
-    batch = PairBatch(target_frames, references, seen, None)
-    reconstruction = network(seen.image, seen.camera, target_frames.objects)
-    vertices = (
-        reconstruction.hand.vertices.detach().requires_grad_(),
-        reconstruction.object.vertices.detach().requires_grad_(),
+
+def _cases(stages: Stages) -> Iterator[Case]:
+    recipe, count = stages.recipe, len(stages.frames.names)
+    pairs = len(stages.targets.names)
+    what = f"{recipe.width}×{recipe.height}, encoder of width {recipe.network.width}"
+    precision = stages.network.encoder_precision
+    operations = BOTH_WAYS * encoder_operations(stages.network, width=recipe.width, height=recipe.height)
+    pictures = torch.cat([stages.frames.image, stages.targets.image])
+    seen = SeenReferences()
+    yield Case(
+        "step of stage 1",
+        f"{what}, {count} frames, {precision}",
+        "step",
+        1,
+        {
+            "ours": stepped(stages, lambda generator: first_stage(stages, generator)),
+            "encoder alone": stepped(stages, lambda _: stages.network.features(stages.frames.image).square().mean()),
+        },
+        Work(operations=count * operations, precision=precision),
     )
-    reconstruction = type(reconstruction)(
-        type(reconstruction.hand)(**{**vars(reconstruction.hand), "vertices": vertices[0]}),
-        type(reconstruction.object)(**{**vars(reconstruction.object), "vertices": vertices[1]}),
+    yield Case(
+        "step of stage 2",
+        f"{what}, {count} + {pairs} frames, {precision}",
+        "step",
+        1,
+        {
+            "ours": stepped(stages, lambda generator: second_stage(stages, generator, seen)),
+            "control": stepped(stages, lambda generator: second_stage(stages, generator, None)),
+            "encoder alone": stepped(stages, lambda _: stages.network.features(pictures).square().mean()),
+            "term alone": term_alone(stages, seen),
+        },
+        Work(operations=(count + pairs) * operations, precision=precision),
     )
-    whole, control, term = seconds(lambda: step(True)), seconds(lambda: step(False)), seconds(term_alone)
-    frames_a_step = f"{recipe.stage2.batch} + {recipe.photometric.pairs} frames"
-    size = f"{recipe.width}×{recipe.height}, {frames_a_step}, {network.encoder_precision}"
-    print(f"stage-2 step, {size}, {torch.get_num_threads()} threads: {1000 * whole:.0f} ms")
-    print(f"  without the photometric term {1000 * control:.0f} ms")
-    print(f"  the term alone, forward and backward {1000 * term:.0f} ms = {100 * term / whole:.0f} % of the step")
 
 
-if __name__ == "__main__":
-    main()
+def stepped(stages: Stages, loss: Callable[[torch.Generator], torch.Tensor]) -> Callable[[], None]:
+    """A step of the optimiser on a loss, as `train_stage` takes it."""
+
+    def run() -> None:
+        stages.optimiser.zero_grad(set_to_none=True)
+        loss(torch.Generator().manual_seed(0)).backward()
+        torch.nn.utils.clip_grad_norm_(stages.network.parameters(), 1.0)
+        stages.optimiser.step()
+
+    return run
+
+
+def first_stage(stages: Stages, generator: torch.Generator) -> torch.Tensor:
+    """The loss of a step of stage 1."""
+    network, frames, recipe = stages.network, stages.frames, stages.recipe
+    view = augment(frames.image, frames.camera, recipe.augment, generator)
+    return supervised(network, frames, view, recipe.loss, features=network.features(view.image)).loss
+
+
+def second_stage(stages: Stages, generator: torch.Generator, seen: SeenReferences | None) -> torch.Tensor:
+    """The loss of a step of stage 2; the control's without `seen`."""
+    network, frames, targets, recipe = stages.network, stages.frames, stages.targets, stages.recipe
+    view = augment(frames.image, frames.camera, recipe.augment, generator)
+    target_view = augment(targets.image, targets.camera, recipe.augment, generator)
+    batch = PairBatch(targets, stages.references, target_view, None)
+    features = network.features(torch.cat([view.image, target_view.image]))
+    of_frames, of_targets = features.split([len(frames.names), len(targets.names)])
+    loss = supervised(network, frames, view, recipe.loss, features=of_frames).loss
+    objective, term = on_pairs(
+        network, batch, recipe.loss, recipe.photometric, features=of_targets, compare=seen is not None, seen=seen
+    )
+    loss = loss + objective.loss
+    return loss if term is None else loss + recipe.photometric.weight * term.loss.mean()
+
+
+def term_alone(stages: Stages, seen: SeenReferences) -> Callable[[], None]:
+    """The photometric term from the network's outputs on, forward and backward."""
+    targets, recipe = stages.targets, stages.recipe
+    view = augment(targets.image, targets.camera, recipe.augment, torch.Generator().manual_seed(0))
+    batch = PairBatch(targets, stages.references, view, None)
+    with torch.no_grad():
+        found = stages.network(view.image, view.camera, targets.objects)
+    leaves = [found.hand.vertices.clone().requires_grad_(), found.object.vertices.clone().requires_grad_()]
+    leaf = replace(
+        found,
+        hand=replace(found.hand, vertices=leaves[0]),
+        object=replace(found.object, vertices=leaves[1]),
+    )
+
+    def run() -> None:
+        for one in leaves:
+            one.grad = None
+        compare_pairs(stages.network, batch, leaf, recipe.photometric, seen=seen).loss.mean().backward()
+
+    return run
+
+
+def encoder_operations(network: HandObjectNetwork, *, width: int, height: int) -> float:
+    """Multiplications and additions of the convolutions in one picture's forward pass."""
+    total = 0.0
+
+    def count(layer: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, torch.nn.Conv2d)
+        total += 2 * output[0].numel() * layer.weight[0].numel()
+
+    layers = [layer for layer in network.encoder.modules() if isinstance(layer, torch.nn.Conv2d)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        network.encoder(torch.zeros(1, 3, height, width))
+    for hook in hooks:
+        hook.remove()
+    return total

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from warpgrasp.cli import COMMANDS, main, print_shares
+from warpgrasp.cli import COMMANDS, main
+from warpgrasp.cli.console import print_shares
 from warpgrasp.data import choose_labels
 from warpgrasp.inference import read_predictions
 from warpgrasp.training.recipes import RECIPES

@@ -1,4 +1,4 @@
-"""docs/datasets.md and docs/scoring.md say what is so: their commands, options, protocols, links and figures."""
+"""The pages on data, scoring and own videos say what is so: their commands, options, protocols, links and figures."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from warpgrasp.data.fphab import PROTOCOLS as FPHAB_PROTOCOLS
 from warpgrasp.data.ho3d_protocols import PROTOCOLS as HO3D_PROTOCOLS
 
 ROOT = Path(__file__).parents[1]
-DATASETS, SCORING = (ROOT / "docs" / name for name in ("datasets.md", "scoring.md"))
+DATASETS, SCORING, OWN_VIDEO = (ROOT / "docs" / name for name in ("datasets.md", "scoring.md", "own_video.md"))
 
 
 def commands() -> Iterator[list[str]]:
     """Every command line of the pages, with a recipe where the page leaves it open."""
-    for page in (DATASETS, SCORING):
+    for page in (DATASETS, SCORING, OWN_VIDEO):
         for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
             for line in block.splitlines():
                 if line.startswith("warpgrasp "):
@@ -47,7 +47,7 @@ def test_every_option_on_the_pages_exists(capsys, monkeypatch) -> None:
     text = DATASETS.read_text()
     start, end = text.index("## From handobjectconsist"), text.index("## Pictures, bad frames")
     ours = "".join(row.split("|")[2] for row in text[start:end].splitlines() if row.count("|") == 3)
-    text = text[:start] + ours + text[end:] + SCORING.read_text()
+    text = text[:start] + ours + text[end:] + SCORING.read_text() + OWN_VIDEO.read_text()
     text = re.sub(r"pip install [^`]*|tensorboard --logdir|The released code's `--version 1`", "", text)
     named = set(re.findall(r"--[a-z0-9][\w.-]*\w", text))
     assert len(named) > 20
@@ -68,7 +68,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for page in (DATASETS, SCORING):
+    for page in (DATASETS, SCORING, OWN_VIDEO):
         assert set(re.findall(r"\]\(#([\w-]+)\)", page.read_text())) <= anchors(page)
     texts = [path.read_text() for path in (ROOT / "src").rglob("*.py")]
     texts += [path.read_text() for path in ROOT.glob("docs/*.md")]

@@ -161,18 +161,31 @@ def stack_annotations(annotations: Sequence[Annotation]) -> Annotation:
 
 @dataclass(frozen=True)
 class FramePair:
-    """Target frames and, for each, a reference whose surface is given (annotated, or a detached prediction).
+    """Target frames and, for each, a reference whose surface is given (annotated, or predicted).
 
     `reference_surface` is hand and object as one mesh; the target's surface, wherever it comes from, has its faces.
+    The channels of the images are what is compared: colours, or more (`photometric.appearance`).
     """
 
-    target_image: Float[Tensor, "b 3 h w"]
+    target_image: Float[Tensor, "b c h w"]
     target_camera: Camera
-    reference_image: Float[Tensor, "b 3 h w"]
+    reference_image: Float[Tensor, "b c h w"]
     reference_camera: Camera
     reference_surface: Mesh
     target_valid: Bool[Tensor, "b h w"] | None = None  # False in the padding of augmented pictures
     reference_valid: Bool[Tensor, "b h w"] | None = None
+
+    def reversed(self, target_surface: Mesh) -> "FramePair":
+        """The pair with its roles exchanged: what was the target, with its surface, is what is compared with."""
+        return FramePair(
+            self.reference_image,
+            self.reference_camera,
+            self.target_image,
+            self.target_camera,
+            target_surface,
+            self.reference_valid,
+            self.target_valid,
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgrasp.data import DataError, Share, choose_labels
+from warpgrasp.data import DataError, Labels, Share, choose_labels
 from warpgrasp.frame import FrameName
 
 
@@ -72,3 +72,11 @@ def test_every_frame_is_either_annotated_or_not(lengths: list[int], period: int,
 def test_impossible_fractions_are_refused(fraction: float) -> None:
     with pytest.raises(DataError, match="above 0 and at most 1"):
         choose_labels({"a": range(3)}, fraction=fraction, sampling="paper")
+
+
+def test_the_reference_is_the_nearest_of_all() -> None:
+    annotated = (3, 4, 10, 11, 30)
+    labels = Labels({"s": annotated}, {"s": tuple(set(range(-2, 40)) - set(annotated))})
+    for index in range(-2, 40):
+        nearest = min(annotated, key=lambda other: (abs(other - index), other))  # every one looked at
+        assert labels.reference(FrameName("s", index)) == FrameName("s", nearest)

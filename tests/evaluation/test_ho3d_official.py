@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +136,8 @@ def test_the_order_and_axes_of_the_files(perfect) -> None:
 
 def test_rows_are_found_by_their_names(perfect) -> None:
     dataset, predictions = perfect
-    order = [2, 0, 3, 1]
-    shuffled = Predictions(**{one.name: getattr(predictions, one.name)[order] for one in fields(Predictions)})
+    order = np.array([2, 0, 3, 1])
+    shuffled = predictions.rows(order)
     names = evaluation_names(dataset)
     found, expected = ChallengeHands.predicted(shuffled, names), ChallengeHands.predicted(predictions, names)
     np.testing.assert_array_equal(found.joints, expected.joints)
@@ -181,7 +181,7 @@ def test_nothing_half_written_stays(perfect, tmp_path: Path, monkeypatch: pytest
 def test_what_the_challenge_would_refuse(perfect) -> None:
     dataset, predictions = perfect
     names = evaluation_names(dataset)
-    fewer = Predictions(**{one.name: getattr(predictions, one.name)[:-1] for one in fields(Predictions)})
+    fewer = predictions.rows(slice(-1))
     with pytest.raises(EvaluationError, match=r"each of the 4 frames .* missing 1, the first E1/0003"):
         ChallengeHands.predicted(fewer, names)
     away = predictions.hand_vertices.copy()

@@ -1,6 +1,7 @@
 """The report: overlays fall on the very pixels that the mesh covers; the page stands alone and says every number."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from warpgrasp.evaluation.figures import Curve
 from warpgrasp.evaluation.metrics import METRICS, score
 from warpgrasp.evaluation.motion import Motion
 from warpgrasp.evaluation.overlay import HAND, OBJECT, Window, enlarged, labels_of, outline, overlay, turned_view
-from warpgrasp.evaluation.report import Protocol, Report, ReportedArm, score_table, write_report
+from warpgrasp.evaluation.report import Protocol, Report, ReportedArm, protocol_text, score_table, write_report
 from warpgrasp.evaluation.scene import Scene
 from warpgrasp.evaluation.strip import save_strip
 from warpgrasp.frame import FrameName
@@ -212,6 +213,20 @@ def test_the_table_holds_every_number(page: str, report: Report) -> None:
 def test_the_protocol_is_said(page: str) -> None:
     for part in ("2 of 16 frames", "12.50 %", "8.2 px (median)", "25.5 px (95th percentile)", "64×48", "seed 7"):
         assert part in page
+
+
+@pytest.mark.parametrize(
+    ("directions", "share", "said"),
+    [
+        (False, 0.0, "its nearest annotated one, weighted by"),
+        (True, 0.0, "its nearest annotated one (warping either one to the other), weighted by"),
+        (False, 0.4, "(by colours and, to 40 %, by local contrast), weighted by"),
+        (True, 0.5, "(warping either one to the other, by colours and, to 50 %, by local contrast), weighted by"),
+    ],
+)
+def test_what_is_compared_beside_eq_1_is_said(report: Report, directions: bool, share: float, said: str) -> None:
+    protocol = replace(report.protocol, both_directions=directions, contrast_share=share)
+    assert said in protocol_text(replace(report, protocol=protocol))
 
 
 def test_each_shown_frame_is_named(page: str, report: Report) -> None:

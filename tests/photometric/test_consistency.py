@@ -57,6 +57,35 @@ def test_gradcheck_with_respect_to_the_targets_vertices():
     assert (gradient.norm(dim=-1) > 1e-6).sum() >= 6
 
 
+def test_gradcheck_with_respect_to_the_references_vertices():
+    """As in the way back, where the surface that moves is the one whose pixels are listed."""
+    target = box()
+    pair = pair_of(target, reference_image=smooth_image(1) + 2)
+    reference = moved(target.vertices[0] - 0.5, (0.05, -0.08, 0.06), (0.512, 0.503, 0.525))[None]
+
+    def loss_of(vertices):
+        back = pair.reversed(target.with_vertices(vertices)).reversed(target.with_vertices(vertices))
+        return photometric_consistency(back, target).loss
+
+    vertices = reference.clone().requires_grad_()
+    assert gradcheck(loss_of, (vertices,))
+    (gradient,) = torch.autograd.grad(loss_of(vertices).sum(), vertices)
+    assert (gradient.norm(dim=-1) > 1e-6).sum() >= 6
+
+
+def test_the_way_back_exchanges_the_roles():
+    valid = torch.zeros(1, HEIGHT, WIDTH, dtype=torch.bool)
+    pair = pair_of(BACK, reference_valid=valid)
+    target = shifted(BACK, 3, 0)
+    back = pair.reversed(target)
+    assert back.reference_surface is target
+    assert back.target_image is pair.reference_image
+    assert back.target_valid is valid
+    assert back.reference_valid is None
+    again = back.reversed(pair.reference_surface)
+    assert all(one is other for one, other in zip(vars(again).values(), vars(pair).values(), strict=True))
+
+
 def test_the_gradient_of_a_shift_is_the_pictures_own():
     """d loss / d shift = mean of sign · dI/du: the bilinear slope between the two columns that are blended."""
     image = smooth_image(0)

@@ -271,3 +271,9 @@ def test_nothing_nearer_than_the_near_plane_is_drawn():
         mesh = mesh_of([[-1, -1, depth], [1, -1, depth], [0, 1, depth]], [0, 1, 2])
         assert (reference.rasterize(mesh, CAMERA).face_ids >= 0).any() == drawn
         assert (cpu.rasterize(single(mesh), SINGLE_CAMERA).face_ids >= 0).any() == drawn
+
+
+def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.config.CACHE_LOCATOR_CLASSES", "IPythonCacheLocator")  # none that fits a file
+    normal = cpu._compiled(cpu.normal_kernel)
+    assert normal(1.0, 0.0, 0.0, 0.0, 1.0, 0.0) == (0.0, 0.0, 2.0)  # (s + e) × (e - s) = 2 s × e

@@ -1,7 +1,7 @@
 """Schedules, ramps, weights: numbers that recipes promise."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from warpgrasp.training.loop import learning_rate
 from warpgrasp.training.objective import photometric_weight, weighted
-from warpgrasp.training.recipes import RECIPES, LossWeights, Optimisation, Photometric, ho3d_sparse
+from warpgrasp.training.recipes import RECIPES, LossWeights, Optimisation, Photometric, fphab_sparse, ho3d_sparse
 
 
 def test_one_cycle_by_hand() -> None:
@@ -53,17 +53,71 @@ def test_terms_are_weighted_by_name_and_an_unknown_one_is_an_error() -> None:
         weighted({"surprise": torch.ones(2)}, LossWeights())
 
 
-def test_the_papers_settings() -> None:
-    recipe = ho3d_sparse()
-    assert (recipe.width, recipe.height) == (640, 480)
-    assert (recipe.stage1.learning_rate, recipe.stage1.schedule) == (5e-5, "constant")
-    assert (recipe.stage2.batch, recipe.photometric.pairs) == (8, 8)
+PAPER = [name for name in RECIPES if name.startswith(("fphab", "ho3d", "dexycb"))]
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_settings(name: str) -> None:
+    recipe = RECIPES[name]()
+    assert (recipe.width, recipe.height) == ((480, 270) if name.startswith("fphab") else (640, 480))
+    for stage in (recipe.stage1, recipe.stage2):
+        assert (stage.learning_rate, stage.schedule, stage.batch, stage.epsilon) == (5e-5, "constant", 8, 1e-8)
+    assert recipe.photometric.pairs == 8
     assert (recipe.photometric.weight, recipe.photometric.ramp_steps, recipe.data_weight) == (1e-3, 1000, 0.999)
-    assert recipe.loss == LossWeights(hand_joints=0.5, object_vertices=0.5, hand_pose=5e-6, hand_shape=5e-7)
+    assert (recipe.photometric.compare, recipe.photometric.cycle_tolerance_px) == ("augmented", 2.0)
+    assert (recipe.photometric.directions, recipe.photometric.contrast_share) == ("one", 0.0)
     assert (recipe.network.width, recipe.network.pose_coefficients) == (64, 15)
     assert (recipe.network.image_mean, recipe.network.image_std) == (0.5, 1.0)
-    assert (recipe.network.scales.depth_scale, recipe.network.scales.translation_scale_px) == (1e-4, 100)
-    assert (recipe.freeze_batch_norm, recipe.encoder_weights) == ("always", "imagenet")
+    assert (recipe.network.scales.kind, recipe.network.scales.depth_scale) == ("paper", 1e-4)
+    assert recipe.network.scales.translation_scale_px == 100
+    assert (recipe.freeze_batch_norm, recipe.encoder_weights, recipe.sampling) == ("always", "imagenet", "released")
+    assert (recipe.base_rotations, recipe.gradient_clip, recipe.precision) == (False, None, "fp32")
+    changes = recipe.augment
+    assert (changes.brightness, changes.contrast, changes.saturation, changes.hue) == (0.5, 0.5, 0.5, 0.15)
+    assert (changes.blur_px, changes.shift, changes.roll) == (0.5, 0.1, 0.0)
+    adapted = name.startswith("fphab") and not name.endswith("unadapted")
+    assert recipe.network.skeleton_adaptation == adapted
+
+
+def test_what_tells_the_papers_recipes_apart() -> None:
+    def facts(name: str) -> tuple[str | None, float, bool]:
+        recipe = RECIPES[name]()
+        return recipe.splits, recipe.fraction, recipe.stage2.steps > 0
+
+    assert {name: facts(name) for name in PAPER} == {
+        "fphab-full": ("fphab/actions", 1.0, False),
+        "fphab-sparse": ("fphab/actions", 0.00625, True),
+        "fphab-hand": ("fphab/actions", 1.0, False),
+        "fphab-object": ("fphab/actions", 1.0, False),
+        "fphab-subjects": ("fphab/subjects", 1.0, False),
+        "fphab-subjects-unadapted": ("fphab/subjects", 1.0, False),
+        "ho3d-sparse": (None, 0.00625, True),
+        "ho3d-appendix-b": ("ho3d/paper-appendix-b", 0.00625, True),
+        "ho3d-appendix-b-full": ("ho3d/paper-appendix-b", 1.0, False),
+        "ho3d-full": ("ho3d/official", 1.0, False),
+        "dexycb": ("dexycb/s0", 1.0, False),
+    }
+    weights = {name: RECIPES[name]().loss for name in PAPER}
+    usual = LossWeights(hand_joints=0.5, object_vertices=0.5, hand_pose=5e-6, hand_shape=5e-7)
+    assert weights.pop("fphab-hand") == LossWeights(0.5, 0.0, 5e-6, 5e-7)
+    assert weights.pop("fphab-object") == LossWeights(0.0, 0.5, 0.0, 0.0)
+    assert set(weights.values()) == {usual}
+
+
+def test_fphabs_steps_by_hand() -> None:
+    # An epoch is a pass over the annotated frames, eight at a time: 10,503 of them, or a share and two a sequence.
+    assert RECIPES["fphab-full"]().stage1.steps == 200 * 1312
+    steps = {percent: fphab_sparse(percent / 100) for percent in (0.625, 5, 20)}
+    found = {percent: (recipe.stage1.steps, recipe.stage2.steps) for percent, recipe in steps.items()}
+    assert found == {0.625: (1000 * 33, 200 * 33), 5: (1000 * 33, 200 * 90), 20: (200 * 287, 200 * 287)}
+
+
+def test_first_stages_are_the_same_where_stage_2_differs() -> None:
+    recipe = ho3d_sparse()
+    longer = replace(recipe, stage2=Optimisation(steps=7), data_weight=1.0)
+    assert recipe.first_stage() == recipe.as_control().first_stage() == longer.first_stage()
+    assert recipe.first_stage() != replace(recipe, seed=1).first_stage()
+    assert recipe.first_stage().stage2.steps == 0
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

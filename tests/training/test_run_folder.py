@@ -32,6 +32,12 @@ def test_recipe_seed_and_hand_change_it(sample_root: Path) -> None:
     assert len({fingerprint(one) for one in (*trainings, left)}) == 6
 
 
+def test_labels_do_not_change_it(sample_root: Path) -> None:
+    recipe = short_recipe()
+    named = replace(recipe, name="another", splits="ho3d/official")
+    assert fingerprint(prepare(sample_root, named)) == fingerprint(prepare(sample_root, recipe))
+
+
 def test_data_change_it(copied_root: Path) -> None:
     marks = [fingerprint(prepare(copied_root, short_recipe()))]
     meta = copied_root / "train" / "A1" / "meta" / "0000.pkl"

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import kornia.enhance
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -65,6 +64,8 @@ def augment(image: Float[Tensor, "b 3 h w"], camera: Camera, config: AugmentConf
     shift_px, roll = draw(config.shift * camera.height, 2), draw(config.roll)
     image = _recolour(image, factors)
     if config.hue > 0:
+        import kornia.enhance  # a quarter of a second, which the demo does not need
+
         image = kornia.enhance.adjust_hue(image, 2 * torch.pi * hue)
     if config.blur_px > 0:
         image = _blur(image, blur_px)
@@ -87,15 +88,21 @@ def _recolour(image: Float[Tensor, "b 3 h w"], factors: dict[str, Float[Tensor, 
 
 
 def _blur(image: Float[Tensor, "b 3 h w"], sigma_px: Float[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
-    """A Gaussian blur of each picture; the border is repeated outside."""
-    batch, channels, height, width = image.shape
+    """A Gaussian blur of each picture; the border is repeated outside.
+
+    As sums of shifted pictures: on a CPU a seventh of a grouped convolution's time.
+    """
     offset_px = torch.arange(-BLUR_RADIUS_PX, BLUR_RADIUS_PX + 1).to(image)
     weights = torch.exp(-0.5 * (offset_px / sigma_px.clamp_min(LEAST_BLUR_PX)[:, None]) ** 2)
-    weights = (weights / weights.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)[:, None, None]
-    # All pictures as the channels of one, so that each has its own weights.
-    stacked = F.pad(image, 4 * (BLUR_RADIUS_PX,), mode="replicate").flatten(0, 1)[None]
-    along_rows = F.conv2d(stacked, weights, groups=batch * channels)
-    return F.conv2d(along_rows, weights.transpose(2, 3), groups=batch * channels).view(batch, channels, height, width)
+    first, *others = (weights / weights.sum(dim=1, keepdim=True))[:, :, None, None, None].unbind(dim=1)
+    blurred = F.pad(image, 4 * (BLUR_RADIUS_PX,), mode="replicate")
+    for axis in (-1, -2):
+        length = image.shape[axis]
+        total = first * blurred.narrow(axis, 0, length)
+        for shift, weight in enumerate(others, start=1):
+            total.addcmul_(weight, blurred.narrow(axis, shift, length))
+        blurred = total
+    return blurred
 
 
 def _move(image: Tensor, camera: Camera, shift_px: Float[Tensor, "b 2"], roll: Float[Tensor, " b"]) -> View:

@@ -32,7 +32,8 @@ def layout_of(root: Path) -> Layout:
         return "recording"
     raise DataError(
         f"expected a data set of a known layout ({', '.join(get_args(Layout))}) in {root}, found none; is this the "
-        f"right folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing"
+        f"right folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing; `predict` takes a folder "
+        f"of pictures with --object and --camera"
     )
 
 

@@ -1,6 +1,7 @@
 """Batches of frames, by name: read once where memory allows."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -111,11 +112,13 @@ def draw(items: Sequence[T], *, batch: int, step: int, seed: Sequence[int]) -> l
 
     A function of the step alone, so that a resumed training draws what an undisturbed one would have drawn.
     """
-    orders: dict[int, np.ndarray] = {}
     chosen = []
     for position in range(step * batch, (step + 1) * batch):
         epoch, within = divmod(position, len(items))
-        if epoch not in orders:
-            orders[epoch] = np.random.default_rng([*seed, epoch]).permutation(len(items))
-        chosen.append(items[orders[epoch][within]])
+        chosen.append(items[_order((*seed, epoch), len(items))[within]])
     return chosen
+
+
+@lru_cache(maxsize=8)  # a step draws from two or three; a shuffle of 100,000 names takes as long as a picture
+def _order(seed: tuple[int, ...], count: int) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(count)

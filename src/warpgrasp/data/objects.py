@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, Int
 
 from warpgrasp.data.errors import DataError
@@ -41,6 +40,8 @@ def read_surface(path: Path) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, 
     Nothing but this one file is opened: no materials, no textures, no buffers beside it. Raises `DataError` naming it
     when it is no whole mesh.
     """
+    import trimesh  # half a second
+
     try:
         if path.stat().st_size > LARGEST_MESH_BYTES:
             raise DataError(f"expected a mesh of at most {LARGEST_MESH_BYTES / 1e6:.0f} MB in {path}")

@@ -48,12 +48,21 @@ def resized(
     box: Sequence[int | float] | None = None,
 ) -> UInt8[Tensor, "3 new_h new_w"]:
     """Colours resized to `size` (width, height) if given; `box` is where the picture lies in the pixels."""
+    return torch.from_numpy(resized_pixels(pixels, size, box).transpose(2, 0, 1).copy())
+
+
+def resized_pixels(
+    pixels: UInt8[np.ndarray, "h w 3"],
+    size: tuple[int, int] | None,
+    box: Sequence[int | float] | None = None,
+) -> UInt8[np.ndarray, "new_h new_w 3"]:
+    """The same without PyTorch, for threads beside the one that trains or predicts."""
     left, top, right, bottom = box or (0, 0, pixels.shape[1], pixels.shape[0])
-    if size is not None and (pixels.shape[1], pixels.shape[0]) != size:
-        divides = (right - left) % size[0] == 0 and (bottom - top) % size[1] == 0
-        average = Image.Resampling.BOX if divides else Image.Resampling.BILINEAR
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, average, (left, top, right, bottom)))
-    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    if size is None or (pixels.shape[1], pixels.shape[0]) == size:
+        return pixels
+    divides = (right - left) % size[0] == 0 and (bottom - top) % size[1] == 0
+    average = Image.Resampling.BOX if divides else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(pixels).resize(size, average, (left, top, right, bottom)))
 
 
 def _decoded(data: bytes, opened: Image.Image, *, shrunk: bool) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,5 +1,6 @@
 """Which frames are annotated, and which of them each other frame is compared with."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,7 +28,7 @@ class Share:
 class Labels:
     """The annotated frames of each sequence, and the unannotated rest."""
 
-    annotated: dict[str, tuple[int, ...]]
+    annotated: dict[str, tuple[int, ...]]  # ascending
     unannotated: dict[str, tuple[int, ...]]
 
     @property
@@ -66,8 +67,10 @@ class Labels:
 
     def reference(self, name: FrameName) -> FrameName:
         """The nearest annotated frame of the same sequence; of two equally near, the earlier."""
-        candidates = self.annotated[name.sequence]
-        return FrameName(name.sequence, min(candidates, key=lambda index: (abs(index - name.index), index)))
+        candidates = self.annotated[name.sequence]  # in ascending order
+        after = bisect_left(candidates, name.index)
+        nearest = candidates[max(0, after - 1) : after + 1]
+        return FrameName(name.sequence, min(nearest, key=lambda index: (abs(index - name.index), index)))
 
 
 def choose_labels(

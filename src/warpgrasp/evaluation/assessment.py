@@ -240,11 +240,18 @@ class ContactFigures:
         yield _mean("contact_5mm_camera_share", self.share.frames)
 
 
-def assess(predictions: Predictions, dataset: Dataset, names: Sequence[FrameName], *, contact: bool) -> Assessment:
+def assess(
+    predictions: Predictions,
+    dataset: Dataset,
+    names: Sequence[FrameName],
+    *,
+    contact: bool,
+    show_progress: bool = True,
+) -> Assessment:
     """Measure the named frames, all of which `metrics.score` has found predicted; with `contact` that too (slower)."""
     row_of = {name: row for row, name in enumerate(predictions.names)}
     hands, objects, grasps = HandFigures(), ObjectFigures(), ContactFigures(dataset.hand)
-    for name in track(names, description="further measures", transient=True):
+    for name in track(names, description="further measures", transient=True, disable=not show_progress):
         row, truth = row_of[name], dataset.truth(name)
         hands.update(name, predictions, row, truth)
         objects.update(name, predictions, row, truth)

@@ -92,11 +92,16 @@ def turned_view(
     scene: Scene, camera: Camera, *, about: Float[Tensor, " 3"], scale: int = 2, truth: Scene | None = None
 ) -> Float[Tensor, "3 sh sw"]:
     """The scene turned by 90° about the vertical line through `about`, drawn by the same camera on plain paper."""
-    larger, turned = camera.resized(scale * camera.width, scale * camera.height), scene.turned(about)
+    return on_paper(scene.turned(about), camera, scale=scale, truth=None if truth is None else truth.turned(about))
+
+
+def on_paper(scene: Scene, camera: Camera, *, scale: int = 2, truth: Scene | None = None) -> Float[Tensor, "3 sh sw"]:
+    """The scene on plain paper; with `truth`, its silhouette in pencil."""
+    larger = camera.resized(scale * camera.width, scale * camera.height)
     paper = torch.tensor(PAPER)[:, None, None].expand(3, larger.height, larger.width)
-    labels = labels_of(turned, larger)
-    canvas = _outlined(torch.where(labels > 0, _shaded(turned, larger), paper), labels, width=scale)
-    return canvas if truth is None else _traced(canvas, truth.turned(about), larger, width=scale, colour=PENCIL)
+    labels = labels_of(scene, larger)
+    canvas = _outlined(torch.where(labels > 0, _shaded(scene, larger), paper), labels, width=scale)
+    return canvas if truth is None else _traced(canvas, truth, larger, width=scale, colour=PENCIL)
 
 
 def enlarged(image: Float[Tensor, "3 h w"], scale: int) -> Float[Tensor, "3 sh sw"]:

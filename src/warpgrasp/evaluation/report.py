@@ -36,6 +36,8 @@ class Protocol:
     pairs: int
     lambda_c: float
     ramp_steps: int
+    both_directions: bool = False
+    contrast_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,22 @@ def protocol_text(report: Report) -> str:
         f"Stage 1 trains {width} on these alone, at {one.width}×{one.height}, for {one.stage1_steps} steps of "
         f"{one.stage1_batch} frames. Stage 2 goes on from its weights, twice, for {one.stage2_steps} steps of "
         f"{one.batch} annotated frames and {one.pairs} pairs: <em>photometric</em> compares each unannotated frame "
-        f"with its nearest annotated one, weighted by λ<sub>c</sub> = {one.lambda_c:g} (reached linearly over "
-        f"{one.ramp_steps} steps); <em>control</em> sees the same frames in the same order and differs in "
-        f"λ<sub>c</sub> = 0 alone. "
+        f"with its nearest annotated one{_beyond_eq_1(one)}, weighted by λ<sub>c</sub> = {one.lambda_c:g} (reached "
+        f"linearly over {one.ramp_steps} steps); <em>control</em> sees the same frames in the same order and differs "
+        f"in λ<sub>c</sub> = 0 alone. "
         f"Between an unannotated frame and the annotated one that it is compared with, visible surface points move by "
         f"{report.motion.median:.1f} px (median) and {report.motion.p95:.1f} px (95th percentile). "
         f"Errors are mean distances in camera space, without any alignment, and in pixels of the pictures on disk. "
         f"The last checkpoint is scored, never the best."
     )
+
+
+def _beyond_eq_1(protocol: Protocol) -> str:
+    """What the comparison has beside the paper's, in words; nothing where it is Eq. 1 alone."""
+    parts = ["warping either one to the other"] if protocol.both_directions else []
+    if protocol.contrast_share > 0:
+        parts.append(f"by colours and, to {100 * protocol.contrast_share:.0f} %, by local contrast")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def facts(report: Report) -> str:

@@ -37,6 +37,12 @@ class Scene:
         return Scene(mesh, mesh.faces.shape[1] - len(model.faces), translation)
 
     @staticmethod
+    def of_hand(hand: HandModel, hand_vertices: Float[Tensor, "v 3"]) -> "Scene":
+        """A hand alone."""
+        mesh = hand.closed_mesh(hand_vertices[None])
+        return Scene(mesh, mesh.faces.shape[1], hand_vertices.mean(dim=0))
+
+    @staticmethod
     def true(hand: HandModel, annotation: Annotation, model: ObjectModel) -> "Scene":
         """What is annotated."""
         pose = annotation.object_rotation, annotation.object_translation

@@ -2,7 +2,12 @@
 
 from warpgrasp.geometry.camera import NEAR_M, Camera, pixel_grid
 from warpgrasp.geometry.mesh import Mesh, boundary_loop, bounding_box_corners, join, loop_closing_faces, pad
-from warpgrasp.geometry.rotation import axis_angle_from_matrix, matrix_from_axis_angle, mean_rotation
+from warpgrasp.geometry.rotation import (
+    axis_angle_from_matrix,
+    matrix_from_axis_angle,
+    mean_rotation,
+    nearest_rotation,
+)
 
 __all__ = [
     "NEAR_M",
@@ -15,6 +20,7 @@ __all__ = [
     "loop_closing_faces",
     "matrix_from_axis_angle",
     "mean_rotation",
+    "nearest_rotation",
     "pad",
     "pixel_grid",
 ]

@@ -43,8 +43,8 @@ class Camera:
         never sends NaN back. Whether a point lies in front of the camera is told by its depth, not by its pixel.
         """
         depth = points[..., 2:].clamp_min(NEAR_M)
-        homogeneous = torch.cat([points[..., :2] / depth, torch.ones_like(depth)], dim=-1)
-        return (homogeneous @ self.intrinsics.transpose(-1, -2))[..., :2]
+        linear, offset = self.intrinsics[..., :2, :2], self.intrinsics[..., None, :2, 2]
+        return (points[..., :2] / depth) @ linear.transpose(-1, -2) + offset
 
     def sees(self, points: Float[Tensor, "*b n 3"]) -> Bool[Tensor, "*b n"]:
         """Whether points lie far enough in front of the camera for their projection to mean something."""

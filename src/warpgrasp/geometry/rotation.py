@@ -1,22 +1,45 @@
-"""Rotations, by roma. Axis-angle vectors are in radians; matrices are `destination_from_source`."""
+"""Rotations. Axis-angle vectors are in radians; matrices are `destination_from_source`.
 
-import roma
+roma serves what is rarely needed, and is imported there: with it comes PyTorch's compiler, a second of every start.
+"""
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+SMALL = 1e-6  # squared radians: below, three terms of the Taylor series are exact in float64
+
 
 def matrix_from_axis_angle(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
-    """Rodrigues' formula, with the right derivative at zero."""
-    return roma.rotvec_to_rotmat(axis_angle)
+    """Rodrigues' formula, cos θ·I + (sin θ / θ)·[v]ₓ + ((1 - cos θ) / θ²)·v vᵀ, with the right derivative at zero."""
+    squared = axis_angle.square().sum(-1)
+    small = squared < SMALL
+    angle = torch.where(small, 1, squared).sqrt()  # never the root of zero, whose derivative is infinite
+    sine = torch.where(small, 1 - squared / 6 + squared.square() / 120, angle.sin() / angle)
+    # 1 - cos θ = 2 sin² (θ / 2) keeps its digits.
+    versine = torch.where(small, 0.5 - squared / 24 + squared.square() / 720, 2 * ((angle / 2).sin() / angle).square())
+    x, y, z = (axis_angle * sine[..., None]).unbind(-1)
+    cosine = 1 - versine * squared
+    skew_and_diagonal = torch.stack([cosine, -z, y, z, cosine, -x, -y, x, cosine], dim=-1).unflatten(-1, (3, 3))
+    return skew_and_diagonal + (versine[..., None] * axis_angle)[..., None] * axis_angle[..., None, :]
 
 
 def axis_angle_from_matrix(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     """The axis-angle vector, of length at most π, of a rotation matrix."""
+    import roma
+
     return roma.rotmat_to_rotvec(matrix)
+
+
+def nearest_rotation(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The rotation nearest to a matrix (special orthogonal Procrustes)."""
+    import roma
+
+    rotation = roma.special_procrustes(matrix)
+    assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
+    return rotation
 
 
 def mean_rotation(matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "3 3"]:
     """The chordal mean of rotations: the rotation nearest to their average (Hartley et al. 2013, Sec. 5.3)."""
-    rotation = roma.special_procrustes(matrices.mean(dim=0))
-    assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
-    return rotation
+    return nearest_rotation(matrices.mean(dim=0))

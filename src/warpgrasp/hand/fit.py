@@ -10,14 +10,14 @@ so each step eliminates the frames' own unknowns first (the Schur complement, as
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.errors import UserError
-from warpgrasp.geometry import axis_angle_from_matrix
+from warpgrasp.geometry import axis_angle_from_matrix, nearest_rotation
 from warpgrasp.hand.joint_jacobian import OWN_COLUMNS, POSE, SHAPE, JointChain, PlacedHand
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS
@@ -103,7 +103,7 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
         )
     problem = _Problem.of(hand, joints.detach().double())
     with torch.no_grad():
-        found = _minimise(problem)
+        found = minimise(problem, problem.start())
         rotation = axis_angle_from_matrix(found.rotation)
         rotation, wrist, pose, shape = (
             part.to(hand.mean_pose) for part in (rotation, found.wrist, found.pose, found.shape)
@@ -111,8 +111,14 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
         return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
 
 
+def pose_precision(hand: HandModel, *, like: Tensor) -> Float[Tensor, "45 45"]:
+    """The inverse covariance of poses about the mean pose."""
+    components = hand.pose_components.to(like)
+    return torch.linalg.inv(components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(like))
+
+
 @dataclass(frozen=True)
-class _Normal:
+class Normal:
     """The normal equations of the linearised problem: of the frames' own unknowns, mixed, and of the shape."""
 
     own: Float[Tensor, "n 51 51"]
@@ -143,9 +149,7 @@ class _Problem:
 
     @staticmethod
     def of(hand: HandModel, target: Float[Tensor, "n 21 3"]) -> "_Problem":
-        components = hand.pose_components.to(target)
-        covariance = components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(target)
-        return _Problem(JointChain(hand, like=target), target, torch.linalg.inv(covariance))
+        return _Problem(JointChain(hand, like=target), target, pose_precision(hand, like=target))
 
     def start(self) -> PlacedHand:
         """The mean pose and shape, its palm laid on the given one."""
@@ -155,9 +159,7 @@ class _Problem:
         rest = self.chain.joints(PlacedHand(rotation, self.target[:, 0], pose, shape))
         # The rotation that turns palm onto palm, about the wrist.
         spread = (self.target[:, PALM] - self.target[:, :1]).transpose(1, 2) @ (rest[:, PALM] - rest[:, :1])
-        rotation = roma.special_procrustes(spread)
-        assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
-        return PlacedHand(rotation, self.target[:, 0], pose, shape)
+        return PlacedHand(nearest_rotation(spread), self.target[:, 0], pose, shape)
 
     def cost(self, at: PlacedHand) -> float:
         """Half the sum of squares."""
@@ -165,11 +167,11 @@ class _Problem:
         bent = at.pose - self.chain.model.mean_pose
         return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + at.shape.square().sum())
 
-    def linearised(self, at: PlacedHand) -> _Normal:
+    def linearised(self, at: PlacedHand) -> Normal:
         """The normal equations about `at`, of a few frames at a time."""
         starts = range(0, len(at), FRAMES_AT_ONCE)
         parts = [self._linearised(at, slice(start, start + FRAMES_AT_ONCE)) for start in starts]
-        return _Normal(
+        return Normal(
             torch.cat([part.own for part in parts]),
             torch.cat([part.mixed for part in parts]),
             torch.stack([part.shape for part in parts]).sum(dim=0) + torch.eye(len(at.shape)).to(at.shape),
@@ -177,7 +179,7 @@ class _Problem:
             torch.stack([part.shape_gradient for part in parts]).sum(dim=0) + at.shape,
         )
 
-    def _linearised(self, at: PlacedHand, rows: slice) -> _Normal:
+    def _linearised(self, at: PlacedHand, rows: slice) -> Normal:
         here = at[rows]
         jacobian = self.chain.jacobian(here) / JOINT_ERROR_M
         residual = (self.chain.joints(here) - self.target[rows]).flatten(1) / JOINT_ERROR_M
@@ -186,7 +188,7 @@ class _Problem:
         normal[:, POSE, POSE] += self.pose_precision
         gradient[:, POSE] += (here.pose - self.chain.model.mean_pose) @ self.pose_precision
         own = slice(0, OWN_COLUMNS)
-        return _Normal(
+        return Normal(
             normal[:, own, own],
             normal[:, own, SHAPE],
             normal[:, SHAPE, SHAPE].sum(dim=0),
@@ -195,9 +197,21 @@ class _Problem:
         )
 
 
-def _minimise(problem: _Problem) -> PlacedHand:
+@runtime_checkable
+class Problem(Protocol):
+    """Half a sum of squares of hands."""
+
+    def cost(self, at: PlacedHand) -> float:
+        """Half the sum of squares."""
+        ...
+
+    def linearised(self, at: PlacedHand) -> Normal:
+        """The normal equations about `at`."""
+        ...
+
+
+def minimise(problem: Problem, at: PlacedHand) -> PlacedHand:
     """Levenberg and Marquardt: less damping after a step that helped, more after one that did not."""
-    at = problem.start()
     damping, cost, normal = 1e-2, problem.cost(at), problem.linearised(at)
     for _ in range(LARGEST_STEPS):
         further = at.moved(*normal.step(damping))

@@ -59,6 +59,25 @@ class HandTemplate:
 
 
 @dataclass(frozen=True)
+class _Level:
+    """Joints equally far from the wrist, one of each finger: composed together, they cost what one does."""
+
+    joints: list[int]
+    parents: list[int]
+    places: list[int]  # of the parents, in the level before
+
+    @staticmethod
+    def of_tree(parents: tuple[int, ...]) -> "list[_Level]":
+        """The levels after the wrist's."""
+        levels, before = [], [0]
+        while chosen := [joint for joint, parent in enumerate(parents) if parent in before]:
+            up = [parents[joint] for joint in chosen]
+            levels.append(_Level(chosen, up, [before.index(parent) for parent in up]))
+            before = chosen
+        return levels
+
+
+@dataclass(frozen=True)
 class PosedHand:
     """The skinned surface and its 21 joints (order: `JOINTS`), in metres."""
 
@@ -101,6 +120,9 @@ class HandModel(nn.Module):
         else:
             constant("pose_directions", template.pose_directions)
         self._joints_from_mano = permutation(JOINTS, from_=HO3D_JOINTS)
+        self._levels = _Level.of_tree(template.parents)
+        order = [0, *(joint for level in self._levels for joint in level.joints)]
+        self._by_joint = sorted(range(len(order)), key=order.__getitem__)
 
     @property
     def shape_count(self) -> int:
@@ -139,12 +161,13 @@ class HandModel(nn.Module):
         self, rotations: Float[Tensor, "b 16 3 3"], rest_joints: Float[Tensor, "b 16 3"]
     ) -> tuple[Float[Tensor, "b 16 3 3"], Float[Tensor, "b 16 3"]]:
         """Compose the joints' rotations from the wrist outwards: hand from joint, and where the joints are."""
-        composed, positions = [rotations[:, 0]], [rest_joints[:, 0]]
-        for joint, parent in enumerate(self.template.parents[1:], start=1):
-            composed.append(composed[parent] @ rotations[:, joint])
-            bone = (rest_joints[:, joint] - rest_joints[:, parent])[..., None]
-            positions.append(positions[parent] + (composed[parent] @ bone)[..., 0])
-        return torch.stack(composed, dim=1), torch.stack(positions, dim=1)
+        composed, positions = [rotations[:, :1]], [rest_joints[:, :1]]
+        for level in self._levels:
+            bones = rest_joints[:, level.joints] - rest_joints[:, level.parents]
+            frames = composed[-1][:, level.places]
+            positions.append(positions[-1][:, level.places] + (frames @ bones[..., None])[..., 0])
+            composed.append(frames @ rotations[:, level.joints])
+        return torch.cat(composed, dim=1)[:, self._by_joint], torch.cat(positions, dim=1)[:, self._by_joint]
 
     def all_joints(
         self, articulated: Float[Tensor, "b 16 3"], vertices: Float[Tensor, "b v 3"]

@@ -1,24 +1,18 @@
-"""The predictions file: what a network saw in each frame, one `.npz` without pickled objects.
+"""The predictions file: what a network saw in each frame, one `.npz` without pickled objects."""
 
-It is written in shards under `FILE.partial/`, each renamed into place, so that an interrupted prediction goes on; at
-the end they become one file of fixed member order and dates: equal predictions make equal bytes.
-"""
-
-import io
 import json
-import os
-import shutil
 import zipfile
-from contextlib import suppress
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName
+from warpgrasp.inference.npz import open_npz, write_npz
 
 FORMAT = "warpgrasp-predictions-1"
 
@@ -29,7 +23,7 @@ class PredictionsError(UserError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of N frames, in camera space (metres)."""
+    """Predictions of N frames, in camera space (metres); the last fields where they were measured."""
 
     sequence: Shaped[np.ndarray, " n"]
     index: Int[np.ndarray, " n"]
@@ -42,93 +36,79 @@ class Predictions:
     hand_shape: Float[np.ndarray, "n s"]
     object_rotation: Float[np.ndarray, "n 3 3"]
     object_translation: Float[np.ndarray, "n 3"]
+    time_s: Float[np.ndarray, " n"] | None = None
+    """When each frame is shown, after its sequence's first; NaN where the pictures do not say."""
+    hand_in_view: Float[np.ndarray, " n"] | None = None
+    """The share of the hand's vertices that lie inside the picture."""
+    object_in_view: Float[np.ndarray, " n"] | None = None
+    """The same of the object's."""
+    hand_jump: Float[np.ndarray, " n"] | None = None
+    """How far joints lie from where the neighbouring frames put them, on average (metres); NaN without neighbours."""
+    object_jump: Float[np.ndarray, " n"] | None = None
+    """The same of the corners of the object's bounding box."""
+    flags: UInt8[np.ndarray, " n"] | None = None
+    """What is wrong with a frame: the sum of `quality.Flag`s, 0 for nothing."""
+
+    def __len__(self) -> int:
+        """How many frames these are."""
+        return len(self.index)
 
     @property
     def names(self) -> list[FrameName]:
         """Which frames these are."""
         return [FrameName(str(seq), int(i)) for seq, i in zip(self.sequence, self.index, strict=True)]
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every field that was measured, by its name."""
+        found = {one.name: getattr(self, one.name) for one in fields(Predictions)}
+        return {name: array for name, array in found.items() if array is not None}
+
+    def rows(self, rows: slice | np.ndarray) -> "Predictions":
+        """Some of the frames, copied: what was mapped from a file is read."""
+        return Predictions(**{name: np.array(array[rows]) for name, array in self.arrays.items()})
+
     @staticmethod
     def joined(parts: list["Predictions"]) -> "Predictions":
         """One after the other."""
-        return Predictions(
-            **{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Predictions)}
-        )
+        arrays = [part.arrays for part in parts]
+        return Predictions(**{name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]})
 
 
-def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write an `.npz` of fixed order and dates to a temporary name, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, array in arrays.items():
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
-                entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                archive.writestr(entry, buffer.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=1)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def header_array(header: Mapping[str, Any]) -> np.ndarray:
+    """What says where predictions come from, as it is stored."""
+    return np.array(json.dumps({"format": FORMAT, **header}, sort_keys=True))
 
 
-def write_predictions(path: Path, predictions: Predictions, header: dict[str, Any]) -> None:
+def write_predictions(path: Path, predictions: Predictions, header: Mapping[str, Any]) -> None:
     """Write predictions with a header saying where they come from."""
-    arrays = {one.name: getattr(predictions, one.name) for one in fields(Predictions)}
-    stated = json.dumps({"format": FORMAT, **header}, sort_keys=True)
-    write_npz(path, {"header": np.array(stated), **arrays})
+    write_npz(path, {"header": header_array(header), **predictions.arrays})
 
 
 def read_predictions(path: Path) -> tuple[Predictions, dict[str, Any]]:
     """Read predictions and their header. Raises `PredictionsError` naming the file when it is not one."""
+    predictions, header = open_predictions(path)
+    mapped = {name: np.array(array) for name, array in predictions.arrays.items() if isinstance(array, np.memmap)}
+    return replace(predictions, **mapped), header
+
+
+def open_predictions(path: Path) -> tuple[Predictions, dict[str, Any]]:
+    """The same with arrays that `predict` wrote left in the file: only the rows that are taken are read.
+
+    Raises `PredictionsError` naming the file when it is not one.
+    """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            header = json.loads(str(stored["header"]))
-            if header.get("format") != FORMAT:
-                raise PredictionsError(
-                    f"expected a predictions file ({FORMAT}) in {path}, found {header.get('format')}"
-                )
-            return Predictions(**{one.name: stored[one.name] for one in fields(Predictions)}), header
+        stored = open_npz(path)
+        header = json.loads(str(stored["header"]))
+        if header.get("format") != FORMAT:
+            raise PredictionsError(f"expected a predictions file ({FORMAT}) in {path}, found {header.get('format')}")
+        known = {one.name for one in fields(Predictions)}
+        return Predictions(**{name: array for name, array in stored.items() if name in known}), header
     except FileNotFoundError as error:
         raise PredictionsError(
             f"expected a predictions file, found no file {path}; run `warpgrasp predict` first"
         ) from error
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         if isinstance(error, PredictionsError):
             raise
         raise PredictionsError(f"expected a predictions file in {path}, but it cannot be read: {error}") from error
-
-
-class ShardWriter:
-    """Collects shards of one predictions file. The header decides whether old shards may be gone on with."""
-
-    def __init__(self, path: Path, header: dict[str, Any]):
-        self.path, self._header = path, header
-        self.folder = path.with_name(f"{path.name}.partial")
-        written = next(self.folder.glob("[0-9]*.npz"), None)
-        if written is not None and read_predictions(written)[1] != {"format": FORMAT, **header}:
-            raise PredictionsError(
-                f"expected unfinished predictions of the same weights and data in {self.folder}, found others; "
-                f"delete that folder"
-            )
-
-    def has(self, shard: int) -> bool:
-        """Whether a shard is already written."""
-        return self._shard(shard).is_file()
-
-    def write(self, shard: int, predictions: Predictions) -> None:
-        """Write one shard."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            write_predictions(self._shard(shard), predictions, self._header)
-        finally:
-            with suppress(OSError):  # what holds shards stays
-                self.folder.rmdir()
-
-    def finish(self, shards: int) -> None:
-        """Join the shards into the file, and remove them."""
-        parts = [read_predictions(self._shard(shard))[0] for shard in range(shards)]
-        write_predictions(self.path, Predictions.joined(parts), self._header)
-        shutil.rmtree(self.folder)
-
-    def _shard(self, shard: int) -> Path:
-        return self.folder / f"{shard:06d}.npz"

@@ -1,6 +1,7 @@
 """Photometric consistency between frames (paper Sec. 3.1)."""
 
 from warpgrasp.photometric.consistency import PhotometricConsistency, photometric_consistency
+from warpgrasp.photometric.contrast import appearance, local_contrast
 from warpgrasp.photometric.flow import RenderedFlow, SeenSurface, render_flow
 from warpgrasp.photometric.visibility import mutually_visible
 from warpgrasp.photometric.warp import Warped, sample, warp
@@ -10,6 +11,8 @@ __all__ = [
     "RenderedFlow",
     "SeenSurface",
     "Warped",
+    "appearance",
+    "local_contrast",
     "mutually_visible",
     "photometric_consistency",
     "render_flow",

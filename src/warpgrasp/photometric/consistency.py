@@ -10,7 +10,7 @@ from warpgrasp.frame import FramePair
 from warpgrasp.geometry import Mesh
 from warpgrasp.photometric.flow import RenderedFlow, SeenSurface, render_flow
 from warpgrasp.photometric.visibility import CYCLE_TOLERANCE_PX, mutually_visible
-from warpgrasp.photometric.warp import mean_over, sample
+from warpgrasp.photometric.warp import colours_at, mean_over, sample
 from warpgrasp.render import Rasterizer, rasterize
 
 MINIMAL_SHARE = 0.01  # of the reference's pixels: a pair that keeps fewer says nothing, and contributes nothing
@@ -66,7 +66,7 @@ def photometric_consistency(
     # Where nothing is compared the landing may be anything: sample at the origin, send nothing back.
     landing_px = torch.where(compared[..., None], flow.landing_px, 0)
     warped = sample(pair.target_image, landing_px)
-    expected = sample(pair.reference_image, flow.fragments.pixels.to(warped.dtype))
+    expected = colours_at(pair.reference_image, flow.fragments.pixels)
     residual = (warped - expected).abs().mean(dim=1)
 
     surface_pixels = (flow.fragments.covered & ~_auxiliary(flow, pair.reference_surface)).sum(-1)

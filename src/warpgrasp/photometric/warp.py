@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from warpgrasp.geometry import pixel_grid
@@ -24,6 +24,13 @@ def sample(image: Float[Tensor, "b c h w"], positions_px: Float[Tensor, "b n 2"]
     size = positions_px.new_tensor([max(width - 1, 1), max(height - 1, 1)])
     grid = (2 * positions_px / size - 1)[:, None]
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)[:, :, 0]
+
+
+def colours_at(image: Float[Tensor, "b c h w"], pixels: Int[Tensor, "b n 2"]) -> Float[Tensor, "b c n"]:
+    """The colours of pixels (u, v) of the image."""
+    u, v = pixels.unbind(-1)
+    place = v * image.shape[-1] + u
+    return image.flatten(2).gather(2, place[:, None].expand(-1, image.shape[1], -1))
 
 
 def inside_image(positions_px: Float[Tensor, "*b 2"], *, height: int, width: int) -> Bool[Tensor, "*b"]:

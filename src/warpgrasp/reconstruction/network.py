@@ -1,10 +1,10 @@
 """The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from warpgrasp.frame import HandReconstruction, ObjectReconstruction, Objects, Reconstruction, pose_points
@@ -78,32 +78,58 @@ class HandObjectNetwork(nn.Module):
         # Millimetres need more digits than half precision has: heads and geometry are never in it.
         return features.to(image.dtype)
 
-    def reconstruct(self, features: Float[Tensor, "b f"], camera: Camera, objects: Objects) -> Reconstruction:
-        """Reconstruct hand and object from the encoder's features."""
+    def reconstruct(
+        self,
+        features: Float[Tensor, "b f"],
+        camera: Camera,
+        objects: Objects,
+        *,
+        rows: Int[Tensor, " b"] | None = None,
+    ) -> Reconstruction:
+        """Reconstruct hand and object from the encoder's features.
+
+        `rows` says which of `object_names` the objects are; unless it is given, their names do.
+        """
         raw = self.heads(features)
-        return Reconstruction(self._hand(raw, camera), self._object(raw, camera, objects))
+        rows = self.object_rows(objects.names, device=features.device) if rows is None else rows
+        return Reconstruction(self._hand(raw, camera), self._object(raw, camera, objects, rows))
+
+    def object_rows(self, names: Sequence[str], *, device: torch.device) -> Int[Tensor, " b"]:
+        """Which of `object_names` these are. Raises `KeyError` when they are not all among them."""
+        unknown = sorted(set(names) - set(self.object_names))
+        if unknown:
+            raise KeyError(f"expected an object among {', '.join(self.object_names)}, got {', '.join(unknown)}")
+        return torch.tensor([self.object_names.index(name) for name in names], device=device)
 
     def _hand(self, raw: RawOutputs, camera: Camera) -> HandReconstruction:
-        pose = self.hand.pose_from_coefficients(raw.hand_pose)
-        posed = self.hand(torch.zeros_like(raw.hand_rotation), pose, raw.hand_shape)
-        joints = posed.joints if self.adaptation is None else self.adaptation(posed.vertices, posed.joints)
-        origin = joints[:, PLACEMENT_JOINT : PLACEMENT_JOINT + 1]
         rotation = matrix_from_axis_angle(raw.hand_rotation) @ self.hand_base_rotation
         translation = self.config.scales.place(raw.hand_placement, camera)
+        return self.posed_hand(rotation, translation, pose=raw.hand_pose, shape=raw.hand_shape)
+
+    def posed_hand(
+        self,
+        rotation: Float[Tensor, "b 3 3"],
+        translation: Float[Tensor, "b 3"],
+        *,
+        pose: Float[Tensor, "b p"],
+        shape: Float[Tensor, "b s"],
+    ) -> HandReconstruction:
+        """The hand of these parameters: surface and joints as the network gives them, skeleton adaptation included."""
+        posed = self.hand(torch.zeros_like(translation), self.hand.pose_from_coefficients(pose), shape)
+        joints = posed.joints if self.adaptation is None else self.adaptation(posed.vertices, posed.joints)
+        origin = joints[:, PLACEMENT_JOINT : PLACEMENT_JOINT + 1]
         return HandReconstruction(
             rotation,
             translation,
-            raw.hand_pose,
-            raw.hand_shape,
+            pose,
+            shape,
             pose_points(rotation, translation, posed.vertices - origin),
             pose_points(rotation, translation, joints - origin),
         )
 
-    def _object(self, raw: RawOutputs, camera: Camera, objects: Objects) -> ObjectReconstruction:
-        unknown = sorted(set(objects.names) - set(self.object_names))
-        if unknown:
-            raise KeyError(f"expected an object among {', '.join(self.object_names)}, got {', '.join(unknown)}")
-        rows = torch.tensor([self.object_names.index(name) for name in objects.names], device=raw.hand_pose.device)
+    def _object(
+        self, raw: RawOutputs, camera: Camera, objects: Objects, rows: Int[Tensor, " b"]
+    ) -> ObjectReconstruction:
         rotation = matrix_from_axis_angle(raw.object_rotation) @ self.object_base_rotations[rows]
         translation = self.config.scales.place(raw.object_placement, camera)
         return ObjectReconstruction(

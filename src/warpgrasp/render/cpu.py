@@ -68,8 +68,16 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 def _compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """The jaxtyping hook of the tests wraps functions, which numba cannot compile: hence `unwrap`."""
-    return numba.njit(inspect.unwrap(kernel), nogil=True, cache=True)
+    """The jaxtyping hook of the tests wraps functions, which numba cannot compile: hence `unwrap`.
+
+    What is compiled is kept for the next process, beside this file or, where that cannot be written, in the user's
+    cache folder.
+    """
+    function = inspect.unwrap(kernel)
+    try:
+        return numba.njit(function, nogil=True, cache=True)
+    except RuntimeError:  # neither can be written: every process compiles for itself
+        return numba.njit(function, nogil=True)
 
 
 def project_kernel(

@@ -23,8 +23,8 @@ from warpgrasp.hand import HandModel
 from warpgrasp.inference import Predictions, predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
-from warpgrasp.training.recipes import Recipe
 from warpgrasp.training.run import RunError, command_line, open_run, write_json
+from warpgrasp.training.settings import Recipe
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,8 @@ def report_of(demo: Demo) -> Report:
         pairs=recipe.photometric.pairs,
         lambda_c=recipe.photometric.weight,
         ramp_steps=recipe.photometric.ramp_steps,
+        both_directions=recipe.photometric.directions == "both",
+        contrast_share=recipe.photometric.contrast_share,
     )
     arms = {name: ReportedArm(read_predictions(arm.predictions)[0], arm.scores) for name, arm in demo.arms.items()}
     curves = {"stage 1": _read_curve(demo.arms["control"].weights.with_name("stage1.jsonl"), 0)}

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from warpgrasp.reconstruction import (
     save_checkpoint,
 )
 from warpgrasp.training.objective import PairBatch, SeenReferences, on_pairs, photometric_weight, supervised
-from warpgrasp.training.recipes import Optimisation, Recipe
+from warpgrasp.training.settings import Optimisation, Recipe
 from warpgrasp.training.tracking import Tracker, accelerator_for, tracked
 
 LOG_EVERY_STEPS = 10
@@ -142,13 +142,14 @@ def train_stage(
     on_log: Callable[[dict[str, float]], None] | None = None,
     show_progress: bool = True,
     tracker: Tracker = "none",
+    snapshots: Collection[int] = (),
 ) -> Path:
     """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
 
     Without `initial` this is stage 1, on annotated frames alone. With `initial`, the checkpoint of stage 1, it is stage
     2, on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was
     saved, and ends with the weights of an undisturbed one; a finished one is returned as it is. What is logged goes to
-    `tracker` as well.
+    `tracker` as well. The weights after each of `snapshots` steps are kept (`snapshot_file`).
     """
     if out.is_file():
         return out
@@ -257,12 +258,20 @@ def train_stage(
                 accelerator.log({name: value for name, value in row.items() if name != "step"}, step=step)
                 if on_log is not None:
                     on_log(row)
+            if step + 1 in snapshots:
+                file = snapshot_file(out, step + 1)
+                save_checkpoint(file, checkpoint_of(bare, training.objects, step=step + 1, training=notes))
             if time.monotonic() - saved > SAVE_EVERY_S:
                 save_checkpoint(state_path, _state(training, bare, optimiser, step + 1))
                 saved = time.monotonic()
     save_checkpoint(out, checkpoint_of(bare, training.objects, step=optimisation.steps, training=notes))
     state_path.unlink(missing_ok=True)
     return out
+
+
+def snapshot_file(out: Path, step: int) -> Path:
+    """Where the weights after a step are kept, beside the checkpoint `out` of the stage."""
+    return out.with_suffix(f".step{step:07d}.safetensors")
 
 
 def _view_pairs(targets: Frames, references: Frames, recipe: Recipe, generator: torch.Generator) -> PairBatch:

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from warpgrasp.data import View
 from warpgrasp.frame import FrameName, FramePair, Frames, Reconstruction, pose_points
 from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.photometric import PhotometricConsistency, SeenSurface, photometric_consistency
+from warpgrasp.photometric import PhotometricConsistency, SeenSurface, appearance, photometric_consistency
 from warpgrasp.reconstruction import HandObjectNetwork, regularisation, supervision, surface
-from warpgrasp.render import Fragments
-from warpgrasp.training.recipes import LossWeights, Photometric
+from warpgrasp.render import Fragments, Raster, Rasterizer, rasterize
+from warpgrasp.training.settings import LossWeights, Photometric
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,24 @@ def _stack(parts: Sequence[SeenSurface]) -> SeenSurface:
     return replace(parts[0], fragments=fragments, weights=padded([part.weights for part in parts]))
 
 
+@dataclass(frozen=True)
+class ComparedPairs:
+    """The photometric term of each pair; where both directions are compared, the mean of the two."""
+
+    loss: Float[Tensor, " b"]
+    compared_share: Float[Tensor, " b"]
+    enough: Bool[Tensor, " b"]  # whether any direction kept enough pixels to be compared
+
+    @staticmethod
+    def mean_of(directions: Sequence[PhotometricConsistency]) -> "ComparedPairs":
+        """The mean over directions."""
+        return ComparedPairs(
+            torch.stack([one.loss for one in directions]).mean(dim=0),
+            torch.stack([one.compared_share for one in directions]).mean(dim=0),
+            torch.stack([one.enough for one in directions]).any(dim=0),
+        )
+
+
 def on_pairs(
     network: HandObjectNetwork,
     batch: PairBatch,
@@ -108,7 +126,7 @@ def on_pairs(
     features: Float[Tensor, "b f"],
     compare: bool,
     seen: SeenReferences | None = None,
-) -> tuple[Objective, PhotometricConsistency | None]:
+) -> tuple[Objective, ComparedPairs | None]:
     """The regularisers on the targets and, if `compare`, the photometric term of the pairs.
 
     `features` are the encoder's of the targets as the network sees them. The control forwards and regularises the same
@@ -121,6 +139,22 @@ def on_pairs(
     return objective, compare_pairs(network, batch, reconstruction, photometric, seen=seen)
 
 
+class RasterizeOnce:
+    """Rasterises a surface for a camera once, though both directions ask for it."""
+
+    def __init__(self, rasterizer: Rasterizer = rasterize):
+        self._rasterizer = rasterizer
+        self._known: list[tuple[Mesh, Camera, Raster]] = []
+
+    def __call__(self, mesh: Mesh, camera: Camera) -> Raster:
+        """What the camera sees of the mesh."""
+        for known_mesh, known_camera, raster in self._known:
+            if known_mesh is mesh and known_camera is camera:
+                return raster
+        self._known.append((mesh, camera, self._rasterizer(mesh, camera)))
+        return self._known[-1][2]
+
+
 def compare_pairs(
     network: HandObjectNetwork,
     batch: PairBatch,
@@ -128,41 +162,56 @@ def compare_pairs(
     photometric: Photometric,
     *,
     seen: SeenReferences | None = None,
-) -> PhotometricConsistency:
-    """Eq. 1 between the targets' predicted surfaces and the references' annotated ones.
+) -> ComparedPairs:
+    """Eq. 1 between the targets' predicted surfaces and the references' annotated ones, in one direction or both.
 
     `seen` remembers what is seen of the references from call to call, of use where the original pictures are compared.
     """
+    pair, target_surface = _surfaces_to_compare(network, batch, reconstruction, photometric)
+    known = None
+    if seen is not None and photometric.compare == "original":
+        known = seen.of(batch.references.names, pair.reference_surface, pair.reference_camera)
+    tolerance_px, once = photometric.cycle_tolerance_px, RasterizeOnce()
+    directions = [photometric_consistency(pair, target_surface, tolerance_px=tolerance_px, seen=known, rasterizer=once)]
+    if photometric.directions == "both":
+        # The pixels of the target are those where its predicted surface is seen: outlines count from both sides.
+        back = pair.reversed(target_surface)
+        directions.append(
+            photometric_consistency(back, pair.reference_surface, tolerance_px=tolerance_px, rasterizer=once)
+        )
+    return ComparedPairs.mean_of(directions)
+
+
+def _surfaces_to_compare(
+    network: HandObjectNetwork, batch: PairBatch, reconstruction: Reconstruction, photometric: Photometric
+) -> tuple[FramePair, Mesh]:
+    """The pictures that are compared with their cameras and surfaces, and the targets' surface."""
     annotation, objects = batch.references.annotation, batch.references.objects
     if annotation is None:
         raise ValueError("expected annotated references")
     hand_vertices, object_vertices = reconstruction.hand.vertices, reconstruction.object.vertices
-    view = batch.target_view
+    view, other = batch.target_view, batch.reference_view
     if photometric.compare == "original":
         turn = view.view_from_camera  # rows times R undo R: back to the camera that took the picture
         hand_vertices, object_vertices = hand_vertices @ turn, object_vertices @ turn
-    elif batch.reference_view is not None:
+    elif other is not None:
         annotation = annotation.turned(view.view_from_camera)
     reference_objects = pose_points(annotation.object_rotation, annotation.object_translation, objects.vertices)
     reference_surface = surface(network.hand, annotation.hand_vertices, reference_objects, objects)
     target_surface = reference_surface.with_vertices(torch.cat([hand_vertices, object_vertices], dim=1))
-    known = None
+
+    def compared(image: Tensor) -> Tensor:
+        return appearance(image, contrast_share=photometric.contrast_share)
+
     if photometric.compare == "original":
-        pair = FramePair(
-            batch.targets.image,
-            batch.targets.camera,
-            batch.references.image,
-            batch.references.camera,
-            reference_surface,
-        )
-        if seen is not None:
-            known = seen.of(batch.references.names, reference_surface, batch.references.camera)
-    else:
-        other = batch.reference_view
-        if other is None:
-            raise ValueError("expected the references as the network sees them")
-        pair = FramePair(view.image, view.camera, other.image, other.camera, reference_surface, view.valid, other.valid)
-    return photometric_consistency(pair, target_surface, tolerance_px=photometric.cycle_tolerance_px, seen=known)
+        targets, references = batch.targets, batch.references
+        images = compared(targets.image), compared(references.image)
+        return FramePair(images[0], targets.camera, images[1], references.camera, reference_surface), target_surface
+    if other is None:
+        raise ValueError("expected the references as the network sees them")
+    images = compared(view.image), compared(other.image)
+    pair = FramePair(images[0], view.camera, images[1], other.camera, reference_surface, view.valid, other.valid)
+    return pair, target_surface
 
 
 def photometric_weight(photometric: Photometric, step: int) -> float:

@@ -17,7 +17,9 @@ from typing import Any
 
 from warpgrasp.data import FrameSource, Joined, Share
 from warpgrasp.errors import UserError
+from warpgrasp.hand import HandModel
 from warpgrasp.training.loop import Training
+from warpgrasp.training.settings import Recipe
 from warpgrasp.training.tracking import TRACKING_FOLDER
 
 VERSIONS = ("torch", "numpy", "numba", "kornia", "accelerate", "roma")
@@ -29,10 +31,17 @@ class RunError(UserError):
 
 def fingerprint(training: Training) -> str:
     """What decides a training: recipe, data and hand, as a short hash."""
-    recipe = json.dumps(asdict(training.recipe), sort_keys=True)
-    digest = hashlib.sha256(recipe.encode())
-    digest.update(training.hand.template.name.encode())
-    digest.update(data_fingerprint(training).encode())
+    return fingerprint_of(training.recipe, training.hand, data_fingerprint(training))
+
+
+def fingerprint_of(recipe: Recipe, hand: HandModel, data: str) -> str:
+    """The fingerprint of a training on data of the fingerprint `data`."""
+    settings = asdict(recipe)
+    for label in ("name", "splits"):  # they decide nothing: the splits that are read are part of the data
+        del settings[label]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(hand.template.name.encode())
+    digest.update(data.encode())
     return digest.hexdigest()[:16]
 
 
@@ -165,8 +174,14 @@ def note_bad_frames(source: FrameSource, path: Path) -> None:
     errors |= {(name.sequence, name.index): error for name, error in source.bad.items()}
     frames = [{"sequence": key[0], "index": key[1], "error": errors[key]} for key in sorted(errors)]
     bad_frames = {"when_found": source.on_bad, "count": len(frames), "frames": frames}
-    if content.get("bad_frames") != bad_frames:
-        write_json(path, {**content, "bad_frames": bad_frames})
+    note(path, "bad_frames", bad_frames)
+
+
+def note(path: Path, key: str, value: Any) -> None:
+    """Add one note to those of a run."""
+    content = json.loads(path.read_text())
+    if content.get(key) != value:
+        write_json(path, {**content, key: value})
 
 
 def commit() -> str:

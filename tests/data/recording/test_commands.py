@@ -76,6 +76,23 @@ def test_a_bare_recording(run: Path, exported: Path, tmp_path: Path, capsys) -> 
     assert "expected frames in the split validation" in capsys.readouterr().err
 
 
+def test_every_frame_of_recordings(run: Path, exported: Path, tmp_path: Path) -> None:
+    file = tmp_path / "p.npz"
+    assert main(["predict", str(exported), "--weights", str(run), "--split", "all", "--out", str(file)]) == 0
+    predictions, header = read_predictions(file)
+    assert [(name.sequence, name.index) for name in predictions.names] == [
+        (sequence, number) for sequence in ("A1", "B1") for number in range(8)
+    ]
+    assert predictions.time_s is not None
+    assert np.isnan(predictions.time_s[:8]).all()  # pictures
+    np.testing.assert_allclose(predictions.time_s[8:], np.arange(8) / 30, atol=1e-4)
+    assert set(header["cameras"]) == {"A1", "B1"}
+    assert set(header["objects"]) == {"003_cracker_box", "006_mustard_bottle"}
+    words = ["evaluate", str(file), "--data", str(exported), "--out", str(tmp_path / "s.json")]
+    assert main(words) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["frames"] == 8
+
+
 def test_objects_that_the_network_does_not_know(run: Path, exported: Path, tmp_path: Path, capsys) -> None:
     changed = Path(shutil.copytree(exported / "B1", tmp_path / "changed"))
     words = ["predict", str(changed), "--weights", str(run), "--out", str(tmp_path / "p.npz")]

@@ -51,6 +51,14 @@ class Lens:
             return picture
         return np.asarray(cv2.remap(picture, *self._source_px, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """What `camera.json` says."""
+        (fx, _, cx), (_, fy, cy) = self.intrinsics[:2].tolist()
+        stated: dict[str, Any] = {"format": FORMAT, "width": self.width, "height": self.height}
+        stated |= {"fx": fx, "fy": fy, "cx": cx, "cy": cy}
+        return {**stated, "distortion": list(self.distortion)} if self.distortion else stated
+
     @cached_property
     def _source_px(self) -> tuple[np.ndarray, np.ndarray]:
         """Where each pixel of the pinhole's picture lies in the camera's own: u and v, (h, w) each."""
@@ -76,9 +84,13 @@ class Lens:
         return not (np.isfinite(points).all() and (area > 0).all())
 
 
-def read_lens(folder: Path) -> Lens:
-    """Read a recording's `camera.json`. Raises `DataError` naming the file and the fact."""
-    entry = read_document(folder / FILE, FORMAT)
+def read_lens(path: Path) -> Lens:
+    """Read a camera file, or that of a recording's folder. Raises `DataError` naming the file and the fact."""
+    return lens_of(read_document(path / FILE if path.is_dir() else path, FORMAT))
+
+
+def lens_of(entry: Entry) -> Lens:
+    """The lens that a camera file, or a part of another file, describes. Raises `DataError` naming it and the fact."""
     entry.only("format", "width", "height", "fx", "fy", "cx", "cy", "matrix", "distortion")
     width, height = (entry.whole(key, least=1, most=LARGEST_SIDE_PX) for key in ("width", "height"))
     distortion = tuple(float(value) for value in entry.numbers("distortion", (-1,))) if entry.has("distortion") else ()
@@ -130,9 +142,4 @@ def _check(lens: Lens, path: Path) -> None:
 
 def write_lens(folder: Path, lens: Lens) -> None:
     """Write a recording's `camera.json`, whole or not at all."""
-    (fx, _, cx), (_, fy, cy) = lens.intrinsics[:2].tolist()
-    content: dict[str, Any] = {"format": FORMAT, "width": lens.width, "height": lens.height}
-    content |= {"fx": fx, "fy": fy, "cx": cx, "cy": cy}
-    if lens.distortion:
-        content["distortion"] = list(lens.distortion)
-    write_document(folder / FILE, content)
+    write_document(folder / FILE, lens.content)

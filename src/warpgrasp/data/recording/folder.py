@@ -11,6 +11,7 @@ from warpgrasp.data.errors import DataError
 from warpgrasp.data.recording import annotation_file, camera_file, object_file
 from warpgrasp.data.recording.annotation_file import AnnotationFile, Label, read_annotations
 from warpgrasp.data.recording.camera_file import Lens, read_lens
+from warpgrasp.data.recording.clip import Clip
 from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
 from warpgrasp.data.recording.object_file import DeclaredObject, read_object
 from warpgrasp.data.recording.video import FORMAT_OF
@@ -67,12 +68,9 @@ class Recording:
 
         Raises `DataError` when its size is not the camera's.
         """
-        picture, lens = self.footage.picture(number), self.lens
-        height, width = picture.shape[:2]
-        if (width, height) != (lens.width, lens.height):
-            raise DataError(
-                f"expected pictures of the camera's size, {lens.width}×{lens.height}, in "
-                f"{self.footage.file_of(number)}, found {width}×{height} in frame {number}: "
-                f"{self.folder / camera_file.FILE} is of another resolution"
-            )
-        return lens.undistorted(picture)
+        return self.clip.picture(number)
+
+    @cached_property
+    def clip(self) -> Clip:
+        """The pictures with their camera."""
+        return Clip(self.lens, self.footage, self.folder / camera_file.FILE)

@@ -1,5 +1,6 @@
 """`object.json`: which object a recording shows, its mesh file, and the units that this is in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,7 +20,7 @@ UNITS: tuple[Units, ...] = get_args(Units)
 # Signs of the mesh file's axes. HO-3D's loader turns its meshes so; a network trained there knows them by these.
 Axes = Literal["opencv", "opengl"]
 AXES: dict[Axes, tuple[float, float, float]] = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
-METRES_OF = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
+METRES_OF: dict[Units, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 MESH_ENDINGS = (".obj", ".ply", ".glb")
 LARGEST_FOLD = 360
 
@@ -82,16 +83,43 @@ def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") 
 
     Raises `DataError` when it is no mesh, or when what it holds cannot be a hand-held object in these units.
     """
-    vertices, faces = read_surface(path)
-    _check_length(float(np.ptp(vertices, axis=0).max()), units, path)
+    surface = read_surface(path)
+    _check_length(_length(surface), units, path)
+    return _model(name, surface, units, axes)
+
+
+def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]:
+    """A mesh file's object, nameless, in every unit in which a hand could hold it, and in both readings of its axes.
+
+    Raises `DataError` when it is no mesh, or when there is no such unit.
+    """
+    surface = read_surface(path)
+    length = _length(surface)
+    if not _fitting(length):
+        _check_length(length, "m", path)
+    for units in _fitting(length):
+        for axes in AXES:
+            yield units, axes, _model("", surface, units, axes)
+
+
+def _length(surface: tuple[np.ndarray, np.ndarray]) -> float:
+    return float(np.ptp(surface[0], axis=0).max())
+
+
+def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes: Axes) -> ObjectModel:
+    vertices, faces = surface
     metres = torch.as_tensor(vertices * METRES_OF[units] * np.array(AXES[axes]), dtype=torch.float32)
     return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64))
+
+
+def _fitting(length: float) -> list[Units]:
+    return [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
 
 
 def _check_length(length: float, units: Units, path: Path) -> None:
     if SMALLEST_M < length * METRES_OF[units] < LARGEST_M:
         return
-    fitting = [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
+    fitting = _fitting(length)
     likely = " or ".join(f'"units": "{one}" ({1000 * length * METRES_OF[one]:.0f} mm)' for one in fitting)
     raise DataError(
         f"expected a hand-held object, {1000 * SMALLEST_M:.0f} mm to {LARGEST_M:g} m long, in {path}, found one of "

@@ -93,6 +93,24 @@ def near_symmetries(model: ObjectModel) -> list[LikeTurn]:
     return found
 
 
+def mirror_symmetry(model: ObjectModel) -> tuple[Axis, float]:
+    """The axis of the mesh along which its mirror image, in the plane through the box's centre, is most like it.
+
+    The second value is how unlike it is: the root mean square distance as a share of the diagonal, to be compared with
+    `ALIKE_SHARE`.
+    """
+    random = np.random.default_rng(0)
+    few, many = (_sampled(model, count, random) for count in SAMPLED_POINTS)
+    tree, diagonal_m = KDTree(many), float(np.linalg.norm(np.ptp(many, axis=0)))
+    unlike: dict[Axis, float] = {}
+    axes: tuple[Axis, ...] = ("x", "y", "z")
+    for number, axis in enumerate(axes):
+        mirrored = few * (1 - 2 * np.eye(3)[number])
+        unlike[axis] = float(np.sqrt((tree.query(mirrored)[0] ** 2).mean())) / diagonal_m
+    best = min(axes, key=lambda axis: unlike[axis])
+    return best, unlike[best]
+
+
 def _sampled(model: ObjectModel, count: int, random: np.random.Generator) -> Float[np.ndarray, "n 3"]:
     """Points spread evenly over the surface."""
     corners = model.vertices.double().numpy()[model.faces.numpy()]

@@ -167,14 +167,12 @@ class Video:
         """List the frames by the container's packets, without decoding them where each holds one picture."""
         with self._errors_named(""):
             container, stream = self._opened()
-            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-            if any(packet.is_corrupt for packet in packets) or len(packets) < stream.frames:
+            shown, keys, corrupt = _packet_times(container, stream)
+            if corrupt or len(shown) < stream.frames:
                 raise DataError(
-                    f"expected the {stream.frames or 'whole'} frames that {self.path} announces, found {len(packets)} "
-                    f"whole ones: it is cut off; {REPAIR}"
+                    f"expected the {stream.frames or 'whole'} frames that {self.path} announces, found "
+                    f"{len(shown) - corrupt} whole ones: it is cut off; {REPAIR}"
                 )
-            shown = [packet.pts for packet in packets]
-            keys = [packet.pts for packet in packets if packet.is_keyframe]
             if stream.codec_context.name in HIDDEN_FRAME_CODECS:
                 self.close()
                 container, stream = self._opened()
@@ -187,6 +185,21 @@ class Video:
         if not pts:
             raise DataError(f"expected frames in {self.path}, found none")
         return FrameIndex(tuple(pts), tuple(sorted(key for key in keys if key is not None)) or (pts[0],), time_base)
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], list[int | None], int]:
+    """When each packet is shown, when each keyframe is, and how many packets are damaged.
+
+    No packet is kept: together they are as large as the file.
+    """
+    shown, keys, corrupt = [], [], 0
+    for packet in container.demux(stream):
+        if packet.size and not packet.is_discard:
+            shown.append(packet.pts)
+            corrupt += packet.is_corrupt
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+    return shown, keys, corrupt
 
 
 def _open(path: Path) -> InputContainer:

@@ -1,0 +1,129 @@
+"""`warpgrasp figure`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from warpgrasp.cli.console import console
+from warpgrasp.cli.reading import AS_USUAL, DataChoice
+from warpgrasp.errors import UserError
+
+if TYPE_CHECKING:
+    from warpgrasp.data import Dataset, Labels
+    from warpgrasp.frame import FrameName
+    from warpgrasp.training.finished import FinishedRun
+
+ROWS = 4  # frames shown, unless they are named
+
+
+class FigureError(UserError):
+    """A figure cannot be drawn from what is there."""
+
+
+def figure(
+    number: Annotated[Literal["4", "6", "9", "10"], tyro.conf.Positional],
+    /,
+    *,
+    run: tuple[Path, ...],
+    data: Path,
+    out: Path,
+    frames: tuple[str, ...] = (),
+    read: DataChoice = AS_USUAL,
+    force: bool = False,
+) -> None:
+    """Draw the paper's Fig. 4, 6 (overlays and turned views), 9 (refinement) or 10 (shape) from finished runs.
+
+    Args:
+        number: The paper's number of the figure; 6 is 4 without the network trained on every label.
+        run: Folders of runs, those of `demo`, `train` or `reproduce` (its runs/…); several make several columns.
+        data: The data set.
+        out: The picture to write (.png).
+        frames: Frames to show, as SEQUENCE/NUMBER; some of the evaluation split unless given, for 9 of training.
+        read: How the data set is read; in the splits of the first run unless others are named.
+        force: Overwrite an existing picture.
+    """
+    from warpgrasp.evaluation.paper_figures import save_overlays, save_refinement, save_shapes
+    from warpgrasp.training.finished import FinishedRun, predictions_for
+
+    if out.exists() and not force:
+        raise FigureError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    if out.suffix != ".png":
+        raise FigureError(f"expected the name of a PNG file for --out, got {out}")
+    runs = [FinishedRun.read(folder) for folder in run]
+    reading = read if read.protocol is not None else replace(read, protocol=runs[0].protocol)
+    dataset = reading.open(data)
+    labels = runs[0].labels(dataset)
+    names = [_named(dataset, frame) for frame in frames] or _chosen(dataset, labels, training=number == "9")
+    heading = f"{dataset.protocol} · errors of each frame in pixels on disk and mm, camera space, no alignment"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if number == "9":
+        pairs = [(name, labels.reference(name)) for name in names if labels.annotated.get(name.sequence)]
+        if not pairs:
+            raise FigureError("expected frames of training sequences with an annotated frame for figure 9, got none")
+        shown = sorted({name for pair in pairs for name in pair}, key=lambda name: (name.sequence, name.index))
+        files = runs[0].stages()
+        if len(files) == 2:
+            console.print("no weights between start and end of stage 2; `train … --snapshots 100 300` keeps some")
+        stages = {head: predictions_for(path, dataset, shown) for head, path in files.items()}
+        save_refinement(out, dataset, pairs, stages, heading=f"after steps of stage 2 · {heading}")
+    else:
+        weights = _skeletons(runs) if number == "10" else _arms(runs, with_full=number == "4")
+        arms = {arm: predictions_for(path, dataset, names) for arm, path in weights.items()}
+        (save_shapes if number == "10" else save_overlays)(out, dataset, names, arms, heading=heading)
+    console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+
+
+def _named(dataset: "Dataset", frame: str) -> "FrameName":
+    """The frame called SEQUENCE/NUMBER. Raises `FigureError` when the data set has none of that name."""
+    from warpgrasp.data import SPLITS
+    from warpgrasp.frame import FrameName
+
+    sequence, _, index = frame.rpartition("/")
+    frames = {number for split in SPLITS for number in dataset.sequences[split].get(sequence, ())}
+    if not index.isdecimal() or int(index) not in frames:
+        known = ", ".join(sequence for split in SPLITS for sequence in list(dataset.sequences[split])[:3])
+        raise FigureError(f"expected frames as SEQUENCE/NUMBER of {dataset.root} ({known}, …), got {frame!r}")
+    return FrameName(sequence, int(index))
+
+
+def _chosen(dataset: "Dataset", labels: "Labels", *, training: bool) -> list["FrameName"]:
+    """A few frames, by the rule of the report; of the training split where there are no others."""
+    from warpgrasp.evaluation.comparison import choose_frames
+
+    evaluation = {} if training else dataset.sequences["evaluation"]
+    count = 0 if evaluation else ROWS
+    names = choose_frames(labels, evaluation, training_count=count, evaluation_count=ROWS)
+    if not names:
+        raise FigureError(f"expected frames of {dataset.root} to show, found none; name some by --frames")
+    return names
+
+
+def _arms(runs: list["FinishedRun"], *, with_full: bool) -> dict[str, Path]:
+    """Every network of the runs, under a name that tells it from the others; Fig. 6 has no fully supervised one."""
+    arms: dict[str, Path] = {}
+    for one in runs:
+        for arm, path in one.weights().items():
+            arms[arm if arm not in arms else f"{arm}, {one.folder.name}"] = path
+    if not with_full:
+        arms = {arm: path for arm, path in arms.items() if not arm.startswith("full")} or arms
+    order = {"full": 0, "photometric": 1, "control": 2}
+    return dict(sorted(arms.items(), key=lambda item: order.get(item[0].partition(",")[0], 3)))
+
+
+def _skeletons(runs: list["FinishedRun"]) -> dict[str, Path]:
+    """A network without and one with skeleton adaptation. Raises `FigureError` when one is missing."""
+    from warpgrasp.training.finished import has_adaptation
+
+    found: dict[bool, Path] = {}
+    for one in runs:
+        for path in one.weights().values():
+            found.setdefault(has_adaptation(path), path)
+    if len(found) < 2:
+        there = "with" if True in found else "without"
+        raise FigureError(
+            f"expected a run with and one without skeleton adaptation for figure 10, found only runs {there} it; give "
+            f"both by --run A B, for example those of `reproduce table2`"
+        )
+    return {"no adaptation": found[False], "skeleton adaptation": found[True]}

@@ -1,0 +1,71 @@
+"""`warpgrasp predict`."""
+
+from pathlib import Path
+from typing import Literal
+
+from warpgrasp.cli.console import Positional, console
+from warpgrasp.cli.reading import AS_USUAL, DataChoice, hand_model
+
+OnBad = Literal["refuse", "skip"]  # as in data/loader.py, which is too heavy for `--help`
+
+
+def predict(
+    input: Positional,
+    /,
+    *,
+    weights: Path,
+    out: Path,
+    object: Path | None = None,
+    camera: Path | None = None,
+    split: Literal["train", "validation", "evaluation", "all"] | None = None,
+    read: DataChoice = AS_USUAL,
+    smooth: float = 0.0,
+    bad_frames: OnBad = "refuse",
+    batch: int = 16,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "fp32",
+    backend: Literal["torch", "onnx", "openvino"] = "torch",
+    quantized: Path | None = None,
+    force: bool = False,
+) -> None:
+    """Reconstruct hand and object in every frame of a video, a folder of pictures, a recording or a data set.
+
+    Args:
+        input: A video, a folder of numbered pictures, a recording, or a data set.
+        weights: A run's folder, or a checkpoint.
+        out: The predictions file to write (.npz).
+        object: The mesh of the object that a video or pictures show, or its object.json.
+        camera: The camera.json of a video or of pictures.
+        split: Which frames of a recording or data set; `evaluation` where it has such, else `train`.
+        read: How the data set is read.
+        smooth: Average parameters over neighbouring frames, by a Gaussian of this standard deviation in frames.
+        bad_frames: What is done with a frame of a video that cannot be read: `skip` leaves it out and lists it.
+        batch: Frames at once.
+        device: `cpu`, `cuda`, or another of PyTorch's; `auto`: a GPU where there is one.
+        precision: Arithmetic of the encoder; `auto`: bf16 where the hardware has it.
+        backend: What runs the encoder: PyTorch, ONNX Runtime (fp32), or OpenVINO, the fastest on a CPU.
+        quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
+        force: Overwrite an existing file.
+    """
+    from warpgrasp.inference import PredictionsError, open_predictions
+    from warpgrasp.inference.predictor import Options, Predictor
+    from warpgrasp.inference.quality import summary
+    from warpgrasp.reconstruction import load_checkpoint
+    from warpgrasp.training.run import commit
+
+    if out.exists() and not force:
+        raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    options = Options(batch, smooth, bad_frames, device, precision, backend, quantized)
+    checkpoint = load_checkpoint(weights / "weights.safetensors" if weights.is_dir() else weights)
+    size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
+    if object is None and camera is None and not input.is_file():
+        dataset = read.of_recordings_too(input).open(input, size=size)
+        predictor = Predictor(checkpoint, dataset.hand, options, commit())
+        predictor.dataset(dataset, split, out, left=read.side == "left")
+    else:
+        predictor = Predictor(checkpoint, hand_model(read.hand, read.mano_folder), options, commit())
+        predictor.footage(input, out, object=object, camera=camera, side=read.side)
+    predictions, header = open_predictions(out)
+    named = f" ({header['split']})" if "split" in header else ""
+    flags = "" if predictions.flags is None else f"; {summary(predictions.flags)}"
+    console.print(f"wrote {len(predictions)} frames{named} to {out}{flags}", soft_wrap=True)

@@ -1,0 +1,88 @@
+"""Options that say how a folder of data is read, the same for every command."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from warpgrasp.errors import UserError
+
+if TYPE_CHECKING:
+    from warpgrasp.data import Dataset, Sides
+    from warpgrasp.hand import HandModel
+    from warpgrasp.viewer.take import Given
+
+HandChoice = Literal["open", "mano"]
+Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/layouts.py, which is too heavy for `--help`
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How a folder of data is read."""
+
+    layout: Layout | None = None
+    """The folder's layout; told from its files unless it is given."""
+    protocol: str | None = None
+    """Which of the layout's splits (docs/datasets.md); its usual ones unless it is given."""
+    hand: HandChoice = "open"
+    """The hand model that the annotations were made with."""
+    mano_folder: Path | None = None
+    """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
+    side: Literal["right", "left", "both"] = "right"
+    """Which hands of DexYCB are read, left ones as their mirror image; or which hand `predict` finds in a video."""
+    left_shapedirs: Literal["as-labelled", "corrected"] = "as-labelled"
+    """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
+
+    def open(self, root: Path, *, size: tuple[int, int] | None = None) -> "Dataset":
+        """The data set in a folder."""
+        from warpgrasp.data import open_dataset
+
+        model = hand_model(self.hand, self.mano_folder)
+        return open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=self.sides())
+
+    def of_recordings_too(self, root: Path) -> "DataOptions":
+        """The same, where recordings have no sides to choose from: they are read alike, whichever hand they show."""
+        from warpgrasp.data import layout_of
+
+        recording = self.side == "left" and (self.layout or layout_of(root)) == "recording"
+        return replace(self, side="right") if recording else self
+
+    def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
+        """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""
+        from warpgrasp.viewer.predicted import PredictedFile
+        from warpgrasp.viewer.take import Given
+
+        footage = data is not None and (
+            data.is_file() or PredictedFile.opened(file).header.get("protocol") == "footage"
+        )
+        if data is None or footage:
+            return Given(hand_model(self.hand, self.mano_folder), object, None, data)
+        dataset = self.of_recordings_too(data).open(data)
+        return Given(dataset.hand, object, dataset)
+
+    def sides(self) -> "Sides":
+        """Which hands are read, with the left hand model where it is needed."""
+        from warpgrasp.data import Sides
+
+        left = None if self.side == "right" else hand_model(self.hand, self.mano_folder, side="left")
+        return Sides(self.side, left, self.left_shapedirs)
+
+
+DataChoice = Annotated[DataOptions, tyro.conf.arg(name="")]
+AS_USUAL = DataOptions()
+
+
+def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["right", "left"] = "right") -> "HandModel":
+    """The hand named on the command line."""
+    from warpgrasp.hand import HandModel, open_hand
+    from warpgrasp.hand.mano import load_mano
+
+    if hand == "open":
+        return HandModel(open_hand(side))
+    if mano_folder is None:
+        raise UserError(
+            "expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano; see "
+            "docs/datasets.md#mano"
+        )
+    return HandModel(load_mano(mano_folder, side))

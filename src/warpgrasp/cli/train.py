@@ -1,0 +1,129 @@
+"""`warpgrasp train RECIPE`."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from inspect import signature
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from warpgrasp.cli.console import UsageError, console, print_shares
+from warpgrasp.cli.reading import DataChoice, DataOptions
+from warpgrasp.errors import UserError
+
+
+class RecipeError(UserError):
+    """A recipe does not fit its data."""
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train a recipe: stage 1 on the annotated frames, then stage 2 with pairs."""
+    from warpgrasp.data import OnBad
+    from warpgrasp.training.recipes import RECIPES, Recipe
+    from warpgrasp.training.tracking import Tracker
+
+    names, longest = ", ".join(RECIPES), max(map(len, RECIPES))
+    if not arguments or arguments[0] in ("-h", "--help"):
+        console.print("usage: warpgrasp train RECIPE --data DIR --out RUN [OPTIONS]\n")
+        for name, recipe in RECIPES.items():
+            summary = (recipe.__doc__ or "").strip().splitlines()[0]
+            console.print(f"  {name:{longest}} {summary}", highlight=False, soft_wrap=True)
+        console.print("\n`warpgrasp train RECIPE --help` lists every field of a recipe.")
+        return
+    if arguments[0] not in RECIPES:
+        raise UsageError(f"expected a recipe ({names}), got {arguments[0]!r}")
+
+    fraction = _fraction_in(arguments)
+
+    def recipe_as_usual() -> Recipe:
+        make = RECIPES[arguments[0]]
+        return make(fraction) if fraction is not None and "fraction" in signature(make).parameters else make()
+
+    @dataclass(frozen=True)
+    class TrainOptions:
+        data: Path
+        """A data set."""
+        out: Path
+        """Folder of the run; the same command goes on with it when it was interrupted."""
+        extra_data: tuple[Path, ...] = ()
+        """More data sets, such as synthetic ones, whose annotations are all used; of their usual protocols."""
+        recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=recipe_as_usual)
+        control: bool = False
+        """Train the recipe's control: the same but λ_c = 0."""
+        read: DataChoice = field(default_factory=DataOptions)
+        bad_frames: OnBad = "refuse"
+        """What is done with a frame that cannot be read: `skip` leaves it out, and lists it in the run's run.json."""
+        snapshots: tuple[int, ...] = ()
+        """Also keep the weights after so many steps of stage 2 (for `figure 9`)."""
+        tracker: Tracker | None = None
+        """Where the curves go besides the run's own log; to TensorBoard, if it is installed, unless it is given."""
+
+    options = tyro.cli(TrainOptions, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:])
+    _train(options)
+
+
+def _fraction_in(arguments: Sequence[str]) -> float | None:
+    """The value of `--fraction`, which decides the usual length of some recipes; what is no number, tyro refuses."""
+    words = [part for word in arguments for part in word.split("=", 1)]
+    for option, value in pairwise(words):
+        if option == "--fraction":
+            with suppress(ValueError):
+                return float(value)
+    return None
+
+
+def _read_options(options: Any) -> DataOptions:
+    """How the data are read: by the recipe's splits, unless others are named.
+
+    Raises `RecipeError` when the data have no such splits.
+    """
+    from warpgrasp.data import layout_of
+
+    splits = options.recipe.splits
+    if splits is None or options.read.protocol is not None:
+        return options.read
+    layout, wanted = options.read.layout or layout_of(options.data), splits.partition("/")[0]
+    if layout != wanted:
+        raise RecipeError(
+            f"expected data in the layout {wanted} for the recipe {options.recipe.name}, which is about the splits "
+            f"{splits}, found the layout {layout} in {options.data}; to train it there all the same, choose splits by "
+            f"--protocol"
+        )
+    return replace(options.read, protocol=splits)
+
+
+def _train(options: Any) -> None:
+    from warpgrasp.training.loop import Training, train_stage
+    from warpgrasp.training.run import command_line, open_run
+    from warpgrasp.training.tracking import choose_tracker
+
+    recipe, tracker = (
+        options.recipe.as_control() if options.control else options.recipe,
+        choose_tracker(options.tracker),
+    )
+    usual = replace(options.read, layout=None, protocol=None)
+    extra = [usual.open(root) for root in options.extra_data]
+    training = Training.prepare(recipe, _read_options(options).open(options.data), extra, on_bad=options.bad_frames)
+    final = options.out / "weights.safetensors"
+    with open_run(training, options.out, command=command_line()):
+        share = training.labels.share
+        console.print(
+            f"{share.annotated} of {share.frames} frames annotated ({100 * share.fraction:.2f} %), "
+            f"{len(training.objects)} objects, seed {recipe.seed}"
+            + (f"; {len(training.added_names)} annotated frames of extra data" if extra else "")
+        )
+        print_shares(training.labels)
+        if final.is_file():
+            console.print(f"finished already: {final}")
+            return
+        if recipe.stage2.steps == 0:
+            train_stage(training, recipe.stage1, final, tracker=tracker)
+        else:
+            first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors", tracker=tracker)
+            train_stage(training, recipe.stage2, final, initial=first, tracker=tracker, snapshots=options.snapshots)
+        if training.source.bad:
+            console.print(f"left out {len(training.source.bad)} bad frames, listed in {options.out / 'run.json'}")
+        console.print(f"wrote {final}")

@@ -1,0 +1,177 @@
+"""What was measured beside what was published: the results of `reproduce` as JSON and as a Markdown table."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Number = float | None
+
+HEADS: Mapping[str, str] = {
+    "hand_joint_error_mm": "hand joints, mm",
+    "hand_joint_error_px": "hand joints, px",
+    "hand_joint_error_wrist_relative_mm": "hand joints relative to the wrist, mm",
+    "hand_joint_error_middle_base_relative_mm": "hand joints relative to the middle finger’s base, mm",
+    "object_vertex_error_mm": "object vertices, mm",
+    "object_vertex_error_px": "object vertices, px",
+    "object_corner_error_mm": "object corners, mm",
+    "object_corner_error_px": "object corners, px",
+}
+SMOKE = "Smoke run (--quick): tiny pictures and a few steps. No evidence of anything."
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """A row of a table, or a point of a curve: what each seed measured, and what was published."""
+
+    row: str
+    arm: str  # control, photometric or full; empty in tables
+    percent: float | None  # annotated, as the recipe asks for; None for a row that was only published
+    annotated: int  # frames that really are
+    frames: int
+    measured: Mapping[str, tuple[float, ...]]  # by metric, one value a seed
+    paper: Mapping[str, Number]  # by metric
+
+    def mean(self, metric: str) -> Number:
+        """Over the seeds."""
+        values = self.measured.get(metric, ())
+        return statistics.fmean(values) if values else None
+
+    def std(self, metric: str) -> Number:
+        """Over the seeds (n - 1); None of fewer than two."""
+        values = self.measured.get(metric, ())
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    def said(self, metric: str) -> str:
+        """Mean ± standard deviation."""
+        mean, std = self.mean(metric), self.std(metric)
+        if mean is None:
+            return MISSING
+        return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
+
+    def labels_said(self) -> str:
+        """How many frames are annotated."""
+        if not self.frames:
+            return MISSING
+        return f"{self.annotated} of {self.frames} ({100 * self.annotated / self.frames:.2f} %)"
+
+
+@dataclass(frozen=True)
+class PckLine:
+    """A curve of Fig. 5: the share of frames below each threshold, one row of shares a seed."""
+
+    name: str
+    thresholds_px: tuple[float, ...]
+    shares: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A table or figure, measured and published."""
+
+    name: str
+    title: str
+    metrics: tuple[str, ...]
+    rows: tuple[ResultRow, ...]
+    pck: tuple[PckLine, ...]
+    source: str  # of the published values; empty when there are none
+    paper_data: str
+    paper_metrics: tuple[str, ...]
+    data: str  # on which ours was measured, in words
+    is_papers_data: bool
+    is_smoke: bool
+    protocol: tuple[str, ...]  # sentences: split, alignment, units, joints, training
+    seeds: tuple[int, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What nobody may overlook."""
+        other = f"Ours is measured on {self.data}, the paper's values on {self.paper_data}: they do not compare."
+        return (*((SMOKE,) if self.is_smoke else ()), *(() if self.is_papers_data else (other,)))
+
+    @property
+    def ours(self) -> str:
+        """The head of what was measured."""
+        return "ours" if self.is_papers_data else f"ours ({self.data})"
+
+    @property
+    def paper(self) -> str:
+        """The head of what was published."""
+        return "paper" if self.is_papers_data else f"paper ({self.paper_data.partition(',')[0]})"
+
+
+def as_json(result: Result, runs: Sequence[Mapping[str, Any]], failed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The content of the results file; `runs` are the networks, each with its folder, `failed` those without a result.
+
+    Standard deviations are over seeds (n - 1); `paper` holds published values alone, `ours` measured ones alone.
+    """
+    return {
+        "format": "warpgrasp-reproduction-1",
+        "name": result.name,
+        "title": result.title,
+        "evidence": not result.is_smoke,
+        "data": result.data,
+        "is_papers_data": result.is_papers_data,
+        "protocol": list(result.protocol),
+        "seeds": list(result.seeds),
+        "published": {"source": result.source, "data": result.paper_data},
+        "rows": [_row_json(row, result.metrics) for row in result.rows],
+        "pck": [asdict(line) for line in result.pck],
+        "runs": list(runs),
+        "failed": list(failed),
+    }
+
+
+def _row_json(row: ResultRow, metrics: Sequence[str]) -> dict[str, Any]:
+    return {
+        "row": row.row,
+        "arm": row.arm,
+        "nominal_percent": row.percent,
+        "annotated": row.annotated,
+        "frames": row.frames,
+        "ours": {
+            metric: {"mean": row.mean(metric), "std": row.std(metric), "values": list(row.measured[metric])}
+            for metric in metrics
+            if row.measured.get(metric)
+        },
+        "paper": {metric: value for metric, value in row.paper.items() if value is not None},
+    }
+
+
+def markdown(result: Result, failed: Sequence[str] = ()) -> str:
+    """The table with its warnings and its protocol; `failed` are sentences."""
+    arms = any(row.arm for row in result.rows)
+    heads = [
+        "annotated" if arms else "method",
+        *(["arm"] if arms else []),
+        *(f"{result.paper}: {HEADS[metric]}" for metric in result.paper_metrics),
+        *(f"{result.ours}: {HEADS[metric]}" for metric in result.metrics),
+        "annotated frames",
+        "seeds",
+    ]
+    lines = [f"# {result.title}", ""]
+    for warning in result.warnings:
+        lines += [f"**{warning}**", ""]
+    lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in result.rows:
+        seeds = max((len(values) for values in row.measured.values()), default=0)
+        cells = [
+            row.row,
+            *([row.arm] if arms else []),
+            *(_number(row.paper.get(metric)) for metric in result.paper_metrics),
+            *(row.said(metric) for metric in result.metrics),
+            row.labels_said(),
+            str(seeds) if row.frames else MISSING,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *(f"* {sentence}" for sentence in result.protocol)]
+    if result.source:
+        lines.append(f"* The column *paper* is {result.source}; it was published, not measured here.")
+    if failed:
+        lines += ["", "Failed:", "", *(f"* {sentence}" for sentence in failed)]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: Number) -> str:
+    return MISSING if value is None else f"{value:.1f}"

@@ -1,0 +1,187 @@
+"""A checkpoint at work: its network on a device, and whatever it is asked to look at, to a predictions file."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from warpgrasp.data import SPLITS, Dataset, OnBad, Recordings, Split
+from warpgrasp.data.recording.clip import open_clip
+from warpgrasp.data.recording.reel import Reel
+from warpgrasp.errors import UserError
+from warpgrasp.frame import Frames, Reconstruction
+from warpgrasp.hand import HandModel
+from warpgrasp.inference.backends import Backend, run_encoder_by
+from warpgrasp.inference.finishing import Finish
+from warpgrasp.inference.objects import identified_object, known_hashes, seen_in_mirror
+from warpgrasp.inference.predict import posed_hand, predict, reconstruct
+from warpgrasp.inference.predictions import PredictionsError
+from warpgrasp.inference.quantization import quantized_encoder
+from warpgrasp.inference.sides import left_posed_hand
+from warpgrasp.inference.smoothing import LONGEST_FRAMES
+from warpgrasp.inference.stream import Stream
+from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, precision_on
+
+Side = Literal["right", "left"]
+
+
+class PredictError(UserError):
+    """A prediction is asked for in a way that cannot be."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How it is predicted."""
+
+    batch: int = 16
+    """Frames at once."""
+    smooth_frames: float = 0.0
+    """The standard deviation, in frames, of the temporal filter (`smoothing`); 0 for none."""
+    bad_frames: OnBad = "refuse"
+    """What is done with a frame of a video that cannot be read."""
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    backend: Backend = "torch"
+    """What runs the encoder."""
+    quantized: Path | None = None
+    """The encoder in int8, as `quantize_encoder` wrote it."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise PredictError(f"expected at least 1 frame at once, got {self.batch}; choose another --batch")
+        if not 0 <= self.smooth_frames <= LONGEST_FRAMES:
+            raise PredictError(
+                f"expected a standard deviation from 0 to {LONGEST_FRAMES:g} frames, got {self.smooth_frames:g}; "
+                f"choose another --smooth"
+            )
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network as a checkpoint holds it, with its hand model."""
+
+    checkpoint: Checkpoint
+    hand: HandModel
+    options: Options = Options()
+    program: str = "unknown"
+    """The commit or version of the program, stored with what it predicts."""
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the network is. Raises `PredictError` when there is no such device."""
+        if self.options.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.options.device)
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts that there is CUDA
+            reason = str(error).splitlines()[0][:120]
+            raise PredictError(
+                f"expected a device of PyTorch's on this machine, got {self.options.device!r}: {reason}; choose "
+                f"--device cpu"
+            ) from error
+        return device
+
+    @cached_property
+    def network(self) -> HandObjectNetwork:
+        """The network.
+
+        Raises `CheckpointError` when it was trained with another hand, `BackendError` and `QuantizationError` when it
+        cannot run as asked.
+        """
+        network = self.checkpoint.network(self.hand).to(self.device)
+        network.encoder_precision = precision_on(self.device, self.options.precision)
+        width, height = self.size
+        quantized = None
+        if self.options.quantized is not None:
+            quantized = quantized_encoder(self.options.quantized, weights_sha256=self.checkpoint.sha256)
+        run_encoder_by(self.options.backend, network, width=width, height=height, quantized=quantized)
+        return network
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The (width, height) of the pictures that the network was trained on."""
+        return int(self.checkpoint.training["width"]), int(self.checkpoint.training["height"])
+
+    def reconstruct(self, frames: Frames) -> Reconstruction:
+        """Reconstruct a batch that lies on the network's device."""
+        return reconstruct(self.network, frames)
+
+    def footage(self, path: Path, out: Path, *, object: Path | None, camera: Path | None, side: str) -> None:
+        """Predict every frame of a video file or of a folder of numbered pictures.
+
+        Raises `PredictError` when object, camera or side is not told, and what `open_clip` and `identified_object` do.
+        """
+        if object is None or camera is None:
+            missing = " and ".join(
+                name for name, given in (("--object MESH", object), ("--camera camera.json", camera)) if given is None
+            )
+            raise PredictError(
+                f"expected {missing} with {path}, a video or pictures; docs/own_video.md says how to write them"
+            )
+        if side not in ("right", "left"):
+            raise PredictError(
+                f"expected --side right or left with {path}, got {side}; predict one hand after the other"
+            )
+        model = identified_object(object, self.checkpoint.objects, left=side == "left")
+        reel = Reel.of_clip(path.stem, open_clip(path, camera), model, self.size)
+        self._reel(reel, out, {"protocol": "footage"}, left=side == "left")
+
+    def dataset(self, dataset: Dataset, split: str | None, out: Path, *, left: bool = False) -> None:
+        """Predict a split of a data set or of recordings; `all` are all of its frames.
+
+        `left` means recordings that show a left hand. Raises `PredictionsError` when there are no such frames.
+        """
+        split = split or ("evaluation" if dataset.names("evaluation") else "train")
+        splits: list[Split] = [one for one in SPLITS if split in (one, "all")]
+        names = [name for one in splits for name in dataset.names(one)]
+        if not names:
+            raise PredictionsError(
+                f"expected frames in the split {split} of {dataset.root}, found none; choose another by --split"
+            )
+        header = {"protocol": dataset.protocol, "split": split}
+        if isinstance(dataset, Recordings):
+            self._reel(Reel.of_recordings(dataset, splits, self.size), out, header, left=left)
+            return
+        models = list({model.name: model for one in splits for model in dataset.objects(one)}.values())
+        self.checkpoint.check_objects(models)
+        about, options = {**self.header, **header, "objects": known_hashes(models)}, self.options
+        smooth_frames = options.smooth_frames
+        predict(self.network, dataset, names, out, header=about, batch=options.batch, smooth_frames=smooth_frames)
+
+    def _reel(self, reel: Reel, out: Path, header: dict[str, Any], *, left: bool) -> None:
+        models = {model.name: model for model in reel.objects.values()}
+        mirrored = {name: seen_in_mirror(model, self.checkpoint) for name, model in models.items()} if left else None
+        if not left:
+            self.checkpoint.check_objects(list(models.values()))
+        posed = posed_hand(self.network)
+        finish = Finish(
+            models.__getitem__,
+            lambda sequence: reel.clips[sequence].interval_s,
+            left_posed_hand(posed) if left else posed,
+            self.options.smooth_frames,
+        )
+        stream = Stream(reel, self.reconstruct, self.options.batch, self.options.bad_frames, mirrored, self.device)
+        about = {
+            "batch": self.options.batch,
+            "side": "left" if left else "right",
+            "input": reel.fingerprint(),
+            "cameras": {sequence: clip.lens.content for sequence, clip in reel.clips.items()},
+            "objects": known_hashes(list(models.values())),
+        }
+        stream.write(out, {**self.header, **header, **about}, finish)
+
+    @cached_property
+    def header(self) -> dict[str, Any]:
+        """Where predictions come from."""
+        return {
+            "weights_sha256": self.checkpoint.sha256,
+            "hand": self.checkpoint.hand,
+            "precision": self.network.encoder_precision if self.options.quantized is None else "int8",
+            "backend": self.options.backend,
+            "smooth_frames": self.options.smooth_frames,
+            "commit": self.program,
+            **self.checkpoint.training,
+        }

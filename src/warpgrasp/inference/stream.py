@@ -1,0 +1,200 @@
+"""From the frames of videos and picture folders to a predictions file: reading, computing and writing overlap.
+
+A video of any length takes the same memory: frames come in batches, predictions go in shards.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from warpgrasp.data import DataError, OnBad
+from warpgrasp.data.mirror import mirrored_camera
+from warpgrasp.data.recording.reel import Reel
+from warpgrasp.frame import FrameName, Frames, Objects, Reconstruction, colours, move_to
+from warpgrasp.geometry import Camera
+from warpgrasp.inference.ahead import ReadAhead, WriteBehind
+from warpgrasp.inference.objects import SeenObject
+from warpgrasp.inference.predict import SHARD_FRAMES, predictions_of
+from warpgrasp.inference.predictions import Predictions
+from warpgrasp.inference.progress import frames_done
+from warpgrasp.inference.shards import Finishing, ShardWriter
+from warpgrasp.inference.sides import as_left_hands
+
+Network = Callable[[Frames], Reconstruction]
+LONGEST_LIST = 1000  # of left-out frames that are named one by one
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames that are read together: positions in a reel, all of one shard."""
+
+    shard: int
+    positions: range
+    ends_shard: bool
+
+
+@dataclass(frozen=True)
+class Shots:
+    """A batch as it was read."""
+
+    batch: Batch
+    names: list[FrameName]
+    pixels: list[UInt8[np.ndarray, "h w 3"]]
+    bad: dict[FrameName, str]
+    """Frames that could not be read, with their errors."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Predicts every frame of a reel."""
+
+    reel: Reel
+    network: Network
+    batch: int = 16
+    on_bad: OnBad = "refuse"
+    """What is done with a frame that cannot be read: an error, or it is left out."""
+    mirrored: Mapping[str, SeenObject] | None = None
+    """For left hands: what the network is shown of each object, in mirrored pictures."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    _cameras: dict[str, Camera] = field(default_factory=dict, repr=False)
+    _objects: dict[tuple[str, ...], Objects] = field(default_factory=dict, repr=False)
+
+    def write(self, out: Path, header: Mapping[str, Any], finishing: Finishing) -> dict[FrameName, str]:
+        """Predict into `out`, shard by shard; an interrupted prediction goes on where it was, to the same file.
+
+        The frames that were left out are returned with their errors, and listed in the file's header.
+        """
+        writer, bad = ShardWriter(out, header), dict[FrameName, str]()
+        shards = -(-len(self.reel) // SHARD_FRAMES)
+        missing = [shard for shard in range(shards) if not writer.has(shard)]
+        parts: list[Predictions] = []
+        done = len(self.reel) - sum(len(self._positions(shard)) for shard in missing)
+        with (
+            frames_done(f"predict {out.stem}", len(self.reel), done=done) as advance,
+            ReadAhead(self._read, self._batches(missing)) as read,
+            WriteBehind() as behind,
+        ):
+            for shots in read:
+                bad |= shots.bad
+                if shots.names:
+                    parts.append(self._predicted(shots))
+                if shots.batch.ends_shard:
+                    behind(partial(writer.write, shots.batch.shard, self._whole_shard(parts, shots)))
+                    parts = []
+                advance(len(shots.batch.positions))
+        left_out = _LeftOut(self.reel)
+        writer.finish(shards, left_out.watched(finishing), left_out.notes)
+        return bad
+
+    def _positions(self, shard: int) -> range:
+        return range(shard * SHARD_FRAMES, min((shard + 1) * SHARD_FRAMES, len(self.reel)))
+
+    def _batches(self, shards: list[int]) -> Iterator[Batch]:
+        for shard in shards:
+            every = self._positions(shard)
+            for start in range(0, len(every), self.batch):
+                yield Batch(shard, every[start : start + self.batch], start + self.batch >= len(every))
+
+    def _read(self, batch: Batch) -> Shots:
+        """Runs in a thread of its own: no PyTorch."""
+        shots = Shots(batch, [], [], {})
+        for position in batch.positions:
+            name = self.reel.name(position)
+            try:
+                pixels = self.reel.picture(name)
+            except DataError as error:
+                if self.on_bad == "refuse":
+                    raise
+                shots.bad[name] = " ".join(str(error).split())
+                continue
+            shots.names.append(name)
+            shots.pixels.append(pixels[:, ::-1] if self.mirrored is not None else pixels)
+        read = dict.fromkeys(self.reel.name(position).sequence for position in batch.positions)
+        for sequence in list(read)[:-1]:  # there may be hundreds, and their decoders hold memory
+            self.reel.clips[sequence].footage.close()
+        return shots
+
+    def _predicted(self, shots: Shots) -> Predictions:
+        frames = self._frames(shots)
+        predictions = predictions_of(frames, self.network(frames))
+        clips = [self.reel.clips[name.sequence] for name in shots.names]
+        times = [clip.time_s(name.index) for clip, name in zip(clips, shots.names, strict=True)]
+        predictions = replace(predictions, time_s=np.array(times))
+        if self.mirrored is None:
+            return predictions
+        names = np.array([self.reel.objects[name.sequence].name for name in shots.names])
+        reflections = np.stack([self.mirrored[str(name)].reflection for name in names])
+        return as_left_hands(replace(predictions, object_name=names), reflections)
+
+    def _frames(self, shots: Shots) -> Frames:
+        pictures = torch.from_numpy(np.stack(shots.pixels)).to(self.device).permute(0, 3, 1, 2)
+        sequences = [name.sequence for name in shots.names]
+        intrinsics = torch.stack([self._camera(sequence).intrinsics for sequence in sequences]).to(self.device)
+        return Frames(
+            tuple(shots.names),
+            colours(pictures).contiguous(),
+            Camera(intrinsics, *self.reel.size),
+            self._shown(tuple(sequences)),
+            None,
+        )
+
+    def _camera(self, sequence: str) -> Camera:
+        if sequence not in self._cameras:
+            camera = self.reel.camera(sequence)
+            self._cameras[sequence] = camera if self.mirrored is None else mirrored_camera(camera)
+        return self._cameras[sequence]
+
+    def _shown(self, sequences: tuple[str, ...]) -> Objects:
+        if sequences not in self._objects:
+            self._objects.clear()  # of few batches only: they differ where one clip ends
+            models = [self.reel.objects[sequence] for sequence in sequences]
+            shown = models if self.mirrored is None else [self.mirrored[model.name].model for model in models]
+            self._objects[sequences] = move_to(Objects.of(shown), self.device)
+        return self._objects[sequences]
+
+    def _whole_shard(self, parts: list[Predictions], shots: Shots) -> Predictions:
+        if not parts:
+            first = next(iter(shots.bad.values()))
+            raise DataError(f"expected a readable frame among {SHARD_FRAMES}, found only bad ones, such as: {first}")
+        return Predictions.joined(parts)
+
+
+class _LeftOut:
+    """Counts the frames of a reel that have no prediction, as the shards go by."""
+
+    def __init__(self, reel: Reel):
+        self._reel, self._position, self._frames = reel, 0, 0
+        self._listed: list[list[str | int]] = []
+
+    def watched(self, finishing: Finishing) -> Finishing:
+        """The same finishing, watched."""
+
+        def watch(window: Any) -> Predictions:
+            self._compare(window.part, last=window.after is None)
+            return finishing(window)
+
+        return watch
+
+    def _compare(self, part: Predictions, *, last: bool) -> None:
+        for name in part.names:
+            self._skip_to(name)
+            self._position += 1
+        if last:
+            self._skip_to(None)
+
+    def _skip_to(self, name: FrameName | None) -> None:
+        while self._position < len(self._reel) and (missing := self._reel.name(self._position)) != name:
+            if len(self._listed) < LONGEST_LIST:
+                self._listed.append([missing.sequence, missing.index])
+            self._frames += 1
+            self._position += 1
+
+    def notes(self) -> dict[str, Any]:
+        """What the header says of them."""
+        return {"left_out": {"frames": self._frames, "which": self._listed}}

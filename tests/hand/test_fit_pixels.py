@@ -1,0 +1,60 @@
+"""Fitting the hand to joints in one picture: known hands are found again, as far as one view tells them."""
+
+import pytest
+import torch
+
+from warpgrasp.geometry import Camera
+from warpgrasp.hand import JOINTS, FitError, HandModel
+from warpgrasp.hand.fit_pixels import fit_hand_to_pixels
+
+CAMERA = Camera(torch.tensor([[900.0, 0, 660.0], [0, 910.0, 350.0], [0, 0, 1]]), 1280, 720)
+ALL = torch.ones(21, dtype=torch.bool)
+
+
+def hands(hand: HandModel, *, mean_size: bool) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Joints, pixels and shape of four hands."""
+    found = []
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        pose = hand.pose_from_coefficients(0.7 * torch.randn(1, 45, generator=generator))
+        shape = (0.0 if mean_size else 1.0) * torch.randn(hand.shape_count, generator=generator)
+        rotation = 1.2 * torch.randn(1, 3, generator=generator)
+        place = torch.tensor([0.0, 0.0, 0.5]) + 0.05 * torch.randn(3, generator=generator)
+        joints = hand(rotation, pose, shape[None]).joints[0] + place
+        found.append((joints, CAMERA.project(joints), shape))
+    return found
+
+
+def test_known_hands_are_found_again(hand: HandModel) -> None:
+    """In the picture to two pixels; in space, at the known shape, to a centimetre."""
+    for joints, pixels, shape in hands(hand, mean_size=False):
+        fit = fit_hand_to_pixels(hand, pixels, ALL, camera=CAMERA, shape=shape)
+        assert (CAMERA.project(fit.joints[0]) - pixels).norm(dim=-1).mean() < 2
+        torch.testing.assert_close(fit.shape, shape, rtol=0, atol=0.02)
+        assert (fit.joints[0] - joints).norm(dim=-1).mean() < 0.01
+
+
+def test_a_hand_of_the_mean_shape_needs_no_shape(hand: HandModel) -> None:
+    for joints, pixels, _ in hands(hand, mean_size=True):
+        fit = fit_hand_to_pixels(hand, pixels, ALL, camera=CAMERA)
+        assert (CAMERA.project(fit.joints[0]) - pixels).norm(dim=-1).mean() < 2
+        assert abs(fit.joints[0, 0, 2] / joints[0, 2] - 1) < 0.03
+
+
+def test_a_few_joints_are_enough_for_a_start(hand: HandModel) -> None:
+    """Wrist, the tip of the thumb, and the fingers' bases: the palm is where it was, to three centimetres."""
+    few = torch.tensor([name in ("wrist", "thumb_tip") or name.endswith("_1") for name in JOINTS])
+    joints, pixels, shape = hands(hand, mean_size=True)[0]
+    broken = torch.where(few[:, None], pixels, torch.nan)
+    fit = fit_hand_to_pixels(hand, broken, few, camera=CAMERA, shape=shape)
+    assert (CAMERA.project(fit.joints[0]) - pixels)[few].norm(dim=-1).mean() < 3
+    assert (fit.joints[0] - joints)[few].norm(dim=-1).mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("count", "value", "message"),
+    [(5, 100.0, r"at least 6 joints of the hand in the picture, got 5"), (21, float("nan"), r"expected finite pixels")],
+)
+def test_what_is_refused(hand: HandModel, count: int, value: float, message: str) -> None:
+    with pytest.raises(FitError, match=message):
+        fit_hand_to_pixels(hand, torch.full((21, 2), value), torch.arange(21) < count, camera=CAMERA)

@@ -28,6 +28,8 @@ from benchmarks.scenes import posed_hands
 LINEAR = 1.1  # exponents up to this are called linear: they are measured
 REPEATS = 3
 SPARSE = 1 / 30  # annotated frames
+HEAD = """| what | grows with | sizes | ms | exponent | MB beyond the start | exponent |
+|---|---|---|---|---|---|---|"""
 
 
 @dataclass(frozen=True)
@@ -175,35 +177,25 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
     return float(np.polyfit(x, y, 1)[0])
 
 
-def table(found: dict[str, list[Point]]) -> str:
-    """A table in Markdown."""
-    lines = [
-        "| what | grows with | sizes | ms | exponent | MB beyond the start | exponent |",
-        "|---|---|---|---|---|---|---|",
+def row(key: str, points: Sequence[Point]) -> str:
+    """A row of the table, which is in Markdown."""
+    curve, sizes = CURVES[key], [point.size for point in points]
+    fits = [exponent(sizes, column) for column in ([p.seconds for p in points], [p.megabytes for p in points])]
+    told = ["–" if fit is None else f"{fit:.2f}" + (" **super-linear**" if fit > LINEAR else "") for fit in fits]
+    columns = [
+        ", ".join(f"{size:,}" for size in sizes),
+        ", ".join(f"{1e3 * point.seconds:.3g}" for point in points),
+        ", ".join(f"{point.megabytes:.3g}" for point in points),
     ]
-    for key, points in found.items():
-        curve, sizes = CURVES[key], [point.size for point in points]
-        fits = [exponent(sizes, column) for column in ([p.seconds for p in points], [p.megabytes for p in points])]
-        told = ["–" if fit is None else f"{fit:.2f}" + (" **super-linear**" if fit > LINEAR else "") for fit in fits]
-        columns = [
-            ", ".join(f"{size:,}" for size in sizes),
-            ", ".join(f"{1e3 * point.seconds:.3g}" for point in points),
-            ", ".join(f"{point.megabytes:.3g}" for point in points),
-        ]
-        lines.append(
-            f"| {curve.name} | {curve.grows} | {columns[0]} | {columns[1]} | {told[0]} | {columns[2]} | {told[1]} |"
-        )
-    return "\n".join(lines)
+    return f"| {curve.name} | {curve.grows} | {columns[0]} | {columns[1]} | {told[0]} | {columns[2]} | {told[1]} |"
 
 
 def main(scale: Scale) -> int:
     """Measure every curve and print the table; with tiny sizes, the first two points of each."""
-    found = {}
+    print(HEAD)
     for key, curve in CURVES.items():
         sizes = curve.sizes[:2] if scale.name == "tiny" else curve.sizes
-        print(f"{key} …", file=sys.stderr, flush=True)
-        found[key] = [in_new_process(key, size) for size in sizes]
-    print(table(found))
+        print(row(key, [in_new_process(key, size) for size in sizes]), flush=True)
     return 0
 
 

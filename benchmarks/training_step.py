@@ -18,7 +18,7 @@ from warpgrasp.training.loop import Training, initial_network
 from warpgrasp.training.objective import PairBatch, SeenReferences, compare_pairs, on_pairs, supervised
 from warpgrasp.training.recipes import Recipe, demo
 
-DEMO_WIDTH = 128  # in pixels: what is larger has the batches of the paper, 8 + 8, in fp32
+DEMO_WIDTH = 96  # in pixels: what is larger has the batches of the paper, 8 + 8, in fp32
 BOTH_WAYS = 3  # operations of forward and backward together, in those of forward
 
 

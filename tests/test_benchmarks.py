@@ -165,9 +165,8 @@ def test_exponents_are_those_of_the_larger_half() -> None:
 
 
 def test_what_grows_faster_than_its_size_is_named() -> None:
-    found = {"references": [growth.Point(n, 1e-6 * n**2, 1e-3 * n) for n in (1_000, 4_000, 16_000)]}
-    row = growth.table(found).splitlines()[-1]
-    assert row == (
+    points = [growth.Point(n, 1e-6 * n**2, 1e-3 * n) for n in (1_000, 4_000, 16_000)]
+    assert growth.row("references", points) == (
         "| references and draws | frames of a sequence | 1,000, 4,000, 16,000 | 1e+03, 1.6e+04, 2.56e+05 | "
         "2.00 **super-linear** | 1, 4, 16 | 1.00 |"
     )

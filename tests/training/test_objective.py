@@ -10,10 +10,12 @@ from torch.testing import assert_close
 from tests.training.runs import prepare, short_recipe
 from warpgrasp.data import AugmentConfig, augment
 from warpgrasp.frame import FramePair, pose_points
+from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import appearance, photometric_consistency
 from warpgrasp.reconstruction import surface
+from warpgrasp.render import Raster, rasterize
 from warpgrasp.training.loop import initial_network
-from warpgrasp.training.objective import PairBatch, SeenReferences, compare_pairs
+from warpgrasp.training.objective import PairBatch, RasterizeOnce, SeenReferences, compare_pairs
 from warpgrasp.training.recipes import Photometric
 
 PAIRS = 3
@@ -97,3 +99,20 @@ def test_both_directions_move_the_prediction(compared) -> None:
         assert vertices.grad is not None
         gradients.append(vertices.grad)
     assert (gradients[1] - gradients[0] / 2).abs().max() > 0.1 * gradients[0].abs().max()
+
+
+def test_a_surface_is_rasterised_once(compared) -> None:
+    _, batch, _, reference_surface, target_surface = compared
+    asked: list[Mesh] = []
+
+    def counted(mesh: Mesh, camera: Camera) -> Raster:
+        asked.append(mesh)
+        return rasterize(mesh, camera)
+
+    once, camera = RasterizeOnce(counted), batch.targets.camera
+    first = once(target_surface, camera)
+    assert once(target_surface, camera) is first
+    assert_close(once(reference_surface, camera).face_ids, rasterize(reference_surface, camera).face_ids)
+    other = replace(camera, intrinsics=camera.intrinsics.clone())
+    assert once(target_surface, other) is not first
+    assert [mesh is target_surface for mesh in asked] == [True, False, True]

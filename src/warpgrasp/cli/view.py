@@ -39,10 +39,11 @@ def view(
 
     if save.exists() and not force:
         raise ExportError(f"expected to write a new page, but {save} exists already; overwrite it by --force")
+    options = PageOptions(frames, width)
     given = read.given(file, data=data, object=object)
     take = given.take(file, sequence)
     other = None if control is None else given.take(control, take.sequence)
-    page = page_of(take, control=other, dataset=given.dataset, options=PageOptions(frames, width))
+    page = page_of(take, control=other, dataset=given.dataset, options=options)
     with appearing(save) as temporary:
         temporary.write_text(page, encoding="utf-8")
     console.print(f"wrote {save}, {len(page) / 1e6:.1f} MB; open it in a browser", soft_wrap=True)

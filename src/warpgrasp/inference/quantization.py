@@ -1,8 +1,8 @@
-"""The encoder in 8-bit integers: twice to four times as fast as in fp32 on a CPU, for some tenths of a millimetre.
+"""The encoder in 8-bit integers: about three times as fast as in fp32 on a CPU, for some tenths of a millimetre.
 
 Inputs and weights of every convolution but the first are rounded to 256 steps between the extremes that were seen in
 calibration pictures, weights by channel (Jacob et al. 2018). The sums of the shortcuts stay floating point: rounding
-them, too, cost six times the error (docs/performance.md).
+them, too, moved vertices half as far again (docs/performance.md).
 """
 
 import logging

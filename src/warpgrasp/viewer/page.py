@@ -47,6 +47,11 @@ class PageOptions:
     width: int = 960
     """The largest width of the pictures in the page, in pixels."""
 
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.width < 1:
+            least, found = ("frame", self.frames) if self.frames < 1 else ("pixel of width", self.width)
+            raise TakeError(f"expected at least 1 {least} in the page, got {found}")
+
 
 @dataclass
 class _Blob:

@@ -270,8 +270,8 @@ class SpaceView extends Painter {
     }, { passive: false });
   }
   reset() {
-    const target = data.middle.map((value) => 0.8 * value);
-    Object.assign(this, { yaw: -0.95, pitch: 0.4, target, distance: 1.5 * data.middle[2] });
+    const target = data.middle.map((value) => 0.85 * value);
+    Object.assign(this, { yaw: -0.9, pitch: 0.4, target, distance: 1.3 * data.middle[2] });
   }
   fromCamera() {
     Object.assign(this, { yaw: 0, pitch: 0, target: [0, 0, data.middle[2]], distance: data.middle[2] });
@@ -404,7 +404,10 @@ function shownAt(event) {
 
 let cameraView, spaceView, asked = 0;
 
-async function show(number) {
+let settling = Promise.resolve();
+const show = (number) => (settling = paint(number));
+
+async function paint(number) {
   state.shown = Math.min(Math.max(number, 0), shownRows.length - 1);
   const mine = ++asked, image = await pictureOf(state.shown);
   if (mine !== asked) return; // another frame was asked for: a mesh is never drawn over another frame's picture
@@ -420,13 +423,8 @@ const redraw = () => show(state.shown);
 function describe() {
   const row = shownRows[state.shown], number = (value, unit) => (Number.isFinite(value) ? `${value.toFixed(1)} ${unit}` : "–");
   element("clock").textContent = `frame ${data.indices[row]} · ${times[row].toFixed(2)} s`;
-  const place = element("state");
-  place.replaceChildren(curves.map((curve) => `${curve.label} ${number(curve.values[row], "mm")}`).join(" · "));
-  if (data.flags[row]) {
-    const words = document.createElement("b");
-    words.textContent = ` doubtful: ${data.flags[row]}`;
-    place.append(words);
-  }
+  element("state").textContent = curves.map((curve) => `${curve.label} ${number(curve.values[row], "mm")}`).join(" · ");
+  element("doubtful").textContent = data.flags[row] ? `doubtful: ${data.flags[row]}` : "";
 }
 
 function play(on) {
@@ -486,7 +484,7 @@ function makeControls() {
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, input[type=range]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("select, input[type=range]")) return;
   const far = event.shiftKey ? 10 : 1, move = (number) => (play(false), show(number));
   const doubtful = () => {
     const rows = new Set(flagged), order = shownRows.map((_, k) => (state.shown + 1 + k) % shownRows.length);
@@ -509,7 +507,7 @@ try {
   makeControls();
   cameraView = new CameraView(element("camera"));
   spaceView = new SpaceView(element("space"));
-  window.viewer = { show, state, cameraView, spaceView, ready: show(0) };
+  window.viewer = { show, state, cameraView, spaceView, ready: show(0), settled: () => settling };
 } catch (error) {
   element("about").textContent = error.message;
 }

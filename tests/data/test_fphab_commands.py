@@ -178,7 +178,7 @@ def test_doctor_warns_of_joints_that_are_no_hand(copied: Path, capsys) -> None:
 
 def test_doctor_says_when_fits_are_of_another_hand(copied: Path, hand: HandModel, capsys, monkeypatch) -> None:
     mirrored = HandModel(hand.template.mirrored("left"))
-    monkeypatch.setattr("warpgrasp.cli.doctor.hand_model", lambda *_, **__: mirrored)
+    monkeypatch.setattr(import_module("warpgrasp.cli.doctor"), "hand_model", lambda *_, **__: mirrored)
     out, error = doctor(copied, capsys, status=1)
     assert "warning: 20 of these hands are beyond the limits" in out
     assert re.search(r"pkls\.pkl, found it \d+ mm away in most; the fits were made with MANO \(--hand mano", error)

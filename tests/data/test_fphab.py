@@ -235,7 +235,9 @@ def test_frames_with_the_hand_far_from_the_object_are_dropped(sample: FphabSampl
     assert len(near) > 5 < len(far)
 
 
-def test_frames_with_joints_alone_get_a_fitted_surface(copied: Path, sample: FphabSample, hand: HandModel) -> None:
+def test_frames_with_joints_alone_get_a_fitted_surface(
+    copied: Path, sample: FphabSample, hand: HandModel, tmp_path: Path, monkeypatch
+) -> None:
     written = sample.sequences[WITHOUT_FITS]
     shutil.rmtree(copied / ".warpgrasp", ignore_errors=True)  # of other tests
     dataset = Fphab(copied, hand)
@@ -258,6 +260,12 @@ def test_frames_with_joints_alone_get_a_fitted_surface(copied: Path, sample: Fph
     for index in range(3):
         vertices = again.truth(FrameName(WITHOUT_FITS, index)).annotation.hand_vertices
         assert_close(vertices, surfaces[index], rtol=0, atol=1e-6)
+    assert cached.read_bytes() == before
+    shutil.rmtree(copied / ".warpgrasp")
+    (copied / ".warpgrasp").touch()  # as where nothing can be written
+    monkeypatch.setenv("WARPGRASP_CACHE", str(tmp_path / "cache"))
+    Fphab(copied, hand).truth(FrameName(WITHOUT_FITS, 0))
+    (cached,) = (tmp_path / "cache/hand_fits").glob("*")
     assert cached.read_bytes() == before
 
 

@@ -70,13 +70,23 @@ def test_train_predict_and_evaluate(sample: FphabSample, run: Path, tmp_path: Pa
     assert written["scores"]["hand_joint_error_px"] == pytest.approx(np.mean(distances), rel=1e-4)
 
 
-def test_other_protocols_are_named_in_results(sample: FphabSample, tmp_path: Path) -> None:
+def test_other_protocols_are_named_in_results_and_kept(sample: FphabSample, tmp_path: Path, capsys) -> None:
     for protocol in ("subjects", "fphab/subjects-near-10mm"):
         out = tmp_path / protocol.rpartition("/")[2]
         words = ("--protocol", protocol, *STEPS)
         assert command("train", "toy", "--data", sample.root, "--out", out, *words) == 0
-        stored = json.loads((out / "run.json").read_text())["data"]["protocol"]
-        assert stored == f"fphab/{protocol.removeprefix('fphab/')}"
+        full_name = f"fphab/{protocol.removeprefix('fphab/')}"
+        assert json.loads((out / "run.json").read_text())["data"]["protocol"] == full_name
+        file, scores = out / "p.npz", out / "s.json"  # in the same splits without being told
+        assert command("predict", sample.root, "--weights", out, "--out", file) == 0
+        predictions, header = read_predictions(file)
+        assert header["protocol"] == full_name
+        assert {name.sequence.split("/")[0] for name in predictions.names} <= {"Subject_2", "Subject_5", "Subject_6"}
+        assert command("evaluate", file, "--data", sample.root, "--out", scores) == 0
+        assert json.loads(scores.read_text())["frames"] == len(predictions.names)
+        capsys.readouterr()
+        assert command("evaluate", file, "--data", sample.root, "--protocol", "actions") == 1
+        assert "expected a prediction of each of 9 frames, missing" in capsys.readouterr().err
 
 
 def test_a_bad_frame_is_refused_by_name_or_left_out_and_listed(copied: Path, tmp_path: Path, capsys) -> None:
@@ -156,11 +166,19 @@ def test_doctor_says_once_what_is_missing(copied: Path, capsys) -> None:
 
 
 def test_doctor_warns_of_joints_that_are_no_hand(copied: Path, capsys) -> None:
-    path = copied / "Hand_pose_annotation_v1/Subject_6/pour_milk/1/skeleton.txt"
+    (copied / "fhbhands_fits" / A / "pkls.pkl").unlink()
+    path = copied / "Hand_pose_annotation_v1" / A / "skeleton.txt"
     rows = [line.split() for line in path.read_text().splitlines()]
-    for row in rows[1:]:
-        row[1:] = row[4:] + row[1:4]  # every joint takes the place of the one before
+    rows[5][1:] = rows[5][4:] + rows[5][1:4]  # every joint takes the place of the one before
     path.write_text("\n".join(map(" ".join, rows)) + "\n")
     out, _ = doctor(copied, capsys)
-    assert "warning: 3 of these hands are beyond the limits, the first in frame 0 of Subject_6/pour_milk/1" in out
+    assert re.search(rf"warning: 1 of these hands are beyond the limits, .* the first in frame 5 of {A}", out)
     assert "nothing is missing" in out
+
+
+def test_doctor_says_when_fits_are_of_another_hand(copied: Path, hand: HandModel, capsys, monkeypatch) -> None:
+    mirrored = HandModel(hand.template.mirrored("left"))
+    monkeypatch.setattr(import_module("warpgrasp.cli.doctor"), "hand_model", lambda *_, **__: mirrored)
+    out, error = doctor(copied, capsys, status=1)
+    assert "warning: 20 of these hands are beyond the limits" in out
+    assert re.search(r"pkls\.pkl, found it \d+ mm away in most; the fits were made with MANO \(--hand mano", error)

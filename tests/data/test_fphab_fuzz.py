@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,15 @@ def test_meshes_that_are_none(root: Path, hand: HandModel, spoil, content: bytes
     assert refused_or_sane(root, hand, (NAME,), "milk_model.ply") is not None
 
 
+def lying_header(shape: str) -> bytes:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name in ("rotation", "wrist", "pose", "shape"):
+            opened.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    return archive.getvalue()
+
+
 def test_spoilt_caches_cost_only_time(root: Path, hand: HandModel) -> None:
     """The kept fit lies beside the data, where others may write: broken or hostile, it is made again, and the same."""
     shutil.rmtree(root / ".warpgrasp")  # with what other tests fitted
@@ -366,9 +376,10 @@ def test_spoilt_caches_cost_only_time(root: Path, hand: HandModel) -> None:
     (kept,) = (root / ".warpgrasp/hand_fits").glob("*.npz")
     content, expected = kept.read_bytes(), Fphab(root, hand).truth(BARE).annotation.hand_vertices
     random = np.random.default_rng(9)
-    lies = io.BytesIO()
-    np.savez(lies, rotation=np.zeros((10**4, 3), np.float32), wrist=np.zeros(3), pose=np.zeros(45), shape=np.zeros(10))
-    for data in (b"", lies.getvalue(), pickle.dumps(Call(os.mkdir, str(root / "ran"))), content[:-40]):
+    another = io.BytesIO()
+    np.savez(another, rotation=np.zeros((9, 3), np.float32), wrist=np.zeros(3), pose=np.zeros(45), shape=np.zeros(10))
+    lies = [lying_header("(1000000000000, 3)"), lying_header("(" * 400), lying_header("(3L, 3L")]
+    for data in (b"", another.getvalue(), *lies, pickle.dumps(Call(os.mkdir, str(root / "ran"))), content[:-40]):
         kept.write_bytes(data)
         assert torch.equal(Fphab(root, hand).truth(BARE).annotation.hand_vertices, expected)
     for _ in range(SPOILT_CACHES):

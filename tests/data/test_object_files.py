@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch.testing import assert_close
 
 from warpgrasp.data import DataError, load_object
@@ -39,6 +40,44 @@ def test_what_is_no_metric_mesh_is_refused(tmp_path: Path, content: str, message
     path.write_text(content)
     with pytest.raises(DataError, match=message):
         load_object(path, "thing")
+
+
+PLY = """ply
+format ascii 1.0
+comment TextureFile secret.jpg
+element vertex 4
+property float x
+property float y
+property float z
+property float s
+property float t
+element face 4
+property list uchar int vertex_indices
+end_header
+0.1 0 0 0 0
+0 0.1 0 0 1
+0 0 0.1 1 0
+0 0 0 1 1
+3 0 1 2
+3 0 3 1
+3 1 3 2
+3 2 3 0
+"""
+
+
+def test_textures_are_not_opened(tmp_path: Path, monkeypatch) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "secret.jpg")
+    (tmp_path / "thing.ply").write_text(PLY)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened a picture"))
+    model = load_object(tmp_path / "thing.ply", "thing")
+    assert (len(model.vertices), len(model.faces)) == (4, 4)
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_a_mesh_that_ends_early_is_refused(tmp_path: Path, lines: int) -> None:
+    (tmp_path / "thing.ply").write_text("\n".join(PLY.splitlines()[:-lines]) + "\n")
+    with pytest.raises(DataError, match=rf"expected 4 faces in .*thing\.ply, found {4 - lines}; is it cut off"):
+        load_object(tmp_path / "thing.ply", "thing")
 
 
 def test_a_missing_mesh_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """`warpgrasp predict`."""
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +61,8 @@ def predict(
     checkpoint = load_checkpoint(weights / "weights.safetensors" if weights.is_dir() else weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():
-        dataset = read.of_recordings_too(input).open(input, size=size)
+        read = read.of_recordings_too(input).in_splits_of(_trained_splits(weights, input), input)
+        dataset = read.open(input, size=size)
         predictor = Predictor(checkpoint, dataset.hand, options, commit())
         predictor.dataset(dataset, split, out, left=read.side == "left")
     else:
@@ -69,3 +72,13 @@ def predict(
     named = f" ({header['split']})" if "split" in header else ""
     flags = "" if predictions.flags is None else f"; {summary(predictions.flags)}"
     console.print(f"wrote {len(predictions)} frames{named} to {out}{flags}", soft_wrap=True)
+
+
+def _trained_splits(weights: Path, data: Path) -> str:
+    """The protocol of the run that the weights are of, where it was trained on this folder; else an empty text."""
+    notes = (weights if weights.is_dir() else weights.parent) / "run.json"
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        trained = json.loads(notes.read_text())["data"]
+        if Path(trained["root"]).resolve() == data.resolve():
+            return str(trained["protocol"])
+    return ""

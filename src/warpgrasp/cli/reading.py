@@ -24,7 +24,7 @@ class DataOptions:
     layout: Layout | None = None
     """The folder's layout; told from its files unless it is given."""
     protocol: str | None = None
-    """Which of the layout's splits (docs/datasets.md); its usual ones unless it is given."""
+    """Which of the layout's splits (docs/datasets.md); those of the recipe, run or file, or else the usual ones."""
     hand: HandChoice = "open"
     """The hand model that the annotations were made with."""
     mano_folder: Path | None = None
@@ -47,6 +47,17 @@ class DataOptions:
 
         recording = self.side == "left" and (self.layout or layout_of(root)) == "recording"
         return replace(self, side="right") if recording else self
+
+    def in_splits_of(self, protocol: str, root: Path) -> "DataOptions":
+        """The same in the splits that a run or a file says it is of, unless others are named.
+
+        `protocol` is as it was stored; that of another layout says nothing of this folder.
+        """
+        from warpgrasp.data import layout_of
+
+        name = protocol.partition("+")[0].partition(" ")[0]  # without added data, without sides
+        of_this_layout = name.partition("/")[0] == (self.layout or layout_of(root))
+        return replace(self, protocol=name) if self.protocol is None and of_this_layout else self
 
     def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
         """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""

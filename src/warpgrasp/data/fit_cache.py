@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tokenize
 import zipfile
 import zlib
 from contextlib import suppress
@@ -12,23 +13,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from warpgrasp.data.manifest import cache_folder
 from warpgrasp.hand import HandFit, HandModel, HandTemplate, fit_hand
 
 FIT_VERSION = 1  # to be raised with every change of hand/fit.py that changes its results
 FOLDER = ".warpgrasp/hand_fits"  # beside the data
 PARAMETERS = ("rotation", "wrist", "pose", "shape")
-BROKEN = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+# What NumPy raises of files that are broken, or whose headers lie.
+BROKEN = (
+    *(OSError, ValueError, KeyError, EOFError, NotImplementedError, MemoryError, RecursionError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 
 
 def cached_fit(hand: HandModel, joints: Float[Tensor, "n 21 3"], *, root: Path) -> HandFit:
     """The hand fitted to a sequence's joints: out of the cache of the data in `root`, or computed and put there.
 
-    The cache is `root/.warpgrasp/hand_fits`, or a folder of the user's own cache where `root` is not writable; with
-    neither, nothing is kept. A file's name is the hash of everything that decides its content; a broken file is written
-    anew. Raises `FitError` as `fit_hand` does.
+    The cache is `root/.warpgrasp/hand_fits`, or `hand_fits` in the user's own (`cache_folder`) where `root` is not
+    writable; with neither, nothing is kept. A file's name is the hash of everything that decides its content; a broken
+    file is written anew. Raises `FitError` as `fit_hand` does.
     """
     name = f"{_key(hand.template, joints)}.npz"
-    folders = [root / FOLDER, *_user_folders()]
+    folders = [root / FOLDER, cache_folder() / "hand_fits"]
     for folder in folders:
         with suppress(*BROKEN):
             return _read(folder / name, hand, joints)
@@ -38,13 +44,6 @@ def cached_fit(hand: HandModel, joints: Float[Tensor, "n 21 3"], *, root: Path) 
             _write(folder / name, fit)
             break
     return fit
-
-
-def _user_folders() -> list[Path]:
-    with suppress(RuntimeError):  # a user without a home
-        stated = os.environ.get("XDG_CACHE_HOME")
-        return [(Path(stated) if stated else Path.home() / ".cache") / "warpgrasp" / "hand_fits"]
-    return []
 
 
 def _key(template: HandTemplate, joints: Float[Tensor, "n 21 3"]) -> str:

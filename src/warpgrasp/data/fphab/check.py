@@ -46,10 +46,9 @@ def examine_fphab(dataset: Fphab) -> Iterator[str]:
     if problems:
         raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
     for sequence in _sequences(dataset):
-        refused = dataset.hands(sequence).refused_frames  # which are counted already
-        first = next((frame for frame in dataset.annotation(sequence).whole_frames if frame not in refused), None)
-        if first is not None:
-            dataset.frame(FrameName(sequence, first), annotated=True)
+        frames, refused = dataset.annotation(sequence).frames, dataset.hands(sequence).refused_frames
+        believed = [frame for frame in frames if frame not in refused]  # the others are counted; where all are, why
+        dataset.frame(FrameName(sequence, (believed or frames)[0]), annotated=True)
     yield "nothing is missing"
 
 
@@ -149,6 +148,6 @@ def _hands(dataset: Fphab) -> Iterator[str]:
     if refused:
         first = next(iter(refused))
         yield (
-            f"warning: {sum(map(len, refused.values()))} of these hands are beyond the limits, the first in frame "
-            f"{refused[first][0]} of {first}; such a frame is refused when its annotation is wanted"
+            f"warning: {sum(map(len, refused.values()))} of these hands are beyond the limits, and refused where their "
+            f"annotation is wanted, the first in frame {refused[first][0]} of {first}"
         )

@@ -70,7 +70,7 @@ def test_shards_join_in_order_and_go(tmp_path: Path) -> None:
 
 def test_shards_of_other_predictions_are_refused(tmp_path: Path) -> None:
     ShardWriter(tmp_path / "p.npz", {"weights": "1"}).write(0, predictions(2))
-    with pytest.raises(PredictionsError, match=r"unfinished predictions of the same weights .*p\.npz\.partial"):
+    with pytest.raises(PredictionsError, match=r"unfinished predictions of the same weights.*p\.npz\.partial"):
         ShardWriter(tmp_path / "p.npz", {"weights": "2"})
 
 

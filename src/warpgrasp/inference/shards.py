@@ -58,8 +58,8 @@ class ShardWriter:
         written = next(self.folder.glob("[0-9]*.npz"), None)
         if written is not None and read_predictions(written)[1] != {"format": FORMAT, **header}:
             raise PredictionsError(
-                f"expected unfinished predictions of the same weights and data in {self.folder}, found others; "
-                f"delete that folder"
+                f"expected unfinished predictions of the same weights, data, options and program in {self.folder}, "
+                f"found others; delete that folder"
             )
 
     def has(self, shard: int) -> bool:

@@ -270,8 +270,8 @@ class SpaceView extends Painter {
     }, { passive: false });
   }
   reset() {
-    const target = data.middle.map((value) => 0.85 * value);
-    Object.assign(this, { yaw: -0.9, pitch: 0.4, target, distance: 1.3 * data.middle[2] });
+    const target = data.middle.map((value) => 0.8 * value);
+    Object.assign(this, { yaw: -0.9, pitch: 0.4, target, distance: 1.55 * data.middle[2] });
   }
   fromCamera() {
     Object.assign(this, { yaw: 0, pitch: 0, target: [0, 0, data.middle[2]], distance: data.middle[2] });

@@ -171,7 +171,7 @@ class Page:
 
 
 @contextlib.contextmanager
-def browsing(width: int = 1500, height: int = 900) -> Iterator[Callable[[str], Page]]:
+def browsing(width: int = 960, height: int = 600) -> Iterator[Callable[[str], Page]]:
     """A browser; call it with an address to get a page."""
     from playwright.sync_api import sync_playwright
 

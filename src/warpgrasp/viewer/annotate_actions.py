@@ -175,6 +175,8 @@ class AnnotateActions:
         if page.clicking == "points" and page.asked is None:
             page.asked = page.scene.object_point_of_ray(origin, direction, current)
             page.show()
+            if page.asked is None:
+                page.tell("there is no object where you clicked")
             return
         pixel = page.scene.pixel_of_ray(origin, direction)
         if page.clicking == "nothing" or pixel is None:

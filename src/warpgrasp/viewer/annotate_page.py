@@ -15,11 +15,12 @@ from jaxtyping import Float, UInt8
 from warpgrasp.data import DataError
 from warpgrasp.errors import UserError
 from warpgrasp.hand.finger_axes import FingerAxes
+from warpgrasp.hand.fit_pixels import FEWEST_JOINTS
 from warpgrasp.viewer.annotate_panel import AnnotatePanel
 from warpgrasp.viewer.annotate_scene import AnnotateScene
 from warpgrasp.viewer.annotate_view import at_camera, go_to_camera
 from warpgrasp.viewer.annotation_state import AnnotationState
-from warpgrasp.viewer.poses import FrameState
+from warpgrasp.viewer.poses import FEWEST_PAIRS, FrameState
 from warpgrasp.viewer.suggestion import suggested_position
 
 SAVE_EVERY_S = 0.3
@@ -45,7 +46,7 @@ class AnnotatePage:
         self.wireframe, self.hidden, self.refining = False, False, False
         self._travelled = np.arange(len(state.numbers), dtype=np.float64)
         self._touched: tuple[str, float] = ("", 0.0)
-        self._note, self._saved_at, self._trouble = "", "", ""
+        self._note, self._saved_at, self._trouble, self._turned = "", "", "", False
         self._reading, self._stop = threading.Lock(), threading.Event()
         self.show_frame(state.frame)
         self._saver = threading.Thread(target=self._save_again_and_again, daemon=True)
@@ -115,7 +116,7 @@ class AnnotatePage:
         with self.server.atomic():
             current = self.state.current
             self.scene.show(current, handles=handles)
-            self.scene.show_points(current, self.asked)
+            self.scene.show_points(current, self.asked, kind=self.clicking)
             angles = self.axes.angles(current.hand.joints)
             self.panel.show(current, angles, position=self.positions[self.state.frame])
             self.draw()
@@ -147,8 +148,10 @@ class AnnotatePage:
         lines = [f"**frame {state.frame}** · {kind}", f"{len(labels)} labels{': ' + listed if labels else ''}"]
         lines += [] if suggested is None else [f"suggested next: {suggested}"]
         panel.summary.content = "  \n".join(lines)
-        panel.asked.content = self._question()
-        panel.status.content = "  \n".join([self._saved(), *([self._note] if self._note else [])])
+        clicked = f"{len(state.current.pairs)} points of the object, {len(state.current.joints_px)} joints of the hand"
+        panel.clicked.content = clicked
+        turned = "view turned: V brings it back to the camera" if self._turned else ""
+        panel.status.content = "  \n".join(filter(None, [self._saved(), self._question(), turned, self._note]))
 
     def _saved(self) -> str:
         if self.state.read_only is not None:
@@ -161,11 +164,11 @@ class AnnotatePage:
         current = self.state.current
         if self.clicking == "points":
             step = "the same point in the **picture**" if self.asked is not None else "a point of the **object**"
-            return f"Click on {step}. {len(current.pairs)} pairs; 4 are needed."
+            return f"👉 Click on {step}. {len(current.pairs)} pairs; {FEWEST_PAIRS} are needed. (Esc ends)"
         if self.clicking == "joints":
-            seen = len(current.joints_px)
-            return f"Click on **{self.panel.joint.value}** in the picture. {seen} of 21; 6 are needed."
-        return f"{len(current.pairs)} points of the object, {len(current.joints_px)} joints of the hand."
+            seen, joint = len(current.joints_px), self.panel.joint.value
+            return f"👉 Click on **{joint}** in the picture. {seen} of 21; {FEWEST_JOINTS} are needed. (Esc ends)"
+        return ""
 
     def suggested(self) -> int | None:
         """The frame that is worth annotating next."""
@@ -180,16 +183,21 @@ class AnnotatePage:
         go_to_camera(camera, self.state.recording.lens, zoom=self.panel.zoom.value, target=target)
 
     def welcome(self, client: viser.ClientHandle) -> None:
-        """A viewer comes: at the camera, and there again when the window changes its shape."""
+        """A viewer comes: at the camera, and there again when the window changes its shape. Turned views are told."""
         aspect = client.camera.aspect
         self.view_from_camera(client.camera)
 
         @client.camera.on_update
         def _(camera: viser.CameraHandle) -> None:
             nonlocal aspect
-            if abs(camera.aspect - aspect) > 1e-3 and at_camera(camera):
+            turned = not at_camera(camera)
+            if abs(camera.aspect - aspect) > 1e-3 and not turned:
                 aspect = camera.aspect
                 self.view_from_camera(camera)
+            if turned != self._turned:
+                with self.lock:
+                    self._turned = turned
+                    self.say()
 
     def _save_again_and_again(self) -> None:
         while not self._stop.wait(SAVE_EVERY_S):

@@ -83,7 +83,7 @@ class AnnotatePanel:
         with gui.add_folder("Fingers and shape (degrees, standard deviations)"):
             self._fingers_and_shape(gui, shapes, disabled=still)
         with gui.add_folder("By clicking"):
-            self.asked = gui.add_markdown("")
+            self.clicked = gui.add_markdown("")
             self.click = gui.add_button_group("click on", ("points", "joints", "nothing"), disabled=still)
             self.joint = gui.add_dropdown("next joint", JOINTS, disabled=still)
             self.take_back = gui.add_button_group("take back", ("last", "all points", "all joints"), disabled=still)

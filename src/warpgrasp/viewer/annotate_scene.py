@@ -20,9 +20,10 @@ from warpgrasp.viewer.poses import FrameState, HandPose
 HAND_COLOUR, OBJECT_COLOUR = (250, 158, 66), (69, 143, 245)  # as in reports
 POINT_COLOUR, ASKED_COLOUR = (255, 60, 200), (60, 255, 120)
 FINGER_COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 180, 255), (210, 110, 255))
+WRIST_COLOUR = (255, 255, 255)
 FRAME_BEHIND = 2.0  # times the depth of what is farthest, so that turned views show picture and surfaces together
 DOT_DEPTH_M = 0.1  # dots lie in front of everything
-DOT_PX = 9.0
+DOT_SHARE = 0.0045  # a dot's radius, of the frame's width
 HANDLE_SCALE = 150.0  # pixels
 JPEG_QUALITY = 92
 AMBIENT = 0.8
@@ -119,22 +120,22 @@ class AnnotateScene:
         for name, handle in (("object", self.object_handle), ("hand", self.hand_handle)):
             handle.disable_axes = handle.disable_sliders = handle.disable_rotations = name != moved
 
-    def show_points(self, state: FrameState, asked: Float[np.ndarray, " 3"] | None) -> None:
-        """The points that were clicked on; `asked` is one of the object whose pixel is still to come."""
-        pixels = [pair.pixel for pair in state.pairs]
-        pixels += [pixel for _, pixel in state.joints_px]
-        colours = [POINT_COLOUR] * len(state.pairs)
-        for name, _ in state.joints_px:
-            finger = name.split("_")[0]
-            colours.append(FINGER_COLOURS[FINGERS.index(finger)] if finger in FINGERS else (255, 255, 255))
-        rays = (
-            np.linalg.inv(self._lens.intrinsics) @ np.array([[*px, 1.0] for px in pixels], dtype=float).reshape(-1, 3).T
-        )
-        self._cloud("/dots", DOT_DEPTH_M * rays.T, colours, DOT_PX * DOT_DEPTH_M / self._lens.intrinsics[0, 0])
-        points = [pair.point for pair in state.pairs] + ([] if asked is None else [asked])
-        shades = [POINT_COLOUR] * len(state.pairs) + [ASKED_COLOUR]
-        size = 0.02 * float(np.linalg.norm(np.ptp(self.object_vertices, axis=0)))
-        self._cloud("/object/points", np.array(points).reshape(-1, 3), shades[: len(points)], size)
+    def show_points(self, state: FrameState, asked: Float[np.ndarray, " 3"] | None, *, kind: str) -> None:
+        """The points that were clicked on: those of the object (`points`), the hand's (`joints`), or none.
+
+        `asked` is a point of the object whose pixel is still to come.
+        """
+        pairs = state.pairs if kind == "points" else ()
+        joints = state.joints_px if kind == "joints" else ()
+        pixels = [pair.pixel for pair in pairs] + [pixel for _, pixel in joints]
+        colours = [POINT_COLOUR] * len(pairs) + [_finger_colour(name) for name, _ in joints]
+        homogeneous = np.array([[*pixel, 1.0] for pixel in pixels], dtype=np.float64).reshape(-1, 3)
+        rays = homogeneous @ np.linalg.inv(self._lens.intrinsics).T
+        radius = float(DOT_SHARE * self._lens.width / self._lens.intrinsics[0, 0])
+        self._cloud("/dots", DOT_DEPTH_M * rays, colours, DOT_DEPTH_M * radius)
+        points = [pair.point for pair in pairs] + ([] if asked is None else [asked])
+        shades = ([POINT_COLOUR] * len(pairs) + [ASKED_COLOUR])[: len(points)]
+        self._cloud("/object/points", np.array(points).reshape(-1, 3), shades, float(state.object.centre[2]) * radius)
 
     def _cloud(
         self, name: str, points: Float[np.ndarray, "n 3"], colours: Sequence[tuple[int, int, int]], size: float
@@ -173,3 +174,8 @@ class AnnotateScene:
             depth = (turned * (c - a)).sum(axis=1) * scale
             met = (u >= 0) & (v >= 0) & (u + v <= 1) & (depth > 0) & np.isfinite(depth)
         return start + depth[met].min() * along if met.any() else None
+
+
+def _finger_colour(joint: str) -> tuple[int, int, int]:
+    finger = joint.split("_")[0]
+    return FINGER_COLOURS[FINGERS.index(finger)] if finger in FINGERS else WRIST_COLOUR

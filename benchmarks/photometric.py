@@ -9,8 +9,8 @@ from benchmarks.rasterize import RASTER_BYTES
 from benchmarks.scale import Scale
 from benchmarks.scenes import Scene, scene
 from warpgrasp.frame import FramePair
-from warpgrasp.photometric import SeenSurface, photometric_consistency
-from warpgrasp.render import rasterize
+from warpgrasp.photometric import photometric_consistency
+from warpgrasp.render import Fragments, rasterize
 
 SHIFT_M = 0.004  # between the frames of a pair
 COLOUR_BYTES = 24  # of a compared pixel: three colours of either picture
@@ -25,7 +25,7 @@ def cases(scale: Scale) -> Iterator[Case]:
 
 def photometric_term(
     *, width: int, height: int, batch: int, object_faces: int
-) -> tuple[Scene, Callable[[SeenSurface | None], None]]:
+) -> tuple[Scene, Callable[[Fragments | None], None]]:
     """A scene, and the term of pairs of it, forward and backward, with what is seen of the reference if it is known."""
     drawn = scene(width=width, height=height, batch=batch, object_faces=object_faces)
     generator = torch.Generator().manual_seed(1)
@@ -33,7 +33,7 @@ def photometric_term(
     pair = FramePair(images[0], drawn.camera, images[1], drawn.camera, drawn.mesh)
     vertices = (drawn.mesh.vertices + SHIFT_M * torch.randn(batch, 1, 3, generator=generator)).requires_grad_()
 
-    def term(seen: SeenSurface | None) -> None:
+    def term(seen: Fragments | None) -> None:
         vertices.grad = None
         photometric_consistency(pair, drawn.mesh.with_vertices(vertices), seen=seen).loss.mean().backward()
 
@@ -42,8 +42,8 @@ def photometric_term(
 
 def _case(*, width: int, height: int, batch: int, object_faces: int) -> Case:
     drawn, term = photometric_term(width=width, height=height, batch=batch, object_faces=object_faces)
-    known = SeenSurface.of(drawn.mesh, drawn.camera)
-    covered = int(known.fragments.covered.sum())
+    known = Fragments.of(rasterize(drawn.mesh, drawn.camera))
+    covered = int(known.covered.sum())
     pixels = batch * width * height
     work = Work(bytes=pixels * RASTER_BYTES + covered * COLOUR_BYTES + 2 * drawn.mesh.vertices.numel() * 4)
     size = f"{width}×{height}, {drawn.mesh.faces.shape[1]} faces, batch {batch}"

@@ -14,8 +14,10 @@ from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.frame import Frames
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig, freeze_batch_norm, precision_on
+from warpgrasp.training.constants import FrameConstants
 from warpgrasp.training.loop import Training, initial_network
-from warpgrasp.training.objective import PairBatch, SeenReferences, compare_pairs, on_pairs, supervised
+from warpgrasp.training.memory import keep_freed_memory
+from warpgrasp.training.objective import PairBatch, compare_pairs, on_pairs, supervised
 from warpgrasp.training.recipes import Recipe, demo
 
 DEMO_WIDTH = 96  # in pixels: what is larger has the batches of the paper, 8 + 8, in fp32
@@ -53,6 +55,7 @@ class Stages:
 
 
 def cases(scale: Scale) -> Iterator[Case]:
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         root = unpack_shipped(Path(folder) / "data")
         for width, height, channels in scale.training:
@@ -74,7 +77,7 @@ def _cases(stages: Stages) -> Iterator[Case]:
     precision = stages.network.encoder_precision
     operations = BOTH_WAYS * encoder_operations(stages.network, width=recipe.width, height=recipe.height)
     pictures = torch.cat([stages.frames.image, stages.targets.image])
-    seen = SeenReferences()
+    constants = FrameConstants()
     yield Case(
         "step of stage 1",
         f"{what}, {count} frames, {precision}",
@@ -92,10 +95,10 @@ def _cases(stages: Stages) -> Iterator[Case]:
         "step",
         1,
         {
-            "ours": stepped(stages, lambda generator: second_stage(stages, generator, seen)),
+            "ours": stepped(stages, lambda generator: second_stage(stages, generator, constants)),
             "control": stepped(stages, lambda generator: second_stage(stages, generator, None)),
             "encoder alone": stepped(stages, lambda _: stages.network.features(pictures).square().mean()),
-            "term alone": term_alone(stages, seen),
+            "term alone": term_alone(stages, constants),
         },
         Work(operations=(count + pairs) * operations, precision=precision),
     )
@@ -120,7 +123,7 @@ def first_stage(stages: Stages, generator: torch.Generator) -> torch.Tensor:
     return supervised(network, frames, view, recipe.loss, features=network.features(view.image)).loss
 
 
-def second_stage(stages: Stages, generator: torch.Generator, seen: SeenReferences | None) -> torch.Tensor:
+def second_stage(stages: Stages, generator: torch.Generator, constants: FrameConstants | None) -> torch.Tensor:
     """The loss of a step of stage 2; the control's without `seen`."""
     network, frames, targets, recipe = stages.network, stages.frames, stages.targets, stages.recipe
     view = augment(frames.image, frames.camera, recipe.augment, generator)
@@ -130,13 +133,19 @@ def second_stage(stages: Stages, generator: torch.Generator, seen: SeenReference
     of_frames, of_targets = features.split([len(frames.names), len(targets.names)])
     loss = supervised(network, frames, view, recipe.loss, features=of_frames).loss
     objective, term = on_pairs(
-        network, batch, recipe.loss, recipe.photometric, features=of_targets, compare=seen is not None, seen=seen
+        network,
+        batch,
+        recipe.loss,
+        recipe.photometric,
+        features=of_targets,
+        compare=constants is not None,
+        constants=constants,
     )
     loss = loss + objective.loss
     return loss if term is None else loss + recipe.photometric.weight * term.loss.mean()
 
 
-def term_alone(stages: Stages, seen: SeenReferences) -> Callable[[], None]:
+def term_alone(stages: Stages, constants: FrameConstants) -> Callable[[], None]:
     """The photometric term from the network's outputs on, forward and backward."""
     targets, recipe = stages.targets, stages.recipe
     view = augment(targets.image, targets.camera, recipe.augment, torch.Generator().manual_seed(0))
@@ -153,7 +162,7 @@ def term_alone(stages: Stages, seen: SeenReferences) -> Callable[[], None]:
     def run() -> None:
         for one in leaves:
             one.grad = None
-        compare_pairs(stages.network, batch, leaf, recipe.photometric, seen=seen).loss.mean().backward()
+        compare_pairs(stages.network, batch, leaf, recipe.photometric, constants=constants).loss.mean().backward()
 
     return run
 

@@ -19,8 +19,10 @@ from warpgrasp.render import (
     interpolate,
     rasterize,
     reference,
+    seen_values,
     surface_weights,
 )
+from warpgrasp.render.compiled import compiled
 
 EDGE_BAND_PX = 1e-3  # float32 may decide otherwise where a pixel's centre is this near to an edge
 DEPTH_BAND_M = 1e-6  # or where two surfaces are this near to each other
@@ -175,8 +177,7 @@ def test_compiled_points_are_those_of_the_reference():
         u, v = fragments.pixels[0].unbind(-1)
         same = fast.face_ids[0, v, u] == slow.face_ids[0, v, u]
         assert same.float().mean() > 0.999
-        weights = surface_weights(mesh, camera, fragments.face_ids, fragments.pixels)
-        points = interpolate(mesh.vertices, mesh.faces, fragments.face_ids, weights)[0]
+        points = seen_values(mesh, camera, fragments.face_ids, fragments.pixels, mesh.vertices)[0]
         rays = exact_camera.rays(fragments.pixels[0].double()[None])[0]
         exact = rays * slow.depth[0, v, u][:, None]
         assert (points - exact)[same].norm(dim=-1).max() < SLACK_POINT_M
@@ -188,14 +189,15 @@ def test_compiled_points_are_those_of_the_reference():
 def test_uncompiled_kernel_is_the_compiled_one(name):
     """Numba compiles what Python would run: the same faces and depths, bit for bit."""
     mesh, camera = single(SCENES[name]), Camera(SINGLE_CAMERA.intrinsics * torch.tensor([[0.3], [0.3], [1]]), 12, 9)
-    compiled = cpu.rasterize(mesh, camera)
+    fast = cpu.rasterize(mesh, camera)
     face_ids = torch.full((1, 9, 12), -1).numpy()
     depth = torch.full((1, 9, 12), torch.inf).numpy()
-    pixels = camera.project(mesh.vertices).numpy()
-    inverse = torch.linalg.inv(camera.intrinsics.double()).numpy()
-    cpu.fill_kernel(mesh.vertices.numpy(), mesh.faces.numpy(), pixels, inverse, face_ids, depth)
-    assert torch.equal(torch.from_numpy(face_ids), compiled.face_ids)
-    assert torch.equal(torch.from_numpy(depth), compiled.depth)
+    vertices, intrinsics = mesh.vertices.numpy(), camera.intrinsics.double()
+    boxes = torch.zeros(*mesh.vertices.shape[:2], 4, dtype=torch.int32).numpy()
+    cpu.boxes_kernel(vertices, intrinsics.numpy(), boxes, 12, 9)
+    cpu.fill_kernel(vertices, mesh.faces.numpy(), boxes, torch.linalg.inv(intrinsics).numpy(), face_ids, depth)
+    assert torch.equal(torch.from_numpy(face_ids), fast.face_ids)
+    assert torch.equal(torch.from_numpy(depth), fast.depth)
 
 
 def test_rasterize_chooses_by_precision():
@@ -215,13 +217,22 @@ def test_fragments_list_the_covered_pixels_row_by_row():
     assert fragments.face_ids[1].tolist() == [7, 0, 0]
 
 
+def test_fragments_keep_the_images_they_list():
+    raster = cpu.rasterize(single(soup(3)), SINGLE_CAMERA)
+    assert (raster.face_ids >= 0).any()
+    assert (raster.face_ids < 0).any()
+    assert torch.equal(Fragments.of(raster).face_id_images(), raster.face_ids)
+
+
 def test_fragments_of_nothing_are_empty():
     fragments = Fragments.of(Raster(torch.full((2, 3, 4), -1), torch.full((2, 3, 4), torch.inf)))
     assert fragments.pixels.shape == (2, 0, 2)
     mesh = single(soup(0, faces=2))
     mesh = Mesh.of(mesh.vertices.expand(2, -1, -1), mesh.faces[0])
-    weights = surface_weights(mesh, SINGLE_CAMERA, fragments.face_ids, fragments.pixels)
-    assert interpolate(mesh.vertices, mesh.faces, fragments.face_ids, weights).shape == (2, 0, 3)
+    assert (fragments.face_id_images() == -1).all()
+    for camera in (SINGLE_CAMERA, CAMERA):
+        same = mesh.with_vertices(mesh.vertices.to(camera.intrinsics))
+        assert seen_values(same, camera, fragments.face_ids, fragments.pixels, same.vertices).shape == (2, 0, 3)
 
 
 def test_weights_are_perspective_correct():
@@ -275,5 +286,5 @@ def test_nothing_nearer_than_the_near_plane_is_drawn():
 
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numba.core.config.CACHE_LOCATOR_CLASSES", "IPythonCacheLocator")  # none that fits a file
-    normal = cpu._compiled(cpu.normal_kernel)
+    normal = compiled(cpu.normal_kernel)
     assert normal(1.0, 0.0, 0.0, 0.0, 1.0, 0.0) == (0.0, 0.0, 2.0)  # (s + e) × (e - s) = 2 s × e

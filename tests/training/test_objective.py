@@ -14,8 +14,9 @@ from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import appearance, photometric_consistency
 from warpgrasp.reconstruction import surface
 from warpgrasp.render import Raster, rasterize
+from warpgrasp.training.constants import FrameConstants
 from warpgrasp.training.loop import initial_network
-from warpgrasp.training.objective import PairBatch, RasterizeOnce, SeenReferences, compare_pairs
+from warpgrasp.training.objective import PairBatch, compare_pairs
 from warpgrasp.training.recipes import Photometric
 
 PAIRS = 3
@@ -82,10 +83,10 @@ def test_one_direction_is_the_papers(compared) -> None:
 
 def test_what_is_remembered_changes_nothing(compared) -> None:
     network, batch, near, *_ = compared
-    seen, settings = SeenReferences(), Photometric(directions="both", contrast_share=0.5)
+    constants, settings = FrameConstants(), Photometric(directions="both", contrast_share=0.5)
     expected = compare_pairs(network, batch, near, settings)
     for _ in range(2):
-        assert_close(compare_pairs(network, batch, near, settings, seen=seen).loss, expected.loss)
+        assert_close(compare_pairs(network, batch, near, settings, constants=constants).loss, expected.loss)
 
 
 def test_both_directions_move_the_prediction(compared) -> None:
@@ -101,18 +102,26 @@ def test_both_directions_move_the_prediction(compared) -> None:
     assert (gradients[1] - gradients[0] / 2).abs().max() > 0.1 * gradients[0].abs().max()
 
 
-def test_a_surface_is_rasterised_once(compared) -> None:
-    _, batch, _, reference_surface, target_surface = compared
-    asked: list[Mesh] = []
+def test_a_surface_is_rasterised_once(compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each for both directions, and the reference's never again."""
+    network, batch, near, *_ = compared
+    asked: list[int] = []
 
     def counted(mesh: Mesh, camera: Camera) -> Raster:
-        asked.append(mesh)
+        asked.append(len(mesh.vertices))
         return rasterize(mesh, camera)
 
-    once, camera = RasterizeOnce(counted), batch.targets.camera
-    first = once(target_surface, camera)
-    assert once(target_surface, camera) is first
-    assert_close(once(reference_surface, camera).face_ids, rasterize(reference_surface, camera).face_ids)
-    other = replace(camera, intrinsics=camera.intrinsics.clone())
-    assert once(target_surface, other) is not first
-    assert [mesh is target_surface for mesh in asked] == [True, False, True]
+    for module in ("objective", "constants"):
+        monkeypatch.setattr(f"warpgrasp.training.{module}.rasterize", counted)
+    constants, settings = FrameConstants(), Photometric(directions="both", contrast_share=0.5)
+    frames = len(batch.targets.names)
+    for _ in range(2):
+        compare_pairs(network, batch, near, settings, constants=constants)
+    assert asked == [*[1] * len(set(batch.references.names)), frames, frames]
+
+
+def test_what_does_not_fit_is_computed_again(compared) -> None:
+    network, batch, near, *_ = compared
+    constants, settings = FrameConstants(limit_bytes=0), Photometric(directions="both", contrast_share=0.5)
+    expected = compare_pairs(network, batch, near, settings)
+    assert_close(compare_pairs(network, batch, near, settings, constants=constants).loss, expected.loss)

@@ -2,14 +2,13 @@
 
 from warpgrasp.photometric.consistency import PhotometricConsistency, photometric_consistency
 from warpgrasp.photometric.contrast import appearance, local_contrast
-from warpgrasp.photometric.flow import RenderedFlow, SeenSurface, render_flow
+from warpgrasp.photometric.flow import RenderedFlow, render_flow
 from warpgrasp.photometric.visibility import mutually_visible
 from warpgrasp.photometric.warp import Warped, sample, warp
 
 __all__ = [
     "PhotometricConsistency",
     "RenderedFlow",
-    "SeenSurface",
     "Warped",
     "appearance",
     "local_contrast",

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from warpgrasp.frame import FramePair
 from warpgrasp.geometry import Mesh
-from warpgrasp.photometric.flow import RenderedFlow, SeenSurface, render_flow
+from warpgrasp.photometric.flow import RenderedFlow, render_flow
 from warpgrasp.photometric.visibility import CYCLE_TOLERANCE_PX, mutually_visible
 from warpgrasp.photometric.warp import colours_at, mean_over, sample
-from warpgrasp.render import Rasterizer, rasterize
+from warpgrasp.render import Fragments, Rasterizer, rasterize
 
 MINIMAL_SHARE = 0.01  # of the reference's pixels: a pair that keeps fewer says nothing, and contributes nothing
 
@@ -34,14 +34,15 @@ def photometric_consistency(
     *,
     tolerance_px: float = CYCLE_TOLERANCE_PX,
     minimal_share: float = MINIMAL_SHARE,
-    seen: SeenSurface | None = None,
+    seen: Fragments | None = None,
+    target_face_ids: Int[Tensor, "b h w"] | None = None,
     rasterizer: Rasterizer = rasterize,
 ) -> PhotometricConsistency:
     """‖M·(W(I_target, V_target) - I_reference)‖₁ with its gradient to the target's vertices (Eq. 1).
 
     Sample the target image where the reference's surface, moved to `target_surface`, lands in it, and compare with the
-    reference image. The mask M is recomputed at each call and carries no gradient. `seen` is what the reference's
-    camera sees of its surface, where that is known already.
+    reference image. The mask M is recomputed at each call and carries no gradient. `seen` and `target_face_ids`
+    are what the cameras of reference and target see of the surfaces, where that is known already.
     """
     flow = render_flow(
         pair.reference_surface,
@@ -58,6 +59,7 @@ def photometric_consistency(
         reference_camera=pair.reference_camera,
         target_camera=pair.target_camera,
         tolerance_px=tolerance_px,
+        target_face_ids=target_face_ids,
         rasterizer=rasterizer,
     )
     compared = (

@@ -1,7 +1,8 @@
 """Local contrast: what of a picture stays when the light on a surface changes."""
 
+from functools import cache
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,8 +17,10 @@ def local_contrast(image: Float[Tensor, "b c h w"], *, sigma_px: float) -> Float
     The deviation is one for all channels (the root of their mean variance), so that hues stay. The border repeats
     outside. Where texture is strong a change of the light's strength hardly changes it either.
     """
-    mean = _smoothed(image, sigma_px)
-    variance = (_smoothed(image * image, sigma_px) - mean * mean).clamp_min(0).mean(dim=1, keepdim=True)
+    channels = image.shape[1]
+    smoothed = _smoothed(torch.cat([image, _mean_square(image)], dim=1), sigma_px)
+    mean, mean_square = smoothed.split([channels, 1], dim=1)
+    variance = (mean_square - _mean_square(mean)).clamp_min(0)
     return (image - mean) / (variance.sqrt() + LEAST_DEVIATION)
 
 
@@ -36,19 +39,27 @@ def appearance(
     return torch.cat([2 * (1 - contrast_share) * image, 2 * contrast_share * USUAL_CONTRAST * contrast], dim=1)
 
 
+def _mean_square(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Over the channels, as a sum of whole pictures: `mean` over so few takes five times as long on a CPU."""
+    first, *others = image.split(1, dim=1)
+    total = first.square()
+    for other in others:
+        total.addcmul_(other, other)
+    return total / image.shape[1]
+
+
 def _smoothed(image: Float[Tensor, "b c h w"], sigma_px: float) -> Float[Tensor, "b c h w"]:
-    """A Gaussian blur, rows after columns."""
+    """A Gaussian blur as two products with matrices: on a CPU a tenth of a convolution's time at small pictures."""
+    height, width = image.shape[-2:]
+    return _blur_matrix(height, sigma_px).to(image) @ image @ _blur_matrix(width, sigma_px).to(image).mT
+
+
+@cache
+def _blur_matrix(size: int, sigma_px: float) -> Float[Tensor, "n n"]:
+    """What blurs a row of pixels: each row holds the Gaussian's weights, those outside added to the border's."""
     radius = round(RADIUS_SIGMAS * sigma_px)
-    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1).double() / sigma_px) ** 2)
-    shares = (weights / weights.sum()).tolist()
-    padded = F.pad(image, 4 * (radius,), mode="replicate")
-    return _shifted_sum(_shifted_sum(padded, shares, dim=-1), shares, dim=-2)
-
-
-def _shifted_sum(image: Float[Tensor, "b c h w"], weights: list[float], *, dim: int) -> Float[Tensor, "b c i j"]:
-    """A convolution along one axis as a sum of shifted pictures: on a CPU a fifth of a grouped convolution's time."""
-    length = image.shape[dim] - len(weights) + 1
-    total = weights[0] * image.narrow(dim, 0, length)
-    for shift, weight in enumerate(weights[1:], start=1):
-        total.add_(image.narrow(dim, shift, length), alpha=weight)
-    return total
+    offset_px = torch.arange(-radius, radius + 1)
+    weights = torch.exp(-0.5 * (offset_px.double() / sigma_px) ** 2)
+    source = (torch.arange(size)[:, None] + offset_px).clamp(0, size - 1)
+    shares = (weights / weights.sum()).expand(size, -1)
+    return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, source, shares)

@@ -7,24 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.render import Fragments, Rasterizer, interpolate, rasterize, surface_weights
-
-
-@dataclass(frozen=True)
-class SeenSurface:
-    """The surface points that the pixels of a camera see: all that a flow needs of its source beside the faces."""
-
-    fragments: Fragments
-    weights: Float[Tensor, "b n 3"]  # barycentrics, differentiable in the surface's vertices
-    height: int
-    width: int
-
-    @staticmethod
-    def of(surface: Mesh, camera: Camera, *, rasterizer: Rasterizer = rasterize) -> "SeenSurface":
-        """Rasterise a surface and list what is seen of it."""
-        fragments = Fragments.of(rasterizer(surface, camera))
-        weights = surface_weights(surface, camera, fragments.face_ids, fragments.pixels)
-        return SeenSurface(fragments, weights, camera.height, camera.width)
+from warpgrasp.render import Fragments, Rasterizer, rasterize, seen_values
 
 
 @dataclass(frozen=True)
@@ -36,14 +19,9 @@ class RenderedFlow:
     in front of the destination camera.
     """
 
-    seen: SeenSurface  # of the source
+    fragments: Fragments  # the covered pixels of the source
     flow_px: Float[Tensor, "b n 2"]
     visible: Bool[Tensor, "b n"]
-
-    @property
-    def fragments(self) -> Fragments:
-        """The covered pixels of the source."""
-        return self.seen.fragments
 
     @property
     def landing_px(self) -> Float[Tensor, "b n 2"]:
@@ -52,7 +30,7 @@ class RenderedFlow:
 
     def dense(self) -> tuple[Float[Tensor, "b h w 2"], Bool[Tensor, "b h w"]]:
         """The flow and its validity as images; zero where it is not visible."""
-        height, width = self.seen.height, self.seen.width
+        height, width = self.fragments.height, self.fragments.width
         image, slot = torch.nonzero(self.visible, as_tuple=True)
         u, v = self.fragments.pixels[image, slot].unbind(-1)
         flow_px = self.flow_px.new_zeros((len(self.visible), height, width, 2))
@@ -67,7 +45,7 @@ def render_flow(
     *,
     source_camera: Camera,
     destination_camera: Camera,
-    seen: SeenSurface | None = None,
+    seen: Fragments | None = None,
     rasterizer: Rasterizer = rasterize,
 ) -> RenderedFlow:
     """Follow each visible surface point of `source` to its place on `destination`, a mesh of the same faces.
@@ -77,10 +55,9 @@ def render_flow(
     interpolation of the vertices' projections, which differ under perspective. `seen` is what the source's camera sees
     of it, where that is known already.
     """
-    seen = SeenSurface.of(source, source_camera, rasterizer=rasterizer) if seen is None else seen
-    fragments = seen.fragments
-    points = interpolate(destination.vertices, destination.faces, fragments.face_ids, seen.weights)
-    flow_px = destination_camera.project(points) - fragments.pixels
-    auxiliary = source.auxiliary_faces.gather(1, fragments.face_ids)
+    seen = Fragments.of(rasterizer(source, source_camera)) if seen is None else seen
+    points = seen_values(source, source_camera, seen.face_ids, seen.pixels, destination.vertices)
+    flow_px = destination_camera.project(points) - seen.pixels
+    auxiliary = source.auxiliary_faces.gather(1, seen.face_ids)
     in_front = destination_camera.sees(points)
-    return RenderedFlow(seen, flow_px, fragments.covered & ~auxiliary & in_front)
+    return RenderedFlow(seen, flow_px, seen.covered & ~auxiliary & in_front)

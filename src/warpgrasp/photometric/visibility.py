@@ -1,13 +1,13 @@
 """Which pixels of the reference may be compared (paper Sec. 3.1 and Appendix C)."""
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric.flow import RenderedFlow
 from warpgrasp.photometric.warp import inside_image
-from warpgrasp.render import Rasterizer, interpolate, rasterize, surface_weights
+from warpgrasp.render import Rasterizer, rasterize, seen_values
 
 CYCLE_TOLERANCE_PX = 2.0  # Appendix C: "greater than 2 pixels"
 
@@ -21,6 +21,7 @@ def mutually_visible(
     reference_camera: Camera,
     target_camera: Camera,
     tolerance_px: float = CYCLE_TOLERANCE_PX,
+    target_face_ids: Int[Tensor, "b h w"] | None = None,
     rasterizer: Rasterizer = rasterize,
 ) -> Bool[Tensor, "b n"]:
     """Keep the reference's pixels whose surface point is also seen in the target.
@@ -29,23 +30,24 @@ def mutually_visible(
     lands inside the target image, on a pixel which the target's own rasterisation covers (the nearest pixel, never
     blended across a silhouette), and when following the target's flow from there leads back to within `tolerance_px` of
     where it started. The round trip starts in the reference, where Eq. 1 compares; Appendix C writes it the other way
-    round (docs/paper.md).
+    round (docs/paper.md). `target_face_ids` are what the target's camera sees (-1: nothing), where that is known
+    already.
     """
     landing = there.landing_px
     inside = inside_image(landing, height=target_camera.height, width=target_camera.width)
     limit = landing.new_tensor([target_camera.width - 1, target_camera.height - 1])
     nearest = landing.nan_to_num().clamp(min=torch.zeros_like(limit), max=limit).round().long()
 
-    raster = rasterizer(target, target_camera)
+    if target_face_ids is None:
+        target_face_ids = rasterizer(target, target_camera).face_ids
     u, v = nearest.unbind(-1)
     image = torch.arange(len(landing), device=landing.device)[:, None]
-    seen = raster.face_ids[image, v, u]
+    seen = target_face_ids[image, v, u]
     face_ids = seen.clamp_min(0)
     on_surface = (seen >= 0) & ~target.auxiliary_faces.gather(1, face_ids)
 
     # The target's flow back, at just the pixels on which the reference's points land.
-    weights = surface_weights(target, target_camera, face_ids, nearest)
-    points = interpolate(reference.vertices, reference.faces, face_ids, weights)
+    points = seen_values(target, target_camera, face_ids, nearest, reference.vertices)
     back_px = reference_camera.project(points) - nearest
     error_px = (landing + back_px - there.fragments.pixels).norm(dim=-1)
     returns = reference_camera.sees(points) & (error_px <= tolerance_px)

@@ -1,22 +1,16 @@
 """The compiled rasteriser: the same rule as the reference, by numba, in parallel over the images of the batch."""
 
-import inspect
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
-from typing import Any
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
+from warpgrasp.render.compiled import compiled, share_out
 from warpgrasp.render.rasterizer import Raster
 
-BOX_SLACK_PX = np.float32(5e-4)  # a face's box may not lose a pixel's centre to rounding: the edge test decides
+BOX_SLACK_PX = 5e-4  # a face's box may not lose a pixel's centre to rounding: the edge test decides
 
 
 def rasterize(mesh: Mesh, camera: Camera) -> Raster:
@@ -28,8 +22,7 @@ def rasterize(mesh: Mesh, camera: Camera) -> Raster:
     intrinsics = camera.intrinsics.detach().expand(batch, 3, 3).double()
     matrices = intrinsics.contiguous().numpy()
     directions = torch.linalg.inv(intrinsics).contiguous().numpy()
-    pixels = np.empty((batch, vertices.shape[1], 2), dtype=np.float32)
-    _share_out(_draw, (vertices, mesh.faces.numpy(), matrices, directions, pixels, face_ids, depth))
+    share_out(_draw, (vertices, mesh.faces.numpy(), matrices, directions, face_ids, depth))
     return Raster(torch.from_numpy(face_ids), torch.from_numpy(depth).to(mesh.vertices.dtype))
 
 
@@ -38,59 +31,40 @@ def _draw(
     faces: np.ndarray,
     matrices: np.ndarray,
     directions: np.ndarray,
-    pixels: np.ndarray,
     face_ids: np.ndarray,
     depth: np.ndarray,
 ) -> None:
-    _project(vertices, matrices, pixels)
-    _fill(vertices, np.ascontiguousarray(faces), pixels, directions, face_ids, depth)
+    boxes = np.empty((*vertices.shape[:2], 4), dtype=np.int32)
+    _boxes(vertices, matrices, boxes, face_ids.shape[2], face_ids.shape[1])
+    _fill(vertices, np.ascontiguousarray(faces), boxes, directions, face_ids, depth)
 
 
-def _share_out(work: Callable[..., None], arrays: tuple[np.ndarray, ...]) -> None:
-    """Call `work` with the arrays cut along the batch, once per thread.
-
-    A plain thread pool, the kernels releasing the GIL: numba's own threads would be a second OpenMP runtime, whose
-    threads go on spinning after each call and take the cores from PyTorch's.
-    """
-    batch = len(arrays[0])
-    workers = min(batch, torch.get_num_threads())
-    if workers <= 1:
-        work(*arrays)
-        return
-    bounds = [batch * worker // workers for worker in range(workers + 1)]
-    shares = [tuple(array[start:stop] for array in arrays) for start, stop in pairwise(bounds)]
-    list(_pool(workers).map(lambda share: work(*share), shares))
-
-
-@cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="rasterizer")
-
-
-def _compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """The jaxtyping hook of the tests wraps functions, which numba cannot compile: hence `unwrap`.
-
-    What is compiled is kept for the next process, beside this file or, where that cannot be written, in the user's
-    cache folder.
-    """
-    function = inspect.unwrap(kernel)
-    try:
-        return numba.njit(function, nogil=True, cache=True)
-    except RuntimeError:  # neither can be written: every process compiles for itself
-        return numba.njit(function, nogil=True)
-
-
-def project_kernel(
-    vertices: Float[np.ndarray, "b v 3"], intrinsics: Float[np.ndarray, "b 3 3"], pixels: Float[np.ndarray, "b v 2"]
+def boxes_kernel(
+    vertices: Float[np.ndarray, "b v 3"],
+    intrinsics: Float[np.ndarray, "b 3 3"],
+    boxes: Int[np.ndarray, "b v 4"],
+    width: int,
+    height: int,
 ) -> None:
-    """Fill `pixels` with `Camera.project`, without its intermediate arrays. Only the faces' boxes are read off them."""
+    """Fill `boxes` with (left, top, -right, -bottom): the pixels round a vertex, the whole image for one not in front.
+
+    The least of three vertices' boxes, number by number, is then the box of their face: the pixels whose centres it may
+    hold. Rounded and cut to the image per vertex, since a mesh has twice as many faces, each with three corners.
+    """
+    last_u, last_v = np.float64(width - 1), np.float64(height - 1)
     for image in range(len(vertices)):
         k = intrinsics[image]
         for vertex in range(vertices.shape[1]):
-            scale = 1 / max(np.float64(vertices[image, vertex, 2]), NEAR_M)
-            x, y = vertices[image, vertex, 0] * scale, vertices[image, vertex, 1] * scale
-            pixels[image, vertex, 0] = k[0, 0] * x + k[0, 1] * y + k[0, 2]
-            pixels[image, vertex, 1] = k[1, 0] * x + k[1, 1] * y + k[1, 2]
+            left, top, right, bottom = 0.0, 0.0, last_u, last_v
+            z = np.float64(vertices[image, vertex, 2])
+            if z > NEAR_M:
+                x, y = vertices[image, vertex, 0] / z, vertices[image, vertex, 1] / z
+                u, v = k[0, 0] * x + k[0, 1] * y + k[0, 2], k[1, 0] * x + k[1, 1] * y + k[1, 2]
+                # Cut before they become integers: a coordinate far outside the image does not fit one.
+                left, right = min(max(u - BOX_SLACK_PX, 0.0), last_u + 1), max(min(u + BOX_SLACK_PX, last_u), -1.0)
+                top, bottom = min(max(v - BOX_SLACK_PX, 0.0), last_v + 1), max(min(v + BOX_SLACK_PX, last_v), -1.0)
+            boxes[image, vertex, 0], boxes[image, vertex, 1] = math.ceil(left), math.ceil(top)
+            boxes[image, vertex, 2], boxes[image, vertex, 3] = -math.floor(right), -math.floor(bottom)
 
 
 def normal_kernel(sx: float, sy: float, sz: float, ex: float, ey: float, ez: float) -> tuple[float, float, float]:
@@ -100,13 +74,13 @@ def normal_kernel(sx: float, sy: float, sz: float, ex: float, ey: float, ez: flo
     return y * dz - z * dy, z * dx - x * dz, x * dy - y * dx
 
 
-_normal = _compiled(normal_kernel)
+_normal = compiled(normal_kernel)
 
 
 def fill_kernel(
     vertices: Float[np.ndarray, "b v 3"],
     faces: Int[np.ndarray, "b f 3"],
-    pixels: Float[np.ndarray, "b v 2"],
+    boxes: Int[np.ndarray, "b v 4"],
     directions: Float[np.ndarray, "b 3 3"],
     face_ids: Int[np.ndarray, "b h w"],
     depth: Float[np.ndarray, "b h w"],
@@ -115,34 +89,29 @@ def fill_kernel(
 
     The weights of `barycentrics` are linear in the pixel's coordinates: three coefficients per corner are set up in
     float64, and only for a face whose box holds a pixel's centre. Most faces of a fine mesh hold none, so what comes
-    before that test decides the speed.
+    before that test decides the speed: it is a loop of its own, without branches.
     """
-    batch, height, width = face_ids.shape
-    for image in range(batch):
+    candidates = np.empty(faces.shape[1] + 1, dtype=np.int32)
+    for image in range(len(vertices)):
         face_ids[image], depth[image] = -1, np.inf
-        xyz, uv = vertices[image], pixels[image]
+        xyz, box = vertices[image], boxes[image]
         rxu, rxv, rx = directions[image, 0, 0], directions[image, 0, 1], directions[image, 0, 2]
         ryu, ryv, ry = directions[image, 1, 0], directions[image, 1, 1], directions[image, 1, 2]
         rzu, rzv, rz = directions[image, 2, 0], directions[image, 2, 1], directions[image, 2, 2]
+        count = 0
         for face in range(faces.shape[1]):
             i0, i1, i2 = faces[image, face, 0], faces[image, face, 1], faces[image, face, 2]
+            left, right = min(box[i0, 0], box[i1, 0], box[i2, 0]), -min(box[i0, 2], box[i1, 2], box[i2, 2])
+            top, bottom = min(box[i0, 1], box[i1, 1], box[i2, 1]), -min(box[i0, 3], box[i1, 3], box[i2, 3])
+            candidates[count] = face
+            count += (left <= right) & (top <= bottom)
+        for face in candidates[:count]:
+            i0, i1, i2 = faces[image, face, 0], faces[image, face, 1], faces[image, face, 2]
             z0, z1, z2 = np.float64(xyz[i0, 2]), np.float64(xyz[i1, 2]), np.float64(xyz[i2, 2])
-            left, right, top, bottom = 0, width - 1, 0, height - 1
-            if min(z0, z1, z2) > NEAR_M:
-                # Compared as floats first: a coordinate far outside the image does not fit an integer.
-                u0, u1, u2 = uv[i0, 0], uv[i1, 0], uv[i2, 0]
-                left = math.ceil(max(min(u0, u1, u2) - BOX_SLACK_PX, np.float32(0)))
-                right = math.floor(min(max(u0, u1, u2) + BOX_SLACK_PX, np.float32(width - 1)))
-                if left > right:
-                    continue
-                v0, v1, v2 = uv[i0, 1], uv[i1, 1], uv[i2, 1]
-                top = math.ceil(max(min(v0, v1, v2) - BOX_SLACK_PX, np.float32(0)))
-                bottom = math.floor(min(max(v0, v1, v2) + BOX_SLACK_PX, np.float32(height - 1)))
-                if top > bottom:
-                    continue
-            elif max(z0, z1, z2) <= NEAR_M:
-                continue  # else the face crosses the camera's plane and may be seen anywhere
-
+            if max(z0, z1, z2) <= NEAR_M:
+                continue
+            left, right = min(box[i0, 0], box[i1, 0], box[i2, 0]), -min(box[i0, 2], box[i1, 2], box[i2, 2])
+            top, bottom = min(box[i0, 1], box[i1, 1], box[i2, 1]), -min(box[i0, 3], box[i1, 3], box[i2, 3])
             x0, x1, x2 = np.float64(xyz[i0, 0]), np.float64(xyz[i1, 0]), np.float64(xyz[i2, 0])
             y0, y1, y2 = np.float64(xyz[i0, 1]), np.float64(xyz[i1, 1]), np.float64(xyz[i2, 1])
             nx, ny, nz = _normal(x1, y1, z1, x2, y2, z2)
@@ -172,4 +141,4 @@ def fill_kernel(
                             face_ids[image, v, u] = face
 
 
-_project, _fill = _compiled(project_kernel), _compiled(fill_kernel)
+_boxes, _fill = compiled(boxes_kernel), compiled(fill_kernel)

@@ -46,6 +46,8 @@ class Fragments:
     pixels: Int[Tensor, "b n 2"]  # (u, v)
     face_ids: Int[Tensor, "b n"]  # 0 in padding
     covered: Bool[Tensor, "b n"]  # False in padding
+    height: int  # of the images
+    width: int
 
     @staticmethod
     def of(raster: Raster) -> "Fragments":
@@ -61,7 +63,16 @@ class Fragments:
         place = face_ids.new_zeros((batch, longest)).masked_scatter_(covered, listed)
         within = (place - torch.arange(batch, device=listed.device)[:, None] * (height * width)).clamp_min_(0)
         pixels = torch.stack([within % max(width, 1), within // max(width, 1)], dim=-1)
-        return Fragments(pixels, torch.where(covered, face_ids[place], 0) if longest else place, covered)
+        listed_ids = torch.where(covered, face_ids[place], 0) if longest else place
+        return Fragments(pixels, listed_ids, covered, height, width)
+
+    def face_id_images(self) -> Int[Tensor, "b h w"]:
+        """The face that each pixel sees, -1 where none: what the list was made of."""
+        images = torch.full((len(self.pixels), self.height, self.width), -1, device=self.pixels.device)
+        image, slot = torch.nonzero(self.covered, as_tuple=True)
+        u, v = self.pixels[image, slot].unbind(-1)
+        images[image, v, u] = self.face_ids[image, slot]
+        return images
 
 
 def corners_of(

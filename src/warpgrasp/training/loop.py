@@ -46,7 +46,9 @@ from warpgrasp.reconstruction import (
     precision_on,
     save_checkpoint,
 )
-from warpgrasp.training.objective import PairBatch, SeenReferences, on_pairs, photometric_weight, supervised
+from warpgrasp.training.constants import FrameConstants
+from warpgrasp.training.memory import keep_freed_memory
+from warpgrasp.training.objective import PairBatch, on_pairs, photometric_weight, supervised
 from warpgrasp.training.settings import Optimisation, Recipe
 from warpgrasp.training.tracking import Tracker, accelerator_for, tracked
 
@@ -186,7 +188,8 @@ def train_stage(
         references = [training.labels.reference(name) for name in pairs]
         return frames, training.source.pairs(pairs, references)
 
-    seen = SeenReferences()
+    constants = FrameConstants()
+    keep_freed_memory()
     started = saved = time.monotonic()
     steps, notes = range(first_step, optimisation.steps), {**training.notes(), "stage": str(stage)}
     with (
@@ -223,7 +226,7 @@ def train_stage(
                     recipe.photometric,
                     features=of_targets,
                     compare=recipe.photometric.weight > 0,
-                    seen=seen,
+                    constants=constants,
                 )
                 loss, terms = objective.loss + regularisers.loss, dict(objective.terms)
             loss = (recipe.data_weight - weight if stage == 2 else 1.0) * loss

@@ -1,18 +1,19 @@
 """What a training step minimises: where the photometric term (Sec. 3.1) meets the network (Sec. 3.2)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from warpgrasp.data import View
-from warpgrasp.frame import FrameName, FramePair, Frames, Reconstruction, pose_points
-from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.photometric import PhotometricConsistency, SeenSurface, appearance, photometric_consistency
+from warpgrasp.frame import FramePair, Frames, Reconstruction, pose_points
+from warpgrasp.geometry import Mesh
+from warpgrasp.photometric import PhotometricConsistency, appearance, photometric_consistency
 from warpgrasp.reconstruction import HandObjectNetwork, regularisation, supervision, surface
-from warpgrasp.render import Fragments, Raster, Rasterizer, rasterize
+from warpgrasp.render import Fragments, rasterize
+from warpgrasp.training.constants import FrameConstants
 from warpgrasp.training.settings import LossWeights, Photometric
 
 
@@ -53,52 +54,6 @@ class PairBatch:
     reference_view: View | None  # made by the same draw; only when augmented pictures are compared
 
 
-class SeenReferences:
-    """What the cameras of annotated frames see of their surfaces, by the frame's name: constants of a training.
-
-    They are computed once, each frame alone, so that no bit depends on the batch in which a frame came first.
-    """
-
-    def __init__(self, *, limit_bytes: int = 500_000_000):
-        self._kept: dict[FrameName, SeenSurface] = {}
-        self._free_bytes = limit_bytes
-
-    def of(self, names: Sequence[FrameName], surfaces: Mesh, camera: Camera) -> SeenSurface:
-        """What is seen of the surfaces of a batch of frames."""
-        return _stack([self._one(name, surfaces, camera, row) for row, name in enumerate(names)])
-
-    def _one(self, name: FrameName, surfaces: Mesh, camera: Camera, row: int) -> SeenSurface:
-        if name in self._kept:
-            return self._kept[name]
-        one = slice(row, row + 1)
-        mesh = Mesh(surfaces.vertices[one], surfaces.faces[one], surfaces.auxiliary_faces[one])
-        seen = SeenSurface.of(mesh, replace(camera, intrinsics=camera.intrinsics[one]))
-        tensors = (seen.weights, *vars(seen.fragments).values())
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        if size <= self._free_bytes:
-            self._free_bytes -= size
-            self._kept[name] = seen
-        return seen
-
-
-def _stack(parts: Sequence[SeenSurface]) -> SeenSurface:
-    """One batch, padded to the longest."""
-    longest = max(part.weights.shape[1] for part in parts)
-
-    def padded(tensors: Sequence[Tensor]) -> Tensor:
-        stacked = tensors[0].new_zeros((len(tensors), longest, *tensors[0].shape[2:]))
-        for row, tensor in enumerate(tensors):
-            stacked[row, : tensor.shape[1]] = tensor[0]
-        return stacked
-
-    fragments = Fragments(
-        padded([part.fragments.pixels for part in parts]),
-        padded([part.fragments.face_ids for part in parts]),
-        padded([part.fragments.covered for part in parts]),
-    )
-    return replace(parts[0], fragments=fragments, weights=padded([part.weights for part in parts]))
-
-
 @dataclass(frozen=True)
 class ComparedPairs:
     """The photometric term of each pair; where both directions are compared, the mean of the two."""
@@ -125,7 +80,7 @@ def on_pairs(
     *,
     features: Float[Tensor, "b f"],
     compare: bool,
-    seen: SeenReferences | None = None,
+    constants: FrameConstants | None = None,
 ) -> tuple[Objective, ComparedPairs | None]:
     """The regularisers on the targets and, if `compare`, the photometric term of the pairs.
 
@@ -136,23 +91,7 @@ def on_pairs(
     objective = weighted(regularisation(reconstruction), weights)
     if not compare:
         return objective, None
-    return objective, compare_pairs(network, batch, reconstruction, photometric, seen=seen)
-
-
-class RasterizeOnce:
-    """Rasterises a surface for a camera once, though both directions ask for it."""
-
-    def __init__(self, rasterizer: Rasterizer = rasterize):
-        self._rasterizer = rasterizer
-        self._known: list[tuple[Mesh, Camera, Raster]] = []
-
-    def __call__(self, mesh: Mesh, camera: Camera) -> Raster:
-        """What the camera sees of the mesh."""
-        for known_mesh, known_camera, raster in self._known:
-            if known_mesh is mesh and known_camera is camera:
-                return raster
-        self._known.append((mesh, camera, self._rasterizer(mesh, camera)))
-        return self._known[-1][2]
+    return objective, compare_pairs(network, batch, reconstruction, photometric, constants=constants)
 
 
 def compare_pairs(
@@ -161,29 +100,49 @@ def compare_pairs(
     reconstruction: Reconstruction,
     photometric: Photometric,
     *,
-    seen: SeenReferences | None = None,
+    constants: FrameConstants | None = None,
 ) -> ComparedPairs:
     """Eq. 1 between the targets' predicted surfaces and the references' annotated ones, in one direction or both.
 
-    `seen` remembers what is seen of the references from call to call, of use where the original pictures are compared.
+    `constants` remembers from call to call, of use where the original pictures are compared.
     """
-    pair, target_surface = _surfaces_to_compare(network, batch, reconstruction, photometric)
-    known = None
-    if seen is not None and photometric.compare == "original":
-        known = seen.of(batch.references.names, pair.reference_surface, pair.reference_camera)
-    tolerance_px, once = photometric.cycle_tolerance_px, RasterizeOnce()
-    directions = [photometric_consistency(pair, target_surface, tolerance_px=tolerance_px, seen=known, rasterizer=once)]
+    constants = FrameConstants() if constants is None else constants
+    pair, target_surface = _surfaces_to_compare(network, batch, reconstruction, photometric, constants)
+    if photometric.compare == "original":
+        reference_seen = constants.seen(batch.references.names, pair.reference_surface, pair.reference_camera)
+    else:
+        reference_seen = Fragments.of(rasterize(pair.reference_surface, pair.reference_camera))
+    target_seen = rasterize(target_surface, pair.target_camera)
+    tolerance_px = photometric.cycle_tolerance_px
+    directions = [
+        photometric_consistency(
+            pair,
+            target_surface,
+            tolerance_px=tolerance_px,
+            seen=reference_seen,
+            target_face_ids=target_seen.face_ids,
+        )
+    ]
     if photometric.directions == "both":
         # The pixels of the target are those where its predicted surface is seen: outlines count from both sides.
-        back = pair.reversed(target_surface)
         directions.append(
-            photometric_consistency(back, pair.reference_surface, tolerance_px=tolerance_px, rasterizer=once)
+            photometric_consistency(
+                pair.reversed(target_surface),
+                pair.reference_surface,
+                tolerance_px=tolerance_px,
+                seen=Fragments.of(target_seen),
+                target_face_ids=reference_seen.face_id_images(),
+            )
         )
     return ComparedPairs.mean_of(directions)
 
 
 def _surfaces_to_compare(
-    network: HandObjectNetwork, batch: PairBatch, reconstruction: Reconstruction, photometric: Photometric
+    network: HandObjectNetwork,
+    batch: PairBatch,
+    reconstruction: Reconstruction,
+    photometric: Photometric,
+    constants: FrameConstants,
 ) -> tuple[FramePair, Mesh]:
     """The pictures that are compared with their cameras and surfaces, and the targets' surface."""
     annotation, objects = batch.references.annotation, batch.references.objects
@@ -200,16 +159,14 @@ def _surfaces_to_compare(
     reference_surface = surface(network.hand, annotation.hand_vertices, reference_objects, objects)
     target_surface = reference_surface.with_vertices(torch.cat([hand_vertices, object_vertices], dim=1))
 
-    def compared(image: Tensor) -> Tensor:
-        return appearance(image, contrast_share=photometric.contrast_share)
-
+    share = photometric.contrast_share
     if photometric.compare == "original":
         targets, references = batch.targets, batch.references
-        images = compared(targets.image), compared(references.image)
+        images = [constants.appearance(frames, contrast_share=share) for frames in (targets, references)]
         return FramePair(images[0], targets.camera, images[1], references.camera, reference_surface), target_surface
     if other is None:
         raise ValueError("expected the references as the network sees them")
-    images = compared(view.image), compared(other.image)
+    images = [appearance(seen.image, contrast_share=share) for seen in (view, other)]
     pair = FramePair(images[0], view.camera, images[1], other.camera, reference_surface, view.valid, other.valid)
     return pair, target_surface
 

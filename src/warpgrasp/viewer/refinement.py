@@ -17,7 +17,8 @@ from warpgrasp.errors import UserError
 from warpgrasp.frame import Annotation, FramePair, ObjectModel, colours, pose_points
 from warpgrasp.geometry import Camera, Mesh, axis_angle_from_matrix, join, matrix_from_axis_angle
 from warpgrasp.hand import HandModel
-from warpgrasp.photometric import PhotometricConsistency, SeenSurface, photometric_consistency
+from warpgrasp.photometric import PhotometricConsistency, photometric_consistency
+from warpgrasp.render import Fragments, rasterize
 from warpgrasp.viewer.poses import FrameState
 
 WIDTHS_PX = (160, 320, 640)
@@ -101,7 +102,7 @@ class _Scale:
     """Both pictures at one width, and the annotated surface as its camera sees it."""
 
     pair: FramePair
-    seen: SeenSurface
+    seen: Fragments
 
     @staticmethod
     def of(here: View, reference: View, camera: Camera, *, width: int, model: ObjectModel, hand: HandModel) -> "_Scale":
@@ -112,7 +113,7 @@ class _Scale:
         surface = join(hand.closed_mesh(known.hand_vertices[None]), Mesh.of(thing[None], model.faces))
         images = [_resized(view.picture, small) for view in (here, reference)]
         pair = FramePair(images[0], batched, images[1], batched, surface)
-        return _Scale(pair, SeenSurface.of(surface, batched))
+        return _Scale(pair, Fragments.of(rasterize(surface, batched)))
 
     def compare(self, surface: Float[Tensor, "1 v 3"]) -> PhotometricConsistency:
         """The photometric term of hand and object at these vertices."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from warpgrasp.data.recording.sight import LabelledSurface
 from warpgrasp.geometry import Camera
-from warpgrasp.render import Fragments, Raster, interpolate, surface_weights
+from warpgrasp.render import Fragments, Raster, seen_values
 
 FOLLOWED_POINTS = 300
 # Frames before the first label are followed backwards, from memory: at most this many, 60 kB each.
@@ -38,8 +38,7 @@ def surface_motion_px(here: LabelledSurface, there: LabelledSurface, camera: Cam
     fragments = Fragments.of(Raster(face_ids, torch.zeros(face_ids.shape)))
     if not fragments.covered.any():
         return 0.0
-    weights = surface_weights(here.mesh, batched, fragments.face_ids, fragments.pixels)
-    points = interpolate(there.mesh.vertices, there.mesh.faces, fragments.face_ids, weights)
+    points = seen_values(here.mesh, batched, fragments.face_ids, fragments.pixels, there.mesh.vertices)
     moved = (batched.project(points) - fragments.pixels).norm(dim=-1)
     return float(moved[fragments.covered].median())
 

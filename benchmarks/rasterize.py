@@ -8,7 +8,7 @@ from benchmarks.measure import Case, Run, Work
 from benchmarks.other_rasterizers import other_rasterizers
 from benchmarks.scale import Scale
 from benchmarks.scenes import Scene, scene
-from warpgrasp.render import Fragments, cpu, interpolate, reference, surface_weights
+from warpgrasp.render import Fragments, cpu, reference, seen_values
 
 RASTER_BYTES = 12  # of a pixel: the face's number and the depth
 REFERENCE_PIXELS = 2_000_000  # of a batch: the reference takes seconds for more
@@ -43,11 +43,9 @@ def agreement(drawn: Scene) -> str:
     u, v = fragments.pixels.unbind(-1)
     image = torch.arange(len(u))[:, None]
     same = fragments.covered & (fast.face_ids[image, v, u] == slow.face_ids[image, v, u])
-    weights = surface_weights(mesh, camera, fragments.face_ids, fragments.pixels)
-    points = interpolate(mesh.vertices, mesh.faces, fragments.face_ids, weights)
+    points = seen_values(mesh, camera, fragments.face_ids, fragments.pixels, mesh.vertices)
     double = mesh.with_vertices(mesh.vertices.double())
-    exact_weights = surface_weights(double, camera.to(double.vertices), fragments.face_ids, fragments.pixels)
-    exact = interpolate(double.vertices, mesh.faces, fragments.face_ids, exact_weights)
+    exact = seen_values(double, camera.to(double.vertices), fragments.face_ids, fragments.pixels, double.vertices)
     covered = slow.face_ids >= 0
     return (
         f"{covered.float().mean():.1%} covered; other faces than the reference's in "

@@ -179,7 +179,7 @@ def encoder_operations(network: HandObjectNetwork, *, width: int, height: int) -
     layers = [layer for layer in network.encoder.modules() if isinstance(layer, torch.nn.Conv2d)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     with torch.no_grad():
-        network.encoder(torch.zeros(1, 3, height, width))
+        network.encoder(torch.zeros(1, 3, height, width, device=next(network.parameters()).device))
     for hook in hooks:
         hook.remove()
     return total

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton, where it is installed: kernels run on the CPU
+
 from tests.sample_set import Sample, write_sample
 from warpgrasp.cli import main
 from warpgrasp.hand import HandModel, open_hand

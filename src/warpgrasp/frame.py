@@ -139,8 +139,10 @@ def colours(pictures: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
 
 
 def move_to(value: Any, device: torch.device) -> Any:
-    """Move every tensor of a (nested) dataclass to a device."""
+    """Move every tensor of a (nested) dataclass to a device. A GPU is not waited for."""
     if isinstance(value, Tensor):
+        if device.type == "cuda" and not value.is_cuda:
+            return value.pin_memory().to(device, non_blocking=True)
         return value.to(device)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{one.name: move_to(getattr(value, one.name), device) for one in fields(value)})

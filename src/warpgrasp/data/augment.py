@@ -57,7 +57,7 @@ def augment(image: Float[Tensor, "b 3 h w"], camera: Camera, config: AugmentConf
 
     def draw(largest: float, *shape: int) -> Tensor:
         uniform = torch.rand((batch, *shape), generator=generator)
-        return ((2 * uniform - 1) * largest).to(image)
+        return ((2 * uniform - 1) * largest).to(image.device, image.dtype, non_blocking=True)
 
     factors = {name: 1 + draw(getattr(config, name)) for name in ("brightness", "contrast", "saturation")}
     hue, blur_px = draw(config.hue), draw(config.blur_px).abs()
@@ -92,7 +92,7 @@ def _blur(image: Float[Tensor, "b 3 h w"], sigma_px: Float[Tensor, " b"]) -> Flo
 
     As sums of shifted pictures: on a CPU a seventh of a grouped convolution's time.
     """
-    offset_px = torch.arange(-BLUR_RADIUS_PX, BLUR_RADIUS_PX + 1).to(image)
+    offset_px = torch.arange(-BLUR_RADIUS_PX, BLUR_RADIUS_PX + 1, device=image.device).to(image.dtype)
     weights = torch.exp(-0.5 * (offset_px / sigma_px.clamp_min(LEAST_BLUR_PX)[:, None]) ** 2)
     first, *others = (weights / weights.sum(dim=1, keepdim=True))[:, :, None, None, None].unbind(dim=1)
     blurred = F.pad(image, 4 * (BLUR_RADIUS_PX,), mode="replicate")
@@ -111,19 +111,19 @@ def _move(image: Tensor, camera: Camera, shift_px: Float[Tensor, "b 2"], roll: F
     view_from_camera = matrix_from_axis_angle(
         torch.stack([torch.zeros_like(roll), torch.zeros_like(roll), roll], dim=-1)
     )
-    shift = torch.eye(3).to(image).repeat(batch, 1, 1)
+    shift = torch.eye(3, device=image.device, dtype=image.dtype).repeat(batch, 1, 1)
     shift[:, :2, 2] = shift_px
     moved = camera.transformed(shift)
     # A pixel of the new picture sees along the ray that the old picture has at old_from_new · pixel. This is affine,
     # since a roll about the axis leaves depths as they are; as one matrix it costs a quarter of the rays themselves.
     turned = camera.intrinsics.double() @ view_from_camera.double().transpose(1, 2)
-    old_from_new = (turned @ torch.linalg.inv(moved.intrinsics.double()))[:, :2]
-    last_px = old_from_new.new_tensor([width - 1, height - 1])
-    normalised_from_new = 2 * old_from_new / last_px[:, None]
+    old_from_new = turned @ moved.to(turned).rays_from_pixels
+    along = [2 * old_from_new[:, axis] / (size - 1) for axis, size in enumerate((width, height))]
+    normalised_from_new = torch.stack(along, dim=1)
     normalised_from_new[:, :, 2] -= 1
     along_u, along_v, start = normalised_from_new.to(image)[:, None, None].unbind(-1)
-    u, v = torch.arange(width).to(image)[:, None], torch.arange(height).to(image)[:, None, None]
-    normalised = along_u * u + (along_v * v + start)
+    u, v = (torch.arange(size, device=image.device, dtype=image.dtype)[:, None] for size in (width, height))
+    normalised = along_u * u + (along_v * v[:, None] + start)
     seen = F.grid_sample(image, normalised, mode="bilinear", padding_mode="border", align_corners=True)
     inside = normalised.abs() <= 1
     return View(seen, moved, view_from_camera, inside[..., 0] & inside[..., 1])

@@ -32,6 +32,16 @@ class Camera:
         return self.intrinsics[..., :2, 2]
 
     @property
+    def rays_from_pixels(self) -> Float[Tensor, "*b 3 3"]:
+        """The inverse of the intrinsics.
+
+        Raises `torch.linalg.LinAlgError` when there is none; on a GPU, for which nobody waits here, it is not finite.
+        """
+        if self.intrinsics.is_cuda:
+            return torch.linalg.inv_ex(self.intrinsics).inverse
+        return torch.linalg.inv(self.intrinsics)
+
+    @property
     def image_centre_px(self) -> Float[Tensor, " 2"]:
         """The centre of the image, ((W - 1) / 2, (H - 1) / 2)."""
         return self.intrinsics.new_tensor([(self.width - 1) / 2, (self.height - 1) / 2])
@@ -53,7 +63,7 @@ class Camera:
     def rays(self, pixels: Float[Tensor, "*b n 2"]) -> Float[Tensor, "*b n 3"]:
         """The points at depth 1 m that project to `pixels`."""
         homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-        return homogeneous @ torch.linalg.inv(self.intrinsics).transpose(-1, -2)
+        return homogeneous @ self.rays_from_pixels.transpose(-1, -2)
 
     def unproject(self, pixels: Float[Tensor, "*b n 2"], depth: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n 3"]:
         """The camera-space points (metres) at `depth` that project to `pixels`: the inverse of `project`."""

@@ -35,12 +35,13 @@ def mutually_visible(
     """
     landing = there.landing_px
     inside = inside_image(landing, height=target_camera.height, width=target_camera.width)
-    limit = landing.new_tensor([target_camera.width - 1, target_camera.height - 1])
-    nearest = landing.nan_to_num().clamp(min=torch.zeros_like(limit), max=limit).round().long()
+    u, v = landing.nan_to_num().unbind(-1)
+    u, v = u.clamp(0, target_camera.width - 1), v.clamp(0, target_camera.height - 1)
+    nearest = torch.stack([u, v], dim=-1).round().long()
+    u, v = nearest.unbind(-1)
 
     if target_face_ids is None:
         target_face_ids = rasterizer(target, target_camera).face_ids
-    u, v = nearest.unbind(-1)
     image = torch.arange(len(landing), device=landing.device)[:, None]
     seen = target_face_ids[image, v, u]
     face_ids = seen.clamp_min(0)

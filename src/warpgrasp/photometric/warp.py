@@ -21,9 +21,9 @@ class Warped:
 def sample(image: Float[Tensor, "b c h w"], positions_px: Float[Tensor, "b n 2"]) -> Float[Tensor, "b c n"]:
     """Bilinear colours at positions (u, v) in pixels, pixel centres at whole numbers; the border repeats outside."""
     height, width = image.shape[-2:]
-    size = positions_px.new_tensor([max(width - 1, 1), max(height - 1, 1)])
-    grid = (2 * positions_px / size - 1)[:, None]
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)[:, :, 0]
+    u, v = positions_px.unbind(-1)
+    grid = torch.stack([2 * u / max(width - 1, 1) - 1, 2 * v / max(height - 1, 1) - 1], dim=-1)
+    return F.grid_sample(image, grid[:, None], mode="bilinear", padding_mode="border", align_corners=True)[:, :, 0]
 
 
 def colours_at(image: Float[Tensor, "b c h w"], pixels: Int[Tensor, "b n 2"]) -> Float[Tensor, "b c n"]:

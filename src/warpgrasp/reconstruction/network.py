@@ -99,7 +99,7 @@ class HandObjectNetwork(nn.Module):
         unknown = sorted(set(names) - set(self.object_names))
         if unknown:
             raise KeyError(f"expected an object among {', '.join(self.object_names)}, got {', '.join(unknown)}")
-        return torch.tensor([self.object_names.index(name) for name in names], device=device)
+        return torch.tensor([self.object_names.index(name) for name in names]).to(device, non_blocking=True)
 
     def _hand(self, raw: RawOutputs, camera: Camera) -> HandReconstruction:
         rotation = matrix_from_axis_angle(raw.hand_rotation) @ self.hand_base_rotation

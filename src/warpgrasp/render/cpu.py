@@ -8,9 +8,7 @@ from jaxtyping import Float, Int
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
 from warpgrasp.render.compiled import compiled, share_out
-from warpgrasp.render.rasterizer import Raster
-
-BOX_SLACK_PX = 5e-4  # a face's box may not lose a pixel's centre to rounding: the edge test decides
+from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, pixels_to_rays
 
 
 def rasterize(mesh: Mesh, camera: Camera) -> Raster:
@@ -19,9 +17,8 @@ def rasterize(mesh: Mesh, camera: Camera) -> Raster:
     face_ids = np.empty((batch, camera.height, camera.width), dtype=np.int64)
     depth = np.empty((batch, camera.height, camera.width), dtype=np.float32)
     vertices = np.ascontiguousarray(mesh.vertices.detach().numpy(), dtype=np.float32)
-    intrinsics = camera.intrinsics.detach().expand(batch, 3, 3).double()
-    matrices = intrinsics.contiguous().numpy()
-    directions = torch.linalg.inv(intrinsics).contiguous().numpy()
+    matrices = camera.intrinsics.detach().double().expand(batch, 3, 3).contiguous().numpy()
+    directions = pixels_to_rays(camera).expand(batch, 3, 3).contiguous().numpy()
     share_out(_draw, (vertices, mesh.faces.numpy(), matrices, directions, face_ids, depth))
     return Raster(torch.from_numpy(face_ids), torch.from_numpy(depth).to(mesh.vertices.dtype))
 

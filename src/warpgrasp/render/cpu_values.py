@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.render.compiled import compiled, share_out
+from warpgrasp.render.rasterizer import pixels_to_rays
 
 
 def seen_values(
@@ -25,15 +26,15 @@ def seen_values(
     values: Float[Tensor, "b v c"],
 ) -> Float[Tensor, "b n c"]:
     """On the CPU, differentiable (once) in the mesh's vertices and in the values, not in the intrinsics."""
-    return _SeenValues.apply(mesh.vertices, values, mesh.faces, camera.intrinsics, face_ids, pixels)
+    return _SeenValues.apply(mesh.vertices, values, mesh.faces, pixels_to_rays(camera), face_ids, pixels)
 
 
 class _SeenValues(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, vertices: Tensor, values: Tensor, faces: Tensor, intrinsics: Tensor, face_ids: Tensor, pixels: Tensor
+        ctx: Any, vertices: Tensor, values: Tensor, faces: Tensor, directions: Tensor, face_ids: Tensor, pixels: Tensor
     ) -> Tensor:
-        directions = torch.linalg.inv(intrinsics.double()).expand(len(vertices), 3, 3).contiguous()
+        directions = directions.expand(len(vertices), 3, 3).contiguous()
         ctx.save_for_backward(vertices, values, faces, directions, face_ids, pixels)
         seen = values.new_empty((*face_ids.shape, values.shape[-1]))
         share_out(_seen, (*_arrays(vertices, values, faces, directions, face_ids, pixels), seen.numpy()))

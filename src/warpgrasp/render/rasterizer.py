@@ -4,14 +4,16 @@ The renderer decides only *which* triangle each pixel sees. Where on that triang
 so the exact gradient reaches them (decision 0001).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.geometry import Camera, Mesh, pixel_grid
+
+BOX_SLACK_PX = 5e-4  # a face's box may not lose a pixel's centre to rounding: the edge test decides
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Fragments:
     """The covered pixels of each image, as lists padded to the longest of the batch.
 
     A hand and an object cover a tenth of an ordinary picture: what follows touches these pixels alone (decision 0003).
+    On a GPU all pixels are listed instead, in their order: the host would have to wait for the count of the others.
     """
 
     pixels: Int[Tensor, "b n 2"]  # (u, v)
@@ -53,6 +56,10 @@ class Fragments:
     def of(raster: Raster) -> "Fragments":
         """List the covered pixels, row by row."""
         batch, height, width = raster.face_ids.shape
+        if raster.face_ids.is_cuda:
+            every = pixel_grid(height, width, like=raster.face_ids).flatten(0, 1).expand(batch, -1, -1)
+            face_ids = raster.face_ids.flatten(1)
+            return Fragments(every, face_ids.clamp_min(0), face_ids >= 0, height, width)
         face_ids = raster.face_ids.flatten()
         listed = torch.nonzero(face_ids >= 0)[:, 0]
         counts = torch.bincount(listed // max(height * width, 1), minlength=batch)
@@ -68,11 +75,15 @@ class Fragments:
 
     def face_id_images(self) -> Int[Tensor, "b h w"]:
         """The face that each pixel sees, -1 where none: what the list was made of."""
-        images = torch.full((len(self.pixels), self.height, self.width), -1, device=self.pixels.device)
-        image, slot = torch.nonzero(self.covered, as_tuple=True)
-        u, v = self.pixels[image, slot].unbind(-1)
-        images[image, v, u] = self.face_ids[image, slot]
-        return images
+        beyond, (u, v) = self.height * self.width, self.pixels.unbind(-1)
+        images = self.face_ids.new_full((len(self.pixels), beyond + 1), -1)
+        place = torch.where(self.covered, v * self.width + u, beyond)  # padding falls off the end
+        return images.scatter_(1, place, self.face_ids)[:, :-1].view(-1, self.height, self.width)
+
+
+def pixels_to_rays(camera: Camera) -> Float[Tensor, "b 3 3"]:
+    """The inverse intrinsics, in float64 whatever the camera's precision."""
+    return replace(camera, intrinsics=camera.intrinsics.detach().double()).rays_from_pixels
 
 
 def corners_of(

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
-from warpgrasp.render.rasterizer import Raster, corners_of
+from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, corners_of, pixels_to_rays
 
 CHUNK = 2**17  # (face, pixel) candidates at a time: their arrays stay in a processor's cache
 
@@ -65,9 +65,10 @@ def _boxes(mesh: Mesh, camera: Camera) -> _Boxes:
     size = (camera.width, camera.height)
     in_front = depth.amax(-1) > NEAR_M
     crossing = in_front & ~(depth.amin(-1) > NEAR_M)
-    # Half a thousandth of a pixel of slack: the box may not lose a centre to rounding, the edge test decides.
-    first = [(axis.amin(-1) - 5e-4).ceil().clamp_min(0) for axis in (u, v)]
-    last = [(axis.amax(-1) + 5e-4).floor().clamp_max(length - 1) for axis, length in zip((u, v), size, strict=True)]
+    first = [(axis.amin(-1) - BOX_SLACK_PX).ceil().clamp_min(0) for axis in (u, v)]
+    last = [
+        (axis.amax(-1) + BOX_SLACK_PX).floor().clamp_max(length - 1) for axis, length in zip((u, v), size, strict=True)
+    ]
     first = [torch.where(crossing, 0, low) for low in first]
     last = [torch.where(crossing, length - 1, high) for length, high in zip(size, last, strict=True)]
     kept = in_front & (first[0] <= last[0]) & (first[1] <= last[1])
@@ -85,7 +86,7 @@ def _planes(mesh: Mesh, camera: Camera, boxes: _Boxes) -> Float[Tensor, "12 n"]:
     following, after_next = corners.roll(-1, dims=1), corners.roll(-2, dims=1)
     normals = torch.linalg.cross(following + after_next, after_next - following)
     x, y, z = normals.permute(2, 1, 0)
-    to_ray = torch.linalg.inv(camera.intrinsics.double()).expand(len(mesh.vertices), 3, 3)[boxes.image]
+    to_ray = pixels_to_rays(camera).expand(len(mesh.vertices), 3, 3)[boxes.image]
     coefficients = [x * to_ray[:, 0, k] + y * to_ray[:, 1, k] + z * to_ray[:, 2, k] for k in range(3)]
     return torch.cat([*coefficients, corners[..., 2].T])
 

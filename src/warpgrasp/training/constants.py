@@ -20,7 +20,8 @@ Kept = TypeVar("Kept")
 class FrameConstants:
     """Constants of frames by their names, within a limit of memory; beyond it they are computed each time.
 
-    Each frame is computed alone, so that no bit depends on the batch in which it came first.
+    Each frame is computed alone, so that no bit depends on the batch in which it came first. On a GPU nothing is
+    remembered: it computes a whole batch in less time than the host takes to gather what it knows.
     """
 
     def __init__(self, *, limit_bytes: int = 500_000_000):
@@ -30,6 +31,8 @@ class FrameConstants:
 
     def seen(self, names: Sequence[FrameName], surfaces: Mesh, camera: Camera) -> Fragments:
         """What the frames' cameras see of their annotated surfaces."""
+        if surfaces.vertices.is_cuda:
+            return Fragments.of(rasterize(surfaces, camera))
 
         def of(row: int) -> Fragments:
             one = slice(row, row + 1)
@@ -45,6 +48,8 @@ class FrameConstants:
         """What the frames' pictures are compared by."""
         if contrast_share == 0:
             return frames.image
+        if frames.image.is_cuda:
+            return appearance(frames.image, contrast_share=contrast_share)
 
         def of(row: int) -> Tensor:
             return appearance(frames.image[row : row + 1], contrast_share=contrast_share)

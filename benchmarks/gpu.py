@@ -257,10 +257,14 @@ def inference(stages: Stages, machine: dict[str, float]) -> list[dict[str, Any]]
     return rows
 
 
+PARTS = {"rasterising": rasterising, "photometric": photometric, "training": training}
+
+
 def main() -> None:
     """Measure, print, and write the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     options = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("expected a GPU of CUDA's, found none")
@@ -268,8 +272,8 @@ def main() -> None:
     content: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "machine": machine}
     print(json.dumps(content), flush=True)
     content["rows"] = []
-    for part in (rasterising, photometric, training):
-        for row in part(machine):
+    for part in options.parts:
+        for row in PARTS[part](machine):
             content["rows"].append(row)
             print(json.dumps(row, ensure_ascii=False), flush=True)
         if options.out is not None:

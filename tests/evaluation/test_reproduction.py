@@ -85,7 +85,11 @@ def test_json_keeps_measured_and_published_apart() -> None:
     assert second["paper"] == {HAND: 18.0, OBJECT: 22.3}
     assert third["ours"] == {}
     assert content["evidence"] is True
-    assert content["published"] == {"source": "Table 9 (a data set)", "data": "FPHAB, action split"}
+    assert content["published"] == {
+        "source": "Table 9 (a data set)",
+        "data": "FPHAB, action split",
+        "metrics": [HAND, OBJECT],
+    }
     assert (content["runs"], content["failed"]) == ([{"seed": 0}], [{"label": "d"}])
     assert as_json(table(is_smoke=True), [], [])["evidence"] is False
 

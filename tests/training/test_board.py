@@ -58,8 +58,10 @@ def test_states_time_left_and_what_is_measured(sample_root: Path, tmp_path: Path
 
     folder = setting.folder(method.fingerprint)
     folder.mkdir(parents=True)
-    values = {"frames": 4, "left_out": 0, "values": {"hand_joint_error_mm": 12.34}, "curves": {}}
-    (folder / SCORES).write_text(json.dumps({"format": "warpgrasp-scores-1", "pixels": None, **values}))
+    values = {"frames": 4, "left_out": 0, "values": {"hand_joint_error_mm": 12.34}, "curves": {}, "training": {}}
+    (folder / SCORES).write_text(
+        json.dumps({"format": "warpgrasp-scores-2", "scored_training": False, "pixels": None, **values})
+    )
     board.console.print(board.drawn())
     assert isinstance(board.console.file, io.StringIO)
     page = board.console.file.getvalue()
@@ -69,8 +71,10 @@ def test_states_time_left_and_what_is_measured(sample_root: Path, tmp_path: Path
 
 
 def test_scores_made_in_another_way_are_not_taken(tmp_path: Path) -> None:
-    values = {"frames": 4, "left_out": 0, "values": {}, "curves": {}}
-    (tmp_path / SCORES).write_text(json.dumps({"format": "warpgrasp-scores-1", "pixels": [480, 270], **values}))
+    values = {"frames": 4, "left_out": 0, "values": {}, "curves": {}, "training": {}}
+    (tmp_path / SCORES).write_text(
+        json.dumps({"format": "warpgrasp-scores-2", "scored_training": False, "pixels": [480, 270], **values})
+    )
     assert read_scores(tmp_path, Scoring((480, 270))) is not None
     assert read_scores(tmp_path, Scoring(None)) is None
     assert read_scores(tmp_path, Scoring((640, 480))) is None

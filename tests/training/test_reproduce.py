@@ -17,6 +17,7 @@ from tests.training.test_resume import driven
 from warpgrasp.cli import main
 from warpgrasp.data.sample import SHIPPED
 from warpgrasp.evaluation.published import published
+from warpgrasp.evaluation.reproduction import from_json, markdown
 from warpgrasp.hand import HandModel
 from warpgrasp.training import experiments, sweep
 from warpgrasp.training.experiments import EXPERIMENTS, networks
@@ -99,22 +100,31 @@ def test_a_figure_with_a_failed_run(tmp_path: Path, capsys, monkeypatch) -> None
     printed = " ".join(captured.out.split())
     log = next((tmp_path / "logs").iterdir())
     assert f"failed: 6.67 % · photometric · seed 0: the disk is full ({log})" in printed
-    assert "expected 7 trainings to end, but 1 failed: 6.67 % · photometric · seed 0." in captured.err
+    assert "expected 9 trainings to end, but 1 failed: 6.67 % · photometric · seed 0." in captured.err
     content = read(tmp_path / "fig7-sample-quick.json")
     assert content["failed"] == [{"label": "6.67 % · photometric · seed 0", "error": "the disk is full"}]
-    assert len(content["runs"]) == 4
+    assert len(content["runs"]) == 6
     assert {path.suffix for path in tmp_path.glob("fig7-sample-quick.*")} == {".json", ".md", ".png", ".svg"}
     assert "the disk is full" in (tmp_path / "fig7-sample-quick.md").read_text()
     monkeypatch.setattr(sweep, "carry_out", carry_out)
     assert run("fig7", tmp_path) == 0
     content = read(tmp_path / "fig7-sample-quick.json")
-    assert (content["failed"], len(content["runs"])) == ([], 5)
+    assert (content["failed"], len(content["runs"])) == ([], 7)
     assert not list((tmp_path / "logs").iterdir())
     labels = {(row["row"], row["arm"]): row["annotated"] for row in content["rows"] if row["frames"]}
     assert labels == {
-        **{(row, arm): 2 for row in ("1.67 %", "6.67 %") for arm in ("control", "photometric")},
+        **{(row, arm): 2 for row in ("1.67 %", "6.67 %") for arm in ("control", "photometric", "Eq. 1")},
         ("100 %", "full"): 16,
     }
+    for row in content["rows"]:
+        there = sorted(row["unannotated"])
+        assert there == sorted(row["full_on_unannotated"])
+        assert there == (
+            sorted(content["metrics"]) if row["arm"] in ("control", "photometric", "Eq. 1") and row["frames"] else []
+        )
+    again = markdown(from_json(content))
+    assert again == (tmp_path / "fig7-sample-quick.md").read_text()
+    assert "| 6.67 % | Eq. 1 |" in again.partition("Never-annotated frames")[2]
     paper = [row for row in content["rows"] if not row["frames"]]
     assert [(row["row"], row["arm"]) for row in paper] == [
         (row, arm) for row in ("0.625 %", "2.5 %") for arm in ("control", "photometric")

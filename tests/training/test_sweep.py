@@ -72,7 +72,9 @@ def test_both_arms_of_a_seed_start_from_one_first_stage(sample_root: Path) -> No
     assert {job.after for job in jobs[1:3]} == {jobs[0].fingerprint}
     assert {job.after for job in jobs[4:]} == {jobs[3].fingerprint}
     assert whole.scored == {jobs[i].fingerprint for i in (1, 2, 4, 5)}
-    assert whole.labels[jobs[1].fingerprint] == (4, 16)  # frames 0 and 4 of two sequences of 8
+    used = whole.labels[jobs[1].fingerprint]
+    assert (used.annotated, used.frames) == (4, 16)  # frames 0 and 4 of two sequences of 8
+    assert used.unannotated == tuple(place for place in range(16) if place % 4)
 
 
 def test_a_network_without_stage_2_is_the_first_stage_itself(sample_root: Path) -> None:

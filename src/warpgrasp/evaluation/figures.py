@@ -16,7 +16,13 @@ from warpgrasp.data import Labels
 from warpgrasp.evaluation.comparison import label_distance
 from warpgrasp.evaluation.metrics import Scores
 
-ARM_COLOURS = {"stage 1": "#8c8f96", "control": "#d0603a", "photometric": "#1f8fb8", "full": "#6f9a3a"}
+ARM_COLOURS = {
+    "stage 1": "#8c8f96",
+    "control": "#d0603a",
+    "Eq. 1": "#8a5fb0",
+    "photometric": "#1f8fb8",
+    "full": "#6f9a3a",
+}
 INK = "#010203"  # stands for the page's text colour
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Number = float | None
@@ -26,35 +26,50 @@ class ResultRow:
     """A row of a table, or a point of a curve: what each seed measured, and what was published."""
 
     row: str
-    arm: str  # control, photometric or full; empty in tables
+    arm: str  # control, Eq. 1, photometric or full; empty in tables
     percent: float | None  # annotated, as the recipe asks for; None for a row that was only published
     annotated: int  # frames that really are
     frames: int
     measured: Mapping[str, tuple[float, ...]]  # by metric, one value a seed
     paper: Mapping[str, Number]  # by metric
+    unannotated: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # on training frames without a label
+    full_there: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # on the same, of those that had them all
 
     def mean(self, metric: str) -> Number:
         """Over the seeds."""
-        values = self.measured.get(metric, ())
-        return statistics.fmean(values) if values else None
+        return mean_of(self.measured.get(metric, ()))
 
     def std(self, metric: str) -> Number:
         """Over the seeds (n - 1); None of fewer than two."""
-        values = self.measured.get(metric, ())
-        return statistics.stdev(values) if len(values) > 1 else None
+        return std_of(self.measured.get(metric, ()))
 
     def said(self, metric: str) -> str:
         """Mean ± standard deviation."""
-        mean, std = self.mean(metric), self.std(metric)
-        if mean is None:
-            return MISSING
-        return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
+        return in_words(self.measured.get(metric, ()))
 
     def labels_said(self) -> str:
         """How many frames are annotated."""
         if not self.frames:
             return MISSING
         return f"{self.annotated} of {self.frames} ({100 * self.annotated / self.frames:.2f} %)"
+
+
+def mean_of(values: Sequence[float]) -> Number:
+    """The mean; None of nothing."""
+    return statistics.fmean(values) if values else None
+
+
+def std_of(values: Sequence[float]) -> Number:
+    """The standard deviation (n - 1); None of fewer than two."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def in_words(values: Sequence[float]) -> str:
+    """Mean ± standard deviation."""
+    mean, std = mean_of(values), std_of(values)
+    if mean is None:
+        return MISSING
+    return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
 
 
 @dataclass(frozen=True)
@@ -110,12 +125,17 @@ def as_json(result: Result, runs: Sequence[Mapping[str, Any]], failed: Sequence[
         "format": "warpgrasp-reproduction-1",
         "name": result.name,
         "title": result.title,
+        "metrics": list(result.metrics),
         "evidence": not result.is_smoke,
         "data": result.data,
         "is_papers_data": result.is_papers_data,
         "protocol": list(result.protocol),
         "seeds": list(result.seeds),
-        "published": {"source": result.source, "data": result.paper_data},
+        "published": {
+            "source": result.source,
+            "data": result.paper_data,
+            "metrics": list(result.paper_metrics),
+        },
         "rows": [_row_json(row, result.metrics) for row in result.rows],
         "pck": [asdict(line) for line in result.pck],
         "runs": list(runs),
@@ -130,13 +150,59 @@ def _row_json(row: ResultRow, metrics: Sequence[str]) -> dict[str, Any]:
         "nominal_percent": row.percent,
         "annotated": row.annotated,
         "frames": row.frames,
-        "ours": {
-            metric: {"mean": row.mean(metric), "std": row.std(metric), "values": list(row.measured[metric])}
-            for metric in metrics
-            if row.measured.get(metric)
-        },
+        "ours": _cells_json(row.measured, metrics),
+        "unannotated": _cells_json(row.unannotated, metrics),
+        "full_on_unannotated": _cells_json(row.full_there, metrics),
         "paper": {metric: value for metric, value in row.paper.items() if value is not None},
     }
+
+
+def _cells_json(measured: Mapping[str, tuple[float, ...]], metrics: Sequence[str]) -> dict[str, Any]:
+    return {
+        metric: {"mean": mean_of(values), "std": std_of(values), "values": list(values)}
+        for metric in metrics
+        if (values := measured.get(metric))
+    }
+
+
+def from_json(content: Mapping[str, Any]) -> Result:
+    """A result as it was written, to be shown again."""
+
+    def cells(found: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+        return {metric: tuple(cell["values"]) for metric, cell in found.items()}
+
+    rows = [
+        ResultRow(
+            row["row"],
+            row["arm"],
+            row["nominal_percent"],
+            row["annotated"],
+            row["frames"],
+            cells(row["ours"]),
+            row["paper"],
+            cells(row["unannotated"]),
+            cells(row["full_on_unannotated"]),
+        )
+        for row in content["rows"]
+    ]
+    pck = [
+        PckLine(one["name"], tuple(one["thresholds_px"]), tuple(map(tuple, one["shares"]))) for one in content["pck"]
+    ]
+    return Result(
+        name=content["name"],
+        title=content["title"],
+        metrics=tuple(content["metrics"]),
+        rows=tuple(rows),
+        pck=tuple(pck),
+        source=content["published"]["source"],
+        paper_data=content["published"]["data"],
+        paper_metrics=tuple(content["published"]["metrics"]),
+        data=content["data"],
+        is_papers_data=content["is_papers_data"],
+        is_smoke=not content["evidence"],
+        protocol=tuple(content["protocol"]),
+        seeds=tuple(content["seeds"]),
+    )
 
 
 def markdown(result: Result, failed: Sequence[str] = ()) -> str:
@@ -165,12 +231,29 @@ def markdown(result: Result, failed: Sequence[str] = ()) -> str:
             str(seeds) if row.frames else MISSING,
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", *(f"* {sentence}" for sentence in result.protocol)]
+    lines += [*_unannotated_lines(result), "", *(f"* {sentence}" for sentence in result.protocol)]
     if result.source:
         lines.append(f"* The column *paper* is {result.source}; it was published, not measured here.")
     if failed:
         lines += ["", "Failed:", "", *(f"* {sentence}" for sentence in failed)]
     return "\n".join(lines) + "\n"
+
+
+def _unannotated_lines(result: Result) -> list[str]:
+    """The table of training frames whose annotation was not used, where they were scored."""
+    rows = [row for row in result.rows if row.unannotated]
+    if not rows:
+        return []
+    heads = ["annotated", "arm", *(f"{result.ours}: {HEADS[metric]}" for metric in result.metrics)]
+    lines = ["", "Never-annotated frames of the training sequences; *full* was trained on them:", ""]
+    lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    named = {row.row: row for row in rows}
+    for name, one in named.items():
+        arms = {row.arm: row.unannotated for row in rows if row.row == name}
+        for arm, found in {**arms, "full": one.full_there}.items():
+            cells = [in_words(found.get(metric, ())) for metric in result.metrics]
+            lines.append("| " + " | ".join([name, arm, *cells]) + " |")
+    return lines
 
 
 def _number(value: Number) -> str:

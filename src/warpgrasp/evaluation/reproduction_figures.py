@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from warpgrasp.evaluation.figures import ARM_COLOURS
 from warpgrasp.evaluation.published import PublishedCurves
-from warpgrasp.evaluation.reproduction import HEADS, PckLine, Result, ResultRow
+from warpgrasp.evaluation.reproduction import HEADS, PckLine, Result, ResultRow, mean_of, std_of
 
 INK, WARNING = "#1c1e22", "#b3261e"
 SETTINGS: dict[Any, Any] = {
@@ -31,7 +30,8 @@ SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     **{f"{part}color": INK for part in ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.")},
 }
-ARMS = ("control", "photometric")
+ARMS = ("control", "Eq. 1", "photometric")
+PAPERS_ARMS = ("control", "photometric")
 ASIDE = 0.05  # of the distance of two positions on the axis
 PCK_HEADS: Mapping[str, str] = {
     "hand_joint_frame_pck_image": "Hand, 21 joints",
@@ -40,33 +40,31 @@ PCK_HEADS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A curve over positions on the axis: the mean and the standard deviation over seeds, where there is one."""
-
-    means: tuple[float | None, ...]
-    stds: tuple[float | None, ...]
-
-
 def save_curves(path: Path, result: Result, paper: PublishedCurves) -> None:
     """Save `path` as PNG and SVG: each metric against the labels.
 
-    On the paper's own data its curves are drawn beside ours; on other data they get panels of their own, below.
+    On the paper's own data its curves are drawn beside ours; on other data they get panels of their own, below. So do
+    the training frames whose annotation was not used, where they were scored.
     """
-    rows = 1 if result.is_papers_data else 2
+    trained = any(row.unannotated for row in result.rows)
+    rows = 1 + trained + (not result.is_papers_data)
     with rc_context(SETTINGS):
         figure = Figure(figsize=(3.4 * len(result.metrics), 3.3 * rows + 0.8), layout="constrained", facecolor="white")
         panels = figure.subplots(rows, len(result.metrics), squeeze=False)
         for column, metric in enumerate(result.metrics):
             axes = panels[0][column]
             percents = _draw_measured(axes, result, metric)
-            axes.set_title(HEADS[metric] if rows == 1 else f"{HEADS[metric]}\nmeasured: {result.data}")
-            if rows == 1:
+            measured_on = "evaluation" if trained else result.data
+            axes.set_title(HEADS[metric] if rows == 1 else f"{HEADS[metric]}\nmeasured: {measured_on}")
+            if trained:
+                _draw_unannotated(panels[1][column], result, metric)
+                panels[1][column].set_title(f"{HEADS[metric]}\nmeasured: unannotated training frames")
+            if result.is_papers_data:
                 _draw_published(axes, paper, metric, percents)
             else:
-                _draw_published(panels[1][column], paper, metric, paper.percent)
-                panels[1][column].set_title(f"{HEADS[metric]}\npublished: {paper.data}")
-                _percent_axis(panels[1][column], paper.percent)
+                _draw_published(panels[-1][column], paper, metric, paper.percent)
+                panels[-1][column].set_title(f"{HEADS[metric]}\npublished: {paper.data}")
+                _percent_axis(panels[-1][column], paper.percent)
         for axes in panels.flat:
             axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
             axes.grid(axis="y", alpha=0.16)
@@ -79,21 +77,43 @@ def save_curves(path: Path, result: Result, paper: PublishedCurves) -> None:
 
 def _draw_measured(axes: Axes, result: Result, metric: str) -> tuple[float, ...]:
     """Ours; returns the nominal percentages of the positions on the axis."""
-    by_percent: dict[float, dict[str, ResultRow]] = {}
+    by_percent = _by_percent(result)
+    arms = [arm for arm in ARMS if any(arm in rows for rows in by_percent.values())]
+    for number, arm in enumerate(arms):
+        # With every label there is nothing to compare photometrically: one network for all.
+        chosen = [rows.get(arm, rows.get("full")) for rows in by_percent.values()]
+        cells = [() if row is None else row.measured.get(metric, ()) for row in chosen]
+        _draw(axes, cells, ARM_COLOURS[arm], f"{arm}, measured", ASIDE * (2 * number - len(arms) + 1))
+    _label_axis(axes, by_percent)
+    return tuple(by_percent)
+
+
+def _draw_unannotated(axes: Axes, result: Result, metric: str) -> None:
+    """The same on training frames whose annotation was not used, beside the networks that were trained on them."""
+    by_percent = {percent: rows for percent, rows in _by_percent(result).items() if "full" not in rows}
+    arms = [arm for arm in ARMS if any(arm in rows for rows in by_percent.values())]
+    for number, arm in enumerate(arms):
+        chosen = [rows.get(arm) for rows in by_percent.values()]
+        cells = [() if row is None else row.unannotated.get(metric, ()) for row in chosen]
+        _draw(axes, cells, ARM_COLOURS[arm], f"{arm}, measured", ASIDE * (2 * number - len(arms) + 1))
+    full = [next(iter(rows.values())).full_there.get(metric, ()) for rows in by_percent.values()]
+    _draw(axes, full, ARM_COLOURS["full"], "trained on these frames", 0.0)
+    _label_axis(axes, by_percent)
+
+
+def _by_percent(result: Result) -> dict[float, dict[str, ResultRow]]:
+    """The measured rows by the share of labels that was asked for, from few to many, and by arm."""
+    found: dict[float, dict[str, ResultRow]] = {}
     for row in result.rows:
         if row.percent is not None:
-            by_percent.setdefault(row.percent, {})[row.arm] = row
-    percents = tuple(sorted(by_percent))
-    for arm, aside in zip(ARMS, (-ASIDE, ASIDE), strict=True):
-        # With every label there is nothing to compare photometrically: one network for both.
-        chosen = [by_percent[percent].get(arm, by_percent[percent].get("full")) for percent in percents]
-        means = tuple(None if row is None else row.mean(metric) for row in chosen)
-        stds = tuple(None if row is None else row.std(metric) for row in chosen)
-        _draw(axes, _Line(means, stds), ARM_COLOURS[arm], f"{arm}, measured", aside)
-    ticks = [_tick(percent, next(iter(by_percent[percent].values()))) for percent in percents]
-    axes.set_xticks(range(len(percents)), ticks, fontsize=7.5)
+            found.setdefault(row.percent, {})[row.arm] = row
+    return dict(sorted(found.items()))
+
+
+def _label_axis(axes: Axes, by_percent: Mapping[float, Mapping[str, ResultRow]]) -> None:
+    ticks = [_tick(percent, next(iter(rows.values()))) for percent, rows in by_percent.items()]
+    axes.set_xticks(range(len(ticks)), ticks, fontsize=7.5)
     axes.set_xlabel("annotated frames: asked for, and really", fontsize=8)
-    return percents
 
 
 def _tick(percent: float, row: ResultRow) -> str:
@@ -102,13 +122,13 @@ def _tick(percent: float, row: ResultRow) -> str:
     return f"{asked}\n{row.annotated}" + ("" if real == asked else f"\n({real})")
 
 
-def _draw(axes: Axes, line: _Line, colour: str, label: str, aside: float) -> None:
-    """The means as points, moved `aside` so that neither curve hides the other, with their deviations as bars."""
-    there = [x for x, mean in enumerate(line.means) if mean is not None]
+def _draw(axes: Axes, cells: Sequence[Sequence[float]], colour: str, label: str, aside: float) -> None:
+    """The means over seeds as points, moved `aside` so that no curve hides another, with their deviations as bars."""
+    there = [x for x, values in enumerate(cells) if values]
     if not there:
         return
-    means = [line.means[x] for x in there]
-    stds = [line.stds[x] or 0.0 for x in there]
+    means = [mean_of(cells[x]) for x in there]
+    stds = [std_of(cells[x]) or 0.0 for x in there]
     positions = np.array(there) + aside
     axes.errorbar(
         positions, np.array(means, float), yerr=np.array(stds), color=colour, marker="o", ms=4, capsize=2.5, label=label
@@ -116,7 +136,7 @@ def _draw(axes: Axes, line: _Line, colour: str, label: str, aside: float) -> Non
 
 
 def _draw_published(axes: Axes, paper: PublishedCurves, metric: str, percents: Sequence[float]) -> None:
-    for arm in ARMS:
+    for arm in PAPERS_ARMS:
         values = [paper.value(arm, metric, percent) for percent in percents]
         points = [(x, value) for x, value in enumerate(values) if value is not None]
         if points:

@@ -37,9 +37,9 @@ class Camera:
 
         Raises `torch.linalg.LinAlgError` when there is none; on a GPU, for which nobody waits here, it is not finite.
         """
-        if self.intrinsics.is_cuda:
-            return torch.linalg.inv_ex(self.intrinsics).inverse
-        return torch.linalg.inv(self.intrinsics)
+        if not self.intrinsics.is_cuda:
+            return torch.linalg.inv(self.intrinsics)
+        return inverse_by_cross_products(self.intrinsics)
 
     @property
     def image_centre_px(self) -> Float[Tensor, " 2"]:
@@ -91,6 +91,13 @@ class Camera:
     def to(self, like: Tensor) -> "Camera":
         """The same camera with the device and dtype of `like`."""
         return replace(self, intrinsics=self.intrinsics.to(like))
+
+
+def inverse_by_cross_products(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The inverse of 3×3 matrices with rows a, b, c: its columns are b × c, c × a and a × b over a·(b × c)."""
+    a, b, c = matrix.unbind(-2)
+    columns = [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)]
+    return torch.stack(columns, dim=-1) / (a * columns[0]).sum(-1)[..., None, None]
 
 
 def pixel_grid(height: int, width: int, *, like: Tensor) -> Float[Tensor, "h w 2"]:

@@ -98,6 +98,8 @@ class HandModel(nn.Module):
     pose_components: Tensor
     mean_pose: Tensor
     fingertip_vertices: Tensor
+    joints_from_mano: Tensor
+    by_joint: Tensor
 
     def __init__(self, template: HandTemplate):
         super().__init__()
@@ -119,10 +121,15 @@ class HandModel(nn.Module):
             self.register_buffer("pose_directions", None, persistent=False)
         else:
             constant("pose_directions", template.pose_directions)
-        self._joints_from_mano = permutation(JOINTS, from_=HO3D_JOINTS)
-        self._levels = _Level.of_tree(template.parents)
-        order = [0, *(joint for level in self._levels for joint in level.joints)]
-        self._by_joint = sorted(range(len(order)), key=order.__getitem__)
+        # Indices as buffers: a list would be uploaded to a GPU at each call, which then would have to be waited for.
+        constant("joints_from_mano", np.asarray(permutation(JOINTS, from_=HO3D_JOINTS)), torch.int64)
+        levels = _Level.of_tree(template.parents)
+        self._depth = len(levels)
+        for number, level in enumerate(levels):
+            for name, index in vars(level).items():
+                constant(f"level{number}_{name}", np.asarray(index), torch.int64)
+        order = [0, *(joint for level in levels for joint in level.joints)]
+        constant("by_joint", np.argsort(order), torch.int64)
 
     @property
     def shape_count(self) -> int:
@@ -146,7 +153,7 @@ class HandModel(nn.Module):
         rest_joints = torch.einsum("jv,bvk->bjk", self.joint_regressor, shaped)
         rotations = matrix_from_axis_angle(torch.cat([rotation, pose], dim=-1).unflatten(-1, (-1, 3)))
         if self.pose_directions is not None:
-            offsets = (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1)
+            offsets = (rotations[:, 1:] - torch.eye(3, device=rotations.device, dtype=rotations.dtype)).flatten(1)
             shaped = shaped + torch.einsum("vkp,bp->bvk", self.pose_directions, offsets)
 
         hand_from_joint_rotations, joints = self.chain(rotations, rest_joints)
@@ -162,19 +169,24 @@ class HandModel(nn.Module):
     ) -> tuple[Float[Tensor, "b 16 3 3"], Float[Tensor, "b 16 3"]]:
         """Compose the joints' rotations from the wrist outwards: hand from joint, and where the joints are."""
         composed, positions = [rotations[:, :1]], [rest_joints[:, :1]]
-        for level in self._levels:
-            bones = rest_joints[:, level.joints] - rest_joints[:, level.parents]
-            frames = composed[-1][:, level.places]
-            positions.append(positions[-1][:, level.places] + (frames @ bones[..., None])[..., 0])
-            composed.append(frames @ rotations[:, level.joints])
-        return torch.cat(composed, dim=1)[:, self._by_joint], torch.cat(positions, dim=1)[:, self._by_joint]
+        for number in range(self._depth):
+            named = (f"level{number}_{name}" for name in ("joints", "parents", "places"))
+            joints, parents, places = (self.get_buffer(name) for name in named)
+            bones = rest_joints.index_select(1, joints) - rest_joints.index_select(1, parents)
+            frames = composed[-1].index_select(1, places)
+            positions.append(positions[-1].index_select(1, places) + (frames @ bones[..., None])[..., 0])
+            composed.append(frames @ rotations.index_select(1, joints))
+        return (
+            torch.cat(composed, dim=1).index_select(1, self.by_joint),
+            torch.cat(positions, dim=1).index_select(1, self.by_joint),
+        )
 
     def all_joints(
         self, articulated: Float[Tensor, "b 16 3"], vertices: Float[Tensor, "b v 3"]
     ) -> Float[Tensor, "b 21 3"]:
         """The 21 joints (order: `JOINTS`) from the 16 articulated ones (order: `MANO_JOINTS`) and the surface."""
-        tips = vertices[:, self.fingertip_vertices]
-        return torch.cat([articulated, tips], dim=1)[:, self._joints_from_mano]
+        tips = vertices.index_select(1, self.fingertip_vertices)
+        return torch.cat([articulated, tips], dim=1).index_select(1, self.joints_from_mano)
 
     def closed_mesh(self, vertices: Float[Tensor, "b v 3"]) -> Mesh:
         """The surface, closed at the wrist by auxiliary faces that come after the hand's own."""

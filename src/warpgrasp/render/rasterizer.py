@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from warpgrasp.geometry import Camera, Mesh, pixel_grid
+from warpgrasp.geometry import Camera, Mesh
 
 BOX_SLACK_PX = 5e-4  # a face's box may not lose a pixel's centre to rounding: the edge test decides
 
@@ -57,9 +57,7 @@ class Fragments:
         """List the covered pixels, row by row."""
         batch, height, width = raster.face_ids.shape
         if raster.face_ids.is_cuda:
-            every = pixel_grid(height, width, like=raster.face_ids).flatten(0, 1).expand(batch, -1, -1)
-            face_ids = raster.face_ids.flatten(1)
-            return Fragments(every, face_ids.clamp_min(0), face_ids >= 0, height, width)
+            return Fragments.of_every_pixel(raster)
         face_ids = raster.face_ids.flatten()
         listed = torch.nonzero(face_ids >= 0)[:, 0]
         counts = torch.bincount(listed // max(height * width, 1), minlength=batch)
@@ -72,6 +70,15 @@ class Fragments:
         pixels = torch.stack([within % max(width, 1), within // max(width, 1)], dim=-1)
         listed_ids = torch.where(covered, face_ids[place], 0) if longest else place
         return Fragments(pixels, listed_ids, covered, height, width)
+
+    @staticmethod
+    def of_every_pixel(raster: Raster) -> "Fragments":
+        """List all pixels, row by row."""
+        batch, height, width = raster.face_ids.shape
+        place = torch.arange(height * width, device=raster.face_ids.device)
+        pixels = torch.stack([place % max(width, 1), place // max(width, 1)], dim=-1).expand(batch, -1, -1)
+        face_ids = raster.face_ids.flatten(1)
+        return Fragments(pixels, face_ids.clamp_min(0), face_ids >= 0, height, width)
 
     def face_id_images(self) -> Int[Tensor, "b h w"]:
         """The face that each pixel sees, -1 where none: what the list was made of."""

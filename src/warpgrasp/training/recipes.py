@@ -224,6 +224,15 @@ def sample() -> Recipe:
     return replace(demo(), name="sample")
 
 
+def with_equation_1(recipe: Recipe) -> Recipe:
+    """The demo's settings or the sample's with the photometric term as the paper has it, at its own best λ_c there.
+
+    One direction, colours alone; λ_c = 3e-3 was the best of 1e-3 to 3e-2 (docs/results.md).
+    """
+    term = replace(recipe.photometric, weight=3e-3, directions="one", contrast_share=0.0)
+    return replace(recipe, photometric=term)
+
+
 def recording() -> Recipe:
     """Your own video: the demo's settings, every label used.  `warpgrasp train recording`.
 

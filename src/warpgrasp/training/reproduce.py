@@ -1,5 +1,6 @@
 """A table or figure of the paper: train what is missing, predict, score, set beside what was published."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from warpgrasp.training.experiments import HAND_ROW, OBJECT_ROW, Experiment, net
 from warpgrasp.training.run import write_json
 from warpgrasp.training.scoring import NetworkScores, Scoring, read_scores
 from warpgrasp.training.settings import Recipe
-from warpgrasp.training.sweep import RUNS, Failure, Plan, Runner, Setting, SweepError, alone_in, plan
+from warpgrasp.training.sweep import RUNS, Failure, Plan, Runner, Setting, SweepError, UsedLabels, alone_in, plan
 
 SAMPLE = "sample data"
 PCK_CURVES = ("hand_joint_frame_pck_image", "object_corner_frame_pck_image", "object_vertex_frame_pck_image")
@@ -42,7 +43,7 @@ class Reproduction:
 
     def setting(self, dataset: Dataset, out: Path, extra: Sequence[Dataset], command: Sequence[str]) -> Setting:
         """Where its trainings are carried out. Pixels are the paper's on its own data, and those on disk elsewhere."""
-        scoring = Scoring(None if self.on_sample else self.experiment.pixels)
+        scoring = Scoring(None if self.on_sample else self.experiment.pixels, training=self.on_sample)
         return Setting(dataset, out, tuple(extra), scoring, tuple(command))
 
 
@@ -153,7 +154,7 @@ def _measured_row(
 ) -> ResultRow:
     recipe, mark = members[0]
     percent = round(100 * recipe.fraction, 6)
-    annotated, frames = whole.labels[mark]
+    labels = whole.labels[mark]
     there = [one for _, member in members if (one := scores[member]) is not None]
     meaningless = UNSUPERVISED.get(row)
     measured = {
@@ -161,7 +162,29 @@ def _measured_row(
         for metric in experiment.metrics
         if there and not (meaningless is not None and metric.startswith(meaningless))
     }
-    return ResultRow(row, arm, percent, annotated, frames, measured, _published_cells(experiment, row, arm, percent))
+    full = [one for network, other in whole.networks if network.arm == "full" and (one := scores[other]) is not None]
+    return ResultRow(
+        row,
+        arm,
+        percent,
+        labels.annotated,
+        labels.frames,
+        measured,
+        _published_cells(experiment, row, arm, percent),
+        unannotated=_training_means(experiment, there, labels),
+        full_there=_training_means(experiment, full, labels),
+    )
+
+
+def _training_means(
+    experiment: Experiment, networks: Sequence[NetworkScores], labels: UsedLabels
+) -> dict[str, tuple[float, ...]]:
+    """Mean errors of networks on the training frames whose annotation a training did not use."""
+    chosen = [one.training for one in networks if one.training] if labels.unannotated else []
+    return {
+        metric: tuple(statistics.fmean(errors[metric][place] for place in labels.unannotated) for errors in chosen)
+        for metric in (experiment.metrics if chosen else ())
+    }
 
 
 def _published_cells(experiment: Experiment, row: str, arm: str, percent: float) -> Mapping[str, float | None]:
@@ -218,8 +241,9 @@ def protocol_in_words(
     ]
     if experiment.kind == "curves":
         sentences.append(
-            "control and photometric start from the same weights of stage 1 and differ in λ_c = 0 alone; with every "
-            "frame annotated there is one network, without stage 2."
+            "control and photometric start from the same weights of stage 1 and differ in λ_c = 0 alone"
+            + ("; so does Eq. 1, the term as the paper has it" if wanted.on_sample else "")
+            + "; with every frame annotated there is one network, without stage 2."
         )
     if experiment.splits.startswith("ho3d/") and not wanted.on_sample:
         sentences.append(

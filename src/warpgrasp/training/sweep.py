@@ -84,12 +84,21 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class UsedLabels:
+    """How many training frames are annotated, of how many, and the places of those that are not among them all."""
+
+    annotated: int
+    frames: int
+    unannotated: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """The jobs of a sweep, each after the one that it needs; and which job each network is."""
 
     jobs: dict[str, Job]  # by fingerprint
     networks: tuple[tuple[Network, str], ...]  # with their jobs' fingerprints
-    labels: dict[str, tuple[int, int]]  # annotated frames and all frames of each network's training, by fingerprint
+    labels: dict[str, "UsedLabels"]  # of each network's training, by fingerprint
 
     @property
     def scored(self) -> frozenset[str]:
@@ -108,14 +117,15 @@ def plan(networks: Sequence[Network], setting: Setting) -> Plan:
     """The jobs that these networks take. Equal ones, and equal first stages, are one job."""
     jobs: dict[str, Job] = {}
     wanted, labels = [], {}
-    read: dict[tuple[float, str], tuple[str, tuple[int, int]]] = {}  # what depends on the choice of labels alone
+    read: dict[tuple[float, str], tuple[str, UsedLabels]] = {}  # what depends on the choice of labels alone
 
-    def facts_of(recipe: Recipe) -> tuple[str, tuple[int, int]]:
+    def facts_of(recipe: Recipe) -> tuple[str, UsedLabels]:
         choice = (recipe.fraction, recipe.sampling)
         if choice not in read:
             training = setting.training(recipe)
-            share = training.labels.share
-            read[choice] = data_fingerprint(training), (share.annotated, share.frames)
+            share, others = training.labels.share, set(training.labels.unannotated_names)
+            places = (place for place, name in enumerate(setting.dataset.names("train")) if name in others)
+            read[choice] = data_fingerprint(training), UsedLabels(share.annotated, share.frames, tuple(places))
         return read[choice]
 
     for network in networks:

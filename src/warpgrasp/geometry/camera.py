@@ -42,9 +42,10 @@ class Camera:
         return inverse_by_cross_products(self.intrinsics)
 
     @property
-    def image_centre_px(self) -> Float[Tensor, " 2"]:
+    def image_centre_px(self) -> Float[Tensor, "*b 2"]:
         """The centre of the image, ((W - 1) / 2, (H - 1) / 2)."""
-        return self.intrinsics.new_tensor([(self.width - 1) / 2, (self.height - 1) / 2])
+        like = self.intrinsics[..., 0, 0]  # filled, not uploaded: a GPU would have to be waited for
+        return torch.stack([torch.full_like(like, (size - 1) / 2) for size in (self.width, self.height)], dim=-1)
 
     def project(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "*b n 2"]:
         """Project camera-space points (metres) to pixels.

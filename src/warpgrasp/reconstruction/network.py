@@ -1,6 +1,7 @@
 """The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import torch
@@ -47,7 +48,7 @@ class HandObjectNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, hand: HandModel, object_names: tuple[str, ...]):
         super().__init__()
         self.config = config
-        self.hand = hand
+        self.hand = deepcopy(hand)  # the network may move to a GPU, where a data set's hand does not follow
         self.object_names = object_names
         self.encoder_precision: Precision = "fp32"  # of the running process, not of the weights
         self.encoder = ResNet18(config.width)

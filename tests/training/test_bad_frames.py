@@ -12,7 +12,7 @@ from warpgrasp.data import DataError, FrameSource, open_dataset
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import loop
+from warpgrasp.training import loop, step
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.run import open_run
 
@@ -138,7 +138,7 @@ def test_an_interrupted_run_keeps_its_list_and_its_weights(copied_root: Path, tm
         halve(copied_root, name)
     expected = train_both(skipping(copied_root), tmp_path / "undisturbed").sha256
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    supervised, calls = loop.supervised, []
+    supervised, calls = step.supervised, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -146,7 +146,7 @@ def test_an_interrupted_run_keeps_its_list_and_its_weights(copied_root: Path, tm
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(loop, "supervised", interrupted)
+    monkeypatch.setattr(step, "supervised", interrupted)
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         with_notes(skipping(copied_root), out)

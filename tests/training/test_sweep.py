@@ -10,7 +10,7 @@ from tests.training.runs import prepare, short_recipe
 from warpgrasp.data import AugmentConfig, open_dataset
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import loop, sweep
+from warpgrasp.training import loop, step, sweep
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.settings import Recipe
 from warpgrasp.training.sweep import (
@@ -141,7 +141,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    setting, supervised, calls = setting_of(sample_root, tmp_path), loop.supervised, []
+    setting, supervised, calls = setting_of(sample_root, tmp_path), step.supervised, []
     whole = plan(pair(short_recipe()), setting)
 
     def interrupted(*arguments, **options):
@@ -150,7 +150,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(loop, "supervised", interrupted)
+    monkeypatch.setattr(step, "supervised", interrupted)
     with pytest.raises(KeyboardInterrupt):
         carried_out(whole, setting)
     failures, notes = carried_out(whole, setting)

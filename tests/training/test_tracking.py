@@ -8,7 +8,7 @@ import pytest
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import loop, tracking
+from warpgrasp.training import loop, step, tracking
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.tracking import TrackerError, choose_tracker
 
@@ -67,7 +67,7 @@ def test_an_interrupted_stage_shows_each_step_once(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
-    training, supervised, calls = prepare(sample_root, short_recipe()), loop.supervised, []
+    training, supervised, calls = prepare(sample_root, short_recipe()), step.supervised, []
 
     def until_step_4(*arguments, **options):
         calls.append(1)
@@ -76,11 +76,11 @@ def test_an_interrupted_stage_shows_each_step_once(
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(loop, "supervised", until_step_4)
+    monkeypatch.setattr(step, "supervised", until_step_4)
     with pytest.raises(KeyboardInterrupt):
         train_tracked(training, tmp_path)
     assert list(shown(tmp_path / "tracking" / "stage1")["loss"]) == [0, 1, 2, 3]
-    monkeypatch.setattr(loop, "supervised", supervised)
+    monkeypatch.setattr(step, "supervised", supervised)
     assert train_tracked(training, tmp_path) == undisturbed
     assert same(shown(tmp_path / "tracking" / "stage1"), logged(tmp_path / "stage1.jsonl"))
 

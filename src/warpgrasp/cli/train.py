@@ -97,6 +97,7 @@ def _read_options(options: Any) -> DataOptions:
 
 def _train(options: Any) -> None:
     from warpgrasp.training.loop import Training, train_stage
+    from warpgrasp.training.processes import is_main
     from warpgrasp.training.run import command_line, open_run
     from warpgrasp.training.tracking import choose_tracker
 
@@ -108,6 +109,7 @@ def _train(options: Any) -> None:
     extra = [usual.open(root) for root in options.extra_data]
     training = Training.prepare(recipe, _read_options(options).open(options.data), extra, on_bad=options.bad_frames)
     final = options.out / "weights.safetensors"
+    console.quiet = not is_main()
     with open_run(training, options.out, command=command_line()):
         share = training.labels.share
         console.print(

@@ -1,6 +1,6 @@
 """Data sets: raw folders to frames (paper Sec. 4.1)."""
 
-from warpgrasp.data.augment import AugmentConfig, View, augment
+from warpgrasp.data.augment import AugmentConfig, Rows, View, augment
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
 from warpgrasp.data.dexycb import DexYcb, Sides
 from warpgrasp.data.errors import DataError
@@ -28,6 +28,7 @@ __all__ = [
     "Layout",
     "OnBad",
     "Recordings",
+    "Rows",
     "Sampling",
     "Share",
     "Sides",

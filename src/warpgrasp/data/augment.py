@@ -48,15 +48,33 @@ class View:
     valid: Bool[Tensor, "b h w"]  # False in padding
 
 
-def augment(image: Float[Tensor, "b 3 h w"], camera: Camera, config: AugmentConfig, generator: torch.Generator) -> View:
+@dataclass(frozen=True)
+class Rows:
+    """Some rows, one after the other, of a batch of `total`."""
+
+    first: int
+    count: int
+    total: int
+
+
+def augment(
+    image: Float[Tensor, "b 3 h w"],
+    camera: Camera,
+    config: AugmentConfig,
+    generator: torch.Generator,
+    *,
+    rows: Rows | None = None,
+) -> View:
     """Draw and apply an augmentation of each frame of a batch.
 
-    The draws are made on the CPU, so that a seed means the same on every device.
+    The draws are made on the CPU, so that a seed means the same on every device. Where the frames are some `rows` of a
+    batch, it is drawn for all of them, so that a frame's draw does not depend on how the batch is shared out.
     """
-    batch = len(image)
+    rows = Rows(0, len(image), len(image)) if rows is None else rows
+    first, last = rows.first, rows.first + rows.count
 
     def draw(largest: float, *shape: int) -> Tensor:
-        uniform = torch.rand((batch, *shape), generator=generator)
+        uniform = torch.rand((rows.total, *shape), generator=generator)[first:last]
         return ((2 * uniform - 1) * largest).to(image.device, image.dtype, non_blocking=True)
 
     factors = {name: 1 + draw(getattr(config, name)) for name in ("brightness", "contrast", "saturation")}

@@ -28,12 +28,11 @@ from warpgrasp.data import (
     Labels,
     OnBad,
     annotatable,
-    augment,
     choose_labels,
     draw,
     join_datasets,
 )
-from warpgrasp.frame import FrameName, Frames, ObjectModel, move_to
+from warpgrasp.frame import FrameName, ObjectModel, move_to
 from warpgrasp.geometry import mean_rotation
 from warpgrasp.hand import HandModel
 from warpgrasp.reconstruction import (
@@ -46,10 +45,11 @@ from warpgrasp.reconstruction import (
     precision_on,
     save_checkpoint,
 )
-from warpgrasp.training.constants import FrameConstants
 from warpgrasp.training.memory import keep_freed_memory
-from warpgrasp.training.objective import PairBatch, on_pairs, photometric_weight, supervised
+from warpgrasp.training.objective import photometric_weight
+from warpgrasp.training.processes import check_shareable, mean_over_processes, mine, rows_of, share_batch_norm
 from warpgrasp.training.settings import Optimisation, Recipe
+from warpgrasp.training.step import PairFrames, StepBatch, StepLoss
 from warpgrasp.training.tracking import Tracker, accelerator_for, tracked
 
 LOG_EVERY_STEPS = 10
@@ -159,6 +159,9 @@ def train_stage(
     accelerator = accelerator_for(tracker, out.parent, cpu=not torch.cuda.is_available())
     network = initial_network(training) if initial is None else load_checkpoint(initial).network(training.hand)
     network.encoder_precision = precision_on(accelerator.device, recipe.precision)
+    check_shareable(accelerator, skips_bad_frames=training.source.on_bad == "skip")
+    frozen = recipe.freeze_batch_norm == "always" or (recipe.freeze_batch_norm == "stage2" and stage == 2)
+    share_batch_norm(accelerator, network, frozen=frozen)
     network.to(accelerator.device)
     # As its pictures lie in memory. (The overload is missing in PyTorch's type stubs.)
     network.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -167,77 +170,48 @@ def train_stage(
     )
     state_path, log_path = out.with_suffix(".state.safetensors"), out.with_suffix(".jsonl")
     first_step = _resume(state_path, network, optimiser) if state_path.is_file() else 0
-    _truncate_log(log_path, first_step)
+    writes = accelerator.is_main_process
+    if writes:
+        _truncate_log(log_path, first_step)
 
     network.train()
-    if recipe.freeze_batch_norm == "always" or (recipe.freeze_batch_norm == "stage2" and stage == 2):
+    if frozen:
         freeze_batch_norm(network)
-    network, optimiser = accelerator.prepare(network, optimiser)
-    bare = accelerator.unwrap_model(network)
+    step_loss, optimiser = accelerator.prepare(StepLoss(network, recipe), optimiser)
     annotated, unannotated = training.supervised_names, training.labels.comparable_names
     if stage == 2 and not unannotated:
         raise DataError("expected unannotated frames for stage 2, but every training frame is annotated")
+    rows = rows_of(accelerator, optimisation.batch, what="annotated frames")
+    pair_rows = rows_of(accelerator, recipe.photometric.pairs, what="pairs")
 
-    def read(step: int) -> tuple[Frames, tuple[Frames, Frames] | None]:
-        frames = training.source.frames(
-            draw(annotated, batch=optimisation.batch, step=step, seed=[recipe.seed, stage, 0])
-        )
-        if stage == 1:
-            return frames, None
-        pairs = draw(unannotated, batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
-        references = [training.labels.reference(name) for name in pairs]
-        return frames, training.source.pairs(pairs, references)
+    def read(step: int) -> StepBatch:
+        names = draw(annotated, batch=optimisation.batch, step=step, seed=[recipe.seed, stage, 0])
+        frames = training.source.frames(mine(rows, names))
+        pairs = None
+        if stage == 2:
+            drawn = draw(unannotated, batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
+            targets = mine(pair_rows, drawn)
+            references = [training.labels.reference(name) for name in targets]
+            pairs = PairFrames(*training.source.pairs(targets, references), pair_rows)
+        return move_to(StepBatch(frames, rows, pairs), accelerator.device)
 
-    constants = FrameConstants()
     keep_freed_memory()
     started = saved = time.monotonic()
     steps, notes = range(first_step, optimisation.steps), {**training.notes(), "stage": str(stage)}
     with (
-        _progress(f"stage {stage} {out.stem}", shown=show_progress) as progress,
-        log_path.open("a") as log,
+        _progress(f"stage {stage} {out.stem}", shown=show_progress and writes) as progress,
+        log_path.open("a") if writes else open(os.devnull, "w") as log,
         tracked(accelerator, out, tracker=tracker, notes=notes, first_step=first_step),
     ):
         task = progress.add_task("", total=optimisation.steps, completed=first_step)
         for step in steps:
             # Not read ahead by a second thread: any parallel operation of PyTorch there starts a second OpenMP team,
             # which halved the speed of the training (docs/performance.md).
-            frames, pair = read(step)
+            batch = read(step)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(optimisation, step)
             weight = photometric_weight(recipe.photometric, step) if stage == 2 else 0.0
-            generator = training.generator(stage, step)
-
-            frames = move_to(frames, accelerator.device)
-            view = augment(frames.image, frames.camera, recipe.augment, generator)
-            if pair is None:
-                objective = supervised(bare, frames, view, recipe.loss, features=bare.features(view.image))
-                loss, terms = objective.loss, dict(objective.terms)
-            else:
-                targets, references = (move_to(side, accelerator.device) for side in pair)
-                batch = _view_pairs(targets, references, recipe, generator)
-                # One pass of the encoder for both batches: its cost has a large part that the batch does not change.
-                features = bare.features(torch.cat([view.image, batch.target_view.image]))
-                of_frames, of_targets = features.split([len(view.image), len(batch.target_view.image)])
-                objective = supervised(bare, frames, view, recipe.loss, features=of_frames)
-                regularisers, photometric = on_pairs(
-                    bare,
-                    batch,
-                    recipe.loss,
-                    recipe.photometric,
-                    features=of_targets,
-                    compare=recipe.photometric.weight > 0,
-                    constants=constants,
-                )
-                loss, terms = objective.loss + regularisers.loss, dict(objective.terms)
-            loss = (recipe.data_weight - weight if stage == 2 else 1.0) * loss
-            if pair is not None and photometric is not None:
-                term = photometric.loss.mean()
-                loss = loss + weight * term
-                terms |= {
-                    "photometric": term,
-                    "compared_share": photometric.compared_share.mean(),
-                    "pairs_without_overlap": (~photometric.enough).float().mean(),
-                }
+            loss, terms = step_loss(batch, training.generator(stage, step), weight)
 
             optimiser.zero_grad(set_to_none=True)
             accelerator.backward(loss)
@@ -247,10 +221,12 @@ def train_stage(
 
             progress.advance(task)
             if step % LOG_EVERY_STEPS == 0 or step == optimisation.steps - 1:
-                values = {name: float(value.detach()) for name, value in terms.items()}
+                found = torch.stack([value.detach() for value in (loss, *terms.values())])
+                means = mean_over_processes(accelerator, found).tolist()
+                values = dict(zip(("loss", *terms), means, strict=True))
                 row = {
                     "step": step,
-                    "loss": float(loss.detach()),
+                    "loss": values.pop("loss"),
                     "learning_rate": learning_rate(optimisation, step),
                     "lambda_c": weight,
                     "seconds": time.monotonic() - started,
@@ -261,31 +237,22 @@ def train_stage(
                 accelerator.log({name: value for name, value in row.items() if name != "step"}, step=step)
                 if on_log is not None:
                     on_log(row)
-            if step + 1 in snapshots:
+            if writes and step + 1 in snapshots:
                 file = snapshot_file(out, step + 1)
-                save_checkpoint(file, checkpoint_of(bare, training.objects, step=step + 1, training=notes))
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                save_checkpoint(state_path, _state(training, bare, optimiser, step + 1))
+                save_checkpoint(file, checkpoint_of(network, training.objects, step=step + 1, training=notes))
+            if writes and time.monotonic() - saved > SAVE_EVERY_S:
+                save_checkpoint(state_path, _state(training, network, optimiser, step + 1))
                 saved = time.monotonic()
-    save_checkpoint(out, checkpoint_of(bare, training.objects, step=optimisation.steps, training=notes))
-    state_path.unlink(missing_ok=True)
+    if writes:
+        save_checkpoint(out, checkpoint_of(network, training.objects, step=optimisation.steps, training=notes))
+        state_path.unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
     return out
 
 
 def snapshot_file(out: Path, step: int) -> Path:
     """Where the weights after a step are kept, beside the checkpoint `out` of the stage."""
     return out.with_suffix(f".step{step:07d}.safetensors")
-
-
-def _view_pairs(targets: Frames, references: Frames, recipe: Recipe, generator: torch.Generator) -> PairBatch:
-    """What the network sees of the targets; and of the references, by the same draw, when that is what is compared."""
-    before = generator.get_state()
-    target_view = augment(targets.image, targets.camera, recipe.augment, generator)
-    if recipe.photometric.compare == "original":
-        return PairBatch(targets, references, target_view, None)
-    generator.set_state(before)
-    reference_view = augment(references.image, references.camera, recipe.augment, generator)
-    return PairBatch(targets, references, target_view, reference_view)
 
 
 def learning_rate(optimisation: Optimisation, step: int) -> float:

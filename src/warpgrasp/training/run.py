@@ -19,6 +19,7 @@ from warpgrasp.data import FrameSource, Joined, Share
 from warpgrasp.errors import UserError
 from warpgrasp.hand import HandModel
 from warpgrasp.training.loop import Training
+from warpgrasp.training.processes import begins_first
 from warpgrasp.training.settings import Recipe
 from warpgrasp.training.tracking import TRACKING_FOLDER
 
@@ -71,7 +72,8 @@ def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[N
 
     Raises `RunError` when the folder holds a run of another fingerprint, or anything else but the data set.
     """
-    _check_or_begin(training, out, command)
+    with begins_first():
+        _check_or_begin(training, out, command)
     source = training.source
     source.when_bad = lambda: note_bad_frames(source, out / "run.json")
     try:

@@ -1,0 +1,88 @@
+"""One training over several processes, each with its rows of every batch (`accelerate launch`)."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TypeVar, cast
+
+import torch
+from accelerate import Accelerator, PartialState
+from torch import Tensor, nn
+
+from warpgrasp.data import Rows
+from warpgrasp.errors import UserError
+from warpgrasp.reconstruction import HandObjectNetwork
+from warpgrasp.reconstruction.encoder import ResNet18
+
+T = TypeVar("T")
+
+
+class ProcessesError(UserError):
+    """A training cannot be shared by so many processes."""
+
+
+def rows_of(accelerator: Accelerator, batch: int, *, what: str) -> Rows | None:
+    """The rows of a batch that this process computes: as many as each other one. None: it is alone.
+
+    Raises `ProcessesError` when they cannot be shared evenly: the mean over processes would weigh frames unequally.
+    """
+    count = accelerator.num_processes
+    if count == 1:
+        return None
+    if batch % count:
+        raise ProcessesError(
+            f"expected a batch that {count} processes share evenly, got {batch} {what}; choose a multiple of {count}, "
+            f"or another --num_processes"
+        )
+    share = batch // count
+    return Rows(accelerator.process_index * share, share, batch)
+
+
+def mine(rows: Rows | None, items: Sequence[T]) -> Sequence[T]:
+    """The rows of this process."""
+    return items if rows is None else items[rows.first : rows.first + rows.count]
+
+
+def check_shareable(accelerator: Accelerator, *, skips_bad_frames: bool) -> None:
+    """Raise `ProcessesError` when bad frames would be left out, which would leave processes with unequal shares."""
+    if skips_bad_frames and accelerator.num_processes > 1:
+        raise ProcessesError(
+            f"expected one process for --bad-frames skip, got {accelerator.num_processes}; mend the bad frames, or "
+            f"train by one process"
+        )
+
+
+def share_batch_norm(accelerator: Accelerator, network: HandObjectNetwork, *, frozen: bool) -> None:
+    """Let statistics that are not frozen be those of the whole batch.
+
+    Raises `ProcessesError` on CPUs, for which PyTorch cannot.
+    """
+    if frozen or accelerator.num_processes == 1:
+        return
+    if accelerator.device.type != "cuda":
+        raise ProcessesError(
+            "expected one process for batch-norm statistics that are not frozen, since PyTorch cannot share them "
+            f"between CPUs, got {accelerator.num_processes}; freeze them by --freeze-batch-norm always, or use GPUs"
+        )
+    network.encoder = cast(ResNet18, nn.SyncBatchNorm.convert_sync_batchnorm(network.encoder))
+
+
+def begins_first() -> AbstractContextManager[None]:
+    """The body is run by the main process first, then by the others: what it has made, they find."""
+    return _processes().main_process_first()
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return _processes().is_main_process
+
+
+def _processes() -> PartialState:
+    # Said as `accelerator_for` says it: the first one decides for all.
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def mean_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:
+    """The mean of equally weighted values of all processes."""
+    found = accelerator.reduce(values, reduction="mean")
+    assert isinstance(found, Tensor)
+    return found

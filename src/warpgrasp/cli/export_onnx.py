@@ -18,7 +18,7 @@ def export_onnx(
     """Write a trained network with its hand model as one ONNX file, for other programs.
 
     Args:
-        weights: A run's folder, or a checkpoint.
+        weights: A run's folder, a checkpoint, or `best` for the shipped one.
         out: The ONNX file to write.
         hand: The hand model that the network was trained with.
         mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`; the file will then hold MANO, under its licence.
@@ -26,11 +26,11 @@ def export_onnx(
     """
     from warpgrasp.inference.onnx_export import ExportError
     from warpgrasp.inference.onnx_export import export_onnx as export
-    from warpgrasp.reconstruction import load_checkpoint
+    from warpgrasp.reconstruction import open_weights
 
     if out.exists() and not force:
         raise ExportError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
-    checkpoint = load_checkpoint(weights / "weights.safetensors" if weights.is_dir() else weights)
+    checkpoint = open_weights(weights)
     width, height = int(checkpoint.training["width"]), int(checkpoint.training["height"])
     network = checkpoint.network(hand_model(hand, mano_folder))
     notes = {"hand": checkpoint.hand, "weights_sha256": checkpoint.sha256}

@@ -33,8 +33,8 @@ def predict(
     """Reconstruct hand and object in every frame of a video, a folder of pictures, a recording or a data set.
 
     Args:
-        input: A video, a folder of numbered pictures, a recording, or a data set.
-        weights: A run's folder, or a checkpoint.
+        input: A video, a folder of numbered pictures, a recording, a data set, or `sample` for the shipped one.
+        weights: A run's folder, a checkpoint, or `best` for the shipped one.
         out: The predictions file to write (.npz).
         object: The mesh of the object that a video or pictures show, or its object.json.
         camera: The camera.json of a video or of pictures.
@@ -52,13 +52,13 @@ def predict(
     from warpgrasp.inference import PredictionsError, open_predictions
     from warpgrasp.inference.predictor import Options, Predictor
     from warpgrasp.inference.quality import summary
-    from warpgrasp.reconstruction import load_checkpoint
+    from warpgrasp.reconstruction import open_weights
     from warpgrasp.training.run import commit
 
     if out.exists() and not force:
         raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
     options = Options(batch, smooth, bad_frames, device, precision, backend, quantized)
-    checkpoint = load_checkpoint(weights / "weights.safetensors" if weights.is_dir() else weights)
+    checkpoint = open_weights(weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():
         read = read.of_recordings_too(input).in_splits_of(_trained_splits(weights, input), input)

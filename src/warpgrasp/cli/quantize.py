@@ -19,7 +19,7 @@ def quantize(
     """Write a trained network's encoder in 8-bit integers, for faster predictions on a CPU.
 
     Args:
-        weights: A run's folder, or a checkpoint.
+        weights: A run's folder, a checkpoint, or `best` for the shipped one.
         data: A data set like those to predict; of its training frames only pictures are looked at.
         out: The ONNX file to write, for `predict --quantized`.
         read: How the data set is read.
@@ -34,7 +34,7 @@ def quantize(
         quantized_encoder,
         vertex_change_mm,
     )
-    from warpgrasp.reconstruction import load_checkpoint
+    from warpgrasp.reconstruction import open_weights
 
     if out.exists() and not force:
         raise QuantizationError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
@@ -42,7 +42,7 @@ def quantize(
         raise QuantizationError(
             f"expected at least 1 picture to calibrate by, got {pictures}; choose more by --pictures"
         )
-    checkpoint = load_checkpoint(weights / "weights.safetensors" if weights.is_dir() else weights)
+    checkpoint = open_weights(weights)
     width, height = int(checkpoint.training["width"]), int(checkpoint.training["height"])
     dataset = read.open(data, size=(width, height))
     checkpoint.check_objects(dataset.objects("train"))

@@ -35,17 +35,17 @@ class DataOptions:
     """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
 
     def open(self, root: Path, *, size: tuple[int, int] | None = None) -> "Dataset":
-        """The data set in a folder."""
+        """The data set in a folder, or the shipped one where it is called `sample`."""
         from warpgrasp.data import open_dataset
+        from warpgrasp.data.sample import shipped_if_named
 
+        root = shipped_if_named(root)
         model = hand_model(self.hand, self.mano_folder)
         return open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=self.sides())
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
         """The same, where recordings have no sides to choose from: they are read alike, whichever hand they show."""
-        from warpgrasp.data import layout_of
-
-        recording = self.side == "left" and (self.layout or layout_of(root)) == "recording"
+        recording = self.side == "left" and self._layout_of(root) == "recording"
         return replace(self, side="right") if recording else self
 
     def in_splits_of(self, protocol: str, root: Path) -> "DataOptions":
@@ -53,11 +53,15 @@ class DataOptions:
 
         `protocol` is as it was stored; that of another layout says nothing of this folder.
         """
-        from warpgrasp.data import layout_of
-
         name = protocol.partition("+")[0].partition(" ")[0]  # without added data, without sides
-        of_this_layout = name.partition("/")[0] == (self.layout or layout_of(root))
+        of_this_layout = name.partition("/")[0] == self._layout_of(root)
         return replace(self, protocol=name) if self.protocol is None and of_this_layout else self
+
+    def _layout_of(self, root: Path) -> str:
+        from warpgrasp.data import layout_of
+        from warpgrasp.data.sample import shipped_if_named
+
+        return self.layout or layout_of(shipped_if_named(root))
 
     def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
         """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""

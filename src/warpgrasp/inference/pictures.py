@@ -18,7 +18,7 @@ from warpgrasp.hand.open_hand import Side
 from warpgrasp.inference.objects import identified_object
 from warpgrasp.inference.predictions import Predictions
 from warpgrasp.inference.predictor import Options, Predictor
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.reconstruction import open_weights
 
 SEQUENCE = "pictures"
 IN_MEMORY = Path("camera")  # what errors call a camera that is no file
@@ -38,12 +38,11 @@ def reconstruct(
 
     `images` are of shape (height, width, 3), colours from 0 to 255: arrays, or whatever NumPy makes arrays of. `camera`
     is a camera.json, or the matrix [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels of the images. `object` is the mesh
-    file of an object that the network knows, or its object.json; `weights` a run's folder or a checkpoint. `hand` is
-    the right hand's model, the open one unless it is given. The result is in camera space, in metres; row i is of
-    image i. Raises `UserError` with one sentence where something does not fit.
+    file of an object that the network knows, or its object.json; `weights` a run's folder, a checkpoint, or `best`.
+    `hand` is the right hand's model, the open one unless it is given. The result is in camera space, in metres; row i
+    is of image i. Raises `UserError` with one sentence where something does not fit.
     """
-    folder = Path(weights)
-    checkpoint = load_checkpoint(folder / "weights.safetensors" if folder.is_dir() else folder)
+    checkpoint = open_weights(Path(weights))
     predictor = Predictor(checkpoint, hand or HandModel(open_hand()), options or Options())
     pictures = PicturesInMemory([_pixels(image, number) for number, image in enumerate(images)])
     lens, lens_file = _lens(camera, pictures)

@@ -17,6 +17,7 @@ from warpgrasp.reconstruction.encoder import (
 )
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, surface
 from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
+from warpgrasp.reconstruction.shipped import open_weights
 from warpgrasp.reconstruction.supervision import regularisation, supervision
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "freeze_batch_norm",
     "load_checkpoint",
     "load_encoder_weights",
+    "open_weights",
     "place",
     "placement_of",
     "precision_on",

@@ -6,8 +6,17 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.manifest import cache_folder
 
 SHIPPED = files("warpgrasp.data.sample") / "shipped.zip"
+
+
+SAMPLE = Path("sample")  # as data sets are named: the shipped one, where there is no such folder
+
+
+def shipped_if_named(root: Path) -> Path:
+    """`root`, or the shipped sequences, unpacked in the user's cache, where `root` is `sample` and no folder."""
+    return unpack_shipped(cache_folder() / "sample") if root == SAMPLE and not root.exists() else root
 
 
 def unpack_shipped(root: Path) -> Path:

@@ -14,6 +14,7 @@ from warpgrasp.cli.evaluate import evaluate
 from warpgrasp.cli.export import export
 from warpgrasp.cli.export_onnx import export_onnx
 from warpgrasp.cli.figure import figure
+from warpgrasp.cli.import_released import import_released
 from warpgrasp.cli.predict import predict
 from warpgrasp.cli.quantize import quantize
 from warpgrasp.cli.reproduce import reproduce
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce,
     "figure": figure,
     "export-onnx": export_onnx,
+    "import-released": import_released,
     "quantize": quantize,
     "export": export,
     "view": view,

@@ -14,7 +14,7 @@ class SkeletonAdaptation(nn.Module):
     sum drifted by 0.04 would move a joint by 16 mm at 0.4 m from the camera, had it acted on camera-space vertices.
     """
 
-    _learned: Tensor
+    learned_joints: Tensor
 
     def __init__(self, hand: HandModel):
         super().__init__()
@@ -22,11 +22,11 @@ class SkeletonAdaptation(nn.Module):
         tips[torch.arange(len(FINGERTIPS)), hand.fingertip_vertices] = 1
         regressor = torch.cat([hand.joint_regressor, tips])[permutation(JOINTS, from_=HO3D_JOINTS)]
         learned = [i for i, name in enumerate(JOINTS) if name != "wrist" and name not in FINGERTIPS]
-        self.register_buffer("_learned", torch.tensor(learned), persistent=False)
+        self.register_buffer("learned_joints", torch.tensor(learned), persistent=False)
         self.regressor = nn.Parameter(regressor[learned])
 
     def forward(self, vertices: Float[Tensor, "b v 3"], joints: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 21 3"]:
         """The adapted joints, from the surface and from the hand model's own joints."""
         wrist = joints[:, :1]
         learned = torch.einsum("jv,bvk->bjk", self.regressor, vertices - wrist) + wrist
-        return joints.index_copy(1, self._learned, learned)
+        return joints.index_copy(1, self.learned_joints, learned)

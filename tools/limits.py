@@ -186,7 +186,8 @@ def write() -> None:
         "# Limits",
         "",
         "Written by `python tools/limits.py`; every figure comes from `docs/results/limits.json`. Networks of "
-        f"`reproduce fig8 --data sample` at one label in {SPACING}, seeds {', '.join(map(str, found['seeds']))}, means over them; "
+        f"`reproduce fig8 --data sample` at one label in {SPACING}, seeds {', '.join(map(str, found['seeds']))}, means "
+        "over them; "
         "training frames that were never annotated; pixels of 320×240, camera space, no alignment.",
         "",
         "## Motion between a frame and its reference",

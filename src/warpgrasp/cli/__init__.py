@@ -9,6 +9,7 @@ from warpgrasp.cli.annotate import annotate
 from warpgrasp.cli.camera import camera
 from warpgrasp.cli.console import UsageError, console
 from warpgrasp.cli.demo import demo
+from warpgrasp.cli.densify import densify
 from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
 from warpgrasp.cli.export import export
@@ -19,6 +20,7 @@ from warpgrasp.cli.predict import predict
 from warpgrasp.cli.quantize import quantize
 from warpgrasp.cli.reproduce import reproduce
 from warpgrasp.cli.sample import sample
+from warpgrasp.cli.suggest import suggest
 from warpgrasp.cli.train import train
 from warpgrasp.cli.view import view
 from warpgrasp.errors import UserError
@@ -41,6 +43,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "camera": camera,
     "annotate": annotate,
+    "suggest": suggest,
+    "densify": densify,
 }
 
 

@@ -66,6 +66,10 @@ class ShardWriter:
         """Whether a shard is already written."""
         return self._shard(shard).is_file()
 
+    def read(self, shard: int) -> Predictions:
+        """A shard that is written."""
+        return read_predictions(self._shard(shard))[0]
+
     def write(self, shard: int, predictions: Predictions) -> None:
         """Write one shard."""
         self.folder.mkdir(parents=True, exist_ok=True)

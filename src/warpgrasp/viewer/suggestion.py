@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from warpgrasp.data.recording.folder import Recording
+
 SCANNED_FRAMES = 600  # of a long video: what lies between is taken to move evenly
 SCANNED_WIDTH_PX = 160
 # Frames in which nothing moves still count a little, so that labels spread over them too.
@@ -50,3 +52,16 @@ def small_grey(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "sh sw"
     height = max(16, round(picture.shape[0] * SCANNED_WIDTH_PX / picture.shape[1]))
     small = cv2.resize(picture, (SCANNED_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+
+
+def suggested_frames(recording: Recording, count: int) -> list[int]:
+    """The numbers of `count` frames, each suggested as if those before it were labelled, in that order."""
+    numbers = list(recording.footage.numbers)
+    positions = scanned_positions(len(numbers))
+    greys = (small_grey(recording.picture(numbers[position])) for position in positions)
+    travelled = travelled_px(positions, greys, len(numbers))
+    known = [place for place, number in enumerate(numbers) if number in recording.labels]
+    found: list[int] = []
+    while len(found) < count and (position := suggested_position([*known, *found], travelled)) is not None:
+        found.append(position)
+    return [numbers[position] for position in found]

@@ -1,0 +1,89 @@
+"""`densify` on four of the shipped sequences, as recordings with three labels in sixty frames.
+
+    .venv/bin/python tools/densify_sample.py        # about a quarter of an hour on two cores
+
+Which frames are labelled is chosen evenly, by `suggest`, and at random (two draws). The figures are kept in
+docs/results/densify.json; tools/demo_seeds.py --only-write writes them into docs/results.md.
+"""
+
+import csv
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from warpgrasp.cli import main as warpgrasp
+from warpgrasp.data import Dataset, open_dataset
+from warpgrasp.data.recording.folder import Recording
+from warpgrasp.data.recording.writer import Export, export_recording
+from warpgrasp.data.sample import unpack_shipped
+from warpgrasp.evaluation.metrics import score
+from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.inference import read_predictions
+from warpgrasp.training.run import write_json
+from warpgrasp.viewer.suggestion import suggested_frames
+
+STORED = Path("docs/results/densify.json")
+SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3
+SIGNS = ("difference_after", "compared_share", "frames_to_label", "acceleration_mm_per_frame2")
+
+
+def choices(dataset: Dataset, sequence: str, folder: Path) -> dict[str, list[int]]:
+    """Which frames are labelled, by how they are chosen."""
+    frames = len([name for name in dataset.names("train") if name.sequence == sequence])
+    bare = folder / "bare"
+    export_recording(dataset, "train", sequence, bare, Export())
+    suggested = sorted(suggested_frames(Recording.read(bare), COUNT))
+    shutil.rmtree(bare)
+    drawn = {
+        f"random {seed}": sorted(np.random.default_rng(seed).choice(frames, COUNT, replace=False).tolist())
+        for seed in (0, 1)
+    }
+    even = [frames * (2 * part + 1) // (2 * COUNT) for part in range(COUNT)]
+    return {"even": even, "suggest": suggested, **drawn}
+
+
+def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -> dict[str, Any]:
+    """Write the recording, carry its labels on, and score the other frames."""
+    recording, out = folder / sequence, folder / "out"
+    for old in (recording, out):
+        shutil.rmtree(old, ignore_errors=True)
+    export_recording(dataset, "train", sequence, recording, Export(train=labels))
+    started = time.monotonic()
+    if warpgrasp(["densify", str(recording), "--out", str(out)]):
+        raise SystemExit(1)
+    seconds = time.monotonic() - started
+    predictions, _ = read_predictions(out / "predictions.npz")
+    names = [name for name in predictions.names if name.index not in labels]
+    scores = score(predictions, dataset, names)
+    with (out / "quality.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["labelled"] == "0"]
+    errors = np.add(scores.per_frame["hand_joint_error_px"], scores.per_frame["object_vertex_error_px"])
+    correlations = {
+        sign: float(spearmanr(errors, [float(row[sign] or "nan") for row in rows], nan_policy="omit")[0])
+        for sign in SIGNS
+    }
+    return {"labels": labels, "seconds": seconds, "scores": scores.means, "rank_correlations": correlations}
+
+
+def main() -> None:
+    """Measure and store."""
+    found: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        dataset = open_dataset(unpack_shipped(folder / "data"), HandModel(open_hand()))
+        for sequence in SEQUENCES:
+            found[sequence] = {}
+            for how, labels in choices(dataset, sequence, folder).items():
+                found[sequence][how] = measured(dataset, sequence, labels, folder)
+                print(sequence, how, json.dumps(found[sequence][how]), flush=True)
+    write_json(STORED, found)
+
+
+if __name__ == "__main__":
+    main()

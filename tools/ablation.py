@@ -3,7 +3,7 @@
     .venv/bin/python tools/demo_seeds.py        # first: trains stage 1, the control and the demo's own method
     .venv/bin/python tools/ablation.py          # about four minutes for each seed and variant on one core
 
-The figures are kept in docs/results/ablation.json; tools/demo_seeds.py writes them into docs/results.md.
+The figures are kept in docs/results/ablation.json; tools/results_page.py writes them into docs/results.md.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     .venv/bin/python tools/densify_sample.py        # about a quarter of an hour on two cores
 
 Which frames are labelled is chosen evenly, by `suggest`, and at random (two draws). The figures are kept in
-docs/results/densify.json; tools/demo_seeds.py --only-write writes them into docs/results.md.
+docs/results/densify.json; tools/results_page.py writes them into docs/results.md.
 """
 
 import csv

@@ -115,11 +115,11 @@ def curve_lines() -> list[str]:
     lines = [
         "## Fig. 8 on the shipped sample data",
         "",
-        "`warpgrasp reproduce fig8 --data sample --out runs/record --ray auto --workers 2`, about an hour and a quarter on "
-        f"two cores; seeds {seeds}, mean ± standard deviation over them. Labels are those of 480 training frames. *Eq. 1* "
-        "is the term as the paper has it, *photometric* the demo's; both start from the control's stage 1. *against "
-        "control*: the mean of the seeds' own differences ± its standard error. *gap closed*: 1 − Σ(photometric − full) "
-        "/ Σ(control − full).",
+        "`warpgrasp reproduce fig8 --data sample --out runs/record --ray auto --workers 2`, about an hour and a "
+        f"quarter on two cores; seeds {seeds}, mean ± standard deviation over them. Labels are those of 480 training "
+        "frames. *Eq. 1* is the term as the paper has it, *photometric* the demo's; both start from the control's "
+        "stage 1. *against control*: the mean of the seeds' own differences ± its standard error. *gap closed*: "
+        "1 − Σ(photometric − full) / Σ(control − full).",
         "",
         "![Errors against labels](results/fig8-sample.png)",
         "",

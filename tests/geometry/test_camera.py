@@ -7,6 +7,7 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 from warpgrasp.geometry import NEAR_M, Camera, pixel_grid
+from warpgrasp.geometry.camera import inverse_by_cross_products
 
 sizes = st.integers(2, 2000)
 numbers = st.floats(-500, 2500)
@@ -116,3 +117,17 @@ def test_opencv_axes():
     right, down = camera_of().project(torch.tensor([[0.1, 0, 1], [0, 0.1, 1]], dtype=torch.float64)).numpy()
     np.testing.assert_allclose(right, [170, 90])
     np.testing.assert_allclose(down, [140, 118])
+
+
+def test_the_inverse_by_cross_products_is_the_inverse():
+    generator = torch.Generator().manual_seed(0)
+    matrices = torch.randn(50, 3, 3, generator=generator, dtype=torch.float64)
+    assert_close(inverse_by_cross_products(matrices), torch.linalg.inv(matrices))
+    intrinsics = torch.tensor([[613.2, 0.4, 318.1], [0, 611.9, 243.7], [0, 0, 1]])
+    assert_close(inverse_by_cross_products(intrinsics) @ intrinsics, torch.eye(3), rtol=0, atol=1e-5)
+    assert not inverse_by_cross_products(torch.zeros(3, 3)).isfinite().any()
+
+
+def test_intrinsics_without_an_inverse_are_refused():
+    with pytest.raises(torch.linalg.LinAlgError):
+        _ = Camera(torch.zeros(1, 3, 3), 4, 3).rays_from_pixels

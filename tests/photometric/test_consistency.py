@@ -9,6 +9,7 @@ from tests.photometric.scenes import BOX, CAMERA, HEIGHT, WIDTH, box, moved, pic
 from warpgrasp.frame import FramePair
 from warpgrasp.geometry import Camera, Mesh, pad
 from warpgrasp.photometric import photometric_consistency, warp
+from warpgrasp.render import Fragments, rasterize
 
 BACK = sheet(9.5, 50.5, 7.5, 40.5)
 
@@ -208,3 +209,20 @@ def test_adam_on_the_term_recovers_a_shift_and_a_turn_of_two_pixels():
         optimiser.step()
         schedule.step()
     assert error_px() < 0.1
+
+
+def test_the_term_is_the_same_whether_covered_or_all_pixels_are_listed():
+    """On a GPU all are (`Fragments.of`): the same loss, share and gradient."""
+    reference = box()
+    target = moved(reference.vertices[0] - 0.5, (0.05, -0.08, 0.06), (0.52, 0.505, 0.53))[None]
+    pair, found = pair_of(reference), []
+    raster = rasterize(reference, CAMERA)
+    for seen in (Fragments.of(raster), Fragments.of_every_pixel(raster)):
+        vertices = target.clone().requires_grad_()
+        term = photometric_consistency(pair, reference.with_vertices(vertices), seen=seen)
+        term.loss.sum().backward()
+        assert vertices.grad is not None
+        found.append((term.loss.detach(), term.compared_share, vertices.grad))
+    assert found[0][0] > 0
+    for one, other in zip(*found, strict=True):
+        assert_close(one, other)

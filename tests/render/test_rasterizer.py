@@ -224,6 +224,17 @@ def test_fragments_keep_the_images_they_list():
     assert torch.equal(Fragments.of(raster).face_id_images(), raster.face_ids)
 
 
+def test_all_pixels_may_be_listed_instead():
+    """As on a GPU: the same pixels are covered by the same faces, and the images come back."""
+    raster = cpu.rasterize(single(soup(3)), SINGLE_CAMERA)
+    lists, every = Fragments.of(raster), Fragments.of_every_pixel(raster)
+    assert every.pixels.shape == (1, HEIGHT * WIDTH, 2)
+    assert torch.equal(every.pixels[every.covered], lists.pixels[lists.covered])
+    assert torch.equal(every.face_ids[every.covered], lists.face_ids[lists.covered])
+    assert every.face_ids.min() >= 0
+    assert torch.equal(every.face_id_images(), raster.face_ids)
+
+
 def test_fragments_of_nothing_are_empty():
     fragments = Fragments.of(Raster(torch.full((2, 3, 4), -1), torch.full((2, 3, 4), torch.inf)))
     assert fragments.pixels.shape == (2, 0, 2)

@@ -92,6 +92,22 @@ def test_tables(words: list[str], predicted: Brought, tmp_path: Path) -> None:
         np.testing.assert_allclose(entry["hand_pose"], predictions.hand_pose[row], atol=1e-7)
 
 
+def test_bop_results_place_the_mesh_in_millimetres(words: list[str], predicted: Brought, tmp_path: Path) -> None:
+    out = tmp_path / "bop.csv"
+    assert main([*words, "--bop", str(out), "--bop-scene", "7", "--bop-object", "5"]) == 0
+    predictions = read_predictions(predicted.out)[0]
+    with out.open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == ["scene_id", "im_id", "obj_id", "score", "R", "t", "time"]
+    local = BOX_M - BOX_M.mean(axis=0)
+    for row, line in enumerate(table):
+        assert (line["scene_id"], line["im_id"], line["obj_id"]) == ("7", str(row), "5")
+        rotation = np.array(line["R"].split(), dtype=float).reshape(3, 3)
+        translation_m = np.array(line["t"].split(), dtype=float) / 1000
+        expected = local @ predictions.object_rotation[row].T + predictions.object_translation[row]
+        np.testing.assert_allclose(box_in_camera(rotation, translation_m), expected, atol=1e-6)
+
+
 def decoded(path: Path) -> tuple[list[np.ndarray], list[float]]:
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
@@ -109,7 +125,10 @@ def test_the_video_has_the_pictures_times_and_size(words: list[str], predicted: 
 @pytest.mark.parametrize(
     ("more", "pattern"),
     [
-        ([], r"expected at least one of --glb, --obj, --ply, --mp4, --csv, --json with a path to write, got none"),
+        (
+            [],
+            r"expected at least one of --glb, --obj, --ply, --mp4, --csv, --json, --bop with a path to write, got none",
+        ),
         (["--mp4", "OUT/a.mp4"], r"expected the pictures that were predicted, for a video; give them by --data"),
         (["--mp4", "OUT/a.avi"], r"expected a name that ends with \.mp4 for the video, got .*a\.avi"),
         (["--glb", "OUT/none/a.glb"], r"expected a folder .*none to write a\.glb to, found none"),

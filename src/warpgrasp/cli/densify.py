@@ -45,6 +45,9 @@ def densify(
     begun = None if start is None else read_predictions(start)[0]
     found = carry_on(Recording.read(recording), hand_model(hand, mano_folder), out, program=commit(), start=begun)
     others = [place for place in range(len(found.predictions)) if place not in found.known]
+    if not others:
+        console.print(f"every frame has a label; wrote them in {out}", soft_wrap=True)
+        return
     before, after = (float(one.difference[others].nanmean()) for one in (found.before, found.after))
     lost = int((found.after.compared_share[others] < 0.3).sum())
     console.print(

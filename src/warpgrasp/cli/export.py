@@ -20,6 +20,9 @@ def export(
     mp4: Path | None = None,
     csv: Path | None = None,
     json: Path | None = None,
+    bop: Path | None = None,
+    bop_scene: int = 1,
+    bop_object: int = 1,
     force: bool = False,
 ) -> None:
     """Write predictions as an animated GLB file, mesh files, a video with the meshes over it, or tables of numbers.
@@ -36,12 +39,16 @@ def export(
         mp4: The video to write, predictions over pictures.
         csv: The table to write, a row for each frame.
         json: The same as JSON.
+        bop: The object poses as a CSV file of the BOP challenge.
+        bop_scene: The number of the scene there.
+        bop_object: The number of the object there.
         force: Overwrite existing files.
     """
     from warpgrasp.viewer.exporting import Targets, write_targets
+    from warpgrasp.viewer.parameters import BopNumbers
 
-    targets = Targets(glb, obj, ply, mp4, csv, json)
+    targets = Targets(glb, obj, ply, mp4, csv, json, bop)
     targets.check(force=force)
     take = read.given(file, data=data, object=object).take(file, sequence)
-    for line in write_targets(take, targets):
+    for line in write_targets(take, targets, BopNumbers(bop_scene, bop_object)):
         console.print(line, soft_wrap=True)

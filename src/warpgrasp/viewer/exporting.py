@@ -13,10 +13,11 @@ from warpgrasp.errors import UserError
 from warpgrasp.viewer.film import write_film
 from warpgrasp.viewer.glb import glb_of
 from warpgrasp.viewer.mesh_files import MeshFormat, write_meshes
-from warpgrasp.viewer.parameters import write_csv, write_json
+from warpgrasp.viewer.parameters import BopNumbers, write_bop, write_csv, write_json
 from warpgrasp.viewer.predicted import TakeError
 from warpgrasp.viewer.take import Take
 
+BOP_NUMBERS = BopNumbers()
 OURS = re.compile(r"[0-9]{6,}(\.obj|_(hand|object)\.ply)")  # what `write_meshes` writes
 
 
@@ -34,6 +35,7 @@ class Targets:
     mp4: Path | None = None
     csv: Path | None = None
     json: Path | None = None
+    bop: Path | None = None
 
     def check(self, *, force: bool) -> None:
         """Raise `ExportError` when nothing is asked for or, unless `force`, when something is there already."""
@@ -60,7 +62,7 @@ def _is_ours(folder: Path) -> bool:
     return folder.is_dir() and all(OURS.fullmatch(path.name) for path in folder.iterdir())
 
 
-def write_targets(take: Take, targets: Targets) -> Iterator[str]:
+def write_targets(take: Take, targets: Targets, bop: BopNumbers = BOP_NUMBERS) -> Iterator[str]:
     """Write them one after the other, each with a line that says so.
 
     Raises `TakeError` when a video is asked for and there are no pictures.
@@ -74,6 +76,7 @@ def write_targets(take: Take, targets: Targets) -> Iterator[str]:
         (targets.mp4, partial(write_film, take)),
         (targets.csv, partial(_text, take, write_csv)),
         (targets.json, partial(_text, take, write_json)),
+        (targets.bop, partial(_text, take, lambda shown, file: write_bop(shown, bop, file))),
     ]
     for path, write in writers:
         if path is not None:

@@ -1,4 +1,4 @@
-"""Parameters of a take as CSV or JSON, a line for each frame, written as they are read.
+"""Parameters of a take as CSV or JSON, a line for each frame, written as they are read; and as BOP results.
 
 The object's pose is that of the mesh file's own coordinates, in metres (docs/own_video.md).
 """
@@ -6,11 +6,12 @@ The object's pose is that of the mesh file's own coordinates, in metres (docs/ow
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import torch
 
-from warpgrasp.geometry import axis_angle_from_matrix
+from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from warpgrasp.hand import JOINTS
 from warpgrasp.inference.quality import Flag
 from warpgrasp.viewer.take import Take
@@ -55,6 +56,28 @@ def write_csv(take: Take, file: TextIO) -> None:
         if number == 0:
             writer.writerow(flat)
         writer.writerow(flat.values())
+
+
+@dataclass(frozen=True)
+class BopNumbers:
+    """How a BOP data set calls the scene and the object of a sequence."""
+
+    scene: int = 1
+    object: int = 1
+
+
+def write_bop(take: Take, numbers: BopNumbers, file: TextIO) -> None:
+    """The object's poses as the BOP challenge takes them: model to camera, R row by row, t in millimetres.
+
+    Poses are those of the mesh file's own coordinates; a score is 1 and a time -1, not measured.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["scene_id", "im_id", "obj_id", "score", "R", "t", "time"])
+    for row in rows_of(take):
+        rotation = matrix_from_axis_angle(torch.tensor(row["object_rotation"], dtype=torch.float64)).flatten().tolist()
+        translation_mm = [1000 * value for value in row["object_translation"]]
+        texts = [" ".join(f"{value:.9g}" for value in values) for values in (rotation, translation_mm)]
+        writer.writerow([numbers.scene, row["frame"], numbers.object, 1, *texts, -1])
 
 
 def _flat(row: dict[str, Any]) -> Iterator[tuple[str, str | int | float]]:

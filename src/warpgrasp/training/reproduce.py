@@ -194,7 +194,7 @@ def _published_cells(experiment: Experiment, row: str, arm: str, percent: float)
     curves = published().curves.get(experiment.name)
     if curves is None:
         return {}
-    known = "photometric" if arm == "photometric" else "control"  # at 100 %: the network without photometric term
+    known = "control" if arm in ("control", "full") else "photometric"  # at 100 %: the network without the term
     return {metric: curves.value(known, metric, percent) for metric in curves.metrics}
 
 

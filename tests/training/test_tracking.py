@@ -63,6 +63,23 @@ def test_the_events_are_the_log_and_change_no_weight(
     assert stage2["lambda_c"][1] == pytest.approx(1e-3)  # a third of the ramp to 3e-3
 
 
+@pytest.mark.slow
+def test_errors_are_measured_beside_the_training_and_change_no_weight(sample_root: Path, tmp_path: Path) -> None:
+    words = ["train", "toy", "--data", str(sample_root), "--tracker", "none"]
+    assert main([*words, "--out", str(tmp_path / "plain")]) == 0
+    assert main([*words, "--out", str(tmp_path / "run"), "--measure-every", "10"]) == 0
+    found, expected = (load_checkpoint(tmp_path / run / "weights.safetensors") for run in ("run", "plain"))
+    assert found.sha256 == expected.sha256
+    for name in ("stage1", "weights"):
+        rows = [json.loads(line) for line in (tmp_path / "run" / f"{name}.jsonl").read_text().splitlines()]
+        assert [row["step"] for row in rows] == [0, 9]
+        for row in rows:
+            for group in ("annotated", "unannotated", "evaluation"):
+                assert row[f"{group}/hand_joint_error_px"] > 0
+    assert rows[-1]["annotated/hand_joint_error_mm"] != rows[0]["annotated/hand_joint_error_mm"]
+    assert main([*words, "--out", str(tmp_path / "none"), "--measure-every", "-1"]) == 2
+
+
 def test_an_interrupted_stage_shows_each_step_once(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:

@@ -58,6 +58,8 @@ def train(arguments: Sequence[str]) -> None:
         """What is done with a frame that cannot be read: `skip` leaves it out, and lists it in the run's run.json."""
         snapshots: tuple[int, ...] = ()
         """Also keep the weights after so many steps of stage 2 (for `figure 9`)."""
+        measure_every: int = 0
+        """About every so many steps also log mean errors on a few frames of each group; 0: never."""
         tracker: Tracker | None = None
         """Where the curves go besides the run's own log; to TensorBoard, if it is installed, unless it is given."""
 
@@ -97,6 +99,7 @@ def _read_options(options: Any) -> DataOptions:
 
 def _train(options: Any) -> None:
     from warpgrasp.training.loop import Training, train_stage
+    from warpgrasp.training.measuring import Measuring
     from warpgrasp.training.processes import is_main
     from warpgrasp.training.run import command_line, open_run
     from warpgrasp.training.tracking import choose_tracker
@@ -108,6 +111,10 @@ def _train(options: Any) -> None:
     usual = replace(options.read, layout=None, protocol=None)
     extra = [usual.open(root) for root in options.extra_data]
     training = Training.prepare(recipe, _read_options(options).open(options.data), extra, on_bad=options.bad_frames)
+    if options.measure_every < 0:
+        raise UsageError(f"expected --measure-every of at least 0, got {options.measure_every}")
+    measure = Measuring.of(training) if options.measure_every else None
+    more: dict[str, Any] = {"tracker": tracker, "measure": measure, "measure_every": options.measure_every}
     final = options.out / "weights.safetensors"
     console.quiet = not is_main()
     with open_run(training, options.out, command=command_line()):
@@ -122,10 +129,10 @@ def _train(options: Any) -> None:
             console.print(f"finished already: {final}")
             return
         if recipe.stage2.steps == 0:
-            train_stage(training, recipe.stage1, final, tracker=tracker)
+            train_stage(training, recipe.stage1, final, **more)
         else:
-            first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors", tracker=tracker)
-            train_stage(training, recipe.stage2, final, initial=first, tracker=tracker, snapshots=options.snapshots)
+            first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors", **more)
+            train_stage(training, recipe.stage2, final, initial=first, snapshots=options.snapshots, **more)
         if training.source.bad:
             console.print(f"left out {len(training.source.bad)} bad frames, listed in {options.out / 'run.json'}")
         console.print(f"wrote {final}")

@@ -145,13 +145,16 @@ def train_stage(
     show_progress: bool = True,
     tracker: Tracker = "none",
     snapshots: Collection[int] = (),
+    measure: Callable[[HandObjectNetwork], dict[str, float]] | None = None,
+    measure_every: int = 0,
 ) -> Path:
     """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
 
     Without `initial` this is stage 1, on annotated frames alone. With `initial`, the checkpoint of stage 1, it is stage
     2, on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was
     saved, and ends with the weights of an undisturbed one; a finished one is returned as it is. What is logged goes to
-    `tracker` as well. The weights after each of `snapshots` steps are kept (`snapshot_file`).
+    `tracker` as well. The weights after each of `snapshots` steps are kept (`snapshot_file`). About every
+    `measure_every` steps, what `measure` says of the network is logged too; no weight depends on it.
     """
     if out.is_file():
         return out
@@ -232,6 +235,12 @@ def train_stage(
                     "seconds": time.monotonic() - started,
                     **values,
                 }
+                last = step == optimisation.steps - 1
+                if measure is not None and writes and (last or step % measure_every < LOG_EVERY_STEPS):
+                    row |= measure(network)
+                    network.train()
+                    if frozen:
+                        freeze_batch_norm(network)
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 accelerator.log({name: value for name, value in row.items() if name != "step"}, step=step)

@@ -6,6 +6,7 @@ Which frames are labelled is chosen evenly, by `suggest`, and at random (two dra
 docs/results/densify.json; tools/results_page.py writes them into docs/results.md.
 """
 
+import argparse
 import csv
 import json
 import shutil
@@ -30,6 +31,7 @@ from warpgrasp.viewer.suggestion import suggested_frames
 
 STORED = Path("docs/results/densify.json")
 SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3
+WAYS = ("even", "suggest", "random 0", "random 1")
 SIGNS = ("difference_after", "compared_share", "frames_to_label", "acceleration_mm_per_frame2")
 
 
@@ -72,15 +74,19 @@ def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -
 
 
 def main() -> None:
-    """Measure and store."""
-    found: dict[str, dict[str, Any]] = {}
+    """Measure and store; ways that are not asked for stay as they were."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    ways = parser.parse_args().ways
+    found: dict[str, dict[str, Any]] = json.loads(STORED.read_text()) if STORED.is_file() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         dataset = open_dataset(unpack_shipped(folder / "data"), HandModel(open_hand()))
         for sequence in SEQUENCES:
-            found[sequence] = {}
-            for how, labels in choices(dataset, sequence, folder).items():
-                found[sequence][how] = measured(dataset, sequence, labels, folder)
+            chosen = choices(dataset, sequence, folder)
+            for how in ways:
+                labels = chosen[how]
+                found.setdefault(sequence, {})[how] = measured(dataset, sequence, labels, folder)
                 print(sequence, how, json.dumps(found[sequence][how]), flush=True)
     write_json(STORED, found)
 

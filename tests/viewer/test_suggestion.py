@@ -1,4 +1,4 @@
-"""The next frame: farthest from every label, counted in motion."""
+"""The next frame: the one that brings all others nearest to a label, counted in motion."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,31 @@ EVEN = np.arange(11.0)
     [
         ([], EVEN, 5),
         ([0, 10], EVEN, 5),
-        ([0], EVEN, 10),
+        ([0], EVEN, 7),
+        ([5], EVEN, 1),
         ([0, 4, 10], EVEN, 7),
         ([0, 10], np.array([0, 0, 0, 0, 0, 0, 0, 1, 5, 9, 10.0]), 8),  # all motion is at the end
         ([2, 0, 1], np.arange(3.0), None),
     ],
 )
-def test_the_frame_farthest_from_every_label(labelled: list[int], travelled: np.ndarray, wanted: int | None) -> None:
+def test_the_frame_that_brings_all_nearest_to_a_label(
+    labelled: list[int], travelled: np.ndarray, wanted: int | None
+) -> None:
     assert suggested_position(labelled, travelled) == wanted
+
+
+def test_one_after_the_other_they_spread() -> None:
+    labelled: list[int] = []
+    for _ in range(3):
+        position = suggested_position(labelled, np.arange(60.0))
+        assert position is not None
+        labelled.append(position)
+    assert labelled[0] in (29, 30)
+    assert sorted(labelled)[0] in range(8, 13)
+    assert sorted(labelled)[2] in range(47, 52)
+    last = suggested_position([*range(0, 700, 2)], np.arange(700.0))
+    assert last is not None
+    assert last % 2 == 1
 
 
 def test_motion_is_measured() -> None:

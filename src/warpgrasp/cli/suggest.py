@@ -5,7 +5,7 @@ from warpgrasp.errors import UserError
 
 
 def suggest(recording: Positional, /, *, count: int = 3) -> None:
-    """Name the frames of a recording whose labels would help most: each as far in motion from every label as can be.
+    """Name the frames of a recording whose labels would help most: each brings all others nearest, in motion, to one.
 
     Args:
         recording: The folder of one recording, with labels or without.

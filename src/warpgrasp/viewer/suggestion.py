@@ -1,4 +1,4 @@
-"""Which frame is worth annotating next: the one that lies farthest from every label, counted in motion."""
+"""Which frame is worth annotating next: the one that brings all others nearest to a label, counted in motion."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,16 +15,21 @@ STILL_PX = 0.02
 
 
 def suggested_position(labelled: Sequence[int], travelled: Float[np.ndarray, " n"]) -> int | None:
-    """The position of the frame that lies farthest from the nearest label; None when every frame is labelled.
+    """The position of the frame whose label would bring all frames nearest to one; None when every frame is labelled.
 
-    `labelled` are positions; `travelled` is how far the picture has moved up to each frame. Without labels it is the
-    frame halfway.
+    It minimises the mean distance of a frame from its nearest label. `labelled` are positions; `travelled` is how far
+    the picture has moved up to each frame. Without labels it is the frame halfway.
     """
-    if not labelled:
-        return int(np.searchsorted(travelled, (travelled[0] + travelled[-1]) / 2))
-    away = np.abs(travelled[:, None] - travelled[list(labelled)]).min(axis=1)
-    away[list(labelled)] = -1
-    return int(away.argmax()) if away.max() >= 0 else None
+    candidates = sorted(set(scanned_positions(len(travelled))) - set(labelled)) or sorted(
+        set(range(len(travelled))) - set(labelled)
+    )
+    if not candidates:
+        return None
+    away = np.full(len(travelled), np.inf)
+    for position in labelled:
+        away = np.minimum(away, np.abs(travelled - travelled[position]))
+    means = [np.minimum(away, np.abs(travelled - travelled[position])).mean() for position in candidates]
+    return candidates[int(np.argmin(means))]
 
 
 def travelled_px(

@@ -58,7 +58,7 @@ def save_curves(path: Path, result: Result, paper: PublishedCurves) -> None:
             axes.set_title(HEADS[metric] if rows == 1 else f"{HEADS[metric]}\nmeasured: {measured_on}")
             if trained:
                 _draw_unannotated(panels[1][column], result, metric)
-                panels[1][column].set_title(f"{HEADS[metric]}\nmeasured: unannotated training frames")
+                panels[1][column].set_title(f"{HEADS[metric]}\nmeasured: unannotated frames")
             if result.is_papers_data:
                 _draw_published(axes, paper, metric, percents)
             else:

@@ -194,7 +194,7 @@ def densify_lines() -> list[str]:
         "",
         "`python tools/densify_sample.py`: four shipped sequences written as recordings, labels by 21 joints and "
         "object pose, no weights. Errors of the 57 frames without a label, camera space, no alignment, pixels of "
-        "320×240; seconds on two cores.",
+        "320×240; seconds by one thread on a busy machine.",
         "",
         "| recording | labels | seconds | hand, px | hand, mm | object, px | object, mm |",
         "|---|---|---|---|---|---|---|",

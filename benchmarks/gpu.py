@@ -26,7 +26,7 @@ from warpgrasp.frame import FramePair, move_to
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import photometric_consistency
 from warpgrasp.reconstruction import NetworkConfig
-from warpgrasp.render import Fragments, gpu, rasterize, reference
+from warpgrasp.render import Fragments, rasterize, reference
 from warpgrasp.training.constants import FrameConstants
 from warpgrasp.training.recipes import demo
 
@@ -112,11 +112,11 @@ def rasterising(machine: dict[str, float]) -> list[dict[str, Any]]:
                 row = {
                     "what": "rasterise",
                     "size": f"{width}×{height}, {mesh.faces.shape[1]} faces, batch {batch}",
-                    "ms": milliseconds(lambda mesh=mesh, camera=camera: gpu.rasterize(mesh, camera)),
+                    "ms": milliseconds(lambda mesh=mesh, camera=camera: rasterize(mesh, camera)),
                     "floor_ms": 1e3 * (pixels * RASTER_BYTES + read) / machine["copy_bytes_s"],
                 }
                 if batch <= 64:
-                    ours, theirs = gpu.rasterize(mesh, camera), reference.rasterize(mesh, camera)
+                    ours, theirs = rasterize(mesh, camera), reference.rasterize(mesh, camera)
                     row["reference_ms"] = milliseconds(
                         lambda mesh=mesh, camera=camera: reference.rasterize(mesh, camera), seconds=0.2
                     )

@@ -175,7 +175,7 @@ def table_lines() -> list[str]:
     for result in results:
         rows = [row for row in result.rows if row.frames]
         lines += [
-            "| " + " | ".join([result.title, *(HEADS[metric] for metric in result.metrics)]) + " |",
+            "| " + " | ".join([result.title.partition(",")[0], *(HEADS[metric] for metric in result.metrics)]) + " |",
             "|---|" + "---|" * len(result.metrics),
             *("| " + " | ".join([row.row, *(row.said(metric) for metric in result.metrics)]) + " |" for row in rows),
             "",

@@ -12,9 +12,11 @@ from accelerate import Accelerator
 from tests.sample_set import Sample
 from warpgrasp.training.processes import ProcessesError, check_shareable, mine, rows_of, share_batch_norm
 
-# As `warpgrasp train`, in float64: frames as they are read, weights as they are made.
+# As `warpgrasp train`, in float64: frames as they are read, weights as they are made. Each process leaves its name in
+# the folder given first.
 IN_DOUBLE = """
 import sys
+from pathlib import Path
 
 from accelerate import PartialState
 from torch import Tensor
@@ -42,8 +44,9 @@ class Loaded:
 
 loop.load_checkpoint = Loaded
 loop.LOG_EVERY_STEPS = 1
-print("one of", PartialState(cpu=True).num_processes)
-sys.exit(main(sys.argv[1:]))
+state = PartialState(cpu=True)
+Path(sys.argv[1], f"process-{state.process_index}-of-{state.num_processes}").touch()
+sys.exit(main(sys.argv[2:]))
 """
 OPTIONS = (
     *("--freeze-batch-norm", "always", "--tracker", "none"),
@@ -69,7 +72,7 @@ def test_two_processes_have_the_losses_of_one(sample: Sample, tmp_path: Path) ->
         launcher += ["--main_process_port", "0"]
         command = ["train", "toy", "--data", str(sample.root), "--out", str(tmp_path / str(count)), *OPTIONS]
         ended = subprocess.run(
-            [*(launcher if count > 1 else [sys.executable]), str(script), *command],
+            [*(launcher if count > 1 else [sys.executable]), str(script), str(tmp_path), *command],
             env=environment,
             capture_output=True,
             text=True,
@@ -77,7 +80,7 @@ def test_two_processes_have_the_losses_of_one(sample: Sample, tmp_path: Path) ->
             check=False,
         )
         assert ended.returncode == 0, ended.stderr[-3000:]
-        assert ended.stdout.count(f"one of {count}") == count
+        assert len(list(tmp_path.glob(f"process-*-of-{count}"))) == count
         assert ended.stdout.count("wrote ") == 1  # one process speaks for all
         found.append(losses(tmp_path / str(count)))
     one, two = found

@@ -12,10 +12,11 @@ import trimesh
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from tests.inference.footage_files import BOX_M, SIZE, Brought, write_pictures
+from tests.inference.footage_files import BOX_M, SIZE, Brought, lens, write_pictures
 from tests.oracles.glb import GlbFile
 from tests.viewer.conftest import TIMES_S, turned_about_x
 from warpgrasp.cli import main
+from warpgrasp.data import open_dataset
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import JOINTS
 from warpgrasp.inference import read_predictions
@@ -108,6 +109,31 @@ def test_bop_results_place_the_mesh_in_millimetres(words: list[str], predicted: 
         np.testing.assert_allclose(box_in_camera(rotation, translation_m), expected, atol=1e-6)
 
 
+def test_a_data_set_in_the_layout_of_ho3d(words: list[str], predicted: Brought, tmp_path: Path, hand) -> None:
+    out = tmp_path / "set"
+    assert main([*words, "--data", str(predicted.video), "--ho3d", str(out)]) == 0
+    predictions = read_predictions(predicted.out)[0]
+    dataset = open_dataset(out, hand)
+    names = dataset.names("train")
+    assert names == [FrameName("clip", index) for index in range(6)]
+    assert dataset.names("evaluation") == []
+    pictures, _ = decoded(predicted.video)
+    for row, name in enumerate(names):
+        frame = dataset.frame(name, annotated=True)
+        found = frame.annotation
+        assert found is not None
+        np.testing.assert_allclose(found.hand_vertices, predictions.hand_vertices[row], atol=1e-6)
+        np.testing.assert_allclose(found.hand_rotation, predictions.hand_rotation[row], atol=1e-6)
+        np.testing.assert_allclose(found.object_rotation, predictions.object_rotation[row], atol=1e-6)
+        np.testing.assert_allclose(found.object_translation, predictions.object_translation[row], atol=1e-6)
+        np.testing.assert_allclose(frame.camera.intrinsics, lens().camera.intrinsics, rtol=1e-6)
+        np.testing.assert_allclose(frame.picture.permute(1, 2, 0).int(), pictures[row].astype(int), atol=40)
+    (model,) = dataset.objects("train")
+    local = BOX_M - (BOX_M.min(axis=0) + BOX_M.max(axis=0)) / 2
+    np.testing.assert_allclose(sorted(model.vertices.tolist()), sorted(local.tolist()), atol=1e-7)
+    assert main(["doctor", "--data", str(out)]) == 0
+
+
 def decoded(path: Path) -> tuple[list[np.ndarray], list[float]]:
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
@@ -127,13 +153,15 @@ def test_the_video_has_the_pictures_times_and_size(words: list[str], predicted: 
     [
         (
             [],
-            r"expected at least one of --glb, --obj, --ply, --mp4, --csv, --json, --bop with a path to write, got none",
+            r"expected at least one of --glb, --obj, --ply, --mp4, --csv, --json, --bop, --ho3d with a path to write",
         ),
         (["--mp4", "OUT/a.mp4"], r"expected the pictures that were predicted, for a video; give them by --data"),
         (["--mp4", "OUT/a.avi"], r"expected a name that ends with \.mp4 for the video, got .*a\.avi"),
         (["--glb", "OUT/none/a.glb"], r"expected a folder .*none to write a\.glb to, found none"),
         (["--glb", "OUT/there.glb"], r"there\.glb exists already; overwrite it by --force"),
         (["--obj", "OUT", "--force"], r"expected a folder that export wrote, or none, in .*, found something else"),
+        (["--ho3d", "OUT/a"], r"expected the pictures that were predicted, for HO-3D's layout; give them by --data"),
+        (["--ho3d", "OUT", "--force"], r"expected a new folder for --ho3d, but .* exists already; choose another"),
         (["--glb", "OUT/a.glb", "--sequence", "other"], r"expected a sequence of .*p\.npz \(clip\), got 'other'"),
     ],
 )
@@ -201,10 +229,14 @@ def test_predictions_of_a_data_set(trained_run: Path, sample_root: Path, tmp_pat
     np.testing.assert_allclose(read.vertices(read.node("hand"), float(read.times()[-1])), expected, atol=1e-5)
 
 
-def test_a_left_hand(predicted: Brought, tmp_path: Path) -> None:
+def test_a_left_hand(predicted: Brought, tmp_path: Path, capsys) -> None:
     file, glb = tmp_path / "left.npz", tmp_path / "left.glb"
     assert main(predicted.words("--side", "left", out=file)) == 0
-    assert main(["export", str(file), "--object", str(predicted.mesh), "--glb", str(glb)]) == 0
+    words = ["export", str(file), "--object", str(predicted.mesh)]
+    assert main([*words, "--data", str(predicted.video), "--ho3d", str(tmp_path / "set")]) == 1
+    assert "expected right hands, which HO-3D's layout is for, found open-hand left" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+    assert main([*words, "--glb", str(glb)]) == 0
     read, predictions = GlbFile.read(glb), read_predictions(file)[0]
     for row, time in ((0, 0.0), (5, float(read.times()[-1]))):
         expected = turned_about_x(predictions.hand_vertices[row])

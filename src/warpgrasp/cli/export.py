@@ -23,9 +23,10 @@ def export(
     bop: Path | None = None,
     bop_scene: int = 1,
     bop_object: int = 1,
+    ho3d: Path | None = None,
     force: bool = False,
 ) -> None:
-    """Write predictions as an animated GLB file, mesh files, a video with the meshes over it, or tables of numbers.
+    """Write predictions as animated GLB, mesh files, a video with the meshes over it, tables of numbers, or a data set.
 
     Args:
         file: What `predict` wrote.
@@ -42,12 +43,13 @@ def export(
         bop: The object poses as a CSV file of the BOP challenge.
         bop_scene: The number of the scene there.
         bop_object: The number of the object there.
+        ho3d: The folder to write in HO-3D's layout, every frame an annotated one; it must not be there.
         force: Overwrite existing files.
     """
     from warpgrasp.viewer.exporting import Targets, write_targets
     from warpgrasp.viewer.parameters import BopNumbers
 
-    targets = Targets(glb, obj, ply, mp4, csv, json, bop)
+    targets = Targets(glb, obj, ply, mp4, csv, json, bop, ho3d)
     targets.check(force=force)
     take = read.given(file, data=data, object=object).take(file, sequence)
     for line in write_targets(take, targets, BopNumbers(bop_scene, bop_object)):

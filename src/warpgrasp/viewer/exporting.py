@@ -12,6 +12,7 @@ from pathlib import Path
 from warpgrasp.errors import UserError
 from warpgrasp.viewer.film import write_film
 from warpgrasp.viewer.glb import glb_of
+from warpgrasp.viewer.ho3d_files import check_ho3d, write_ho3d
 from warpgrasp.viewer.mesh_files import MeshFormat, write_meshes
 from warpgrasp.viewer.parameters import BopNumbers, write_bop, write_csv, write_json
 from warpgrasp.viewer.predicted import TakeError
@@ -36,6 +37,7 @@ class Targets:
     csv: Path | None = None
     json: Path | None = None
     bop: Path | None = None
+    ho3d: Path | None = None
 
     def check(self, *, force: bool) -> None:
         """Raise `ExportError` when nothing is asked for or, unless `force`, when something is there already."""
@@ -44,6 +46,9 @@ class Targets:
         if not paths:
             options = ", ".join(f"--{name}" for name in named)
             raise ExportError(f"expected at least one of {options} with a path to write, got none")
+        if self.ho3d is not None and self.ho3d.exists():
+            # Never overwritten: HO-3D itself looks the same.
+            raise ExportError(f"expected a new folder for --ho3d, but {self.ho3d} exists already; choose another")
         for path in paths:
             if path.exists() and not force:
                 raise ExportError(f"expected to write anew, but {path} exists already; overwrite it by --force")
@@ -65,10 +70,12 @@ def _is_ours(folder: Path) -> bool:
 def write_targets(take: Take, targets: Targets, bop: BopNumbers = BOP_NUMBERS) -> Iterator[str]:
     """Write them one after the other, each with a line that says so.
 
-    Raises `TakeError` when a video is asked for and there are no pictures.
+    Raises `TakeError` when what is asked for needs pictures and there are none, or right hands and these are left ones.
     """
     if targets.mp4 is not None and take.pictures is None:
         raise TakeError("expected the pictures that were predicted, for a video; give them by --data")
+    if targets.ho3d is not None:
+        check_ho3d(take)
     writers: list[tuple[Path | None, Callable[[Path], None]]] = [
         (targets.glb, partial(_glb, take)),
         (targets.obj, partial(_meshes, take, "obj")),
@@ -77,6 +84,7 @@ def write_targets(take: Take, targets: Targets, bop: BopNumbers = BOP_NUMBERS) -
         (targets.csv, partial(_text, take, write_csv)),
         (targets.json, partial(_text, take, write_json)),
         (targets.bop, partial(_text, take, lambda shown, file: write_bop(shown, bop, file))),
+        (targets.ho3d, partial(write_ho3d, take)),
     ]
     for path, write in writers:
         if path is not None:

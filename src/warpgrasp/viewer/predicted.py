@@ -88,9 +88,14 @@ class PredictedFile:
                 f"expected the hand model of {self.path} ({stated}), got {right.template.name}; choose it by --hand "
                 f"open|mano"
             )
-        if self.header.get("side") != "left":
+        if self.side != "left":
             return right
         return HandModel(right.template.mirrored(right.template.name.replace("right", "left")))
+
+    @property
+    def side(self) -> str:
+        """Which hand was predicted."""
+        return self.header.get("side", "right")
 
     def object_of_file(self, mesh: Path, name: str) -> ObjectModel:
         """The object of a mesh file. Raises `ObjectError` when it is not the mesh that was predicted with."""

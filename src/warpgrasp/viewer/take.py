@@ -54,6 +54,8 @@ class Take:
     pictures: Pictures | None = None
     camera: Camera | None = None
     """Of the pictures at their own size, where the file notes it."""
+    side: str = "right"
+    """Which hand it is."""
 
     def __len__(self) -> int:
         """How many frames there are."""
@@ -109,7 +111,8 @@ class Given:
         lens = file.lens(name)
         camera = None if lens is None else lens.camera
         rows, hand = file.rows(name), file.hand(self.hand)
-        return Take(name, file.predictions, rows, hand, self._model(file, name), self._pictures(file, name), camera)
+        model, pictures = self._model(file, name), self._pictures(file, name)
+        return Take(name, file.predictions, rows, hand, model, pictures, camera, file.side)
 
     def _model(self, file: PredictedFile, sequence: str) -> ObjectModel:
         name = file.object_name(sequence)

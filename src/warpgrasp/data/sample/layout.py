@@ -15,16 +15,13 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.data.dataset import Split
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.ho3d import CV_FROM_GL
+from warpgrasp.data.ho3d_meta import FLIP, hand_meta, joints_in_file, object_meta
 from warpgrasp.data.sample.objects import OBJECT_NAMES, OBJECTS, object_surface
 from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence
-from warpgrasp.geometry import bounding_box_corners
-from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, open_hand, permutation
+from warpgrasp.hand import HandModel, open_hand
 
 Sequences = Mapping[str, GraspSequence]
 Painter = Callable[[Split, str, int, Path], None]  # writes the picture of a frame of a sequence to a path
-
-FLIP = np.array(CV_FROM_GL)
 
 
 @dataclass(frozen=True)
@@ -72,14 +69,13 @@ def write_layout(root: Path, train: Sequences, evaluation: Sequences, paint: Pai
 
 def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel, paint: Painter) -> None:
     lines, all_joints, all_vertices = [], [], []
-    file_order = permutation(HO3D_JOINTS, from_=JOINTS)
     for name, sequence in sequences.items():
         posed = PosedSequence.of(sequence, hand)
         folder = root / split / name
         (folder / "meta").mkdir(parents=True)
         (folder / "rgb").mkdir()
         for index in range(len(sequence)):
-            joints = (posed.joints[index] * FLIP)[file_order]
+            joints = joints_in_file(posed.joints[index])
             meta = _object_meta(sequence, index)
             if split == "train":
                 meta |= {"handJoints3D": joints, **_hand_meta(sequence, index, hand)}
@@ -103,31 +99,27 @@ def _write_numbers(path: Path, arrays: list[np.ndarray]) -> None:
 
 
 def _object_meta(sequence: GraspSequence, index: int) -> dict[str, Any]:
-    """The object's keys: X_gl = F X_cv, so the file's rotation is F R."""
     pose = sequence.camera_from_object[index]
-    rotation, translation = FLIP[:, None] * pose[:3, :3], FLIP * pose[:3, 3]
-    rest = bounding_box_corners(torch.from_numpy(object_surface(sequence.object_name).vertices)).numpy()
-    return {
-        "objRot": Rotation.from_matrix(rotation).as_rotvec()[:, None],
-        "objTrans": translation,
-        "objName": sequence.object_name,
-        "objLabel": OBJECT_NAMES.index(sequence.object_name) + 1,
-        "objCorners3DRest": rest,
-        "objCorners3D": rest @ rotation.T + translation,
-        "camMat": np.asarray(sequence.intrinsics, dtype=np.float64),
-    }
+    return object_meta(
+        sequence.object_name,
+        label=OBJECT_NAMES.index(sequence.object_name) + 1,
+        vertices=object_surface(sequence.object_name).vertices,
+        rotation=pose[:3, :3],
+        translation=pose[:3, 3],
+        intrinsics=sequence.intrinsics,
+    )
 
 
 def _hand_meta(sequence: GraspSequence, index: int, hand: HandModel) -> dict[str, Any]:
-    """The hand's keys. It turns about its wrist, which its shape puts at w: X_gl = F R (v - w) + w + t_gl."""
-    rotation = FLIP[:, None] * Rotation.from_rotvec(sequence.hand_rotation[index]).as_matrix()
-    shaped = hand.template_vertices.numpy() + hand.shape_directions.numpy() @ sequence.hand_shape
-    wrist = hand.joint_regressor.numpy()[0] @ shaped
-    return {
-        "handPose": np.concatenate([Rotation.from_matrix(rotation).as_rotvec(), sequence.hand_pose[index]]),
-        "handTrans": FLIP * (wrist + sequence.hand_translation[index]) - wrist,
-        "handBeta": np.asarray(sequence.hand_shape, dtype=np.float64),
-    }
+    shape = sequence.hand_shape
+    wrist = hand.joint_regressor.numpy()[0] @ (hand.template_vertices.numpy() + hand.shape_directions.numpy() @ shape)
+    return hand_meta(
+        hand,
+        rotation=Rotation.from_rotvec(sequence.hand_rotation[index]).as_matrix(),
+        wrist=wrist + sequence.hand_translation[index],
+        angles=sequence.hand_pose[index],
+        shape=shape,
+    )
 
 
 def _bounding_box(sequence: GraspSequence, posed: PosedSequence, index: int) -> list[int]:

@@ -1,64 +1,147 @@
-"""What each addition to Eq. 1 is worth: stage 2 of the demo with and without it, from the same stage-1 weights.
+"""What each part of the photometric term is worth: stage 2 with and without it, from the same stage-1 weights.
 
-    .venv/bin/python tools/demo_seeds.py        # first: trains stage 1, the control and the demo's own method
-    .venv/bin/python tools/ablation.py          # about four minutes for each seed and variant on one core
+    warpgrasp reproduce fig8 --data sample --out runs/record      # first: stage 1, the control, Eq. 1, the method
+    .venv/bin/python tools/ablation.py                            # about two minutes for each seed and variant
 
-The figures are kept in docs/results/ablation.json; tools/results_page.py writes them into docs/results.md.
+With one and with two labels in sixty frames. The figures are kept in docs/results/ablation.json;
+tools/results_page.py writes them into docs/results.md. What is only tried here (from near to far, previous and next
+label) is no part of the package, since it does not help.
 """
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from warpgrasp.data import Dataset, open_dataset
+import numpy as np
+
+from warpgrasp.data import Labels, open_dataset
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation.metrics import score
+from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training.loop import Training, train_stage
-from warpgrasp.training.recipes import Photometric, demo
+from warpgrasp.training import loop
+from warpgrasp.training.experiments import EXPERIMENTS, networks
+from warpgrasp.training.reproduce import Reproduction
 from warpgrasp.training.run import write_json
+from warpgrasp.training.settings import Photometric
+from warpgrasp.training.sweep import Job, Setting, plan
 
 STORED = Path("docs/results/ablation.json")
-VARIANTS: dict[str, Callable[[Photometric], Photometric]] = {
-    "Eq. 1": lambda one: replace(one, weight=3e-3, directions="one", contrast_share=0.0),  # its own best λ_c
+ROWS = ("1.67 %", "3.33 %")
+NEAR_FRAMES, FAR_AFTER_SHARE = 5, 0.5  # near to far: pairs at most so far apart at first, all after half of the steps
+
+
+def as_it_is(one: Photometric) -> Photometric:
+    """The method's own term."""
+    return one
+
+
+TERMS: dict[str, Callable[[Photometric], Photometric]] = {
     "both directions": lambda one: replace(one, contrast_share=0.0),
     "local contrast": lambda one: replace(one, directions="one"),
+    "both, from near to far": as_it_is,
+    "both, previous and next label": as_it_is,
 }
 
 
-def run(variant: str, seed: int, data: Dataset) -> dict:
-    """Train and score one variant from the stage-1 weights of the demo of that seed."""
-    recipe = replace(demo(), seed=seed)
-    recipe = replace(recipe, photometric=VARIANTS[variant](recipe.photometric))
-    training = Training.prepare(recipe, data)
-    out = Path("runs/ablation") / f"seed{seed}" / f"{variant.replace(' ', '-').replace('.', '')}.safetensors"
-    weights = train_stage(training, recipe.stage2, out, initial=Path(f"runs/demo-seed{seed}/stage1.safetensors"))
-    names = {"unannotated": training.labels.unannotated_names, "evaluation": data.names("evaluation")}
-    every = names["unannotated"] + names["evaluation"]
+@dataclass(frozen=True)
+class TwoSided(Labels):
+    """Each frame is compared with the labels before and after it in turn, where there are both."""
+
+    asked: dict[FrameName, int] = field(default_factory=dict)
+
+    def reference(self, name: FrameName) -> FrameName:
+        """The nearest label on one side: earlier ones first."""
+        known = np.array(self.annotated[name.sequence])
+        sides = [side for side in (known[known < name.index][-1:], known[known > name.index][:1]) if len(side)]
+        turn = self.asked.get(name, 0)
+        self.asked[name] = turn + 1
+        return FrameName(name.sequence, int(sides[turn % len(sides)][0]))
+
+
+@contextmanager
+def from_near_to_far(labels: Labels, steps: int) -> Iterator[None]:
+    """While it lasts, pairs are drawn from frames whose distance to their label grows with the steps."""
+    usual = loop.draw
+    apart = {name: abs(name.index - labels.reference(name).index) for name in labels.comparable_names}
+    farthest = max(apart.values())
+
+    def draw(items: Sequence[FrameName], *, batch: int, step: int, seed: Sequence[int]) -> list[FrameName]:
+        if seed[-1] == 0:  # annotated frames
+            return usual(items, batch=batch, step=step, seed=seed)
+        share = min(1.0, step / (FAR_AFTER_SHARE * steps))
+        reach = NEAR_FRAMES + round(share * max(0, farthest - NEAR_FRAMES))
+        return usual([name for name in items if apart[name] <= reach], batch=batch, step=step, seed=seed)
+
+    loop.draw = draw
+    try:
+        yield
+    finally:
+        loop.draw = usual
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """The usual draws."""
+    yield
+
+
+def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
+    """Train and score one variant from the stage-1 weights that a job of the sweep starts from."""
+    recipe = replace(job.recipe, photometric=TERMS[variant](job.recipe.photometric))
+    training = setting.training(recipe)
+    labels, steps = training.labels, recipe.stage2.steps
+    if variant.endswith("previous and next label"):
+        training = replace(training, labels=TwoSided(labels.annotated, labels.unannotated))
+    order = from_near_to_far(labels, steps) if variant.endswith("from near to far") else unchanged()
+    name = variant.replace(", ", "-").replace(" ", "-")
+    out = setting.out / "ablation" / f"{job.fingerprint}-{name}.safetensors"
+    assert job.after is not None
+    with order:
+        weights = loop.train_stage(training, recipe.stage2, out, initial=setting.weights(job.after))
+    data = setting.dataset
+    groups = {"unannotated": labels.unannotated_names, "evaluation": data.names("evaluation")}
     file, network = out.with_suffix(".npz"), load_checkpoint(weights).network(data.hand)
     file.unlink(missing_ok=True)
+    every = groups["unannotated"] + groups["evaluation"]
     predict(network, training.source.dataset, every, file, header={"variant": variant})
     predictions = read_predictions(file)[0]
-    scores = {group: score(predictions, data, chosen).means for group, chosen in names.items()}
-    return {"variant": variant, "seed": seed, "photometric": asdict(recipe.photometric), **scores}
+    scores = {group: score(predictions, data, chosen).means for group, chosen in groups.items()}
+    about = {"row": row, "variant": variant, "seed": recipe.seed, "photometric": asdict(recipe.photometric)}
+    return {**about, **scores}
 
 
 def main() -> None:
     """Run what is not stored yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sweep", type=Path, default=Path("runs/record"), help="where fig8 was made")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--variants", nargs="+", default=list(TERMS), choices=list(TERMS))
     options = parser.parse_args()
-    data = open_dataset(unpack_shipped(Path("runs/ablation/data")), HandModel(open_hand()))
-    for seed in options.seeds:
-        for variant in options.variants:
-            rows = json.loads(STORED.read_text()) if STORED.is_file() else []
-            if not any((row["variant"], row["seed"]) == (variant, seed) for row in rows):
-                write_json(STORED, [*rows, run(variant, seed, data)])
+    experiment = EXPERIMENTS["fig8"]
+    wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
+    data = open_dataset(unpack_shipped(options.sweep / "data"), HandModel(open_hand()))
+    setting = wanted.setting(data, options.sweep, [], ["tools/ablation.py"])
+    whole = plan(networks(experiment, seeds=wanted.seeds, on_sample=True, quick=False), setting)
+    jobs = {
+        (network.row, network.recipe.seed): whole.jobs[mark]
+        for network, mark in whole.networks
+        if network.arm == "photometric"
+    }
+    for row in options.rows:
+        for seed in options.seeds:
+            for variant in options.variants:
+                stored = json.loads(STORED.read_text()) if STORED.is_file() else []
+                if not any((one["row"], one["variant"], one["seed"]) == (row, variant, seed) for one in stored):
+                    found = run(variant, row, jobs[row, seed], setting)
+                    stored = json.loads(STORED.read_text()) if STORED.is_file() else []
+                    write_json(STORED, [*stored, found])
 
 
 if __name__ == "__main__":

@@ -162,7 +162,10 @@ def _known(recording: Recording, hand: HandModel) -> dict[int, Trajectory]:
 
 
 def _begun(start: Predictions, known: Mapping[int, Trajectory], numbers: Sequence[int], hand: HandModel) -> Trajectory:
-    """The poses of predictions, in the recording's order, but for the labelled frames."""
+    """The poses of predictions, in the recording's order, but for the labelled frames.
+
+    The hand has one shape in all frames that are not known: the mean of the labels', which say more of it.
+    """
     row_of = {int(index): row for row, index in enumerate(start.index)}
     missing = [number for number in numbers if number not in row_of]
     if missing:
@@ -171,6 +174,7 @@ def _begun(start: Predictions, known: Mapping[int, Trajectory], numbers: Sequenc
             f"predict them by `warpgrasp predict --split all`"
         )
     found = _of_predictions(start.rows(np.array([row_of[number] for number in numbers])), hand)
+    found.shape[:] = torch.cat([label.shape for label in known.values()]).mean(dim=0)
     for place, label in known.items():
         for name, values in found.arrays.items():
             values[place] = getattr(label, name)[0]

@@ -16,7 +16,7 @@ from warpgrasp.data.sample.objects import object_surface
 from warpgrasp.frame import ObjectModel, Objects
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference.backends import PACKAGES, Backend, run_encoder_by
+from warpgrasp.inference.backends import PACKAGES, Backend, run_encoder_by, threads_beside
 from warpgrasp.inference.quantization import quantize_encoder
 from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig, precision_on
 
@@ -53,10 +53,20 @@ def _case(
         half = copy.deepcopy(network)
         half.encoder_precision = "bf16"
         runs["PyTorch bf16"] = by(half)
-    runs |= {name: by(one) for name, one in others.items()}
+    runs |= {name: alone(by(one)) for name, one in others.items()}
     work = Work(operations=batch * encoder_operations(network, width=width, height=height))
     size = f"{width}×{height}, encoder of width {network.config.width}, batch {batch}"
     return Case("inference", size, "image", batch, runs, work)
+
+
+def alone(run: Run) -> Run:
+    """A run of an encoder by another package, as `predict` runs it: PyTorch keeps out of its way."""
+
+    def beside() -> None:
+        with threads_beside("onnx"):
+            run()
+
+    return beside
 
 
 def other_backends(

@@ -5,7 +5,15 @@ import torch
 
 from tests.photometric.scenes import CAMERA, HEIGHT, WIDTH, sheet
 from warpgrasp.geometry import Mesh, join
-from warpgrasp.photometric import mutually_visible, render_flow
+from warpgrasp.photometric import mutually_visible, render_flow, round_trip
+from warpgrasp.photometric.visibility import returning_by_tensors
+
+
+@pytest.fixture(autouse=True, params=["compiled", "tensors"])
+def way(request, monkeypatch):
+    """Every test holds for the compiled loop of CPUs and for the tensor operations of other devices."""
+    if request.param == "tensors":
+        monkeypatch.setattr(round_trip, "returning", returning_by_tensors)
 
 
 def mask_of(reference: Mesh, target: Mesh, **options) -> torch.Tensor:

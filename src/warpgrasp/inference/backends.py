@@ -4,7 +4,8 @@ Heads, hand and placement stay in PyTorch in full precision: they cost little an
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Literal, assert_never
 
@@ -68,6 +69,23 @@ def run_encoder_by(
         case unknown:
             assert_never(unknown)
     network.encoder = ForeignEncoder(compute)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@contextmanager
+def threads_beside(backend: Backend) -> Iterator[None]:
+    """While it lasts, PyTorch computes in one thread if another package runs the encoder.
+
+    The threads of its own few operations would spin for milliseconds after each, on the cores that the other package
+    wants: one picture took twice as long (docs/performance.md). Enter when the network is made: it is made with as many
+    threads as PyTorch has.
+    """
+    usual = torch.get_num_threads()
+    if backend != "torch":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _by_onnx_runtime(network: HandObjectNetwork, example: Tensor, quantized: bytes | None) -> Compute:

@@ -13,7 +13,7 @@ from warpgrasp.data.recording.reel import Reel
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Frames, Reconstruction
 from warpgrasp.hand import HandModel
-from warpgrasp.inference.backends import Backend, run_encoder_by
+from warpgrasp.inference.backends import Backend, run_encoder_by, threads_beside
 from warpgrasp.inference.finishing import Finish
 from warpgrasp.inference.objects import identified_object, known_hashes, seen_in_mirror
 from warpgrasp.inference.predict import posed_hand, predict, reconstruct
@@ -150,12 +150,14 @@ class Predictor:
         self.checkpoint.check_objects(models)
         about, options = {**self.header, **header, "objects": known_hashes(models)}, self.options
         smooth_frames = options.smooth_frames
-        predict(self.network, dataset, names, out, header=about, batch=options.batch, smooth_frames=smooth_frames)
+        with threads_beside(options.backend):
+            predict(self.network, dataset, names, out, header=about, batch=options.batch, smooth_frames=smooth_frames)
 
     def in_memory(self, reel: Reel, *, left: bool = False) -> Predictions:
         """Predict every frame of a reel without a file."""
         stream, finish = self._prepared(reel, left=left)
-        return finish(Window(None, stream.predicted(), None))
+        with threads_beside(self.options.backend):
+            return finish(Window(None, stream.predicted(), None))
 
     def _reel(self, reel: Reel, out: Path, header: dict[str, Any], *, left: bool) -> None:
         stream, finish = self._prepared(reel, left=left)
@@ -166,7 +168,8 @@ class Predictor:
             "cameras": {sequence: clip.lens.content for sequence, clip in reel.clips.items()},
             "objects": known_hashes(list(reel.models.values())),
         }
-        stream.write(out, {**self.header, **header, **about}, finish)
+        with threads_beside(self.options.backend):
+            stream.write(out, {**self.header, **header, **about}, finish)
 
     def _prepared(self, reel: Reel, *, left: bool) -> tuple[Stream, Finish]:
         models, options = reel.models, self.options

@@ -1,7 +1,7 @@
 """Which pixels of the reference may be compared (paper Sec. 3.1 and Appendix C)."""
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from warpgrasp.geometry import Camera, Mesh
@@ -33,16 +33,47 @@ def mutually_visible(
     round (docs/paper.md). `target_face_ids` are what the target's camera sees (-1: nothing), where that is known
     already.
     """
-    landing = there.landing_px
-    inside = inside_image(landing, height=target_camera.height, width=target_camera.width)
-    u, v = landing.nan_to_num().unbind(-1)
+    if target_face_ids is None:
+        target_face_ids = rasterizer(target, target_camera).face_ids
+    way = returning_by_tensors
+    if there.flow_px.device.type == "cpu":
+        from warpgrasp.photometric.round_trip import returning  # numba takes a moment to import
+
+        way = returning
+    return way(
+        there.visible,
+        there.fragments.pixels,
+        there.landing_px,
+        reference,
+        target,
+        reference_camera=reference_camera,
+        target_camera=target_camera,
+        tolerance_px=tolerance_px,
+        target_face_ids=target_face_ids,
+    )
+
+
+@torch.no_grad()
+def returning_by_tensors(
+    candidates: Bool[Tensor, "b n"],
+    started_px: Int[Tensor, "b n 2"],
+    landing_px: Float[Tensor, "b n 2"],
+    reference: Mesh,
+    target: Mesh,
+    *,
+    reference_camera: Camera,
+    target_camera: Camera,
+    tolerance_px: float,
+    target_face_ids: Int[Tensor, "b h w"],
+) -> Bool[Tensor, "b n"]:
+    """Which candidates land on the target's surface, from where its flow leads back to where they started."""
+    inside = inside_image(landing_px, height=target_camera.height, width=target_camera.width)
+    u, v = landing_px.nan_to_num().unbind(-1)
     u, v = u.clamp(0, target_camera.width - 1), v.clamp(0, target_camera.height - 1)
     nearest = torch.stack([u, v], dim=-1).round().long()
     u, v = nearest.unbind(-1)
 
-    if target_face_ids is None:
-        target_face_ids = rasterizer(target, target_camera).face_ids
-    image = torch.arange(len(landing), device=landing.device)[:, None]
+    image = torch.arange(len(landing_px), device=landing_px.device)[:, None]
     seen = target_face_ids[image, v, u]
     face_ids = seen.clamp_min(0)
     on_surface = (seen >= 0) & ~target.auxiliary_faces.gather(1, face_ids)
@@ -50,6 +81,6 @@ def mutually_visible(
     # The target's flow back, at just the pixels on which the reference's points land.
     points = seen_values(target, target_camera, face_ids, nearest, reference.vertices)
     back_px = reference_camera.project(points) - nearest
-    error_px = (landing + back_px - there.fragments.pixels).norm(dim=-1)
+    error_px = (landing_px + back_px - started_px).norm(dim=-1)
     returns = reference_camera.sees(points) & (error_px <= tolerance_px)
-    return there.visible & inside & on_surface & returns
+    return candidates & inside & on_surface & returns

@@ -15,6 +15,7 @@ from warpgrasp.render.rasterizer import (
     barycentrics,
     corners_of,
     interpolate,
+    pixels_to_rays,
     surface_weights,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "barycentrics",
     "corners_of",
     "interpolate",
+    "pixels_to_rays",
     "rasterize",
     "seen_values",
     "surface_weights",

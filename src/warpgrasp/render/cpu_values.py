@@ -82,7 +82,7 @@ def weights_kernel(
     return rx, ry, rz, w0, w1, w2, w0 + w1 + w2
 
 
-_weights = compiled(weights_kernel)
+weights_of = compiled(weights_kernel)
 
 
 def seen_kernel(
@@ -100,7 +100,7 @@ def seen_kernel(
             face = face_ids[image, place]
             i0, i1, i2 = faces[image, face, 0], faces[image, face, 1], faces[image, face, 2]
             u, v = pixels[image, place, 0], pixels[image, place, 1]
-            _, _, _, w0, w1, w2, total = _weights(vertices[image], i0, i1, i2, directions[image], u, v)
+            _, _, _, w0, w1, w2, total = weights_of(vertices[image], i0, i1, i2, directions[image], u, v)
             share = 1 / total if total != 0 else 0.0
             for channel in range(values.shape[2]):
                 a, b, c = values[image, i0, channel], values[image, i1, channel], values[image, i2, channel]
@@ -138,7 +138,7 @@ def seen_backward_kernel(
             face = face_ids[image, place]
             i0, i1, i2 = faces[image, face, 0], faces[image, face, 1], faces[image, face, 2]
             u, v = pixels[image, place, 0], pixels[image, place, 1]
-            rx, ry, rz, w0, w1, w2, total = _weights(xyz, i0, i1, i2, directions[image], u, v)
+            rx, ry, rz, w0, w1, w2, total = weights_of(xyz, i0, i1, i2, directions[image], u, v)
             if total == 0:
                 continue
             w0, w1, w2 = w0 / total, w1 / total, w2 / total

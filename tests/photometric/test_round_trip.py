@@ -1,0 +1,56 @@
+"""The compiled loop against tensor operations, on triangles on which rasterisers break and landings of any kind."""
+
+import pytest
+import torch
+
+from tests.render.scenes import CAMERA, HEIGHT, WIDTH, soup
+from warpgrasp.geometry import Mesh
+from warpgrasp.photometric import round_trip
+from warpgrasp.photometric.visibility import returning_by_tensors
+from warpgrasp.render import reference as rasterizer
+
+
+def kept_by(way, seed: int, count: int = 4000) -> torch.Tensor:
+    """Which of random landings are kept."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    surfaces = [soup(10 + seed), soup(20 + seed)]
+    target = Mesh(
+        torch.cat([one.vertices for one in surfaces]),
+        torch.cat([one.faces for one in surfaces]),
+        random(2, surfaces[0].faces.shape[1]) < 0.2,
+    )
+    # Moved by about as much as the tolerance, some of it behind the camera.
+    before = target.with_vertices(target.vertices + 0.03 * (random(2, 1, 3) - 0.5) - torch.tensor([0, 0, 0.4]))
+    started_px = (random(2, count, 2) * torch.tensor([WIDTH, HEIGHT])).long()
+    landing_px = started_px + 6 * (random(2, count, 2) - 0.5)
+    landing_px[:, ::50] = torch.nan
+    landing_px[:, 1::50] = 1e30
+    landing_px[:, 2::50] = landing_px[:, 2::50].round() + 0.5  # as near to one pixel as to the next
+    return way(
+        torch.arange(count).expand(2, -1) % 7 > 0,
+        started_px,
+        landing_px,
+        before,
+        target,
+        reference_camera=CAMERA,
+        target_camera=CAMERA,
+        tolerance_px=40.0,
+        target_face_ids=rasterizer.rasterize(target, CAMERA).face_ids,
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_keeps_the_same_pixels(seed: int):
+    kept = kept_by(round_trip.returning, seed)
+    assert torch.equal(kept, kept_by(returning_by_tensors, seed))
+    assert 0.05 < kept.float().mean() < 0.95
+
+
+def test_the_uncompiled_kernel_is_the_compiled_one(monkeypatch):
+    compiled = kept_by(round_trip.returning, 0, 500)
+    monkeypatch.setattr(round_trip, "_returning", round_trip.returning_kernel)
+    assert torch.equal(kept_by(round_trip.returning, 0, 500), compiled)

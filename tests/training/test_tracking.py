@@ -1,9 +1,14 @@
 """Trackers see what the log sees, are not needed, and change no weight."""
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
@@ -64,12 +69,39 @@ def test_the_events_are_the_log_and_change_no_weight(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("tracker", ["tensorboard", "wandb", "mlflow"])
+def test_pictures_of_the_warp_reach_every_tracker(tracker: str, sample_root: Path, tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip(tracker)
+    monkeypatch.chdir(tmp_path)  # where MLflow writes
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    out = tmp_path / "run"
+    words = ["train", "toy", "--data", str(sample_root), "--out", str(out), "--tracker", tracker]
+    command = [sys.executable, "-m", "warpgrasp.cli", *words, "--measure-every", "10"]
+    subprocess.run(command, check=True, timeout=300, capture_output=True)
+    if tracker == "tensorboard":
+        accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        events = accumulator.EventAccumulator(str(out / "tracking" / "weights"))
+        events.Reload()
+        pictures = [io.BytesIO(events.Images(tag)[-1].encoded_image_string) for tag in events.Tags()["images"]]
+    else:
+        pictures = list(tmp_path.rglob("*.png"))
+    assert len(pictures) >= 2
+    for picture in pictures:
+        with Image.open(picture) as image:
+            strip = np.asarray(image.convert("RGB"))
+        reference, warped, _ = np.split(strip[:, : strip.shape[1] // 3 * 3], 3, axis=1)
+        assert reference.std() > 10
+        assert (reference != warped).any()
+
+
+@pytest.mark.slow
 def test_errors_are_measured_beside_the_training_and_change_no_weight(sample_root: Path, tmp_path: Path) -> None:
     words = ["train", "toy", "--data", str(sample_root), "--tracker", "none"]
     assert main([*words, "--out", str(tmp_path / "plain")]) == 0
     assert main([*words, "--out", str(tmp_path / "run"), "--measure-every", "10"]) == 0
     found, expected = (load_checkpoint(tmp_path / run / "weights.safetensors") for run in ("run", "plain"))
     assert found.sha256 == expected.sha256
+    assert not (tmp_path / "plain" / "tracking").exists()
     for name in ("stage1", "weights"):
         rows = [json.loads(line) for line in (tmp_path / "run" / f"{name}.jsonl").read_text().splitlines()]
         assert [row["step"] for row in rows] == [0, 9]

@@ -50,7 +50,7 @@ from warpgrasp.training.objective import photometric_weight
 from warpgrasp.training.processes import check_shareable, mean_over_processes, mine, rows_of, share_batch_norm
 from warpgrasp.training.settings import Optimisation, Recipe
 from warpgrasp.training.step import PairFrames, StepBatch, StepLoss
-from warpgrasp.training.tracking import Tracker, accelerator_for, tracked
+from warpgrasp.training.tracking import Measured, Tracker, accelerator_for, log_pictures, tracked
 
 LOG_EVERY_STEPS = 10
 SAVE_EVERY_S = 30.0
@@ -145,7 +145,7 @@ def train_stage(
     show_progress: bool = True,
     tracker: Tracker = "none",
     snapshots: Collection[int] = (),
-    measure: Callable[[HandObjectNetwork], dict[str, float]] | None = None,
+    measure: Callable[[HandObjectNetwork], Measured] | None = None,
     measure_every: int = 0,
 ) -> Path:
     """Train one stage and return its checkpoint, `out`; `out` with a suffix holds the log and the state to resume from.
@@ -154,7 +154,8 @@ def train_stage(
     2, on annotated frames and pairs, with a fresh optimiser. An interrupted stage goes on where its last state was
     saved, and ends with the weights of an undisturbed one; a finished one is returned as it is. What is logged goes to
     `tracker` as well. The weights after each of `snapshots` steps are kept (`snapshot_file`). About every
-    `measure_every` steps, what `measure` says of the network is logged too; no weight depends on it.
+    `measure_every` steps, what `measure` says of the network is logged too, and its pictures go to the tracker; no
+    weight depends on it.
     """
     if out.is_file():
         return out
@@ -237,7 +238,9 @@ def train_stage(
                 }
                 last = step == optimisation.steps - 1
                 if measure is not None and writes and (last or step % measure_every < LOG_EVERY_STEPS):
-                    row |= measure(network)
+                    measured = measure(network)
+                    row |= measured.values
+                    log_pictures(accelerator, measured.pictures, step)
                     network.train()
                     if frozen:
                         freeze_batch_norm(network)

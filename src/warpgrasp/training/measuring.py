@@ -1,16 +1,29 @@
-"""Errors of a network while it trains, for the curves. They decide nothing: the last checkpoint is the result."""
+"""A network looked at while it trains: errors for the curves, and what the photometric term compares.
+
+They decide nothing: the last checkpoint is the result.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from warpgrasp.data import Dataset
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from warpgrasp.data import Dataset, Labels
+from warpgrasp.evaluation.comparison import choose_frames, compare_pair
+from warpgrasp.evaluation.gallery import pixels_of, title
 from warpgrasp.evaluation.metrics import score
+from warpgrasp.evaluation.overlay import Window, labels_of
+from warpgrasp.evaluation.scene import Scene
 from warpgrasp.frame import FrameName
 from warpgrasp.inference import predict_few
 from warpgrasp.reconstruction import HandObjectNetwork
 from warpgrasp.training.loop import Training
+from warpgrasp.training.tracking import Measured
 
 FRAMES = 48  # of each group, evenly chosen
+SHOWN = 2
 
 
 @dataclass(frozen=True)
@@ -19,6 +32,8 @@ class Measuring:
 
     dataset: Dataset  # at the size that the network sees
     groups: dict[str, list[FrameName]]
+    labels: Labels
+    shown: list[FrameName]  # unannotated frames, near to their label and far from it
 
     @staticmethod
     def of(training: Training) -> "Measuring":
@@ -29,17 +44,38 @@ class Measuring:
             "unannotated": labels.unannotated_names,
             "evaluation": dataset.names("evaluation"),
         }
-        return Measuring(dataset, {group: _some_known(dataset, found) for group, found in names.items()})
+        groups = {group: _some_known(dataset, found) for group, found in names.items()}
+        return Measuring(dataset, groups, labels, choose_frames(_paired(labels), {}, training_count=SHOWN))
 
-    def __call__(self, network: HandObjectNetwork) -> dict[str, float]:
-        """Mean errors by `group/metric`. The network is left in evaluation mode."""
+    def __call__(self, network: HandObjectNetwork) -> Measured:
+        """Mean errors by `group/metric`, and pictures. The network is left in evaluation mode."""
         found = {}
         on_disk = self.dataset.at_size(None)
         for group, names in self.groups.items():
             if names:
                 means = score(predict_few(network, self.dataset, names), on_disk, names).means
                 found |= {f"{group}/{metric}": value for metric, value in means.items()}
-        return found
+        return Measured(found, {f"warp/{title(name)}": self._warp(network, name) for name in self.shown})
+
+    def _warp(self, network: HandObjectNetwork, name: FrameName) -> UInt8[np.ndarray, "h w 3"]:
+        """The labelled reference, the frame warped to it by what is predicted, and the residual, side by side."""
+        on_disk = self.dataset.at_size(None)
+        predicted = Scene.predicted(on_disk, predict_few(network, self.dataset, [name]), name)
+        frame = on_disk.frame(name, annotated=False)
+        reference = on_disk.frame(self.labels.reference(name), annotated=True)
+        assert reference.annotation is not None
+        known = Scene.true(on_disk.hand, reference.annotation, reference.object)
+        window = Window.around(labels_of(known, reference.camera) > 0, margin=0.15)
+        compared = compare_pair(frame, predicted, reference, known, window)
+        return pixels_of(torch.cat([window.of(reference.image), compared.warped, compared.residual], dim=2))
+
+
+def _paired(labels: Labels) -> Labels:
+    """Without the sequences that have no annotated frame."""
+    return replace(
+        labels,
+        unannotated={sequence: rest for sequence, rest in labels.unannotated.items() if labels.annotated[sequence]},
+    )
 
 
 def _some_known(dataset: Dataset, names: Sequence[FrameName]) -> list[FrameName]:

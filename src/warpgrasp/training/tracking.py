@@ -5,11 +5,14 @@ The log (JSONL) and the console need none of them, and no weight depends on them
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, assert_never
 
+import numpy as np
 from accelerate import Accelerator
+from jaxtyping import UInt8
 
 from warpgrasp.errors import UserError
 
@@ -20,6 +23,15 @@ INSTALLED_BY: Mapping[str, str] = {
     "wandb": "pip install wandb",
     "mlflow": "pip install mlflow",
 }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured of a network while it trains."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    pictures: dict[str, UInt8[np.ndarray, "h w 3"]] = field(default_factory=dict)
+    """By name; they go to the tracker alone."""
 
 
 class TrackerError(UserError):
@@ -76,3 +88,18 @@ def tracked(
     finally:
         for one in accelerator.trackers:
             one.finish()
+
+
+def log_pictures(accelerator: Accelerator, pictures: Mapping[str, UInt8[np.ndarray, "h w 3"]], step: int) -> None:
+    """Show pictures at a step of what is being tracked."""
+    for tracker in accelerator.trackers:
+        for name, picture in pictures.items():
+            match tracker.name:
+                case "tensorboard":
+                    tracker.log_images({name: picture[None]}, step=step, dataformats="NHWC")  # pyright: ignore[reportAttributeAccessIssue]
+                case "wandb":
+                    tracker.log_images({name: [picture]}, step=step)  # pyright: ignore[reportAttributeAccessIssue]
+                case "mlflow":
+                    import mlflow  # pyright: ignore[reportMissingImports]
+
+                    mlflow.log_image(picture, key=name.replace("/", "."), step=step)

@@ -1,6 +1,7 @@
 """Reading pictures against a plain Pillow pipeline: both end with a batch of float colours."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ from torch import Tensor
 
 from benchmarks.measure import Case, Work
 from benchmarks.scale import Scale
-from warpgrasp.data.pictures import read_picture
+from warpgrasp.data.pictures import decode_ahead, read_picture
 from warpgrasp.frame import colours
 
 BATCH = 8
+DEVICE_STEP_S = 0.084  # stage 2 at 480×270 on an H100 (docs/performance.md)
 COLOUR_BYTES = 12  # of a pixel, as floats
 
 
@@ -44,6 +46,27 @@ def cases(scale: Scale) -> Iterator[Case]:
             for which, path in enumerate(paths):
                 Image.fromarray(pictures[which % 2]).save(path, quality=92)
             yield _case(kind, paths)
+            if number == 0:
+                yield _ahead(kind, paths)
+
+
+def _ahead(kind: Kind, paths: list[Path]) -> Case:
+    """Pictures of a step, with and without threads that read them while a device computes the step before."""
+
+    def step() -> None:
+        time.sleep(DEVICE_STEP_S)
+
+    def ahead() -> None:
+        decode_ahead(paths, kind.wanted)
+        step()
+        our_batch(paths, kind.wanted)
+
+    def in_turn() -> None:
+        step()
+        our_batch(paths, kind.wanted)
+
+    size = f"{len(paths)} JPEG files, {1000 * DEVICE_STEP_S:.0f} ms a step"
+    return Case("reading beside a device", size, "step", 1, {"ahead": ahead, "in turn": in_turn, "device alone": step})
 
 
 def _case(kind: Kind, paths: list[Path]) -> Case:

@@ -3,9 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import torch
 
-from warpgrasp.data import FrameSource, Ho3d, draw
+from tests.sample_set import Sample
+from warpgrasp.data import DataError, FrameSource, Ho3d, draw, pictures
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel
 
@@ -58,6 +60,39 @@ def test_a_full_cache_reads_again(sample_root: Path, hand: HandModel, monkeypatc
     again = source.frame(names[1])
     assert again is not first[1]
     assert torch.equal(again.image, first[1].image)
+
+
+def test_what_is_read_ahead_is_the_same(sample_root: Path, hand: HandModel, monkeypatch) -> None:
+    names = [FrameName("A1", index) for index in range(6)]
+    dataset = Ho3d(sample_root, hand, size=(64, 48))
+    expected = FrameSource(dataset, annotated=[]).frames(names).image
+    source = FrameSource(dataset, annotated=[])
+    source.ahead([*names, names[0]])
+    read_here = []
+    monkeypatch.setattr(pictures, "_pixels", lambda *asked: read_here.append(asked))
+    assert torch.equal(source.frames(names).image, expected)
+    source.ahead(names)  # all of them are kept
+    assert not read_here
+    assert not pictures._asked
+
+
+def test_what_is_wrong_with_a_picture_is_said_when_it_is_asked_for(sample: Sample, hand: HandModel) -> None:
+    name = FrameName("A1", 2)
+    source = FrameSource(Ho3d(sample.root, hand, size=(64, 48)), annotated=[])
+    path = source.dataset.picture_file(name)
+    path.write_bytes(path.read_bytes()[:300])
+    source.ahead([name])
+    with pytest.raises(DataError, match=r"expected a whole picture in .*0002\.jpg"):
+        source.frame(name)
+
+
+def test_pictures_that_nobody_asks_for_are_given_up(sample_root: Path, hand: HandModel, monkeypatch) -> None:
+    monkeypatch.setattr(pictures, "MOST_AHEAD", 3)
+    source = FrameSource(Ho3d(sample_root, hand, size=(64, 48)), annotated=[])
+    source.ahead([FrameName("A1", index) for index in range(8)])
+    assert len(pictures._asked) == 3
+    assert source.frame(FrameName("A1", 0)).picture.shape == (3, 48, 64)
+    pictures._asked.clear()
 
 
 def test_objects_of_different_size_share_a_batch(sample_root: Path, hand: HandModel) -> None:

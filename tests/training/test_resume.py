@@ -150,3 +150,15 @@ def test_killed_at_any_moment(sample_root: Path, tmp_path: Path) -> None:
         ]
         losses = [[(row["step"], row["loss"]) for row in log] for log in logs]
         assert losses[0] == losses[1]
+
+
+def test_reading_ahead_changes_no_weight(sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch) -> None:
+    training = prepare(sample_root, short_recipe())
+    asked, ahead = [], training.source.ahead
+    monkeypatch.setattr(loop, "steps_ahead", lambda device: 2)
+    monkeypatch.setattr(training.source, "ahead", lambda names: (asked.append(len(names)), ahead(names)))
+    assert train_both(training, tmp_path).sha256 == undisturbed
+    recipe = training.recipe
+    assert len(asked) == recipe.stage1.steps + recipe.stage2.steps  # of each step once
+    assert asked[0] == recipe.stage1.batch
+    assert asked[-1] == recipe.stage2.batch + 2 * recipe.photometric.pairs

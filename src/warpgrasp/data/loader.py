@@ -8,10 +8,12 @@ import numpy as np
 
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.pictures import decode_ahead
 from warpgrasp.frame import Frame, FrameName, Frames
 
 T = TypeVar("T")
 OnBad = Literal["refuse", "skip"]
+RECORDING = "recording"  # the protocol of videos, whose frames are decoded in their order
 
 
 class FrameSource:
@@ -47,6 +49,16 @@ class FrameSource:
             self._free_bytes -= size
             self._cache[name] = frame
         return frame
+
+    def ahead(self, names: Sequence[FrameName]) -> None:
+        """Let threads read the pictures of frames that will soon be asked for, where pictures are files of their own.
+
+        What is wrong with one is said when its frame is asked for.
+        """
+        if self.dataset.protocol == RECORDING:
+            return
+        unread = [name for name in names if name not in self._cache and name not in self.bad]
+        decode_ahead([self.dataset.picture_file(name) for name in unread], self.dataset.size)
 
     def frames(self, names: Sequence[FrameName]) -> Frames:
         """A batch. Raises `DataError` when every frame of it is bad."""

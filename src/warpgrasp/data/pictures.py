@@ -1,7 +1,11 @@
 """Reads picture files."""
 
+import os
 import zlib
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -16,16 +20,48 @@ from warpgrasp.data.errors import DataError
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # a header that promises gigabytes
 
+Size = tuple[int, int]
+Pixels = UInt8[np.ndarray, "h w 3"]
+DECODERS = max(1, min(8, (os.cpu_count() or 1) - 1))  # threads that read ahead
+MOST_AHEAD = 512  # pictures; of more, those that were asked for first are given up
+
 JPEG_END, PNG_SIGNATURE = b"\xff\xd9", b"\x89PNG\r\n\x1a\n"
 
 
-def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[UInt8[Tensor, "3 h w"], tuple[int, int]]:
+_asked: OrderedDict[tuple[Path, Size | None], Future[tuple[Pixels, Size]]] = OrderedDict()
+
+
+def decode_ahead(paths: Iterable[Path], size: Size | None) -> None:
+    """Let threads read pictures that `read_picture` will soon be asked for, each once, from the calling thread.
+
+    They run no PyTorch, whose operations would start a second team of OpenMP's threads there.
+    """
+    for path in paths:
+        if (path, size) not in _asked:
+            _asked[path, size] = _decoders().submit(_pixels, path, size)
+    while len(_asked) > MOST_AHEAD:
+        _, oldest = _asked.popitem(last=False)
+        oldest.cancel()
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(DECODERS, thread_name_prefix="pictures")
+
+
+def read_picture(path: Path, size: Size | None) -> tuple[UInt8[Tensor, "3 h w"], Size]:
     """A picture's colours in 0 … 255, resized to `size` (width, height) if given, and its size on disk.
 
     Pixels stay where they are stored: a note in the file that asks for the picture to be turned (EXIF) is ignored,
     since data sets give their cameras for the stored pixels. Raises `DataError` naming the file when it is missing or
     broken.
     """
+    ahead = _asked.pop((path, size), None)
+    pixels, original_size = _pixels(path, size) if ahead is None else ahead.result()
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy()), original_size
+
+
+def _pixels(path: Path, size: Size | None) -> tuple[Pixels, Size]:
     try:
         data = path.read_bytes()
         with Image.open(BytesIO(data)) as opened:
@@ -39,12 +75,12 @@ def read_picture(path: Path, size: tuple[int, int] | None) -> tuple[UInt8[Tensor
         raise DataError(f"expected the picture {path}, found no such file") from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, *BOMBS) as error:
         raise DataError(f"expected a whole picture in {path}: {error}") from error
-    return resized(pixels, size, box), original_size
+    return resized_pixels(pixels, size, box), original_size
 
 
 def resized(
     pixels: UInt8[np.ndarray, "h w 3"],
-    size: tuple[int, int] | None,
+    size: Size | None,
     box: Sequence[int | float] | None = None,
 ) -> UInt8[Tensor, "3 new_h new_w"]:
     """Colours resized to `size` (width, height) if given; `box` is where the picture lies in the pixels."""
@@ -53,7 +89,7 @@ def resized(
 
 def resized_pixels(
     pixels: UInt8[np.ndarray, "h w 3"],
-    size: tuple[int, int] | None,
+    size: Size | None,
     box: Sequence[int | float] | None = None,
 ) -> UInt8[np.ndarray, "new_h new_w 3"]:
     """The same without PyTorch, for threads beside the one that trains or predicts."""

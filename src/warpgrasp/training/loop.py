@@ -188,18 +188,25 @@ def train_stage(
     rows = rows_of(accelerator, optimisation.batch, what="annotated frames")
     pair_rows = rows_of(accelerator, recipe.photometric.pairs, what="pairs")
 
-    def read(step: int) -> StepBatch:
+    def drawn(step: int) -> tuple[Sequence[FrameName], Sequence[FrameName], Sequence[FrameName]]:
+        """The annotated frames of a step, the targets and their references."""
         names = draw(annotated, batch=optimisation.batch, step=step, seed=[recipe.seed, stage, 0])
-        frames = training.source.frames(mine(rows, names))
-        pairs = None
-        if stage == 2:
-            drawn = draw(unannotated, batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
-            targets = mine(pair_rows, drawn)
-            references = [training.labels.reference(name) for name in targets]
-            pairs = PairFrames(*training.source.pairs(targets, references), pair_rows)
+        if stage == 1:
+            return mine(rows, names), [], []
+        others = draw(unannotated, batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
+        targets = mine(pair_rows, others)
+        return mine(rows, names), targets, [training.labels.reference(name) for name in targets]
+
+    def read(step: int) -> StepBatch:
+        names, targets, references = drawn(step)
+        frames = training.source.frames(names)
+        pairs = PairFrames(*training.source.pairs(targets, references), pair_rows) if stage == 2 else None
         return move_to(StepBatch(frames, rows, pairs), accelerator.device)
 
     keep_freed_memory()
+    ahead = steps_ahead(accelerator.device)
+    for step in range(first_step, min(first_step + ahead, optimisation.steps)):
+        training.source.ahead([name for column in drawn(step) for name in column])
     started = saved = time.monotonic()
     steps, notes = range(first_step, optimisation.steps), {**training.notes(), "stage": str(stage)}
     with (
@@ -209,8 +216,8 @@ def train_stage(
     ):
         task = progress.add_task("", total=optimisation.steps, completed=first_step)
         for step in steps:
-            # Not read ahead by a second thread: any parallel operation of PyTorch there starts a second OpenMP team,
-            # which halved the speed of the training (docs/performance.md).
+            if ahead and step + ahead < optimisation.steps:
+                training.source.ahead([name for column in drawn(step + ahead) for name in column])
             batch = read(step)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(optimisation, step)
@@ -260,6 +267,11 @@ def train_stage(
         state_path.unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     return out
+
+
+def steps_ahead(device: torch.device) -> int:
+    """For how many steps pictures are read ahead: on a GPU, whose host has time; a CPU's cores are busy training."""
+    return 2 if device.type == "cuda" else 0
 
 
 def snapshot_file(out: Path, step: int) -> Path:

@@ -14,7 +14,9 @@ pytest.importorskip("viser", reason="needs the extra `viewer`")
 import websockets.asyncio.server
 
 from warpgrasp.errors import UserError
-from warpgrasp.viewer.guarded_server import Guard, GuardedServer, is_loopback, is_wildcard
+from warpgrasp.viewer import guarded_server
+from warpgrasp.viewer.guard import Guard, is_loopback, is_wildcard
+from warpgrasp.viewer.guarded_server import GuardedServer
 
 KEY = base64.b64encode(bytes(16)).decode()
 VERSION = "viser-v1.1.1"
@@ -154,7 +156,7 @@ def test_it_is_never_shared(server: GuardedServer) -> None:
 
 def test_a_viser_without_the_hook_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard is tried out: a server that answers without the token is not given away."""
-    monkeypatch.setattr(Guard, "guarded", lambda self, inner: inner)
+    monkeypatch.setattr(guarded_server, "hook_of", lambda guard, inner: inner)
     with pytest.raises(
         UserError, match=r"a viser whose server can be guarded, found that viser \S+ answers 200 instead"
     ):

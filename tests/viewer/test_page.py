@@ -70,7 +70,7 @@ def test_the_page_holds_the_predictions(hand: HandModel) -> None:
     cameras = content.array(content.stated["cameras"]).reshape(3, 5)
     np.testing.assert_allclose(cameras[1], [600, 610, 339.5, 219.5, 0])
     assert (content.stated["width"], content.stated["height"]) == (WIDTH, HEIGHT)
-    assert Image.open(BytesIO(base64.b64decode(content.stated["pictures"][2]))).size == (320, 240)
+    assert Image.open(BytesIO(base64.b64decode(content.stated["pictures"]["picture"][2]))).size == (320, 240)
 
 
 def test_nothing_is_fetched_and_names_cannot_break_out(hand: HandModel) -> None:
@@ -88,7 +88,7 @@ def test_long_sequences_are_thinned_by_a_stated_step(hand: HandModel) -> None:
     page = page_of(white_take(hand), control=None, dataset=None, options=PageOptions(frames=2))
     content = Content.of(page)
     assert content.stated["shown"] == [0, 2]
-    assert len(content.stated["pictures"]) == 2
+    assert len(content.stated["pictures"]["picture"]) == 2
     assert "3 frames, every 2nd shown" in content.stated["about"]
     assert len(content.array(content.stated["curves"][0]["values"])) == 3
 

@@ -12,7 +12,8 @@ from warpgrasp.hand import HandModel
 from warpgrasp.viewer.annotate_controls import connect
 from warpgrasp.viewer.annotate_page import AnnotatePage
 from warpgrasp.viewer.annotation_state import AnnotationState
-from warpgrasp.viewer.guarded_server import GuardedServer, is_loopback
+from warpgrasp.viewer.guard import is_loopback
+from warpgrasp.viewer.guarded_server import GuardedServer
 from warpgrasp.viewer.suggestion import scanned_positions, small_grey, travelled_px
 from warpgrasp.viewer.writer_lock import take_writer_lock
 

@@ -8,16 +8,12 @@ tried out before the address is given away: with another viser, in which it does
 """
 
 import contextlib
-import hmac
 import http.client
-import ipaddress
 import os
-import secrets
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import viser
 import websockets.asyncio.server
@@ -26,16 +22,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from warpgrasp.errors import UserError
+from warpgrasp.viewer.guard import HEADERS, Guard, address_of, is_wildcard, new_token
 
-TOKEN_BYTES = 24
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# The page holds everything that it needs: it loads nothing from elsewhere and tells its address nobody.
-HEADERS = {
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws://{host} wss://{host} data: "
     "blob:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -43,69 +31,23 @@ POLICY = (
 RequestHook = Callable[[ServerConnection, Request], Response | None]
 
 
-@dataclass(frozen=True)
-class Guard:
-    """Who may speak to a server that listens on `host`."""
+def hook_of(guard: Guard, inner: RequestHook) -> RequestHook:
+    """The hook that refuses, or passes on to viser's own."""
 
-    token: str
-    host: str
+    def answer(connection: ServerConnection, request: Request) -> Response | None:
+        hosts, origins, upgrades = (request.headers.get_all(name) for name in ("Host", "Origin", "Upgrade"))
+        refusal = guard.refusal(request.path, hosts=hosts, origins=origins, upgrades=upgrades)
+        if refusal is not None:
+            body = f"Refused: {refusal}.\n".encode()
+            headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
+            return Response(HTTPStatus.FORBIDDEN, "Forbidden", headers, body)
+        response = inner(connection, replace(request, path=guard.inner_path(request.path)))
+        if response is not None:
+            policy = POLICY.format(host=hosts[0])
+            response.headers.update({**HEADERS, "Content-Security-Policy": policy})
+        return response
 
-    def refusal(
-        self, path: str, *, hosts: Sequence[str], origins: Sequence[str], upgrades: Sequence[str]
-    ) -> str | None:
-        """Why a request with these headers is not answered, or None."""
-        given = path.split("?")[0].removeprefix("/").split("/")[0]
-        if not hmac.compare_digest(given.encode(), self.token.encode()):
-            return "the address lacks the token that was printed"
-        # Once: of two, two programs may believe different ones.
-        if len(hosts) != 1 or not self._is_mine(hosts[0]):
-            return "the server is not called by its own name"
-        if any("websocket" in value.lower() for value in upgrades) and not origins:
-            return "a WebSocket must say from which page it comes"
-        if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in origins):
-            return "the request comes from another page"
-        return None
-
-    def _is_mine(self, host: str) -> bool:
-        """Names by which the server is called: its own; any when it listens to the whole network."""
-        name = urlsplit(f"//{host}").hostname
-        return name in LOOPBACK or name == self.host or (name is not None and is_wildcard(self.host))
-
-    def inner_path(self, path: str) -> str:
-        """The path without the token."""
-        return path.removeprefix(f"/{self.token}") or "/"
-
-    def guarded(self, inner: RequestHook) -> RequestHook:
-        """The hook that refuses, or passes on to viser's own."""
-
-        def answer(connection: ServerConnection, request: Request) -> Response | None:
-            hosts, origins, upgrades = (request.headers.get_all(name) for name in ("Host", "Origin", "Upgrade"))
-            refusal = self.refusal(request.path, hosts=hosts, origins=origins, upgrades=upgrades)
-            if refusal is not None:
-                body = f"Refused: {refusal}.\n".encode()
-                headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
-                return Response(HTTPStatus.FORBIDDEN, "Forbidden", headers, body)
-            response = inner(connection, replace(request, path=self.inner_path(request.path)))
-            if response is not None:
-                policy = POLICY.format(host=hosts[0])
-                response.headers.update({**HEADERS, "Content-Security-Policy": policy})
-            return response
-
-        return answer
-
-
-def is_wildcard(host: str) -> bool:
-    """Whether a host stands for all of the machine's addresses."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_unspecified
-    return host == ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is reached from this machine alone."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
+    return answer
 
 
 class GuardedServer(viser.ViserServer):
@@ -113,7 +55,7 @@ class GuardedServer(viser.ViserServer):
 
     def __init__(self, host: str = "127.0.0.1", port: int = 8080):
         """Listen on `port`, or on the next free one. Raises `UserError` when viser cannot be guarded."""
-        self.guard = Guard(secrets.token_urlsafe(TOKEN_BYTES), host)
+        self.guard = Guard(new_token(), host)
         with _hooked(self.guard), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             super().__init__(host=host, port=port, verbose=False)  # prints an address without the token
         try:
@@ -129,9 +71,7 @@ class GuardedServer(viser.ViserServer):
     @property
     def address(self) -> str:
         """The page's address, with the token."""
-        host = self.guard.host
-        name = "localhost" if is_wildcard(host) else f"[{host}]" if ":" in host else host
-        return f"http://{name}:{self.get_port()}/{self.guard.token}/"
+        return address_of(self.guard, self.get_port())
 
     def _try_the_guard(self) -> None:
         port, mine = self.get_port(), f"/{self.guard.token}/"
@@ -167,7 +107,7 @@ def _hooked(guard: Guard) -> Iterator[None]:
     real = websockets.asyncio.server.serve
 
     def serve(*positional: Any, process_request: RequestHook, **named: Any) -> Any:
-        return real(*positional, process_request=guard.guarded(process_request), **named)
+        return real(*positional, process_request=hook_of(guard, process_request), **named)
 
     websockets.asyncio.server.serve = serve  # type: ignore[misc, assignment]  # a class that is called like a function
     try:

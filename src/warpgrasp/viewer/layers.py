@@ -38,7 +38,7 @@ class Errors:
 
 def predicted_layer(key: str, label: str, take: Take, indices: Int[np.ndarray, " n"]) -> Layer:
     """The predictions of the frames of these numbers, as far as there are such."""
-    row_of = {int(index): row for row, index in zip(take.rows, take.predictions.index[take.rows], strict=True)}
+    row_of = take.row_of
     there = np.array([int(index) in row_of for index in indices])
     rows = np.array([row_of.get(int(index), take.rows[0]) for index in indices])
     part = take.predictions.rows(rows)
@@ -56,16 +56,13 @@ class Truth:
         name = FrameName(self._sequence, index)
         return self._dataset.truth(name).annotation if self._dataset.is_annotated(name) else None
 
-    def layer(self, indices: Int[np.ndarray, " n"], vertex_count: int) -> Layer | None:
-        """The annotated ones of these frames; None where none is.
+    def layer(self, indices: Int[np.ndarray, " n"], vertex_count: int) -> Layer:
+        """The annotated ones of these frames.
 
         Raises `TakeError` when the hands are not those of the predictions' model.
         """
         known = [self.annotation(int(index)) for index in indices]
-        if not any(one is not None for one in known):
-            return None
-        hand, rotation, translation = np.zeros((len(indices), vertex_count, 3)), np.zeros((len(indices), 3, 3)), None
-        translation = np.zeros((len(indices), 3))
+        hand, rotation, translation = (np.zeros((len(indices), *shape)) for shape in ((vertex_count, 3), (3, 3), (3,)))
         for row, one in enumerate(known):
             if one is None:
                 continue
@@ -84,11 +81,10 @@ class Truth:
 
     def errors(self, take: Take, every: Sequence[int]) -> Errors:
         """The errors of a take in the frames of these numbers."""
-        rows = {int(index): row for row, index in zip(take.rows, take.predictions.index[take.rows], strict=True)}
         local, predicted = take.model.vertices.double().numpy(), take.predictions
         hand, thing = np.full(len(every), np.nan), np.full(len(every), np.nan)
         for place, index in enumerate(every):
-            annotation, row = self.annotation(index), rows.get(index)
+            annotation, row = self.annotation(index), take.row_of.get(index)
             if annotation is None or row is None:
                 continue
             joints = annotation.hand_joints.numpy() - predicted.hand_joints[row]

@@ -1,5 +1,6 @@
 """A predictions file, and what it says of hand, object and camera."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from warpgrasp.data import Dataset
 from warpgrasp.data.recording.camera_file import Lens, lens_of
@@ -16,11 +17,13 @@ from warpgrasp.errors import UserError
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand import HandModel
 from warpgrasp.inference import Predictions, open_predictions
+from warpgrasp.inference.densify import QUALITY
 from warpgrasp.inference.objects import identified_object
 from warpgrasp.inference.quality import Flag, finite
 from warpgrasp.reconstruction import KnownObject
 
 LISTED = 8  # sequences that an error names
+DIFFERENCE = "difference_after"  # the column of `densify`
 
 
 class TakeError(UserError):
@@ -96,6 +99,21 @@ class PredictedFile:
     def side(self) -> str:
         """Which hand was predicted."""
         return self.header.get("side", "right")
+
+    @property
+    def labels(self) -> tuple[int, ...] | None:
+        """The labelled frames that the predictions were carried on from, where they were (`densify`)."""
+        labels = self.header.get("labels")
+        return None if labels is None else tuple(int(label) for label in labels)
+
+    def difference(self, indices: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
+        """The difference of colours to the nearest label of these frames; None where `densify` measured none."""
+        path = self.path.with_name(QUALITY)
+        if "labels" not in self.header or not path.is_file():
+            return None
+        with path.open(newline="", encoding="utf-8") as file:
+            found = {int(row["frame"]): float(row[DIFFERENCE] or "nan") for row in csv.DictReader(file)}
+        return np.array([found.get(int(index), np.nan) for index in indices])
 
     def object_of_file(self, mesh: Path, name: str) -> ObjectModel:
         """The object of a mesh file. Raises `ObjectError` when it is not the mesh that was predicted with."""

@@ -56,6 +56,10 @@ class Take:
     """Of the pictures at their own size, where the file notes it."""
     side: str = "right"
     """Which hand it is."""
+    labels: tuple[int, ...] | None = None
+    """The numbers of the labelled frames, where the file notes them."""
+    difference: Float[np.ndarray, " n"] | None = None
+    """Each frame's difference of colours to the nearest label, where `densify` measured it."""
 
     def __len__(self) -> int:
         """How many frames there are."""
@@ -69,6 +73,11 @@ class Take:
         by_number = part.index[self.rows] * PICTURES_INTERVAL_S
         times_s = by_number if stated is None or np.isnan(stated).any() else np.asarray(stated, np.float64)
         return times_s - times_s[0]
+
+    @cached_property
+    def row_of(self) -> dict[int, int]:
+        """The row in the file of each frame, by its number."""
+        return {int(index): int(row) for row, index in zip(self.rows, self.predictions.index[self.rows], strict=True)}
 
     @cached_property
     def flags(self) -> UInt8[np.ndarray, " n"]:
@@ -112,7 +121,8 @@ class Given:
         camera = None if lens is None else lens.camera
         rows, hand = file.rows(name), file.hand(self.hand)
         model, pictures = self._model(file, name), self._pictures(file, name)
-        return Take(name, file.predictions, rows, hand, model, pictures, camera, file.side)
+        difference = file.difference(file.predictions.index[rows])
+        return Take(name, file.predictions, rows, hand, model, pictures, camera, file.side, file.labels, difference)
 
     def _model(self, file: PredictedFile, sequence: str) -> ObjectModel:
         name = file.object_name(sequence)

@@ -8,31 +8,27 @@ const buffer = Uint8Array.from(atob(data.binary), (c) => c.charCodeAt(0)).buffer
 const TYPED = { float32: Float32Array, uint16: Uint16Array, uint32: Uint32Array };
 const array = ({ dtype, offset, count }) => new TYPED[dtype](buffer, offset, count);
 const NEAR = 0.01, FAR = 20;
-const state = { shown: 0, playing: false, heat: false, opacity: 0.65, visible: {} };
+const state = { shown: 0, playing: false, heat: false, opacity: 0.65, visible: {}, background: "picture" };
 
 // ---- Meshes -------------------------------------------------------------------------------------------------------
 
 const objectVertices = array(data.object.vertices);
 const faces = { hand: array(data.hand_faces), object: array(data.object.faces) };
-const layers = data.layers.map((layer) => ({
-  ...layer,
-  quantised: array(layer.hand), bounds: array(layer.bounds), poses: array(layer.poses), there: array(layer.there),
-}));
+const layers = data.layers;
 layers.forEach((layer, number) => (state.visible[layer.key] = number === 0));
-const cameras = array(data.cameras);
 const handCount = data.hand_vertices, objectCount = objectVertices.length / 3;
 
-function handOf(layer, frame) {
-  const out = new Float32Array(3 * handCount), start = frame * 3 * handCount;
+function handOf({ hand, bounds }) {
+  const out = new Float32Array(3 * handCount);
   for (let i = 0; i < out.length; i++) {
-    const low = layer.bounds[6 * frame + (i % 3)], high = layer.bounds[6 * frame + 3 + (i % 3)];
-    out[i] = low + (layer.quantised[start + i] / 65535) * (high - low);
+    const low = bounds[i % 3], high = bounds[3 + (i % 3)];
+    out[i] = low + (hand[i] / 65535) * (high - low);
   }
   return out;
 }
 
-function objectOf(layer, frame) {
-  const out = new Float32Array(3 * objectCount), p = layer.poses.subarray(12 * frame, 12 * frame + 12);
+function objectOf({ pose: p }) {
+  const out = new Float32Array(3 * objectCount);
   for (let v = 0; v < out.length; v += 3) {
     const x = objectVertices[v], y = objectVertices[v + 1], z = objectVertices[v + 2];
     for (let r = 0; r < 3; r++) out[v + r] = p[3 * r] * x + p[3 * r + 1] * y + p[3 * r + 2] * z + p[9 + r];
@@ -69,18 +65,75 @@ function coloursOf(vertices, truth, plain, hidden) {
 
 // What is drawn of a frame: for each visible layer its two meshes, for both views alike.
 function meshesOf(frame) {
-  const truth = layers.find((layer) => layer.key === "truth" && layer.there[frame]);
-  return layers.filter((layer) => state.visible[layer.key] && layer.there[frame]).map((layer) => {
+  const parts = layers.map((layer, number) => ({ ...layer, ...frame.layers[number] }));
+  const truth = parts.find((layer) => layer.key === "truth" && layer.there);
+  return parts.filter((layer) => state.visible[layer.key] && layer.there).map((layer) => {
     const compared = state.heat && truth && layer !== truth;
     return ["object", "hand"].map((part) => {
-      const make = part === "hand" ? handOf : objectOf, vertices = make(layer, frame);
+      const make = part === "hand" ? handOf : objectOf, vertices = make(layer);
       return {
         vertices, faces: faces[part], normals: normalsOf(vertices, faces[part]),
-        colours: coloursOf(vertices, compared ? make(truth, frame) : null, layer.colours[part]), part, key: layer.key,
+        colours: coloursOf(vertices, compared ? make(truth) : null, layer.colours[part]), part, key: layer.key,
       };
     });
   });
 }
+
+// ---- Frames -------------------------------------------------------------------------------------------------------
+
+// A frame is its camera and what its layers show: embedded in the page, or asked of the server that serves it.
+const POSE_FLOATS = 19; // of a layer: whether it is there, six bounds, twelve numbers of the object's pose
+const KEPT = 32;
+
+function remembered(make) {
+  const kept = new Map();
+  return (key) => {
+    if (!kept.has(key)) {
+      kept.set(key, make(key));
+      if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+    }
+    return kept.get(key);
+  };
+}
+
+const stored = data.served ? null : {
+  cameras: array(data.cameras),
+  layers: layers.map(({ there, hand, bounds, poses }) => ({ there: array(there), hand: array(hand), bounds: array(bounds), poses: array(poses) })),
+};
+
+function storedFrame(frame) {
+  const row = (values, size) => values.subarray(size * frame, size * (frame + 1));
+  return {
+    camera: row(stored.cameras, 5),
+    layers: stored.layers.map((layer) => ({
+      there: layer.there[frame], hand: row(layer.hand, 3 * handCount), bounds: row(layer.bounds, 6), pose: row(layer.poses, 12),
+    })),
+  };
+}
+
+async function servedFrame(frame) {
+  const answer = await fetch(`frame/${frame}.bin`);
+  if (!answer.ok) throw new Error(`the server says ${answer.status} of frame ${frame}`);
+  const bytes = await answer.arrayBuffer(), floats = 5 + POSE_FLOATS * layers.length;
+  const numbers = new Float32Array(bytes, 0, floats), hands = new Uint16Array(bytes, 4 * floats);
+  return {
+    camera: numbers.subarray(0, 5),
+    layers: layers.map((_, number) => {
+      const own = numbers.subarray(5 + POSE_FLOATS * number, 5 + POSE_FLOATS * (number + 1));
+      const hand = hands.subarray(3 * handCount * number, 3 * handCount * (number + 1));
+      return { there: own[0], bounds: own.subarray(1, 7), pose: own.subarray(7), hand };
+    }),
+  };
+}
+
+const frameOf = remembered((frame) => (data.served ? servedFrame(frame) : Promise.resolve(storedFrame(frame))));
+
+const decoded = remembered((key) => {
+  const [kind, frame] = key.split(" "), image = new Image();
+  image.src = data.served ? `frame/${frame}.${kind}.jpg` : `data:image/jpeg;base64,${data.pictures[kind][frame]}`;
+  return image.decode().then(() => image);
+});
+const pictureOf = (frame) => (data.backgrounds.length ? decoded(`${state.background} ${frame}`) : Promise.resolve(null));
 
 // ---- Drawing ------------------------------------------------------------------------------------------------------
 
@@ -206,8 +259,8 @@ class Painter {
 
 // The pinhole as a clip matrix, column by column. Pixel (0, 0) is the centre of the top-left pixel, so that u lies at
 // 2 (u + 0.5) / width - 1; clip space has y upwards.
-function pinhole(frame) {
-  const [fx, fy, cx, cy, skew] = cameras.subarray(5 * frame, 5 * frame + 5), { width, height } = data;
+function pinhole([fx, fy, cx, cy, skew]) {
+  const { width, height } = data;
   const depth = (FAR + NEAR) / (FAR - NEAR), offset = (-2 * FAR * NEAR) / (FAR - NEAR);
   return [
     (2 * fx) / width, 0, 0, 0,
@@ -221,7 +274,7 @@ const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
 const LEAST_WIDTH = 1280; // of the camera's view, however small it is shown
 
 class CameraView extends Painter {
-  draw(frame, image, meshes) {
+  draw(camera, image, meshes) {
     const ratio = window.devicePixelRatio || 1;
     const width = Math.max(LEAST_WIDTH, Math.round(this.canvas.clientWidth * ratio));
     this.size(width, Math.round((width * data.height) / data.width));
@@ -235,7 +288,7 @@ class CameraView extends Painter {
     }
     for (const layer of meshes) {
       gl.clear(gl.DEPTH_BUFFER_BIT);
-      this.layer(pinhole(frame), [0, 0, 0], layer, state.opacity);
+      this.layer(pinhole(camera), [0, 0, 0], layer, state.opacity);
     }
   }
 }
@@ -295,13 +348,13 @@ class SpaceView extends Painter {
     const last = [0, 0, (-2 * FAR * NEAR) / (FAR - NEAR), 0];
     return [0, 1, 2, 3].flatMap((column) => rows.map((row, r) => (column < 3 ? row[column] : last[r] - dot(row, eye))));
   }
-  draw(frame, image, meshes) {
+  draw([fx, fy, cx, cy], image, meshes) {
     const ratio = window.devicePixelRatio || 1, gl = this.gl;
     const width = Math.round(this.canvas.clientWidth * ratio), height = Math.round((width * data.height) / data.width);
     this.size(width, height);
     this.clear(0.047, 0.051, 0.063);
     const clip = this.clip(width, height), { eye } = this.axes();
-    const [fx, fy, cx, cy] = cameras.subarray(5 * frame, 5 * frame + 5), far = data.far;
+    const far = data.far;
     const corner = (u, v, z) => [((u - cx) / fx) * z, ((v - cy) / fy) * z, z];
     const at = (z) => [[-0.5, -0.5], [data.width - 0.5, -0.5], [-0.5, data.height - 0.5], [data.width - 0.5, data.height - 0.5]].map(([u, v]) => corner(u, v, z));
     meshes.forEach((layer, number) => this.layer(clip, eye, layer, number ? 0.55 : 1));
@@ -317,23 +370,34 @@ class SpaceView extends Painter {
   }
 }
 
-// ---- Pictures -----------------------------------------------------------------------------------------------------
-
-const decoded = new Map(), KEPT = 32;
-function pictureOf(frame) {
-  if (!data.pictures.length) return Promise.resolve(null);
-  if (!decoded.has(frame)) {
-    const image = new Image();
-    image.src = `data:image/jpeg;base64,${data.pictures[frame]}`;
-    decoded.set(frame, image.decode().then(() => image));
-    if (decoded.size > KEPT) decoded.delete(decoded.keys().next().value);
-  }
-  return decoded.get(frame);
-}
-
 // ---- The timeline -------------------------------------------------------------------------------------------------
 
-const curves = data.curves.map((curve) => ({ ...curve, values: array(curve.values) }));
+// The points that a curve is drawn through: all, or of many the least and the greatest of each column of pixels.
+function pointsOf(values) {
+  let columns = 0, points = [];
+  return (wanted) => {
+    if (wanted === columns) return points;
+    columns = wanted;
+    points = [];
+    if (values.length <= 4 * columns) values.forEach((value, row) => points.push([row, value]));
+    else for (let column = 0; column < columns; column++) {
+      const first = Math.floor((column * values.length) / columns), last = Math.floor(((column + 1) * values.length) / columns);
+      let low = -1, high = -1;
+      for (let row = first; row < last; row++) {
+        if (!Number.isFinite(values[row])) continue;
+        if (low < 0 || values[row] < values[low]) low = row;
+        if (high < 0 || values[row] > values[high]) high = row;
+      }
+      if (low < 0) points.push([first, NaN]);
+      else for (const row of [Math.min(low, high), Math.max(low, high)]) points.push([row, values[row]]);
+    }
+    return points;
+  };
+}
+const curves = data.curves.map((curve) => {
+  const values = array(curve.values);
+  return { ...curve, values, points: pointsOf(values) };
+});
 const times = array(data.times), flagged = data.flagged, shownRows = data.shown;
 const timeline = element("timeline");
 
@@ -354,8 +418,9 @@ function drawTimeline() {
     pen.fillText(`${+(share * data.curve_limit).toPrecision(3)}`, left - 7, y(share * data.curve_limit) + 4);
   }
   pen.textAlign = "left";
-  pen.fillText(`${data.curve_title}, mm`, left, 15);
-  let place = left + pen.measureText(`${data.curve_title}, mm`).width + 18;
+  const title = [data.curve_title, data.curve_unit].filter(Boolean).join(", ");
+  pen.fillText(title, left, 15);
+  let place = left + pen.measureText(title).width + 18;
   const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600].find((one) => end / one <= 14) || 3600;
   pen.textAlign = "center";
   for (let second = 0; second <= end + 1e-6; second += step) {
@@ -370,12 +435,13 @@ function drawTimeline() {
     pen.lineWidth = 1.6;
     pen.beginPath();
     let drawing = false;
-    curve.values.forEach((value, row) => {
-      if (Number.isFinite(value)) pen[drawing ? "lineTo" : "moveTo"](x(row), y(value));
-      const alone = Number.isFinite(value) && !Number.isFinite(curve.values[row - 1]) && !Number.isFinite(curve.values[row + 1]);
+    for (const [row, value] of curve.points(Math.max(1, Math.round(right - left)))) {
+      const there = Number.isFinite(value);
+      if (there) pen[drawing ? "lineTo" : "moveTo"](x(row), y(value));
+      const alone = there && !Number.isFinite(curve.values[row - 1]) && !Number.isFinite(curve.values[row + 1]);
       if (alone) pen.arc(x(row), y(value), 1.5, 0, 7);
-      drawing = Number.isFinite(value);
-    });
+      drawing = there;
+    }
     pen.moveTo(place, 11);
     pen.lineTo(place + 18, 11);
     pen.stroke();
@@ -409,21 +475,23 @@ const show = (number) => (settling = paint(number));
 
 async function paint(number) {
   state.shown = Math.min(Math.max(number, 0), shownRows.length - 1);
-  const mine = ++asked, image = await pictureOf(state.shown);
+  const mine = ++asked, [frame, image] = await Promise.all([frameOf(state.shown), pictureOf(state.shown)]);
   if (mine !== asked) return; // another frame was asked for: a mesh is never drawn over another frame's picture
-  const meshes = meshesOf(state.shown);
-  cameraView.draw(state.shown, image, meshes);
-  spaceView.draw(state.shown, image, meshes);
+  const meshes = meshesOf(frame);
+  cameraView.draw(frame.camera, image, state.background === "picture" ? meshes : []); // which would hide the comparison
+  spaceView.draw(frame.camera, image, meshes);
   drawTimeline();
   describe();
-  pictureOf(Math.min(state.shown + 1, shownRows.length - 1));
+  const next = Math.min(state.shown + 1, shownRows.length - 1);
+  await Promise.all([frameOf(next), pictureOf(next)]).catch(() => {}); // said when it is shown
 }
 const redraw = () => show(state.shown);
 
 function describe() {
-  const row = shownRows[state.shown], number = (value, unit) => (Number.isFinite(value) ? `${value.toFixed(1)} ${unit}` : "–");
+  const row = shownRows[state.shown];
+  const number = (value, unit) => (Number.isFinite(value) ? `${value.toFixed(unit ? 1 : 3)} ${unit}` : "–");
   element("clock").textContent = `frame ${data.indices[row]} · ${times[row].toFixed(2)} s`;
-  element("state").textContent = curves.map((curve) => `${curve.label} ${number(curve.values[row], "mm")}`).join(" · ");
+  element("state").textContent = curves.map((curve) => `${curve.label} ${number(curve.values[row], data.curve_unit)}`).join(" · ");
   element("doubtful").textContent = data.flags[row] ? `doubtful: ${data.flags[row]}` : "";
 }
 
@@ -449,7 +517,7 @@ function play(on) {
 function makeControls() {
   element("title").textContent = data.title;
   element("about").textContent = data.about;
-  element("camera-note").textContent = data.pictures.length ? "" : "without pictures";
+  element("camera-note").textContent = data.backgrounds.length ? "" : "without pictures";
   layers.forEach((layer, number) => {
     const label = document.createElement("label"), box = document.createElement("input");
     Object.assign(box, { type: "checkbox", checked: state.visible[layer.key] });
@@ -471,6 +539,11 @@ function makeControls() {
     element("scale").append("0", bar, `${data.heat_mm} mm`);
     element("heat").addEventListener("change", () => ((state.heat = element("heat").checked), redraw()));
   }
+  if (data.backgrounds.length > 1) {
+    element("background-label").hidden = false;
+    for (const kind of data.backgrounds) element("background").append(new Option(kind, kind));
+    element("background").addEventListener("change", () => showBehind(element("background").value));
+  }
   element("opacity").addEventListener("input", () => ((state.opacity = Number(element("opacity").value)), redraw()));
   element("play").addEventListener("click", () => play(!state.playing));
   element("speed").addEventListener("change", () => state.playing && play(true));
@@ -481,6 +554,21 @@ function makeControls() {
   window.addEventListener("resize", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   document.addEventListener("keydown", onKey);
+}
+
+// The frame compared with the label nearest to it: by colours, or by where its points have gone.
+function showBehind(kind) {
+  state.background = element("background").value = kind;
+  const note = element("background-note"), bar = document.createElement("i");
+  note.replaceChildren();
+  if (kind === "residual") {
+    bar.style.background = `linear-gradient(90deg, ${data.residual_stops.map((stop) => `rgb(${stop})`)})`;
+    note.append("difference of colours 0", bar, `${data.residual_limit} and more`);
+  } else if (kind === "flow") {
+    bar.style.background = `linear-gradient(90deg, ${[0, 90, 180, 270].map((degrees) => `hsl(${degrees} 100% 50%)`)})`;
+    note.append("to the label: → ↓ ← ↑", bar, `full colour at ${data.flow_limit} px`);
+  }
+  return redraw();
 }
 
 function onKey(event) {
@@ -494,6 +582,7 @@ function onKey(event) {
   const actions = {
     " ": () => play(!state.playing), ArrowRight: () => move(state.shown + far), ArrowLeft: () => move(state.shown - far),
     Home: () => move(0), End: () => move(shownRows.length - 1), n: doubtful,
+    b: () => data.backgrounds.length > 1 && showBehind(data.backgrounds[(data.backgrounds.indexOf(state.background) + 1) % data.backgrounds.length]),
     e: () => !element("heat-label").hidden && element("heat").click(),
     r: () => (spaceView.reset(), redraw()), c: () => (spaceView.fromCamera(), redraw()),
   };

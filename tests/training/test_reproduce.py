@@ -23,6 +23,8 @@ from warpgrasp.training import experiments, sweep
 from warpgrasp.training.experiments import EXPERIMENTS, networks
 from warpgrasp.training.scoring import pixel_scale
 
+ARMS = ("control", "photometric", "Eq. 1", "best")
+
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch, sample_root: Path) -> None:
@@ -100,28 +102,26 @@ def test_a_figure_with_a_failed_run(tmp_path: Path, capsys, monkeypatch) -> None
     printed = " ".join(captured.out.split())
     log = next((tmp_path / "logs").iterdir())
     assert f"failed: 6.67 % · photometric · seed 0: the disk is full ({log})" in printed
-    assert "expected 9 trainings to end, but 1 failed: 6.67 % · photometric · seed 0." in captured.err
+    assert "expected 11 trainings to end, but 1 failed: 6.67 % · photometric · seed 0." in captured.err
     content = read(tmp_path / "fig7-sample-quick.json")
     assert content["failed"] == [{"label": "6.67 % · photometric · seed 0", "error": "the disk is full"}]
-    assert len(content["runs"]) == 6
+    assert len(content["runs"]) == 8
     assert {path.suffix for path in tmp_path.glob("fig7-sample-quick.*")} == {".json", ".md", ".png", ".svg"}
     assert "the disk is full" in (tmp_path / "fig7-sample-quick.md").read_text()
     monkeypatch.setattr(sweep, "carry_out", carry_out)
     assert run("fig7", tmp_path) == 0
     content = read(tmp_path / "fig7-sample-quick.json")
-    assert (content["failed"], len(content["runs"])) == ([], 7)
+    assert (content["failed"], len(content["runs"])) == ([], 9)
     assert not list((tmp_path / "logs").iterdir())
     labels = {(row["row"], row["arm"]): row["annotated"] for row in content["rows"] if row["frames"]}
     assert labels == {
-        **{(row, arm): 2 for row in ("1.67 %", "6.67 %") for arm in ("control", "photometric", "Eq. 1")},
+        **{(row, arm): 2 for row in ("1.67 %", "6.67 %") for arm in ARMS},
         ("100 %", "full"): 16,
     }
     for row in content["rows"]:
         there = sorted(row["unannotated"])
         assert there == sorted(row["full_on_unannotated"])
-        assert there == (
-            sorted(content["metrics"]) if row["arm"] in ("control", "photometric", "Eq. 1") and row["frames"] else []
-        )
+        assert there == (sorted(content["metrics"]) if row["arm"] in ARMS and row["frames"] else [])
     again = markdown(from_json(content))
     assert again == (tmp_path / "fig7-sample-quick.md").read_text()
     assert "| 6.67 % | Eq. 1 |" in again.partition("Never-annotated frames")[2]

@@ -163,7 +163,8 @@ def _sample_rows(experiment: Experiment) -> list[Row]:
         case "fig7" | "fig8":
             chosen = [replace(sparse, fraction=one) for one in SAMPLE_FRACTIONS[experiment.name]]
             rows = _curve_rows(chosen, full)
-            return rows + [(_percent(one), "Eq. 1", recipes.with_equation_1(one)) for one in chosen]
+            rows += [(_percent(one), "Eq. 1", recipes.with_equation_1(one)) for one in chosen]
+            return rows + [(_percent(one), "best", recipes.with_near_to_far(one)) for one in chosen]
 
 
 def _curve_rows(sparse: Sequence[Recipe], full: Recipe) -> list[Row]:
@@ -196,5 +197,10 @@ def smoke(recipe: Recipe) -> Recipe:
         network=network,
         stage1=replace(recipe.stage1, steps=shortened(recipe.stage1.steps), batch=SMOKE_BATCH),
         stage2=replace(recipe.stage2, steps=shortened(recipe.stage2.steps), batch=SMOKE_BATCH),
-        photometric=replace(recipe.photometric, ramp_steps=2, pairs=SMOKE_BATCH),
+        photometric=replace(
+            recipe.photometric,
+            ramp_steps=2,
+            pairs=SMOKE_BATCH,
+            near_to_far_steps=min(recipe.photometric.near_to_far_steps, SMOKE_STEPS // 2),
+        ),
     )

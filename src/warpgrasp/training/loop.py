@@ -45,6 +45,7 @@ from warpgrasp.reconstruction import (
     precision_on,
     save_checkpoint,
 )
+from warpgrasp.training.curriculum import NearToFar
 from warpgrasp.training.memory import keep_freed_memory
 from warpgrasp.training.objective import photometric_weight
 from warpgrasp.training.processes import check_shareable, mean_over_processes, mine, rows_of, share_batch_norm
@@ -182,8 +183,9 @@ def train_stage(
     if frozen:
         freeze_batch_norm(network)
     step_loss, optimiser = accelerator.prepare(StepLoss(network, recipe), optimiser)
-    annotated, unannotated = training.supervised_names, training.labels.comparable_names
-    if stage == 2 and not unannotated:
+    annotated = training.supervised_names
+    unannotated = NearToFar(training.labels, steps=recipe.photometric.near_to_far_steps)
+    if stage == 2 and not unannotated.every:
         raise DataError("expected unannotated frames for stage 2, but every training frame is annotated")
     rows = rows_of(accelerator, optimisation.batch, what="annotated frames")
     pair_rows = rows_of(accelerator, recipe.photometric.pairs, what="pairs")
@@ -193,7 +195,7 @@ def train_stage(
         names = draw(annotated, batch=optimisation.batch, step=step, seed=[recipe.seed, stage, 0])
         if stage == 1:
             return mine(rows, names), [], []
-        others = draw(unannotated, batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
+        others = draw(unannotated.names(step), batch=recipe.photometric.pairs, step=step, seed=[recipe.seed, stage, 1])
         targets = mine(pair_rows, others)
         return mine(rows, names), targets, [training.labels.reference(name) for name in targets]
 

@@ -242,7 +242,11 @@ def protocol_in_words(
     if experiment.kind == "curves":
         sentences.append(
             "control and photometric start from the same weights of stage 1 and differ in λ_c = 0 alone"
-            + ("; so does Eq. 1, the term as the paper has it" if wanted.on_sample else "")
+            + (
+                "; so do Eq. 1, the term as the paper has it, and best, its pairs from near to far"
+                if wanted.on_sample
+                else ""
+            )
             + "; with every frame annotated there is one network, without stage 2."
         )
     if experiment.splits.startswith("ho3d/") and not wanted.on_sample:

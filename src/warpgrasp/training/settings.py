@@ -59,6 +59,8 @@ class Photometric:
     """Share of local contrast, which light changes less than colours, in the comparison; 0: colours alone (Eq. 1)."""
     cycle_tolerance_px: float = 2.0
     """Appendix C's tolerance of the round trip."""
+    near_to_far_steps: int = 0
+    """Pairs are at first at most 5 frames apart; over so many steps the farthest join. 0: all from the start."""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@
     .venv/bin/python tools/ablation.py                            # about two minutes for each seed and variant
 
 With one and with two labels in sixty frames. The figures are kept in docs/results/ablation.json;
-tools/results_page.py writes them into docs/results.md. What is only tried here (from near to far, previous and next
-label) is no part of the package, since it does not help.
+tools/results_page.py writes them into docs/results.md. Comparing with the previous and the next label in turn is no
+part of the package, since it does not help.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -24,28 +23,21 @@ from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import loop
 from warpgrasp.training.experiments import EXPERIMENTS, networks
+from warpgrasp.training.loop import train_stage
 from warpgrasp.training.reproduce import Reproduction
 from warpgrasp.training.run import write_json
 from warpgrasp.training.settings import Photometric
 from warpgrasp.training.sweep import Job, Setting, plan
 
 STORED = Path("docs/results/ablation.json")
-ROWS = ("1.67 %", "3.33 %")
-NEAR_FRAMES, FAR_AFTER_SHARE = 5, 0.5  # near to far: pairs at most so far apart at first, all after half of the steps
-
-
-def as_it_is(one: Photometric) -> Photometric:
-    """The method's own term."""
-    return one
-
-
+ONE_LABEL = "1.67 %"  # in each sequence
+ROWS = (ONE_LABEL, "3.33 %")
+TWO_SIDED = "both, previous and next label"
 TERMS: dict[str, Callable[[Photometric], Photometric]] = {
     "both directions": lambda one: replace(one, contrast_share=0.0),
     "local contrast": lambda one: replace(one, directions="one"),
-    "both, from near to far": as_it_is,
-    "both, previous and next label": as_it_is,
+    TWO_SIDED: lambda one: one,
 }
 
 
@@ -64,46 +56,17 @@ class TwoSided(Labels):
         return FrameName(name.sequence, int(sides[turn % len(sides)][0]))
 
 
-@contextmanager
-def from_near_to_far(labels: Labels, steps: int) -> Iterator[None]:
-    """While it lasts, pairs are drawn from frames whose distance to their label grows with the steps."""
-    usual = loop.draw
-    apart = {name: abs(name.index - labels.reference(name).index) for name in labels.comparable_names}
-    farthest = max(apart.values())
-
-    def draw(items: Sequence[FrameName], *, batch: int, step: int, seed: Sequence[int]) -> list[FrameName]:
-        if seed[-1] == 0:  # annotated frames
-            return usual(items, batch=batch, step=step, seed=seed)
-        share = min(1.0, step / (FAR_AFTER_SHARE * steps))
-        reach = NEAR_FRAMES + round(share * max(0, farthest - NEAR_FRAMES))
-        return usual([name for name in items if apart[name] <= reach], batch=batch, step=step, seed=seed)
-
-    loop.draw = draw
-    try:
-        yield
-    finally:
-        loop.draw = usual
-
-
-@contextmanager
-def unchanged() -> Iterator[None]:
-    """The usual draws."""
-    yield
-
-
 def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
     """Train and score one variant from the stage-1 weights that a job of the sweep starts from."""
     recipe = replace(job.recipe, photometric=TERMS[variant](job.recipe.photometric))
     training = setting.training(recipe)
-    labels, steps = training.labels, recipe.stage2.steps
-    if variant.endswith("previous and next label"):
+    labels = training.labels
+    if variant == TWO_SIDED:
         training = replace(training, labels=TwoSided(labels.annotated, labels.unannotated))
-    order = from_near_to_far(labels, steps) if variant.endswith("from near to far") else unchanged()
     name = variant.replace(", ", "-").replace(" ", "-")
     out = setting.out / "ablation" / f"{job.fingerprint}-{name}.safetensors"
     assert job.after is not None
-    with order:
-        weights = loop.train_stage(training, recipe.stage2, out, initial=setting.weights(job.after))
+    weights = train_stage(training, recipe.stage2, out, initial=setting.weights(job.after))
     data = setting.dataset
     groups = {"unannotated": labels.unannotated_names, "evaluation": data.names("evaluation")}
     file, network = out.with_suffix(".npz"), load_checkpoint(weights).network(data.hand)
@@ -137,6 +100,8 @@ def main() -> None:
     for row in options.rows:
         for seed in options.seeds:
             for variant in options.variants:
+                if variant == TWO_SIDED and row == ONE_LABEL:
+                    continue  # there is no next one
                 stored = json.loads(STORED.read_text()) if STORED.is_file() else []
                 if not any((one["row"], one["variant"], one["seed"]) == (row, variant, seed) for one in stored):
                     found = run(variant, row, jobs[row, seed], setting)

@@ -4,8 +4,8 @@
     .venv/bin/python tools/refine_sample.py                       # about six minutes for each row, seed and start
 
 Labels are those that the networks were trained with: one, two or three in sixty frames, counted from the first.
-`densify` starts at the method's predictions, or between the labels without a network. The figures are kept in
-docs/results/refine.json; tools/results_page.py writes them into docs/results.md.
+`densify` starts at the predictions of an arm of Fig. 8, or between the labels without a network. The figures are kept
+in docs/results/refine.json; tools/results_page.py writes them into docs/results.md.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--sweep", type=Path, default=Path("runs/record"), help="where fig8 was made")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--starts", nargs="+", default=[NO_NETWORK, "photometric"])
+    parser.add_argument("--starts", nargs="+", default=[NO_NETWORK, "photometric", "best"])
     options = parser.parse_args()
     experiment = EXPERIMENTS["fig8"]
     wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)

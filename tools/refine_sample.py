@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--sweep", type=Path, default=Path("runs/record"), help="where fig8 was made")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--starts", nargs="+", default=[NO_NETWORK, "photometric", "best"])
+    parser.add_argument("--starts", nargs="+", default=[NO_NETWORK, "photometric", "near to far"])
     options = parser.parse_args()
     experiment = EXPERIMENTS["fig8"]
     wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)

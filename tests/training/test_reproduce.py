@@ -23,7 +23,7 @@ from warpgrasp.training import experiments, sweep
 from warpgrasp.training.experiments import EXPERIMENTS, networks
 from warpgrasp.training.scoring import pixel_scale
 
-ARMS = ("control", "photometric", "Eq. 1", "best")
+ARMS = ("control", "photometric", "Eq. 1", "near to far")
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ ARM_COLOURS = {
     "control": "#d0603a",
     "Eq. 1": "#8a5fb0",
     "photometric": "#1f8fb8",
-    "best": "#2b4c8c",
+    "near to far": "#2b4c8c",
     "full": "#6f9a3a",
 }
 INK = "#010203"  # stands for the page's text colour

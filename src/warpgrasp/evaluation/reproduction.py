@@ -26,7 +26,7 @@ class ResultRow:
     """A row of a table, or a point of a curve: what each seed measured, and what was published."""
 
     row: str
-    arm: str  # control, Eq. 1, photometric, best or full; empty in tables
+    arm: str  # control, Eq. 1, photometric, near to far or full; empty in tables
     percent: float | None  # annotated, as the recipe asks for; None for a row that was only published
     annotated: int  # frames that really are
     frames: int

@@ -30,7 +30,7 @@ SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     **{f"{part}color": INK for part in ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.")},
 }
-ARMS = ("control", "Eq. 1", "photometric", "best")
+ARMS = ("control", "Eq. 1", "photometric", "near to far")
 PAPERS_ARMS = ("control", "photometric")
 ASIDE = 0.05  # of the distance of two positions on the axis
 PCK_HEADS: Mapping[str, str] = {

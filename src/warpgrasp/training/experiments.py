@@ -164,7 +164,7 @@ def _sample_rows(experiment: Experiment) -> list[Row]:
             chosen = [replace(sparse, fraction=one) for one in SAMPLE_FRACTIONS[experiment.name]]
             rows = _curve_rows(chosen, full)
             rows += [(_percent(one), "Eq. 1", recipes.with_equation_1(one)) for one in chosen]
-            return rows + [(_percent(one), "best", recipes.with_near_to_far(one)) for one in chosen]
+            return rows + [(_percent(one), "near to far", recipes.with_near_to_far(one)) for one in chosen]
 
 
 def _curve_rows(sparse: Sequence[Recipe], full: Recipe) -> list[Row]:

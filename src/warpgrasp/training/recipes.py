@@ -233,12 +233,12 @@ def with_equation_1(recipe: Recipe) -> Recipe:
     return replace(recipe, photometric=term)
 
 
-def best() -> Recipe:
-    """The demo's settings with pairs from near to far: best where labels are rarest.  `warpgrasp train best`.
+def near_to_far() -> Recipe:
+    """The demo's settings with pairs from near to far, for labels rarer than one in 30.  `warpgrasp train near-to-far`.
 
-    Half of stage 2's steps until the farthest frames join; what it is worth is in docs/results.md.
+    Half of stage 2's steps until the farthest frames join; docs/results.md has what it is worth.
     """
-    return with_near_to_far(replace(demo(), name="best"))
+    return with_near_to_far(replace(demo(), name="near-to-far"))
 
 
 def with_near_to_far(recipe: Recipe) -> Recipe:
@@ -248,18 +248,18 @@ def with_near_to_far(recipe: Recipe) -> Recipe:
 
 
 def recording() -> Recipe:
-    """Your own video: the settings of `best`, every label used.  `warpgrasp train recording`.
+    """Your own video: the demo's settings, every label used.  `warpgrasp train recording`.
 
-    All other frames are compared with the nearest labelled one, from near to far. Nothing published compares.
+    All other frames are compared with the nearest labelled one. Nothing published compares.
     """
-    return replace(best(), name="recording", fraction=1.0)
+    return replace(demo(), name="recording", fraction=1.0)
 
 
 # Those of few labels take a `fraction`, since their lengths depend on it.
 RECIPES: dict[str, Callable[..., Recipe]] = {
     "demo": demo,
     "sample": sample,
-    "best": best,
+    "near-to-far": near_to_far,
     "recording": recording,
     "toy": toy,
     "fphab-full": fphab_full,

@@ -243,7 +243,7 @@ def protocol_in_words(
         sentences.append(
             "control and photometric start from the same weights of stage 1 and differ in λ_c = 0 alone"
             + (
-                "; so do Eq. 1, the term as the paper has it, and best, its pairs from near to far"
+                "; so do Eq. 1, the term as the paper has it, and near to far, photometric with pairs in that order"
                 if wanted.on_sample
                 else ""
             )

@@ -20,7 +20,6 @@ Clock = Literal["wall", "processor"]
 COPIED_BYTES = 2**26  # beyond every cache
 MATRIX = 1024
 TRIES = 15
-SETTLE_S = 0.005  # threads of what ran before spin on for some milliseconds
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,6 @@ def measure(bench: str, case: Case, patience: Patience) -> Row:
 
 def seconds(run: Run, clock: Clock = "wall") -> float:
     """How long one call takes."""
-    time.sleep(SETTLE_S)
     start = _now(clock)
     run()
     return _now(clock) - start

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.sample_set import Sample
 from warpgrasp.data import DataError, FrameSource, Ho3d, draw, pictures
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel
@@ -76,9 +75,9 @@ def test_what_is_read_ahead_is_the_same(sample_root: Path, hand: HandModel, monk
     assert not pictures._asked
 
 
-def test_what_is_wrong_with_a_picture_is_said_when_it_is_asked_for(sample: Sample, hand: HandModel) -> None:
+def test_what_is_wrong_with_a_picture_is_said_when_it_is_asked_for(copied_root: Path, hand: HandModel) -> None:
     name = FrameName("A1", 2)
-    source = FrameSource(Ho3d(sample.root, hand, size=(64, 48)), annotated=[])
+    source = FrameSource(Ho3d(copied_root, hand, size=(64, 48)), annotated=[])
     path = source.dataset.picture_file(name)
     path.write_bytes(path.read_bytes()[:300])
     source.ahead([name])

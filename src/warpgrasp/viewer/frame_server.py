@@ -1,12 +1,15 @@
 """Serves a page and, when it asks, a frame at a time: of a sequence of any length only what is looked at is read."""
 
+import errno
 import re
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import cast
+from typing import Any, cast
 
 from warpgrasp.errors import UserError
 from warpgrasp.viewer.backgrounds import Background
@@ -36,22 +39,28 @@ class FrameServer(ThreadingHTTPServer):
         self._page = served_page(shown).encode()
         # Videos are decoded in their order by one decoder, and PyTorch is better used by one thread at a time.
         self._lock = threading.Lock()
-        tried = [port] if port == 0 else range(port, min(port + PORTS_TRIED, 65536))
-        refused: OSError | None = None
-        for one in tried:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        for one in [port] if port == 0 else range(port, min(port + PORTS_TRIED, 65536)):
             try:
                 super().__init__((host, one), _Handler)
                 return
             except OSError as error:
-                refused = error
-        raise UserError(
-            f"expected a free port from {port} on at {host}, found none: {refused}; choose another --port or --host"
-        )
+                if error.errno != errno.EADDRINUSE:
+                    raise UserError(
+                        f"expected an address of this machine to serve at, got {host}: {error}; choose another --host "
+                        f"or --port"
+                    ) from error
+        raise UserError(f"expected a free port from {port} on at {host}, found none; choose another --port")
 
     @property
     def address(self) -> str:
         """The page's address, with the token."""
         return address_of(self.guard, self.server_port)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away before it had its answer."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def answer(self, path: str) -> Answer:
         """What is served at a path behind the token."""
@@ -81,16 +90,19 @@ class _Handler(BaseHTTPRequestHandler):
         if refusal is not None:
             self._send(HTTPStatus.FORBIDDEN, TEXT, f"Refused: {refusal}.\n".encode())
             return
+        if path == f"/{server.guard.token}":  # what a page asks for lies behind the slash
+            self._send(HTTPStatus.PERMANENT_REDIRECT, TEXT, b"", Location=f"{path}/")
+            return
         try:
             answer = server.answer(server.guard.inner_path(path))
         except UserError as error:  # a picture that cannot be read
             answer = HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, f"{error}\n".encode()
         self._send(*answer)
 
-    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+    def _send(self, status: HTTPStatus, kind: str, body: bytes, **more: str) -> None:
         self.send_response(status)
         about = {"Content-Security-Policy": POLICY, "Content-Type": kind, "Content-Length": str(len(body))}
-        for name, value in {**HEADERS, **about}.items():
+        for name, value in {**HEADERS, **about, **more}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -111,8 +111,13 @@ class PredictedFile:
         path = self.path.with_name(QUALITY)
         if "labels" not in self.header or not path.is_file():
             return None
-        with path.open(newline="", encoding="utf-8") as file:
-            found = {int(row["frame"]): float(row[DIFFERENCE] or "nan") for row in csv.DictReader(file)}
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                found = {int(row["frame"]): float(row[DIFFERENCE] or "nan") for row in csv.DictReader(file)}
+        except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
+            raise TakeError(
+                f"expected what `densify` wrote in {path}, but it cannot be read: {error!r}; run it again, or remove it"
+            ) from error
         return np.array([found.get(int(index), np.nan) for index in indices])
 
     def object_of_file(self, mesh: Path, name: str) -> ObjectModel:

@@ -90,6 +90,7 @@ function remembered(make) {
   return (key) => {
     if (!kept.has(key)) {
       kept.set(key, make(key));
+      kept.get(key).catch(() => kept.delete(key)); // to be asked for again
       if (kept.size > KEPT) kept.delete(kept.keys().next().value);
     }
     return kept.get(key);
@@ -113,7 +114,7 @@ function storedFrame(frame) {
 
 async function servedFrame(frame) {
   const answer = await fetch(`frame/${frame}.bin`);
-  if (!answer.ok) throw new Error(`the server says ${answer.status} of frame ${frame}`);
+  if (!answer.ok) throw new Error(await answer.text());
   const bytes = await answer.arrayBuffer(), floats = 5 + POSE_FLOATS * layers.length;
   const numbers = new Float32Array(bytes, 0, floats), hands = new Uint16Array(bytes, 4 * floats);
   return {
@@ -131,7 +132,9 @@ const frameOf = remembered((frame) => (data.served ? servedFrame(frame) : Promis
 const decoded = remembered((key) => {
   const [kind, frame] = key.split(" "), image = new Image();
   image.src = data.served ? `frame/${frame}.${kind}.jpg` : `data:image/jpeg;base64,${data.pictures[kind][frame]}`;
-  return image.decode().then(() => image);
+  return image.decode().then(() => image, async () => {
+    throw new Error(data.served ? await (await fetch(image.src)).text() : "its picture is broken");
+  });
 });
 const pictureOf = (frame) => (data.backgrounds.length ? decoded(`${state.background} ${frame}`) : Promise.resolve(null));
 
@@ -471,7 +474,10 @@ function shownAt(event) {
 let cameraView, spaceView, asked = 0;
 
 let settling = Promise.resolve();
-const show = (number) => (settling = paint(number));
+const show = (number) => (settling = paint(number).catch((error) => {
+  play(false);
+  element("doubtful").textContent = `frame ${data.indices[shownRows[state.shown]]} cannot be shown: ${error.message}`;
+}));
 
 async function paint(number) {
   state.shown = Math.min(Math.max(number, 0), shownRows.length - 1);

@@ -23,7 +23,7 @@ from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training.experiments import EXPERIMENTS, networks
+from warpgrasp.training.experiments import EXPERIMENTS
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.reproduce import Reproduction
 from warpgrasp.training.run import write_json
@@ -91,7 +91,7 @@ def main() -> None:
     wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
     data = open_dataset(unpack_shipped(options.sweep / "data"), HandModel(open_hand()))
     setting = wanted.setting(data, options.sweep, [], ["tools/ablation.py"])
-    whole = plan(networks(experiment, seeds=wanted.seeds, on_sample=True, quick=False), setting)
+    whole = plan(wanted.networks, setting)
     jobs = {
         (network.row, network.recipe.seed): whole.jobs[mark]
         for network, mark in whole.networks

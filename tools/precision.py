@@ -15,7 +15,7 @@ from warpgrasp.data import open_dataset
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation.metrics import METRICS
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.training.experiments import EXPERIMENTS, networks
+from warpgrasp.training.experiments import EXPERIMENTS
 from warpgrasp.training.reproduce import Reproduction
 from warpgrasp.training.run import write_json
 from warpgrasp.training.scoring import read_scores
@@ -35,11 +35,7 @@ def main() -> None:
     wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
     data = open_dataset(unpack_shipped(options.sweep / "data"), HandModel(open_hand()))
     setting = wanted.setting(data, options.sweep, [], ["tools/precision.py"])
-    usual = [
-        one
-        for one in networks(experiment, seeds=wanted.seeds, on_sample=True, quick=False)
-        if one.row == ROW and one.arm in ARMS
-    ]
+    usual = [one for one in wanted.networks if one.row == ROW and one.arm in ARMS]
     full = [replace(one, recipe=replace(one.recipe, precision="fp32")) for one in usual]
     whole = plan([*usual, *full], setting)
     failures = run_here(whole, setting, Watcher())

@@ -23,7 +23,7 @@ from warpgrasp.evaluation.metrics import score
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import Predictions, read_predictions
 from warpgrasp.inference.densify import densify
-from warpgrasp.training.experiments import EXPERIMENTS, networks
+from warpgrasp.training.experiments import EXPERIMENTS
 from warpgrasp.training.reproduce import Reproduction
 from warpgrasp.training.run import write_json
 from warpgrasp.training.scoring import TRAINING_PREDICTIONS
@@ -62,7 +62,7 @@ def main() -> None:
     wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
     data = open_dataset(unpack_shipped(options.sweep / "data"), HandModel(open_hand()))
     setting = wanted.setting(data, options.sweep, [], ["tools/refine_sample.py"])
-    whole = plan(networks(experiment, seeds=wanted.seeds, on_sample=True, quick=False), setting)
+    whole = plan(wanted.networks, setting)
     for row in options.rows:
         for start in options.starts:
             for network, mark in whole.networks:

@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,7 +32,7 @@ from warpgrasp.inference import Predictions, open_predictions, write_predictions
 from warpgrasp.inference.npz import RowsWriter
 from warpgrasp.inference.predictions import header_array
 from warpgrasp.viewer.backgrounds import flow_colours
-from warpgrasp.viewer.frame_server import FrameServer, serving
+from warpgrasp.viewer.frame_server import FrameServer
 from warpgrasp.viewer.predicted import PredictedFile, TakeError
 from warpgrasp.viewer.shown import Shown
 from warpgrasp.viewer.take import Take, pictures_of_dataset
@@ -44,6 +45,19 @@ def white(name: FrameName) -> tuple[np.ndarray, Camera]:
     if name.index == 2:
         raise UserError("expected a whole picture, found half of one")
     return np.full((480, 640, 3), 255, np.uint8), CAMERA
+
+
+@contextlib.contextmanager
+def serving(server: FrameServer) -> Iterator[FrameServer]:
+    """While it lasts, the server answers, from a thread of its own."""
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture(scope="module")

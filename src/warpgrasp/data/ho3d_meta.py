@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.data.ho3d import CV_FROM_GL
 from warpgrasp.geometry import bounding_box_corners
-from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation
+from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandTemplate, permutation
 
 FLIP = np.array(CV_FROM_GL)
 
@@ -42,7 +42,7 @@ def object_meta(
 
 
 def hand_meta(
-    hand: HandModel,
+    template: HandTemplate,
     *,
     rotation: Float[np.ndarray, "3 3"],
     wrist: Float[np.ndarray, " 3"],
@@ -53,12 +53,10 @@ def hand_meta(
 
     Its shape puts the wrist at w in the model's own coordinates: X_gl = F R (v - w) + w + t_gl.
     """
-    shaped = hand.template_vertices.numpy() + hand.shape_directions.numpy() @ shape
-    own_wrist = hand.joint_regressor.numpy()[0] @ shaped
     turned = Rotation.from_matrix(FLIP[:, None] * rotation)
     return {
         "handPose": np.concatenate([turned.as_rotvec(), angles]),
-        "handTrans": FLIP * wrist - own_wrist,
+        "handTrans": FLIP * wrist - template.rest_wrist(shape),
         "handBeta": np.asarray(shape, dtype=np.float64),
     }
 

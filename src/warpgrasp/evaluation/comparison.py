@@ -20,6 +20,7 @@ from warpgrasp.photometric import PhotometricConsistency, photometric_consistenc
 TRUTH = "ground truth"
 RESIDUAL_COLOURS = "inferno"
 RESIDUAL_LIMIT = 0.3  # of the colours' range [0, 1]; larger residuals look like this one
+FADED = 0.35  # of the brightness of what is not compared
 RULE = (
     "Training sequences are taken evenly from their list; of the k-th of n, the never-annotated frame whose distance "
     "to its nearest annotated frame comes closest to k/n of that sequence’s greatest distance (of several, the "
@@ -103,18 +104,18 @@ def compare_pair(
     """The photometric term at the pictures' own size, drawn over the faded reference; of the pictures a window."""
     pair = FramePair(
         target.image[None],
-        _batched(target.camera),
+        batched(target.camera),
         reference.image[None],
-        _batched(reference.camera),
+        batched(reference.camera),
         reference_scene.mesh,
     )
     with torch.no_grad():
         term = photometric_consistency(pair, target_scene.mesh)
-    faded = 0.35 * reference.image.mean(dim=0, keepdim=True).expand(3, -1, -1)
+    faded = FADED * reference.image.mean(dim=0, keepdim=True).expand(3, -1, -1)
     pixels = term.flow.landing_px[term.compared][None]
     warped = _painted(faded, term, sample(target.image[None], pixels)[0].T)
-    colours = colormaps[RESIDUAL_COLOURS]((term.residual[term.compared] / RESIDUAL_LIMIT).clamp(0, 1).numpy())
-    residual = _painted(faded, term, torch.from_numpy(colours[:, :3].astype(np.float32)))
+    colours = residual_colours(term.residual[term.compared])
+    residual = _painted(faded, term, torch.from_numpy(colours.astype(np.float32)))
     mean = float(term.residual[term.compared].mean()) if bool(term.compared.any()) else 0.0
     return Compared(window.of(warped), window.of(residual), mean, float(term.compared_share[0]))
 
@@ -134,5 +135,11 @@ def _truth(dataset: Dataset, frame: Frame) -> Scene:
     return Scene.true(dataset.hand, frame.annotation, frame.object)
 
 
-def _batched(camera: Camera) -> Camera:
+def residual_colours(residual: Float[Tensor, " n"]) -> Float[np.ndarray, "n 3"]:
+    """Residuals by the colour map."""
+    return colormaps[RESIDUAL_COLOURS]((residual / RESIDUAL_LIMIT).clamp(0, 1).numpy())[:, :3]
+
+
+def batched(camera: Camera) -> Camera:
+    """A camera as a batch of one."""
     return Camera(camera.intrinsics[None], camera.width, camera.height)

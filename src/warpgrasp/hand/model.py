@@ -35,6 +35,14 @@ class HandTemplate:
     mean_pose: Float[np.ndarray, " 45"]
     fingertip_vertices: tuple[int, ...]  # thumb, index, middle, ring, little
 
+    def rest_wrist(self, shape: Float[np.ndarray, " s"]) -> Float[np.ndarray, " 3"]:
+        """Where a hand of this shape has its wrist, about which it turns, in the model's coordinates; in float64."""
+        regressor, directions, vertices = (
+            np.asarray(array, dtype=np.float64)
+            for array in (self.joint_regressor[0], self.shape_directions, self.vertices)
+        )
+        return regressor @ (vertices + directions @ shape)
+
     def mirrored(self, name: str) -> "HandTemplate":
         """The other hand: reflected in the plane x = 0.
 

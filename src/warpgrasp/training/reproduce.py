@@ -17,7 +17,18 @@ from warpgrasp.training.experiments import HAND_ROW, OBJECT_ROW, Experiment, net
 from warpgrasp.training.run import write_json
 from warpgrasp.training.scoring import NetworkScores, Scoring, read_scores
 from warpgrasp.training.settings import Recipe
-from warpgrasp.training.sweep import RUNS, Failure, Plan, Runner, Setting, SweepError, UsedLabels, alone_in, plan
+from warpgrasp.training.sweep import (
+    RUNS,
+    Failure,
+    Network,
+    Plan,
+    Runner,
+    Setting,
+    SweepError,
+    UsedLabels,
+    alone_in,
+    plan,
+)
 
 SAMPLE = "sample data"
 PCK_CURVES = ("hand_joint_frame_pck_image", "object_corner_frame_pck_image", "object_vertex_frame_pck_image")
@@ -41,6 +52,11 @@ class Reproduction:
             [self.experiment.name, *(["sample"] if self.on_sample else []), *(["quick"] if self.quick else [])]
         )
 
+    @property
+    def networks(self) -> list[Network]:
+        """What it takes."""
+        return networks(self.experiment, seeds=self.seeds, on_sample=self.on_sample, quick=self.quick)
+
     def setting(self, dataset: Dataset, out: Path, extra: Sequence[Dataset], command: Sequence[str]) -> Setting:
         """Where its trainings are carried out. Pixels are the paper's on its own data, and those on disk elsewhere."""
         scoring = Scoring(None if self.on_sample else self.experiment.pixels, training=self.on_sample)
@@ -53,9 +69,8 @@ def reproduce(wanted: Reproduction, setting: Setting, runner: Runner, console: C
     Raises `SweepError` when trainings failed, after everything else is done and written.
     """
     experiment = wanted.experiment
-    made = networks(experiment, seeds=wanted.seeds, on_sample=wanted.on_sample, quick=wanted.quick)
     with alone_in(setting.out):
-        whole = plan(made, setting)
+        whole = plan(wanted.networks, setting)
         board = Board(whole, setting, experiment.metrics, console)
         with board.shown():
             failures = runner(whole, setting, board)

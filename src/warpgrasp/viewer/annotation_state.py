@@ -19,7 +19,7 @@ from warpgrasp.geometry import Camera
 from warpgrasp.hand import JOINTS, MANO_JOINTS, HandModel
 from warpgrasp.hand.fit_pixels import fit_hand_to_pixels
 from warpgrasp.viewer.annotation_store import AnnotationStore
-from warpgrasp.viewer.poses import FrameState, HandPose, ObjectPose, pose_from_pairs, rest_wrist
+from warpgrasp.viewer.poses import FrameState, HandPose, ObjectPose, pose_from_pairs
 
 NEAREST_M = 0.05  # no hand is held nearer to a camera
 LARGEST_UNDO = 500
@@ -237,7 +237,7 @@ def first_poses(recording: Recording, hand: HandModel) -> FrameState:
     middle = np.linalg.inv(lens.intrinsics) @ np.array([(lens.width - 1) / 2, (lens.height - 1) / 2, 1.0])
     centre = FIRST_DEPTH_M * middle
     shape = np.zeros(hand.shape_count)
-    wrist = rest_wrist(template, shape)
+    wrist = template.rest_wrist(shape)
     joints = np.asarray(template.joint_regressor, dtype=np.float64) @ template.vertices
     middle_base, index_base, little_base = (joints[MANO_JOINTS.index(f"{finger}_1")] for finger in ROW)
     up = middle_base - wrist

@@ -12,17 +12,15 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib import colormaps
 from torch import Tensor
 
-from warpgrasp.evaluation.comparison import RESIDUAL_COLOURS, RESIDUAL_LIMIT
+from warpgrasp.evaluation.comparison import FADED, batched, residual_colours
 from warpgrasp.evaluation.scene import Scene
 from warpgrasp.frame import FramePair, colours
 from warpgrasp.geometry import Camera
 from warpgrasp.photometric import photometric_consistency
 
 Background = Literal["picture", "residual", "flow"]
-FADED = 0.35
 FLOW_LIMIT_SHARE = 0.1  # of the picture's width: longer flows look like this one
 
 
@@ -39,25 +37,18 @@ class Sight:
         """The colours in [0, 1]."""
         return colours(torch.from_numpy(np.ascontiguousarray(self.picture.transpose(2, 0, 1))))[None]
 
-    @property
-    def batched_camera(self) -> Camera:
-        """The camera as a batch of one."""
-        return Camera(self.camera.intrinsics[None], self.camera.width, self.camera.height)
 
-
-def background(kind: Background, frame: Sight, label: Sight) -> UInt8[np.ndarray, "h w 3"]:
+def background(kind: Literal["residual", "flow"], frame: Sight, label: Sight) -> UInt8[np.ndarray, "h w 3"]:
     """The residual or the flow from a frame to a label, over the faded picture."""
-    if kind == "picture":
-        return frame.picture
-    pair = FramePair(label.image, label.batched_camera, frame.image, frame.batched_camera, frame.scene.mesh)
+    cameras = [batched(one.camera) for one in (label, frame)]
+    pair = FramePair(label.image, cameras[0], frame.image, cameras[1], frame.scene.mesh)
     with torch.no_grad():
         term = photometric_consistency(pair, label.scene.mesh)
     faded = FADED * frame.picture.mean(axis=2, keepdims=True)
     drawn = np.repeat(faded, 3, axis=2).round().astype(np.uint8)
     if kind == "residual":
         shown = term.compared[0]
-        shares = (term.residual[0, shown] / RESIDUAL_LIMIT).clamp(0, 1).numpy()
-        painted = colormaps[RESIDUAL_COLOURS](shares)[:, :3]
+        painted = residual_colours(term.residual[0, shown])
     else:
         shown = term.flow.visible[0]
         painted = flow_colours(term.flow.flow_px[0, shown].numpy(), float(flow_limit_px(frame.camera.width)))

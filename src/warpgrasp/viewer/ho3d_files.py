@@ -59,7 +59,7 @@ def write_ho3d(take: Take, root: Path) -> None:
             )
             meta |= {"handJoints3D": joints_in_file(joints[row])}
             meta |= hand_meta(
-                take.hand,
+                take.hand.template,
                 rotation=part.hand_rotation[row].astype(np.float64),
                 wrist=wrists[row],
                 angles=angles[row],

@@ -77,18 +77,11 @@ class FrameState:
         return replace(self, joints_px=tuple((name, named[name]) for name in JOINTS if name in named))
 
 
-def rest_wrist(template: HandTemplate, shape: Float[np.ndarray, " s"]) -> Float[np.ndarray, " 3"]:
-    """Where the wrist lies in the hand model's own coordinates."""
-    regressor = np.asarray(template.joint_regressor[0], dtype=np.float64)
-    directions = np.asarray(template.shape_directions, dtype=np.float64)
-    return regressor @ (np.asarray(template.vertices, dtype=np.float64) + directions @ shape)
-
-
 def label_of(frame: int, state: FrameState, template: HandTemplate, object_centre_m: Float[np.ndarray, " 3"]) -> Label:
     """The label of a frame. `object_centre_m` is the box's centre in the mesh file's coordinates."""
     hand, thing = state.hand, state.object
     stated = state.stated_hand or HandParameters(
-        np.concatenate([hand.rotation, hand.joints]), hand.shape, hand.wrist - rest_wrist(template, hand.shape)
+        np.concatenate([hand.rotation, hand.joints]), hand.shape, hand.wrist - template.rest_wrist(hand.shape)
     )
     turned_centre = Rotation.from_rotvec(thing.rotation).apply(object_centre_m)
     return Label(frame, stated, thing.rotation, thing.centre - turned_centre, state.use)
@@ -104,7 +97,7 @@ def state_of(
 
 def hand_of_parameters(parameters: HandParameters, template: HandTemplate) -> HandPose:
     """A hand that a label gives by the model's parameters."""
-    wrist = rest_wrist(template, parameters.shape) + parameters.translation
+    wrist = template.rest_wrist(parameters.shape) + parameters.translation
     return HandPose(parameters.pose[:3], wrist, parameters.pose[3:], parameters.shape)
 
 

@@ -112,11 +112,10 @@ def _object_meta(sequence: GraspSequence, index: int) -> dict[str, Any]:
 
 def _hand_meta(sequence: GraspSequence, index: int, hand: HandModel) -> dict[str, Any]:
     shape = sequence.hand_shape
-    wrist = hand.joint_regressor.numpy()[0] @ (hand.template_vertices.numpy() + hand.shape_directions.numpy() @ shape)
     return hand_meta(
-        hand,
+        hand.template,
         rotation=Rotation.from_rotvec(sequence.hand_rotation[index]).as_matrix(),
-        wrist=wrist + sequence.hand_translation[index],
+        wrist=hand.template.rest_wrist(shape) + sequence.hand_translation[index],
         angles=sequence.hand_pose[index],
         shape=shape,
     )

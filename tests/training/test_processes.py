@@ -4,13 +4,24 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from tests.sample_set import Sample
-from warpgrasp.training.processes import ProcessesError, check_shareable, mine, rows_of, share_batch_norm
+from warpgrasp.training.processes import (
+    ProcessesError,
+    check_shareable,
+    mean_over_processes,
+    mine,
+    rows_of,
+    share_batch_norm,
+)
 
 # As `warpgrasp train`, in float64: frames as they are read, weights as they are made. Each process leaves its name in
 # the folder given first.
@@ -106,6 +117,25 @@ def test_rows_of_a_process() -> None:
     assert list(mine(rows, "abcdef")) == ["c", "d"]
 
 
+def test_reduced_values_are_let_go_of() -> None:
+    """What a thread of Gloo holds when Python ends, it lets go of too late: the process is aborted."""
+    let_go = threading.Event()
+
+    class Held(Shared):
+        def reduce(self, tensor: Tensor, reduction: str = "sum", scale: float = 1.0) -> Tensor:
+            reduced = tensor / self.num_processes
+            threading.Thread(target=hold, args=(reduced,)).start()
+            return reduced
+
+    def hold(tensor: Tensor) -> None:
+        time.sleep(0.05)
+        let_go.set()
+
+    mean = mean_over_processes(Held(), torch.tensor([3.0, 6.0]))
+    assert let_go.is_set()
+    assert mean.tolist() == [1.0, 2.0]
+
+
 def test_what_cannot_be_shared(trained_run: Path, hand) -> None:
     from warpgrasp.reconstruction import load_checkpoint
 
@@ -120,7 +150,6 @@ def test_what_cannot_be_shared(trained_run: Path, hand) -> None:
 
 
 def test_draws_do_not_depend_on_how_a_batch_is_shared(sample: Sample, hand) -> None:
-    import torch
     from torch.testing import assert_close
 
     from warpgrasp.data import AugmentConfig, Rows, augment, open_dataset

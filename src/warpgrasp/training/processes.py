@@ -1,5 +1,7 @@
 """One training over several processes, each with its rows of every batch (`accelerate launch`)."""
 
+import time
+import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar, cast
@@ -14,6 +16,7 @@ from warpgrasp.reconstruction import HandObjectNetwork
 from warpgrasp.reconstruction.encoder import ResNet18
 
 T = TypeVar("T")
+LONGEST_HOLD_S = 10.0  # after which reduced values are no longer waited for
 
 
 class ProcessesError(UserError):
@@ -83,6 +86,15 @@ def _processes() -> PartialState:
 
 def mean_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:
     """The mean of equally weighted values of all processes."""
-    found = accelerator.reduce(values, reduction="mean")
-    assert isinstance(found, Tensor)
+    if accelerator.num_processes == 1:
+        return values
+    reduced = accelerator.reduce(values, reduction="mean")
+    assert isinstance(reduced, Tensor)
+    found, held = reduced.clone(), weakref.ref(reduced)
+    del reduced
+    # On CPUs, the thread that added the values up lets go of their tensor a moment after they are known, and asks for
+    # the interpreter's lock to do so. An interpreter that has begun to end by then aborts the process.
+    patience = time.monotonic() + LONGEST_HOLD_S
+    while accelerator.device.type == "cpu" and held() is not None and time.monotonic() < patience:
+        time.sleep(1e-4)
     return found

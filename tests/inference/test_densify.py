@@ -1,6 +1,7 @@
 """From two labels of a tiny recording to all of its frames."""
 
 import csv
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,14 +12,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tests.data.recording.recording_files import hand_parameters
 from tests.sample_set import TRAIN_FRAMES, Sample
 from warpgrasp.cli import main
 from warpgrasp.data import open_dataset
-from warpgrasp.data.recording import HandParameters, read_annotations, write_annotations
+from warpgrasp.data.recording import read_annotations, write_annotations
 from warpgrasp.data.recording.folder import Recording
 from warpgrasp.data.recording.writer import Export, export_recording
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, Side, left_hand
 from warpgrasp.inference import densify as module
 from warpgrasp.inference import read_predictions
 from warpgrasp.inference.densify import PREDICTIONS, QUALITY, DensifyError, _of_predictions, densify
@@ -30,22 +32,19 @@ LABELS = (1, 6)
 SHORT = (Stage(80, 25, 0.4), Stage(160, 15, 0.2))
 
 
+def exported(sample: Sample, hand: HandModel, folder: Path, side: Side) -> Path:
+    """The first tiny sequence with parameters in two of eight frames, and one label more that is held out."""
+    sequence = sample.sequences["train"]["A1"]
+    hands = {number: hand_parameters(sequence, number) for number in (*LABELS, 3)}
+    dataset = open_dataset(sample.root, hand)
+    export_recording(dataset, "train", "A1", folder, Export(LABELS, (3,), hands, "frames", side=side))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def recording_folder(sample: Sample, hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first tiny sequence with parameters in two of eight frames, and one label more that is held out."""
-    folder = tmp_path_factory.mktemp("recordings") / "A1"
-    sequence = sample.sequences["train"]["A1"]
-    hands = {
-        number: HandParameters(
-            np.concatenate([sequence.hand_rotation[number], sequence.hand_pose[number]]),
-            sequence.hand_shape,
-            sequence.hand_translation[number],
-        )
-        for number in (*LABELS, 3)
-    }
-    dataset = open_dataset(sample.root, hand)
-    export_recording(dataset, "train", "A1", folder, Export(LABELS, (3,), hands, "frames"))
-    return folder
+    """Of the right hand."""
+    return exported(sample, hand, tmp_path_factory.mktemp("recordings") / "A1", "right")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -166,6 +165,30 @@ def test_it_starts_from_predictions_too(recording_folder: Path, densified: Path,
     first, again = (read_predictions(folder / PREDICTIONS)[0] for folder in (densified, out))
     assert np.abs(first.object_translation - again.object_translation).max() < 0.005
     assert read_predictions(out / PREDICTIONS)[1]["start"] == "predictions"
+
+
+def test_a_left_hand(sample: Sample, densified: Path, hand: HandModel, tmp_path: Path, capsys) -> None:
+    """The mirror image of the recording gives the mirror image of what the recording gives."""
+    folder, out = exported(sample, hand, tmp_path / "A1", "left"), tmp_path / "out"
+    assert main(["densify", str(folder), "--out", str(out)]) == 0
+    (right, _), (left, header) = (read_predictions(one / PREDICTIONS) for one in (densified, out))
+    assert (header["side"], header["hand"]) == ("left", "open-hand right")
+    mirror = np.array([-1, 1, 1])
+    assert np.linalg.norm(left.hand_joints - right.hand_joints * mirror, axis=-1).mean() < 1e-3
+    assert np.linalg.norm(left.object_translation - right.object_translation * mirror, axis=-1).mean() < 1e-3
+    written = read_annotations(out)
+    assert (written.side, written.hand_model) == ("left", "open-hand left")
+    for label in written.labels[:3]:
+        _, joints = of_label(label, left_hand(hand), Recording.read(folder).object.model).hand(left_hand(hand))
+        assert_close(joints[0], torch.from_numpy(left.hand_joints[label.frame]), rtol=0, atol=1e-5)
+    capsys.readouterr()
+    assert main(["evaluate", str(out / PREDICTIONS), "--data", str(folder), "--out", str(tmp_path / "s.json")]) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["scores"]["hand_joint_error_mm"] < 5
+    assert main(["view", str(out / PREDICTIONS), "--data", str(folder), "--save", str(tmp_path / "page.html")]) == 0
+    capsys.readouterr()
+    words = ["densify", str(folder), "--out", str(tmp_path / "again"), "--start", str(densified / PREDICTIONS)]
+    assert main(words) == 1
+    assert "expected predictions of a left hand to start from" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_cannot_be_done(

@@ -14,9 +14,10 @@ from tests.data.recording.recording_files import edit, simple_label
 from tests.viewer.conftest import opened
 from warpgrasp.data import DataError, Recordings
 from warpgrasp.data.recording import HandJoints, Label, read_annotations, write_annotations
+from warpgrasp.data.recording.folder import Recording
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName
-from warpgrasp.hand import JOINTS, HandModel
+from warpgrasp.hand import JOINTS, HandModel, left_hand
 from warpgrasp.viewer.annotation_state import AnnotationState, ReadOnlyError
 from warpgrasp.viewer.drafts import FILE as DRAFTS
 from warpgrasp.viewer.poses import PointPair
@@ -64,6 +65,29 @@ def test_what_is_saved_is_read_again(state: AnnotationState, folder: Path, hand:
     np.testing.assert_allclose(truth.object_translation.numpy(), [0.01, -0.02, 0.4], atol=1e-7)
     np.testing.assert_allclose(truth.hand_joints[0].numpy(), changed.hand.wrist, atol=1e-6)
     assert Recordings(folder, hand).sequences["evaluation"] == {"small": [1]}
+
+
+def test_a_left_hand(folder: Path, hand: HandModel) -> None:
+    (folder / "annotations.json").unlink()
+    recording = Recording.read(folder)
+    for side, thumb_side in (("right", -1), ("left", 1)):
+        shown = recording.of_side(side)
+        state = AnnotationState(shown, shown.hand(hand))
+        # Its back to the camera, fingers up: the thumb is to the left of a right hand.
+        joints = state.annotation(0).hand_joints
+        tips = {finger: joints[JOINTS.index(f"{finger}_tip")] for finger in ("thumb", "middle", "little")}
+        assert (tips["thumb"] - tips["little"])[0] * thumb_side > 0.03
+        assert tips["middle"][1] < joints[0, 1] - 0.1
+    state.change(replace(state.current, done=True))
+    state.save()
+    written = read_annotations(folder)
+    assert (written.side, written.hand_model) == ("left", "open-hand left")
+    again = AnnotationState(Recording.read(folder), left_hand(hand))
+    assert again.labelled == [0]
+    np.testing.assert_allclose(again.annotation(0).hand_joints.numpy(), joints.numpy(), atol=1e-7)
+    right = Recording.read(folder)
+    with pytest.raises(DataError, match=r"expected labels of a right hand in .*annotations.json, found left"):
+        AnnotationState(replace(right, annotations=replace(right.annotations, labels=(), side="right")), hand)
 
 
 def test_labels_that_nobody_touched_stay_as_they_were(folder: Path, hand: HandModel) -> None:

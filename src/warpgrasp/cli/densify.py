@@ -42,8 +42,15 @@ def densify(
         raise UserError(f"expected a folder without {PREDICTIONS}, but {out} has it; overwrite it by --force")
     if out.resolve() == recording.resolve():
         raise UserError(f"expected another folder than the recording's own, whose labels would be replaced, got {out}")
-    begun = None if start is None else read_predictions(start)[0]
-    found = carry_on(Recording.read(recording), hand_model(hand, mano_folder), out, program=commit(), start=begun)
+    read, begun = Recording.read(recording), None
+    if start is not None:
+        begun, header = read_predictions(start)
+        if header.get("side", "right") != read.side:
+            raise UserError(
+                f"expected predictions of a {read.side} hand to start from, as the labels are of one, found those of "
+                f"the other in {start}; predict them by `warpgrasp predict --side {read.side}`"
+            )
+    found = carry_on(read, hand_model(hand, mano_folder), out, program=commit(), start=begun)
     others = [place for place in range(len(found.predictions)) if place not in found.known]
     if not others:
         console.print(f"every frame has a label; wrote them in {out}", soft_wrap=True)

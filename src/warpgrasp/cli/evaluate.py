@@ -44,7 +44,7 @@ def evaluate(
     if submission is not None and submission.exists() and not force:
         raise EvaluationError(f"expected to write a new file, but {submission} exists already; overwrite it by --force")
     predictions, header = read_predictions(file)
-    dataset = read.in_splits_of(str(header.get("protocol", "")), data).open(data)
+    dataset = read.in_splits_of(str(header.get("protocol", "")), data).open(data, as_shown=True)
     challenge = ho3d_official or submission is not None
     hands = ChallengeHands.predicted(predictions, evaluation_names(dataset)) if challenge else None
     names = dataset.names(header["split"]) if header.get("split") in SPLITS else predictions.names

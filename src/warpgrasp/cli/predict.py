@@ -61,10 +61,11 @@ def predict(
     checkpoint = open_weights(weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():
+        left = read.side == "left"
         read = read.of_recordings_too(input).in_splits_of(_trained_splits(weights, input), input)
         dataset = read.open(input, size=size)
         predictor = Predictor(checkpoint, dataset.hand, options, commit())
-        predictor.dataset(dataset, split, out, left=read.side == "left")
+        predictor.dataset(dataset, split, out, left=left)
     else:
         predictor = Predictor(checkpoint, hand_model(read.hand, read.mano_folder), options, commit())
         predictor.footage(input, out, object=object, camera=camera, side=read.side)

@@ -34,14 +34,19 @@ class DataOptions:
     left_shapedirs: Literal["as-labelled", "corrected"] = "as-labelled"
     """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
 
-    def open(self, root: Path, *, size: tuple[int, int] | None = None) -> "Dataset":
-        """The data set in a folder, or the shipped one where it is called `sample`."""
-        from warpgrasp.data import open_dataset
+    def open(self, root: Path, *, size: tuple[int, int] | None = None, as_shown: bool = False) -> "Dataset":
+        """The data set in a folder, or the shipped one where it is called `sample`.
+
+        `as_shown`: with the left hands of recordings as left hands, as predictions of them are.
+        """
+        from warpgrasp.data import Recordings, open_dataset
         from warpgrasp.data.sample import shipped_if_named
 
         root = shipped_if_named(root)
         model = hand_model(self.hand, self.mano_folder)
-        return open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=self.sides())
+        sides = self.sides()
+        dataset = open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=sides)
+        return dataset.as_shown() if as_shown and isinstance(dataset, Recordings) else dataset
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
         """The same, where recordings have no sides to choose from: they are read alike, whichever hand they show."""
@@ -73,7 +78,7 @@ class DataOptions:
         )
         if data is None or footage:
             return Given(hand_model(self.hand, self.mano_folder), object, None, data)
-        dataset = self.of_recordings_too(data).open(data)
+        dataset = self.of_recordings_too(data).open(data, as_shown=True)
         return Given(dataset.hand, object, dataset)
 
     def sides(self) -> "Sides":

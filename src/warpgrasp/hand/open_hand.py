@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from warpgrasp.hand.model import HandTemplate
+from warpgrasp.hand.model import HandModel, HandTemplate
 
 Side = Literal["right", "left"]
 ASSETS = files("warpgrasp.hand") / "assets"
@@ -38,6 +38,18 @@ def open_hand(side: Side = "right") -> HandTemplate:
         fingertip_vertices=tuple(int(vertex) for vertex in asset["fingertip_vertices"]),
     )
     return right if side == "right" else right.mirrored("open-hand left")
+
+
+def left_hand(right: HandModel) -> HandModel:
+    """The left hand whose mirror image is a right one's model.
+
+    The open hand's is `open_hand("left")`. MANO's is not the hand of MANO_LEFT.pkl, whose shapes are others, and so it
+    is called after the right one.
+    """
+    template = right.template
+    if template.name == open_hand().name:
+        return HandModel(open_hand("left"))
+    return HandModel(template.mirrored(f"{template.name} (mirrored)"))
 
 
 def skin_textures() -> list[Path]:

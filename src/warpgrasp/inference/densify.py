@@ -85,9 +85,10 @@ def densify(
     """Write predictions, labels and quality of every frame into the folder `out`; an interrupted one goes on.
 
     Poses start between the labels, or at those of `start`, a network's. The recording's labels of use `train` stay as
-    they are; those held out are not looked at. Raises `DensifyError` when there are none, when two are too far apart,
-    or when `start` lacks a frame.
+    they are; those held out are not looked at. `hand` is the right hand's model, also where they are of a left hand.
+    Raises `DensifyError` when there are none, when two are too far apart, or when `start` lacks a frame.
     """
+    right, hand = hand, recording.hand(hand)
     known = _known(recording, hand)
     numbers, model = list(recording.footage.numbers), recording.object.model
     begun = between_labels(known, len(numbers)) if start is None else _begun(start, known, numbers, hand)
@@ -96,8 +97,8 @@ def densify(
     header: dict[str, Any] = {
         "protocol": "recording",
         "split": "all",
-        "hand": hand.template.name,
-        "side": "right",
+        "hand": right.template.name,
+        "side": recording.side,
         "method": "densify",
         "labels": [numbers[place] for place in sorted(known)],
         "start": "labels" if start is None else "predictions",
@@ -134,7 +135,7 @@ def densify(
         else label_of(number, frames.rows(slice(place, place + 1)), hand, model)
         for place, number in enumerate(numbers)
     ]
-    write_annotations(out, labels, hand_model=hand.template.name)
+    write_annotations(out, labels, hand_model=hand.template.name, side=recording.side)
     found = Densified(predictions, sorted(known), _joined(before), _joined(after))
     _write_quality(out / QUALITY, found)
     return found

@@ -13,8 +13,7 @@ from warpgrasp.data.recording.camera_file import Lens, lens_of, read_lens
 from warpgrasp.data.recording.clip import Clip
 from warpgrasp.data.recording.document import Entry
 from warpgrasp.data.recording.reel import Reel
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.hand.open_hand import Side
+from warpgrasp.hand import HandModel, Side, open_hand
 from warpgrasp.inference.objects import identified_object
 from warpgrasp.inference.predictions import Predictions
 from warpgrasp.inference.predictor import Options, Predictor

@@ -25,8 +25,6 @@ from warpgrasp.inference.smoothing import LONGEST_FRAMES
 from warpgrasp.inference.stream import Stream
 from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, precision_on
 
-Side = Literal["right", "left"]
-
 
 class PredictError(UserError):
     """A prediction is asked for in a way that cannot be."""
@@ -133,7 +131,8 @@ class Predictor:
     def dataset(self, dataset: Dataset, split: str | None, out: Path, *, left: bool = False) -> None:
         """Predict a split of a data set or of recordings; `all` are all of its frames.
 
-        `left` means recordings that show a left hand. Raises `PredictionsError` when there are no such frames.
+        `left` means recordings of a left hand, of which labels need not say so. Raises `PredictionsError` when there
+        are no such frames, and `PredictError` when labels say otherwise.
         """
         split = split or ("evaluation" if dataset.names("evaluation") else "train")
         splits: list[Split] = [one for one in SPLITS if split in (one, "all")]
@@ -144,7 +143,8 @@ class Predictor:
             )
         header = {"protocol": dataset.protocol, "split": split}
         if isinstance(dataset, Recordings):
-            self._reel(Reel.of_recordings(dataset, splits, self.size), out, header, left=left)
+            reel = Reel.of_recordings(dataset, splits, self.size)
+            self._reel(reel, out, header, left=_show_left_hands(dataset, left=left))
             return
         models = list({model.name: model for one in splits for model in dataset.objects(one)}.values())
         self.checkpoint.check_objects(models)
@@ -198,3 +198,17 @@ class Predictor:
             "commit": self.program,
             **self.checkpoint.training,
         }
+
+
+def _show_left_hands(dataset: Recordings, *, left: bool) -> bool:
+    """Whether recordings show left hands: as their labels say, or as was asked for those without."""
+    sides = {name: one.side for name, one in dataset.recordings.items() if one.annotations.labels}
+    if len(set(sides.values())) > 1:
+        first = {side: next(name for name, found in sides.items() if found == side) for side in ("right", "left")}
+        raise PredictError(
+            f"expected recordings of one hand in {dataset.root}, found a right one in {first['right']} and a left one "
+            f"in {first['left']}; predict one folder after the other"
+        )
+    if left and "right" in sides.values():
+        raise PredictError(f"expected --side right, as the labels in {dataset.root} say, got left")
+    return left or "left" in sides.values()

@@ -241,7 +241,8 @@ def first_poses(recording: Recording, hand: HandModel) -> FrameState:
     joints = np.asarray(template.joint_regressor, dtype=np.float64) @ template.vertices
     middle_base, index_base, little_base = (joints[MANO_JOINTS.index(f"{finger}_1")] for finger in ROW)
     up = middle_base - wrist
-    back = np.cross(little_base - index_base, up)  # of a right hand
+    back = np.cross(little_base - index_base, up)
+    back = back if recording.side == "right" else -back
     rotation = Rotation.align_vectors(
         np.stack([FIRST_HAND_UP, FIRST_HAND_BACK]), np.stack([up, back]) / np.linalg.norm([up, back], axis=1)[:, None]
     )[0]

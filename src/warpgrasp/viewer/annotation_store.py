@@ -31,9 +31,12 @@ class AnnotationStore:
     """
 
     def __init__(self, recording: Recording, hand: HandModel):
-        """Read both files. Raises `DataError` when one is broken or was made with another hand model."""
+        """Read both files; `hand` is the model of the recording's own hand, right or left.
+
+        Raises `DataError` when one is broken or was made with another hand model.
+        """
         # Labels that are new are of the hand model at hand, whatever the file said before there were any.
-        self.recording = replace(recording, annotations=AnnotationFile(hand.template.name, ()))
+        self.recording = replace(recording, annotations=AnnotationFile(hand.template.name, (), recording.side))
         self.hand = hand
         self.object_centre_m = recording.object.model.centre_m.double().numpy()
         self._labels: dict[int, Label] = {}
@@ -120,7 +123,8 @@ class AnnotationStore:
         if labels.keys() != self._labels.keys() or any(labels[frame] is not self._labels[frame] for frame in labels):
             gained = {frame: state for frame, state in written.items() if frame not in self._labels}
             self._write_drafts({**drafts, **gained})
-            write_annotations(self.recording.folder, list(labels.values()), hand_model=self._model_of(labels))
+            model, side = self._model_of(labels), self.recording.side
+            write_annotations(self.recording.folder, list(labels.values()), hand_model=model, side=side)
             self._signature = _signature(self.recording.folder / FILE)
             self._labels = labels
             self._label_states = {frame: state for frame, state in written.items() if state.done}
@@ -150,6 +154,8 @@ class AnnotationStore:
         folder = self.recording.folder
         self._signature = _signature(folder / FILE)
         file = read_annotations(folder)
+        if file.labels and file.side != self.recording.side:
+            raise DataError(f"expected labels of a {self.recording.side} hand in {folder / FILE}, found {file.side}")
         by_parameters = any(isinstance(label.hand, HandParameters) for label in file.labels)
         if by_parameters and file.hand_model != self.hand.template.name:
             raise DataError(

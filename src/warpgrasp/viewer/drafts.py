@@ -32,7 +32,7 @@ def read_drafts(folder: Path, *, hand_model: str, shape_count: int) -> dict[int,
     if entry.text("hand_model") != hand_model:
         raise DataError(
             f"expected drafts made with {hand_model} in {path}, found {entry.text('hand_model')}; choose it by --hand "
-            f"open|mano, or delete the file"
+            f"open|mano and --side right|left, or delete the file"
         )
     drafts = {}
     for one in entry.entries("frames"):

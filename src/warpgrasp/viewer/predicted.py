@@ -15,7 +15,7 @@ from warpgrasp.data.recording.camera_file import Lens, lens_of
 from warpgrasp.data.recording.document import Entry
 from warpgrasp.errors import UserError
 from warpgrasp.frame import ObjectModel
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, left_hand
 from warpgrasp.inference import Predictions, open_predictions
 from warpgrasp.inference.densify import QUALITY
 from warpgrasp.inference.objects import identified_object
@@ -91,9 +91,7 @@ class PredictedFile:
                 f"expected the hand model of {self.path} ({stated}), got {right.template.name}; choose it by --hand "
                 f"open|mano"
             )
-        if self.side != "left":
-            return right
-        return HandModel(right.template.mirrored(right.template.name.replace("right", "left")))
+        return left_hand(right) if self.side == "left" else right
 
     @property
     def side(self) -> str:

@@ -3,6 +3,7 @@
 Everything is in OpenCV camera axes, metres and radians. A label's hand is either the parameters of the named hand model
 (X = model(pose, shape) + translation; the wrist stays where the shape puts it, as in MANO) or its 21 joints by name.
 The object's rotation (axis-angle) and translation act on the mesh file's own coordinates in metres: X = R·x + t.
+All labels are of one hand, the right one unless the file's `side` says `left`.
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,13 @@ from jaxtyping import Float
 
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.recording.document import Entry, read_document, write_document
-from warpgrasp.hand import JOINTS
+from warpgrasp.hand import JOINTS, Side
 
 FORMAT = "warpgrasp-annotations-1"
 FILE = "annotations.json"
 Use = Literal["train", "evaluation"]
 USES: tuple[Use, ...] = get_args(Use)
+SIDES: tuple[Side, ...] = get_args(Side)
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
 LARGEST_FRAME = 10_000_000
 LARGEST_ANGLE = 4 * np.pi  # beyond two turns an axis-angle vector holds degrees
@@ -58,10 +60,11 @@ class Label:
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """The labels of a recording, by ascending frame, and the name of the hand model of their parameters."""
+    """The labels of a recording, by ascending frame, whose hand they are, and the hand model of their parameters."""
 
     hand_model: str | None  # None when every hand is given by its joints
     labels: tuple[Label, ...]
+    side: Side = "right"
 
 
 def read_annotations(folder: Path) -> AnnotationFile:
@@ -73,14 +76,15 @@ def read_annotations(folder: Path) -> AnnotationFile:
     if not path.exists() and not path.is_symlink():
         return AnnotationFile(None, ())
     entry = read_document(path, FORMAT)
-    entry.only("format", "hand_model", "frames")
+    entry.only("format", "hand_model", "side", "frames")
     labels = sorted((_label(one) for one in entry.entries("frames")), key=lambda label: label.frame)
     for first, second in pairwise(labels):
         if first.frame == second.frame:
             raise DataError(f"expected each frame once in {path}, found frame {first.frame} twice")
     by_parameters = any(isinstance(label.hand, HandParameters) for label in labels)
     hand_model = entry.text("hand_model") if by_parameters or entry.has("hand_model") else None
-    return AnnotationFile(hand_model, tuple(labels))
+    side = entry.choice("side", SIDES) if entry.has("side") else "right"
+    return AnnotationFile(hand_model, tuple(labels), side)
 
 
 def _label(entry: Entry) -> Label:
@@ -136,13 +140,15 @@ def _translation(entry: Entry) -> np.ndarray:
     return translation
 
 
-def write_annotations(folder: Path, labels: Sequence[Label], *, hand_model: str | None) -> None:
+def write_annotations(folder: Path, labels: Sequence[Label], *, hand_model: str | None, side: Side = "right") -> None:
     """Write a recording's `annotations.json`, whole or not at all.
 
-    `hand_model` names the model of the labels' parameters. Raises `DataError` for numbers that are not finite.
+    `hand_model` names the model of the labels' parameters, `side` says whose hand it is. Raises `DataError` for numbers
+    that are not finite.
     """
     frames = [_written(label) for label in sorted(labels, key=lambda label: label.frame)]
     named = {} if hand_model is None else {"hand_model": hand_model}
+    named |= {} if side == "right" else {"side": side}
     write_document(folder / FILE, {"format": FORMAT, **named, "frames": frames})
 
 

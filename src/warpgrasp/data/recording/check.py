@@ -21,6 +21,7 @@ LOOKED_AT_WIDTH_PX = 320  # of the pictures in which texture and motion are meas
 
 def examine_recordings(dataset: Recordings) -> Iterator[str]:
     """Lines about recordings; every frame and label is read. Raises `DataError` at the first that is broken."""
+    dataset = dataset.as_shown()
     for name, recording in dataset.recordings.items():
         yield from (f"{name}: {line}" for line in _facts(recording))
         yield from (f"{name}: {line}" for line in _labels(dataset, name, recording))
@@ -54,11 +55,15 @@ def _labels(dataset: Recordings, name: str, recording: Recording) -> Iterator[st
     labels = recording.annotations.labels
     held_out = [label.frame for label in labels if label.use == "evaluation"]
     shown = ", ".join(str(label.frame) for label in labels[:20]) + (", …" if len(labels) > 20 else "")
-    yield f"{len(labels)} labels, {len(held_out)} of them for evaluation" + (f": frames {shown}" if labels else "")
+    of_left = " of a left hand" if recording.side == "left" else ""
+    yield f"{len(labels)} labels{of_left}, {len(held_out)} of them for evaluation" + (
+        f": frames {shown}" if labels else ""
+    )
     for label in labels:
         dataset.truth(FrameName(name, label.frame))
+    hand = recording.hand(dataset.hand)
     residuals = [
-        (1000 * float(fitted_hand(label.hand, dataset.hand).residual_m), label.frame)
+        (1000 * float(fitted_hand(label.hand, hand).residual_m), label.frame)
         for label in labels
         if isinstance(label.hand, HandJoints)
     ]
@@ -101,7 +106,7 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
         label = None
         if number in recording.labels:
             truth = dataset.truth(FrameName(name, number))
-            label = LabelledSurface.of(truth.annotation, truth.object, dataset.hand, camera)
+            label = LabelledSurface.of(truth.annotation, truth.object, recording.hand(dataset.hand), camera)
             textures.append((texture_levels(grey, label.shows_object), number))
             if before is not None:
                 moves.append((scale * surface_motion_px(before[1], label, camera), before[0], number))

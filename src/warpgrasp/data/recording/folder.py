@@ -1,6 +1,6 @@
 """One recording: its pictures, camera, object and labels, read together and checked against each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from warpgrasp.data.recording.clip import Clip
 from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
 from warpgrasp.data.recording.object_file import DeclaredObject, read_object
 from warpgrasp.data.recording.video import FORMAT_OF
+from warpgrasp.hand import HandModel, Side, left_hand
 
 
 def is_recording(folder: Path) -> bool:
@@ -51,6 +52,28 @@ class Recording:
                     f"found one of frame {label.frame}"
                 )
         return Recording(folder, lens, declared, annotations, footage)
+
+    @property
+    def side(self) -> Side:
+        """Which hand the labels are of."""
+        return self.annotations.side
+
+    def of_side(self, side: Side | None) -> "Recording":
+        """The recording as one of that hand, where it has no labels; None: as its labels say.
+
+        Raises `DataError` when they are of the other hand.
+        """
+        if side in (None, self.side):
+            return self
+        if self.annotations.labels:
+            raise DataError(
+                f"expected --side {self.side}, as {self.folder / annotation_file.FILE} says of its labels, got {side}"
+            )
+        return replace(self, annotations=replace(self.annotations, side=side))
+
+    def hand(self, right: HandModel) -> HandModel:
+        """The model of the hand that it shows: the right one's, or its mirror image."""
+        return left_hand(right) if self.side == "left" else right
 
     @property
     def files(self) -> tuple[Path, ...]:

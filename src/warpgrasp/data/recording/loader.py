@@ -12,12 +12,13 @@ import torch
 
 from warpgrasp.data.dataset import Split, Truth
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotation_file import FILE, Label
 from warpgrasp.data.recording.folder import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, left_hand
 
 PROTOCOL = "recording"
 OPEN_RECORDINGS = 8  # whose decoders stay in memory
@@ -28,13 +29,15 @@ class Recordings:
     """Recordings as a data set: each is a sequence of its folder's name.
 
     `evaluation` holds the frames whose labels say so; `train` all others, of which those with a label are annotated.
-    Frames are read at `size` (width, height), or at their own.
+    Frames are read at `size` (width, height), or at their own. A recording of a left hand is read in the mirror, as a
+    right hand with the object's mirror image, unless all are wanted `as_shown`.
     """
 
     root: Path
     hand: HandModel
     size: tuple[int, int] | None = None
     protocol: str = PROTOCOL
+    is_as_shown: bool = False
 
     @staticmethod
     def opened(
@@ -58,6 +61,14 @@ class Recordings:
     def at_size(self, size: tuple[int, int] | None) -> "Recordings":
         """The same recordings, read at another size."""
         return replace(self, size=size)
+
+    def as_shown(self) -> "Recordings":
+        """The same recordings, left hands as left hands: as predictions of them are stored."""
+        return replace(self, is_as_shown=True)
+
+    def is_mirrored(self, sequence: str) -> bool:
+        """Whether a recording shows a left hand and is therefore read as its mirror image."""
+        return self.recordings[sequence].side == "left" and not self.is_as_shown
 
     @cached_property
     def recordings(self) -> dict[str, Recording]:
@@ -103,12 +114,12 @@ class Recordings:
 
     def objects(self, split: Split) -> list[ObjectModel]:
         """The objects of a split's recordings."""
-        models = {one.name: one for one in (self.recordings[name].object.model for name in self.sequences[split])}
+        models = {one.name: one for one in (self._model(name) for name in self.sequences[split])}
         return [models[name] for name in sorted(models)]
 
     def object_model(self, name: str) -> ObjectModel:
         """The object of that name."""
-        models = {one.object.model.name: one.object.model for one in self.recordings.values()}
+        models = {one.name: one for one in (self._model(sequence) for sequence in self.recordings)}
         if name not in models:
             raise DataError(f"expected an object of {self.root} ({', '.join(sorted(models))}), got {name!r}")
         return models[name]
@@ -126,13 +137,15 @@ class Recordings:
         image = resized(recording.picture(name.index), self.size)
         camera = recording.lens.camera.resized(image.shape[2], image.shape[1])
         annotation = self._annotation(name) if annotated else None
-        return Frame(name, image, camera, recording.object.model, annotation)
+        frame = Frame(name, image, camera, recording.object.model, annotation)
+        return mirrored_frame(frame) if self.is_mirrored(name.sequence) else frame
 
     def truth(self, name: FrameName) -> Truth:
         """A frame's label with the camera of the undistorted picture at its own size."""
-        recording = self.recordings[name.sequence]
-        intrinsics = torch.from_numpy(recording.lens.intrinsics).float()
-        return Truth(intrinsics, recording.object.model, self._annotation(name))
+        camera, annotation = self.recordings[name.sequence].lens.camera, self._annotation(name)
+        if self.is_mirrored(name.sequence):
+            camera, annotation = mirrored_camera(camera), mirrored_annotation(annotation)
+        return Truth(camera.intrinsics.float(), self._model(name.sequence), annotation)
 
     def picture_file(self, name: FrameName) -> Path:
         """The video, or the frame's own picture file."""
@@ -142,14 +155,24 @@ class Recordings:
         """The files that decide what a frame's label means."""
         return self.recordings[name.sequence].files
 
+    def _model(self, sequence: str) -> ObjectModel:
+        model = self.recordings[sequence].object.model
+        return mirrored_object(model) if self.is_mirrored(sequence) else model
+
     def _annotation(self, name: FrameName) -> Annotation:
+        """As the file has it, of whichever hand."""
         if name not in self._annotations:
             recording = self.recordings[name.sequence]
             label: Label | None = recording.labels.get(name.index)
             if label is None:
                 raise DataError(f"expected a label of frame {name.index} in {recording.folder / FILE}, found none")
-            self._annotations[name] = annotation_of(recording, label, self.hand)
+            hand = self.hand if recording.side == "right" else self._left_hand
+            self._annotations[name] = annotation_of(recording, label, hand)
         return self._annotations[name]
+
+    @cached_property
+    def _left_hand(self) -> HandModel:
+        return left_hand(self.hand)
 
     @cached_property
     def _annotations(self) -> dict[FrameName, Annotation]:

@@ -14,12 +14,14 @@ from PIL import Image
 
 from warpgrasp.data.dataset import Dataset, Split
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.mirror import MIRROR, mirrored_annotation, mirrored_frame
 from warpgrasp.data.recording.annotation_file import HandJoints, HandParameters, Label, write_annotations
 from warpgrasp.data.recording.camera_file import Lens, write_lens
 from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM
 from warpgrasp.data.recording.object_file import write_object
-from warpgrasp.frame import FrameName, ObjectModel
+from warpgrasp.frame import Frame, FrameName, ObjectModel
 from warpgrasp.geometry import axis_angle_from_matrix
+from warpgrasp.hand import Side, left_hand
 
 CLOCK_HZ = 60_000  # of the times in a written video: every usual frame rate divides it
 NEARLY_LOSSLESS_CRF = 10
@@ -35,11 +37,13 @@ class Export:
     evaluation: Sequence[int] = ()
     """Frames whose labels are held out."""
     hands: Mapping[int, HandParameters] = field(default_factory=dict)
-    """Parameters of the hand in camera space; a frame without them is labelled by its 21 joints."""
+    """Parameters of the (right) hand in camera space; a frame without them is labelled by its 21 joints."""
     pictures: Literal["video", "frames"] = "video"
     """One video, in which colours are not quite the same, or a folder of lossless pictures."""
     rate_hz: float = 30.0
     """Frames of the video per second."""
+    side: Side = "right"
+    """`left`: the mirror image of everything is written, which shows a left hand."""
 
 
 def export_recording(dataset: Dataset, split: Split, sequence: str, folder: Path, export: Export) -> None:
@@ -64,18 +68,22 @@ def export_recording(dataset: Dataset, split: Split, sequence: str, folder: Path
 
 
 def _write_files(dataset: Dataset, names: list[FrameName], folder: Path, export: Export) -> None:
-    first = dataset.frame(names[0], annotated=False)
+    def read(name: FrameName) -> Frame:
+        frame = dataset.frame(name, annotated=False)
+        return mirrored_frame(frame) if export.side == "left" else frame
+
+    first = read(names[0])
     intrinsics = first.camera.intrinsics.double().numpy()
     write_lens(folder, Lens(intrinsics, first.camera.width, first.camera.height))
     write_mesh(folder / MESH_FILE, first.object)
     write_object(folder, first.object.name, MESH_FILE)
     chosen = sorted({*export.train, *export.evaluation})
     labels = [_label(dataset, names, number, export) for number in chosen]
-    hand_model = dataset.hand.template.name if export.hands else None
-    write_annotations(folder, labels, hand_model=hand_model)
+    hand = left_hand(dataset.hand) if export.side == "left" else dataset.hand
+    write_annotations(folder, labels, hand_model=hand.template.name if export.hands else None, side=export.side)
 
     def pixels(name: FrameName) -> UInt8[np.ndarray, "h w 3"]:
-        image = dataset.frame(name, annotated=False).image
+        image = read(name).image
         return (255 * image).round().byte().permute(1, 2, 0).contiguous().numpy()
 
     if export.pictures == "frames":
@@ -92,15 +100,22 @@ def _write_files(dataset: Dataset, names: list[FrameName], folder: Path, export:
 def _label(dataset: Dataset, names: list[FrameName], number: int, export: Export) -> Label:
     if not 0 <= number < len(names) or not dataset.is_annotated(names[number]):
         raise DataError(f"expected an annotated frame of 0 to {len(names) - 1} to label, got {number}")
-    annotation = dataset.truth(names[number]).annotation
-    joints = HandJoints(annotation.hand_joints.double().numpy())
+    annotation, hand = dataset.truth(names[number]).annotation, export.hands.get(number)
+    if export.side == "left":
+        annotation, hand = mirrored_annotation(annotation), None if hand is None else _mirrored(hand)
     return Label(
         number,
-        export.hands.get(number, joints),
+        hand or HandJoints(annotation.hand_joints.double().numpy()),
         axis_angle_from_matrix(annotation.object_rotation.double()).numpy(),
         annotation.object_translation.double().numpy(),
         "evaluation" if number in export.evaluation else "train",
     )
+
+
+def _mirrored(right: HandParameters) -> HandParameters:
+    """The left hand's parameters. A rotation R becomes M R M: of an axis-angle vector y and z change their signs."""
+    pose = (right.pose.reshape(-1, 3) * [1.0, -1.0, -1.0]).ravel()
+    return HandParameters(pose, right.shape, right.translation * MIRROR)
 
 
 def write_mesh(path: Path, model: ObjectModel) -> None:

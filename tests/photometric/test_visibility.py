@@ -16,12 +16,12 @@ def way(request, monkeypatch):
         monkeypatch.setattr(round_trip, "returning", returning_by_tensors)
 
 
-def mask_of(reference: Mesh, target: Mesh, **options) -> torch.Tensor:
-    """The compared pixels as an image (h, w)."""
+def mask_of(reference: Mesh, target: Mesh, *, of: str = "mutual", **options) -> torch.Tensor:
+    """The compared pixels, or those that go astray, as an image (h, w)."""
     there = render_flow(reference, target, source_camera=CAMERA, destination_camera=CAMERA)
-    kept = mutually_visible(there, reference, target, reference_camera=CAMERA, target_camera=CAMERA, **options)
+    found = mutually_visible(there, reference, target, reference_camera=CAMERA, target_camera=CAMERA, **options)
     image = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
-    u, v = there.fragments.pixels[0, kept[0]].unbind(-1)
+    u, v = there.fragments.pixels[0, getattr(found, of)[0]].unbind(-1)
     image[v, u] = True
     return image
 
@@ -49,6 +49,7 @@ def test_what_another_surface_hides_in_the_target_is_not_compared():
     before = join(BACK, sheet(52.5, 62.5, 9.5, 19.5, depth=0.4))
     after = join(BACK, sheet(32.5, 42.5, 9.5, 19.5, depth=0.4))
     assert torch.equal(mask_of(before, after), ALL & ~block(33, 42, 10, 19) | block(53, 62, 10, 19))
+    assert torch.equal(mask_of(before, after, of="astray"), block(33, 42, 10, 19))
 
 
 def test_what_another_surface_hides_in_the_reference_is_not_compared():
@@ -59,6 +60,7 @@ def test_what_another_surface_hides_in_the_reference_is_not_compared():
 
 def test_what_leaves_the_image_is_not_compared():
     assert torch.equal(mask_of(BACK, sheet(29.5, 70.5, 7.5, 40.5)), block(10, 43, 8, 40))
+    assert not mask_of(BACK, sheet(29.5, 70.5, 7.5, 40.5), of="astray").any()
     assert torch.equal(mask_of(BACK, sheet(9.5, 50.5, -12.5, 20.5)), block(10, 50, 20, 40))
 
 
@@ -105,5 +107,5 @@ def test_a_batch_masks_each_pair_alone():
     target = both.with_vertices(torch.cat([one.vertices for one in targets]))
     camera = Camera(CAMERA.intrinsics.expand(2, 3, 3), WIDTH, HEIGHT)
     there = render_flow(both, target, source_camera=camera, destination_camera=camera)
-    kept = mutually_visible(there, both, target, reference_camera=camera, target_camera=camera)
+    kept = mutually_visible(there, both, target, reference_camera=camera, target_camera=camera).mutual
     assert kept.sum(dim=1).tolist() == [int(mask_of(BACK, one).sum()) for one in targets]

@@ -63,7 +63,14 @@ def test_the_events_are_the_log_and_change_no_weight(
     for stage in ("stage1", "weights"):
         assert same(shown(tmp_path / "tracking" / stage), logged(tmp_path / f"{stage}.jsonl")), stage
     stage2 = shown(tmp_path / "tracking" / "weights")
-    assert {"loss", "learning_rate", "lambda_c", "compared_share", "photometric", "hand_joints"} <= stage2.keys()
+    assert {
+        "loss",
+        "learning_rate",
+        "lambda_c",
+        "compared_share",
+        "cycle_rejected_share",
+        "photometric",
+    } <= stage2.keys()
     assert list(stage2["lambda_c"]) == list(range(6))
     assert stage2["lambda_c"][1] == pytest.approx(1e-3)  # a third of the ramp to 3e-3
 

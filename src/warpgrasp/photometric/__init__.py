@@ -3,12 +3,13 @@
 from warpgrasp.photometric.consistency import PhotometricConsistency, photometric_consistency
 from warpgrasp.photometric.contrast import appearance, local_contrast
 from warpgrasp.photometric.flow import RenderedFlow, render_flow
-from warpgrasp.photometric.visibility import mutually_visible
+from warpgrasp.photometric.visibility import Visibility, mutually_visible
 from warpgrasp.photometric.warp import Warped, sample, warp
 
 __all__ = [
     "PhotometricConsistency",
     "RenderedFlow",
+    "Visibility",
     "Warped",
     "appearance",
     "local_contrast",

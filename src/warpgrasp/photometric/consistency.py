@@ -22,7 +22,8 @@ class PhotometricConsistency:
 
     loss: Float[Tensor, " b"]  # mean absolute colour difference over compared pixels and channels
     compared_share: Float[Tensor, " b"]  # of the pixels that the reference's surface covers
-    enough: Bool[Tensor, " b"]  # whether that share reaches the minimum; the loss is 0 where it does not
+    cycle_rejected_share: Float[Tensor, " b"]  # of the same pixels: they land on a surface that does not lead back
+    enough: Bool[Tensor, " b"]  # whether the compared share reaches the minimum; the loss is 0 where it does not
     flow: RenderedFlow  # from the reference to the target
     compared: Bool[Tensor, "b n"]  # which of the flow's pixels were compared
     residual: Float[Tensor, "b n"]  # absolute colour difference, mean over channels
@@ -52,7 +53,7 @@ def photometric_consistency(
         seen=seen,
         rasterizer=rasterizer,
     )
-    compared = mutually_visible(
+    visibility = mutually_visible(
         flow,
         pair.reference_surface,
         target_surface,
@@ -63,7 +64,9 @@ def photometric_consistency(
         rasterizer=rasterizer,
     )
     compared = (
-        compared & _valid(pair.reference_valid, flow.fragments.pixels) & _valid(pair.target_valid, flow.landing_px)
+        visibility.mutual
+        & _valid(pair.reference_valid, flow.fragments.pixels)
+        & _valid(pair.target_valid, flow.landing_px)
     )
     # Where nothing is compared the landing may be anything: sample at the origin, send nothing back.
     landing_px = torch.where(compared[..., None], flow.landing_px, 0)
@@ -71,11 +74,11 @@ def photometric_consistency(
     expected = colours_at(pair.reference_image, flow.fragments.pixels)
     residual = (warped - expected).abs().mean(dim=1)
 
-    surface_pixels = (flow.fragments.covered & ~_auxiliary(flow, pair.reference_surface)).sum(-1)
-    share = compared.sum(-1) / surface_pixels.clamp_min(1)
+    surface_pixels = (flow.fragments.covered & ~_auxiliary(flow, pair.reference_surface)).sum(-1).clamp_min(1)
+    share, rejected = compared.sum(-1) / surface_pixels, visibility.astray.sum(-1) / surface_pixels
     enough = share >= minimal_share
     loss = torch.where(enough, mean_over(residual, compared), 0)
-    return PhotometricConsistency(loss, share, enough, flow, compared, residual)
+    return PhotometricConsistency(loss, share, rejected, enough, flow, compared, residual)
 
 
 def _valid(mask: Bool[Tensor, "b h w"] | None, positions_px: Num[Tensor, "b n 2"]) -> Bool[Tensor, "b n"]:

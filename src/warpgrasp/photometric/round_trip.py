@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
+from warpgrasp.photometric.visibility import Visibility
 from warpgrasp.render import pixels_to_rays
 from warpgrasp.render.compiled import compiled, share_out
 from warpgrasp.render.cpu_values import weights_of
@@ -25,9 +26,9 @@ def returning(
     target_camera: Camera,
     tolerance_px: float,
     target_face_ids: Int[Tensor, "b h w"],
-) -> Bool[Tensor, "b n"]:
-    """Which candidates land on the target's surface, from where its flow leads back to where they started."""
-    kept = torch.zeros_like(candidates)
+) -> Visibility:
+    """Which candidates land on the target's surface, and which of them its flow leads back to where they started."""
+    found = Visibility(torch.zeros_like(candidates), torch.zeros_like(candidates))
     batch = len(candidates)
     tensors = (
         candidates,
@@ -41,10 +42,11 @@ def returning(
         reference_camera.intrinsics.double().expand(batch, 3, 3),
         target_face_ids,
         torch.full((batch,), tolerance_px, dtype=torch.float64),
-        kept,
+        found.mutual,
+        found.astray,
     )
     share_out(_returning, tuple(tensor.detach().contiguous().numpy() for tensor in tensors))
-    return kept
+    return found
 
 
 def returning_kernel(
@@ -59,9 +61,10 @@ def returning_kernel(
     intrinsics: Float[np.ndarray, "b 3 3"],
     face_ids: Int[np.ndarray, "b h w"],
     tolerance_px: Float[np.ndarray, " b"],
-    kept: Bool[np.ndarray, "b n"],
+    mutual: Bool[np.ndarray, "b n"],
+    astray: Bool[np.ndarray, "b n"],
 ) -> None:
-    """Set `kept`, which is False everywhere. `directions` are the target camera's inverse intrinsics."""
+    """Set `mutual` and `astray`, False everywhere. `directions` are the target camera's inverse intrinsics."""
     height, width = face_ids.shape[1:]
     for image in range(len(candidates)):
         matrix = intrinsics[image]
@@ -73,6 +76,7 @@ def returning_kernel(
             face = face_ids[image, row, column]
             if face < 0 or auxiliary[image, face]:
                 continue
+            astray[image, place] = True
             i0, i1, i2 = faces[image, face, 0], faces[image, face, 1], faces[image, face, 2]
             _, _, _, w0, w1, w2, total = weights_of(target[image], i0, i1, i2, directions[image], column, row)
             if total == 0:  # seen edge-on
@@ -87,7 +91,8 @@ def returning_kernel(
             back_u = (matrix[0, 0] * x + matrix[0, 1] * y) / z + matrix[0, 2] + (u - column)
             back_v = (matrix[1, 0] * x + matrix[1, 1] * y) / z + matrix[1, 2] + (v - row)
             apart = np.hypot(back_u - started_px[image, place, 0], back_v - started_px[image, place, 1])
-            kept[image, place] = apart <= tolerance_px[image]
+            mutual[image, place] = apart <= tolerance_px[image]
+            astray[image, place] = not mutual[image, place]
 
 
 _returning = compiled(returning_kernel)

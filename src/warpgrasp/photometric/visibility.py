@@ -1,5 +1,7 @@
 """Which pixels of the reference may be compared (paper Sec. 3.1 and Appendix C)."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -10,6 +12,14 @@ from warpgrasp.photometric.warp import inside_image
 from warpgrasp.render import Rasterizer, rasterize, seen_values
 
 CYCLE_TOLERANCE_PX = 2.0  # Appendix C: "greater than 2 pixels"
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """Which of the reference's pixels show a point that the target shows too."""
+
+    mutual: Bool[Tensor, "b n"]
+    astray: Bool[Tensor, "b n"]  # they land on the target's surface, but the way back leads elsewhere
 
 
 @torch.no_grad()
@@ -23,7 +33,7 @@ def mutually_visible(
     tolerance_px: float = CYCLE_TOLERANCE_PX,
     target_face_ids: Int[Tensor, "b h w"] | None = None,
     rasterizer: Rasterizer = rasterize,
-) -> Bool[Tensor, "b n"]:
+) -> Visibility:
     """Keep the reference's pixels whose surface point is also seen in the target.
 
     `there` is the flow from the reference to the target. A pixel is kept when its point is visible in the reference,
@@ -65,8 +75,8 @@ def returning_by_tensors(
     target_camera: Camera,
     tolerance_px: float,
     target_face_ids: Int[Tensor, "b h w"],
-) -> Bool[Tensor, "b n"]:
-    """Which candidates land on the target's surface, from where its flow leads back to where they started."""
+) -> Visibility:
+    """Which candidates land on the target's surface, and which of them its flow leads back to where they started."""
     inside = inside_image(landing_px, height=target_camera.height, width=target_camera.width)
     u, v = landing_px.nan_to_num().unbind(-1)
     u, v = u.clamp(0, target_camera.width - 1), v.clamp(0, target_camera.height - 1)
@@ -83,4 +93,5 @@ def returning_by_tensors(
     back_px = reference_camera.project(points) - nearest
     error_px = (landing_px + back_px - started_px).norm(dim=-1)
     returns = reference_camera.sees(points) & (error_px <= tolerance_px)
-    return candidates & inside & on_surface & returns
+    landed = candidates & inside & on_surface
+    return Visibility(landed & returns, landed & ~returns)

@@ -60,6 +60,7 @@ class ComparedPairs:
 
     loss: Float[Tensor, " b"]
     compared_share: Float[Tensor, " b"]
+    cycle_rejected_share: Float[Tensor, " b"]
     enough: Bool[Tensor, " b"]  # whether any direction kept enough pixels to be compared
 
     @staticmethod
@@ -68,6 +69,7 @@ class ComparedPairs:
         return ComparedPairs(
             torch.stack([one.loss for one in directions]).mean(dim=0),
             torch.stack([one.compared_share for one in directions]).mean(dim=0),
+            torch.stack([one.cycle_rejected_share for one in directions]).mean(dim=0),
             torch.stack([one.enough for one in directions]).any(dim=0),
         )
 

@@ -72,6 +72,7 @@ class StepLoss(nn.Module):
             terms |= {
                 "photometric": term,
                 "compared_share": photometric.compared_share.mean(),
+                "cycle_rejected_share": photometric.cycle_rejected_share.mean(),
                 "pairs_without_overlap": (~photometric.enough).float().mean(),
             }
         return loss, terms

@@ -1,5 +1,7 @@
 """Opens a page in a headless browser, if one is installed, and waits for what the page says."""
 
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -29,8 +31,11 @@ def asked_of(page: str, script: str, folder: Path) -> dict[str, Any]:
     with listening() as (address, answer):
         told = f"""(async () => {{ {script} }})().catch((error) => ({{ error: String(error) }}))
             .then((found) => fetch("{address}", {{ method: "POST", mode: "no-cors", body: JSON.stringify(found) }}));"""
-        # The page itself may fetch nothing, and so could not answer.
+        # The page itself may fetch nothing, and so could not answer; nor does it run another script than its own.
+        allowed = base64.b64encode(hashlib.sha256(told.encode()).digest()).decode()
+        assert "script-src 'sha256-" in page
         open_page = page.replace("default-src 'none'", "default-src *", 1)
+        open_page = open_page.replace("script-src ", f"script-src 'sha256-{allowed}' ", 1)
         path = folder / "page.html"
         path.write_text(open_page.replace("</body>", f"<script>{told}</script></body>"))
         words = [browser, *OPTIONS, *MORE_OPTIONS, f"--user-data-dir={folder / 'profile'}", path.as_uri()]

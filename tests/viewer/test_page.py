@@ -81,6 +81,7 @@ def test_nothing_is_fetched_and_names_cannot_break_out(hand: HandModel) -> None:
     assert "alert(1)</script>" not in page
     assert re.findall(r"(?:https?:)?//[a-z]+\.", page) == []
     assert "default-src 'none'" in page
+    assert "unsafe-inline'; style-src" not in page
     assert evil in json.dumps(Content.of(page).stated["title"])
 
 
@@ -169,6 +170,17 @@ const box = document.getElementById("timeline").getBoundingClientRect();
 const at = (x) => new PointerEvent("pointerdown", { clientX: box.left + x, clientY: box.top + 40 });
 document.getElementById("timeline").dispatchEvent(at(box.width - 12));
 await viewer.settled(); found.click = viewer.state.shown;
+const to = (x) => new PointerEvent("pointermove", { clientX: box.left + x, clientY: box.top + 40 });
+const drag = (x) => document.getElementById("timeline").dispatchEvent(to(x));
+const drawn = [], show = viewer.cameraView.draw.bind(viewer.cameraView);
+viewer.cameraView.draw = (...about) => (drawn.push(viewer.state.shown), show(...about));
+for (const share of [1, 0.6, 0.5, 0.4, 0.1, 0]) drag(52 + share * (box.width - 64));
+for (let turn = 0; turn < 200 && drawn.at(-1) !== 0; turn++) await new Promise(requestAnimationFrame);
+window.dispatchEvent(new PointerEvent("pointerup"));
+found.dragged = [...drawn];
+const inline = document.createElement("script");
+inline.textContent = "window.intruded = true";
+document.body.append(inline); found.intruded = window.intruded === true;
 const before = viewer.spaceView.canvas.toDataURL();
 viewer.spaceView.turn(80, 10); await viewer.show(0); found.turned = viewer.spaceView.canvas.toDataURL() !== before;
 return found;
@@ -211,3 +223,10 @@ def test_the_browser_obeys(seen: dict) -> None:
     assert seen["warning"] == "doubtful: object jumps"
     assert not drawn(seen["hidden"]).any()
     assert seen["turned"]
+    assert not seen["intruded"]
+
+
+@pytest.mark.slow
+def test_what_a_drag_passes_is_not_drawn(seen: dict) -> None:
+    """The first place, and the last one when that is drawn."""
+    assert seen["dragged"] == [2, 0]

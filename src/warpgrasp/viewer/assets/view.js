@@ -464,9 +464,13 @@ function drawTimeline() {
 function shownAt(event) {
   const box = timeline.getBoundingClientRect(), end = times[times.length - 1] || 1;
   const wanted = ((event.clientX - box.left - 52) / (box.width - 64)) * end;
-  let best = 0;
-  shownRows.forEach((row, number) => { if (Math.abs(times[row] - wanted) < Math.abs(times[shownRows[best]] - wanted)) best = number; });
-  return best;
+  let low = 0, high = shownRows.length - 1; // between which the nearest is
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (times[shownRows[middle]] <= wanted) low = middle;
+    else high = middle;
+  }
+  return wanted - times[shownRows[low]] <= times[shownRows[high]] - wanted ? low : high;
 }
 
 // ---- Everything together ------------------------------------------------------------------------------------------
@@ -474,12 +478,26 @@ function shownAt(event) {
 let cameraView, spaceView, asked = 0;
 
 let settling = Promise.resolve();
-const show = (number) => (settling = paint(number).catch((error) => {
+const show = (number, ahead = true) => (settling = paint(number, ahead).catch((error) => {
   play(false);
   element("doubtful").textContent = `frame ${data.indices[shownRows[state.shown]]} cannot be shown: ${error.message}`;
 }));
 
-async function paint(number) {
+// While the timeline is dragged: the newest place as soon as the last one is drawn; what was passed is never asked for.
+let sought = null, seeking = null;
+function seek(number) {
+  sought = number;
+  seeking ??= (async () => {
+    while (sought !== null) {
+      const next = sought;
+      sought = null;
+      await show(next, false);
+    }
+    seeking = null;
+  })();
+}
+
+async function paint(number, ahead) {
   state.shown = Math.min(Math.max(number, 0), shownRows.length - 1);
   const mine = ++asked, [frame, image] = await Promise.all([frameOf(state.shown), pictureOf(state.shown)]);
   if (mine !== asked) return; // another frame was asked for: a mesh is never drawn over another frame's picture
@@ -488,6 +506,7 @@ async function paint(number) {
   spaceView.draw(frame.camera, image, meshes);
   drawTimeline();
   describe();
+  if (!ahead) return;
   const next = Math.min(state.shown + 1, shownRows.length - 1);
   await Promise.all([frameOf(next), pictureOf(next)]).catch(() => {}); // said when it is shown
 }
@@ -554,8 +573,8 @@ function makeControls() {
   element("play").addEventListener("click", () => play(!state.playing));
   element("speed").addEventListener("change", () => state.playing && play(true));
   let dragging = false;
-  timeline.addEventListener("pointerdown", (event) => ((dragging = true), play(false), show(shownAt(event))));
-  timeline.addEventListener("pointermove", (event) => dragging && show(shownAt(event)));
+  timeline.addEventListener("pointerdown", (event) => ((dragging = true), play(false), seek(shownAt(event))));
+  timeline.addEventListener("pointermove", (event) => dragging && seek(shownAt(event)));
   window.addEventListener("pointerup", () => (dragging = false));
   window.addEventListener("resize", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

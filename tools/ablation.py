@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,19 +26,30 @@ from warpgrasp.inference import predict, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.experiments import EXPERIMENTS
 from warpgrasp.training.loop import train_stage
+from warpgrasp.training.recipes import with_grasp, with_near_to_far
 from warpgrasp.training.reproduce import Reproduction
 from warpgrasp.training.run import write_json
-from warpgrasp.training.settings import Photometric
+from warpgrasp.training.settings import Recipe
 from warpgrasp.training.sweep import Job, Setting, plan
 
 STORED = Path("docs/results/ablation.json")
 ONE_LABEL = "1.67 %"  # in each sequence
 ROWS = (ONE_LABEL, "3.33 %")
 TWO_SIDED = "both, previous and next label"
-TERMS: dict[str, Callable[[Photometric], Photometric]] = {
-    "both directions": lambda one: replace(one, contrast_share=0.0),
-    "local contrast": lambda one: replace(one, directions="one"),
-    TWO_SIDED: lambda one: one,
+
+
+def with_term(**changes: Any) -> Callable[[Recipe], Recipe]:
+    """Another photometric term."""
+    return lambda recipe: replace(recipe, photometric=replace(recipe.photometric, **changes))
+
+
+VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
+    "both directions": with_term(contrast_share=0.0),
+    "local contrast": with_term(directions="one"),
+    TWO_SIDED: lambda recipe: recipe,
+    "control, grasp": lambda recipe: with_grasp(recipe).as_control(),
+    "both, grasp": with_grasp,
+    "both, from near to far, grasp": lambda recipe: with_grasp(with_near_to_far(recipe)),
 }
 
 
@@ -58,7 +70,7 @@ class TwoSided(Labels):
 
 def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
     """Train and score one variant from the stage-1 weights that a job of the sweep starts from."""
-    recipe = replace(job.recipe, photometric=TERMS[variant](job.recipe.photometric))
+    recipe = VARIANTS[variant](job.recipe)
     training = setting.training(recipe)
     labels = training.labels
     if variant == TWO_SIDED:
@@ -85,7 +97,7 @@ def main() -> None:
     parser.add_argument("--sweep", type=Path, default=Path("runs/record"), help="where fig8 was made")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--variants", nargs="+", default=list(TERMS), choices=list(TERMS))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     options = parser.parse_args()
     experiment = EXPERIMENTS["fig8"]
     wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)

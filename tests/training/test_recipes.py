@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from warpgrasp.training.loop import learning_rate
-from warpgrasp.training.objective import photometric_weight, weighted
+from warpgrasp.training.objective import PairWeights, weighted
 from warpgrasp.training.recipes import RECIPES, LossWeights, Optimisation, Photometric, fphab_sparse, ho3d_sparse
 
 
@@ -39,9 +39,10 @@ def test_short_schedules_are_whole() -> None:
 
 def test_the_ramp() -> None:
     photometric = Photometric(weight=1e-3, ramp_steps=1000)
-    values = [photometric_weight(photometric, step) for step in (0, 250, 1000, 5000)]
+    values = [PairWeights.at(photometric, step).photometric for step in (0, 250, 1000, 5000)]
     assert values == pytest.approx([0, 2.5e-4, 1e-3, 1e-3])
-    assert photometric_weight(Photometric(weight=1e-3, ramp_steps=0), 1) == 1e-3
+    assert PairWeights.at(Photometric(weight=1e-3, ramp_steps=0), 1).photometric == 1e-3
+    assert PairWeights.at(replace(photometric, grasp_weight=0.1), 250).grasp == pytest.approx(0.025)
 
 
 def test_terms_are_weighted_by_name_and_an_unknown_one_is_an_error() -> None:

@@ -15,6 +15,7 @@ from warpgrasp.reconstruction.encoder import (
     load_encoder_weights,
     precision_on,
 )
+from warpgrasp.reconstruction.grasp import grasp_change
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, surface
 from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
 from warpgrasp.reconstruction.shipped import open_weights
@@ -31,6 +32,7 @@ __all__ = [
     "Precision",
     "checkpoint_of",
     "freeze_batch_norm",
+    "grasp_change",
     "load_checkpoint",
     "load_encoder_weights",
     "open_weights",

@@ -47,7 +47,7 @@ from warpgrasp.reconstruction import (
 )
 from warpgrasp.training.curriculum import NearToFar
 from warpgrasp.training.memory import keep_freed_memory
-from warpgrasp.training.objective import photometric_weight
+from warpgrasp.training.objective import PairWeights
 from warpgrasp.training.processes import check_shareable, mean_over_processes, mine, rows_of, share_batch_norm
 from warpgrasp.training.settings import Optimisation, Recipe
 from warpgrasp.training.step import PairFrames, StepBatch, StepLoss
@@ -223,8 +223,8 @@ def train_stage(
             batch = read(step)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(optimisation, step)
-            weight = photometric_weight(recipe.photometric, step) if stage == 2 else 0.0
-            loss, terms = step_loss(batch, training.generator(stage, step), weight)
+            weights = PairWeights.at(recipe.photometric, step) if stage == 2 else PairWeights()
+            loss, terms = step_loss(batch, training.generator(stage, step), weights)
 
             optimiser.zero_grad(set_to_none=True)
             accelerator.backward(loss)
@@ -241,7 +241,7 @@ def train_stage(
                     "step": step,
                     "loss": values.pop("loss"),
                     "learning_rate": learning_rate(optimisation, step),
-                    "lambda_c": weight,
+                    "lambda_c": weights.photometric,
                     "seconds": time.monotonic() - started,
                     **values,
                 }

@@ -11,7 +11,7 @@ from warpgrasp.data import View
 from warpgrasp.frame import FramePair, Frames, Reconstruction, pose_points
 from warpgrasp.geometry import Mesh
 from warpgrasp.photometric import PhotometricConsistency, appearance, photometric_consistency
-from warpgrasp.reconstruction import HandObjectNetwork, regularisation, supervision, surface
+from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, supervision, surface
 from warpgrasp.render import Fragments, rasterize
 from warpgrasp.training.constants import FrameConstants
 from warpgrasp.training.settings import LossWeights, Photometric
@@ -82,15 +82,21 @@ def on_pairs(
     *,
     features: Float[Tensor, "b f"],
     compare: bool,
+    grasp_weight: float = 0.0,
     constants: FrameConstants | None = None,
 ) -> tuple[Objective, ComparedPairs | None]:
     """The regularisers on the targets and, if `compare`, the photometric term of the pairs.
 
-    `features` are the encoder's of the targets as the network sees them. The control forwards and regularises the same
-    pictures; it differs in the photometric term alone.
+    `features` are the encoder's of the targets as the network sees them, `grasp_weight` is that of a grasp as in the
+    references at this step. The control forwards and regularises the same pictures; it differs in the photometric term
+    alone.
     """
     reconstruction = network.reconstruct(features, batch.target_view.camera, batch.targets.objects)
     objective = weighted(regularisation(reconstruction), weights)
+    if photometric.grasp_weight > 0:
+        assert batch.references.annotation is not None
+        change = grasp_change(reconstruction, batch.references.annotation).mean()
+        objective = Objective(objective.loss + grasp_weight * change, objective.terms | {"grasp": change})
     if not compare:
         return objective, None
     return objective, compare_pairs(network, batch, reconstruction, photometric, constants=constants)
@@ -173,6 +179,15 @@ def _surfaces_to_compare(
     return pair, target_surface
 
 
-def photometric_weight(photometric: Photometric, step: int) -> float:
-    """λ_c at a step of stage 2: a linear ramp."""
-    return photometric.weight * min(1.0, step / max(photometric.ramp_steps, 1))
+@dataclass(frozen=True)
+class PairWeights:
+    """What the terms of pairs weigh at a step of stage 2."""
+
+    photometric: float = 0.0  # λ_c
+    grasp: float = 0.0
+
+    @staticmethod
+    def at(photometric: Photometric, step: int) -> "PairWeights":
+        """Both rise along one linear ramp."""
+        ramp = min(1.0, step / max(photometric.ramp_steps, 1))
+        return PairWeights(photometric.weight * ramp, photometric.grasp_weight * ramp)

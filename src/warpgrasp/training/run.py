@@ -40,6 +40,8 @@ def fingerprint_of(recipe: Recipe, hand: HandModel, data: str) -> str:
     settings = asdict(recipe)
     for label in ("name", "splits"):  # they decide nothing: the splits that are read are part of the data
         del settings[label]
+    if not recipe.photometric.grasp_weight:  # as before there was such a weight: nothing that was trained is refused
+        del settings["photometric"]["grasp_weight"]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(hand.template.name.encode())
     digest.update(data.encode())

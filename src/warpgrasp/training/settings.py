@@ -61,6 +61,8 @@ class Photometric:
     """Appendix C's tolerance of the round trip."""
     near_to_far_steps: int = 0
     """Pairs are at first at most 5 frames apart; over so many steps the farthest join. 0: all from the start."""
+    grasp_weight: float = 0.0
+    """Weight, ramped as λ_c is, of holding the object as in the labelled frame of the pair; 0: nothing is assumed."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from warpgrasp.data import Rows, augment
 from warpgrasp.frame import Frames
 from warpgrasp.reconstruction import HandObjectNetwork
 from warpgrasp.training.constants import FrameConstants
-from warpgrasp.training.objective import PairBatch, on_pairs, supervised
+from warpgrasp.training.objective import PairBatch, PairWeights, on_pairs, supervised
 from warpgrasp.training.settings import Recipe
 
 
@@ -41,7 +41,7 @@ class StepLoss(nn.Module):
         self._constants = FrameConstants()
 
     def forward(
-        self, batch: StepBatch, generator: torch.Generator, photometric_weight: float
+        self, batch: StepBatch, generator: torch.Generator, weights: PairWeights
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and the means of its terms. `generator` must stand alike in all processes."""
         network, recipe = self.network, self._recipe
@@ -62,13 +62,16 @@ class StepLoss(nn.Module):
             recipe.photometric,
             features=of_targets,
             compare=recipe.photometric.weight > 0,
+            grasp_weight=weights.grasp,
             constants=self._constants,
         )
         loss, terms = objective.loss + regularisers.loss, dict(objective.terms)
-        loss = (recipe.data_weight - photometric_weight) * loss
+        if "grasp" in regularisers.terms:
+            terms["grasp"] = regularisers.terms["grasp"]
+        loss = (recipe.data_weight - weights.photometric) * loss
         if photometric is not None:
             term = photometric.loss.mean()
-            loss = loss + photometric_weight * term
+            loss = loss + weights.photometric * term
             terms |= {
                 "photometric": term,
                 "compared_share": photometric.compared_share.mean(),

@@ -9,6 +9,7 @@ import pytest
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.training import step
+from warpgrasp.training.recipes import with_grasp
 from warpgrasp.training.run import fingerprint
 
 KEPT = ("objName", "camMat")
@@ -21,10 +22,14 @@ def spoil(path: Path) -> None:
     path.write_bytes(pickle.dumps(spoilt, protocol=2))
 
 
-def test_annotations_that_were_not_chosen_do_not_matter(copied_root: Path, tmp_path: Path, undisturbed: str) -> None:
-    recipe = short_recipe()
+@pytest.mark.parametrize("grasp", [False, True])
+def test_annotations_that_were_not_chosen_do_not_matter(
+    copied_root: Path, tmp_path: Path, undisturbed: str, grasp: bool
+) -> None:
+    recipe = with_grasp(short_recipe()) if grasp else short_recipe()
     before = prepare(copied_root, recipe)
-    mark = fingerprint(before)
+    mark, expected = fingerprint(before), train_both(before, tmp_path / "before").sha256 if grasp else undisturbed
+    assert not grasp or expected != undisturbed
 
     chosen = set(before.labels.annotated_names)
     assert len(chosen) == 4
@@ -36,7 +41,7 @@ def test_annotations_that_were_not_chosen_do_not_matter(copied_root: Path, tmp_p
         (copied_root / name).write_text("NaN")
     after = prepare(copied_root, recipe)
     assert fingerprint(after) == mark
-    assert train_both(after, tmp_path / "after").sha256 == undisturbed
+    assert train_both(after, tmp_path / "after").sha256 == expected
 
 
 def test_a_chosen_annotation_does_matter(copied_root: Path, tmp_path: Path) -> None:
@@ -71,3 +76,4 @@ def test_the_control_differs_in_the_weight_alone() -> None:
     control = recipe.as_control()
     assert control.photometric.weight == 0
     assert replace(control, photometric=recipe.photometric) == recipe
+    assert with_grasp(recipe).as_control() == with_grasp(control)

@@ -11,7 +11,9 @@ from tests.training.runs import prepare, short_recipe
 from warpgrasp.data import DataError
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.training.loop import Training
-from warpgrasp.training.run import RunError, fingerprint, open_run
+from warpgrasp.training.recipes import with_grasp
+from warpgrasp.training.run import RunError, fingerprint, fingerprint_of, open_run
+from warpgrasp.training.settings import Recipe
 
 
 def test_equal_trainings_have_equal_fingerprints(sample_root: Path, copied_root: Path) -> None:
@@ -30,6 +32,13 @@ def test_recipe_seed_and_hand_change_it(sample_root: Path) -> None:
     trainings = [prepare(sample_root, one) for one in (recipe, *others)]
     left = replace(trainings[0], hand=HandModel(replace(open_hand(), name="another")))
     assert len({fingerprint(one) for one in (*trainings, left)}) == 6
+
+
+def test_a_choice_that_is_not_made_refuses_no_older_run(hand: HandModel) -> None:
+    """The fingerprint of before there was a weight of the grasp."""
+    recipe = Recipe()
+    assert fingerprint_of(recipe, hand, "data") == "06ae6b3944e6fadf"
+    assert fingerprint_of(with_grasp(recipe), hand, "data") != fingerprint_of(recipe, hand, "data")
 
 
 def test_labels_do_not_change_it(sample_root: Path) -> None:

@@ -68,6 +68,12 @@ class TwoSided(Labels):
         return FrameName(name.sequence, int(sides[turn % len(sides)][0]))
 
 
+def weights_of(variant: str, job: Job, setting: Setting) -> Path:
+    """Where the weights of a variant lie."""
+    name = variant.replace(", ", "-").replace(" ", "-")
+    return setting.out / "ablation" / f"{job.fingerprint}-{name}.safetensors"
+
+
 def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
     """Train and score one variant from the stage-1 weights that a job of the sweep starts from."""
     recipe = VARIANTS[variant](job.recipe)
@@ -75,8 +81,7 @@ def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
     labels = training.labels
     if variant == TWO_SIDED:
         training = replace(training, labels=TwoSided(labels.annotated, labels.unannotated))
-    name = variant.replace(", ", "-").replace(" ", "-")
-    out = setting.out / "ablation" / f"{job.fingerprint}-{name}.safetensors"
+    out = weights_of(variant, job, setting)
     assert job.after is not None
     weights = train_stage(training, recipe.stage2, out, initial=setting.weights(job.after))
     data = setting.dataset

@@ -4,8 +4,9 @@
     .venv/bin/python tools/refine_sample.py                       # about six minutes for each row, seed and start
 
 Labels are those that the networks were trained with: one, two or three in sixty frames, counted from the first.
-`densify` starts at the predictions of an arm of Fig. 8, or between the labels without a network. The figures are kept
-in docs/results/refine.json; tools/results_page.py writes them into docs/results.md.
+`densify` starts at the predictions of an arm of Fig. 8 or of a variant of tools/ablation.py, or between the labels
+without a network. The figures are kept in docs/results/refine.json; tools/results_page.py writes them into
+docs/results.md.
 """
 
 import argparse
@@ -15,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ablation import VARIANTS, weights_of
+
 from warpgrasp.data import Dataset, Labels, open_dataset
 from warpgrasp.data.recording.folder import Recording
 from warpgrasp.data.recording.writer import Export, export_recording
@@ -23,6 +26,8 @@ from warpgrasp.evaluation.metrics import score
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import Predictions, read_predictions
 from warpgrasp.inference.densify import densify
+from warpgrasp.inference.predict import predict_few
+from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.experiments import EXPERIMENTS
 from warpgrasp.training.reproduce import Reproduction
 from warpgrasp.training.run import write_json
@@ -32,6 +37,7 @@ from warpgrasp.training.sweep import plan
 STORED = Path("docs/results/refine.json")
 ROWS = ("1.67 %", "3.33 %", "5 %")
 NO_NETWORK = "labels"
+STARTS = [NO_NETWORK, "photometric", "near to far", "both, grasp", "both, from near to far, grasp"]
 
 
 def refined(dataset: Dataset, labels: Labels, start: Predictions | None) -> Predictions:
@@ -56,7 +62,7 @@ def main() -> None:
     parser.add_argument("--sweep", type=Path, default=Path("runs/record"), help="where fig8 was made")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--starts", nargs="+", default=[NO_NETWORK, "photometric", "near to far"])
+    parser.add_argument("--starts", nargs="+", default=STARTS)
     options = parser.parse_args()
     experiment = EXPERIMENTS["fig8"]
     wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
@@ -67,7 +73,7 @@ def main() -> None:
         for start in options.starts:
             for network, mark in whole.networks:
                 recipe = network.recipe
-                arm = "photometric" if start == NO_NETWORK else start
+                arm = "photometric" if start == NO_NETWORK or start in VARIANTS else start
                 if (network.row, network.arm) != (row, arm) or (
                     start == NO_NETWORK and recipe.seed != options.seeds[0]
                 ):
@@ -77,8 +83,15 @@ def main() -> None:
                 if any((one["row"], one["start"], one["seed"]) == (row, start, seed) for one in stored):
                     continue
                 labels = setting.training(recipe).labels
-                file = setting.folder(mark) / TRAINING_PREDICTIONS
-                begun = None if start == NO_NETWORK else read_predictions(file)[0]
+                begun = None
+                if start in VARIANTS:
+                    weights = weights_of(start, whole.jobs[mark], setting)
+                    if not weights.is_file():
+                        continue  # not one of this row's
+                    reader = setting.training(recipe).source.dataset
+                    begun = predict_few(load_checkpoint(weights).network(data.hand), reader, data.names("train"))
+                elif start != NO_NETWORK:
+                    begun = read_predictions(setting.folder(mark) / TRAINING_PREDICTIONS)[0]
                 started = time.monotonic()
                 found = refined(data, labels, begun)
                 seconds = time.monotonic() - started

@@ -83,7 +83,9 @@ def ablation_lines() -> list[str]:
         "± standard deviation of the seeds' own changes. *both*: both warp directions, and half of the comparison on "
         "local contrast; λ_c of Eq. 1 is 3e-3, that of all others 1.2e-2. *from near to far*: pairs at most 5 frames "
         "apart at first, all of them from half of the steps on. *previous and next label*: each frame is compared with "
-        "the label before it and the one after it in turn, instead of with the nearer.",
+        "the label before it and the one after it in turn, instead of with the nearer. *grasp*: the palm keeps, in the "
+        "object's frame, to where the pair's label has it (weight 0.1, the recipe `grasp`); the control with it sees "
+        "no colours of pairs.",
         "",
         "![Change of the error against Eq. 1](results/ablation.png)",
         "",
@@ -203,6 +205,8 @@ def refine_lines() -> list[str]:
             ("labels", "from the labels alone, refined"),
             ("photometric", "photometric, refined"),
             ("near to far", "near to far, refined"),
+            ("both, grasp", "photometric and grasp, refined"),
+            ("both, from near to far, grasp", "near to far and grasp, refined"),
         ):
             own = [one["after"] for one in rows if (one["row"], one["start"]) == (row, start)]
             if own:

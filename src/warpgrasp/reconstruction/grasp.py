@@ -19,7 +19,7 @@ def grasp_change(reconstruction: Reconstruction, known: Annotation) -> Float[Ten
     """The Huber loss, in m², of how far the palm is from where a known grasp has it, both in the object's frame.
 
     Mean over the wrist and the fingers' bases. `known` is the annotation of another frame, in which the same hand holds
-    the same object. The object's own pose gets no gradient: its texture tells it better than the hand does.
+    the same object. Hand and object draw each other, so that neither runs away with what they share of the network.
     """
     palm = list(PALM)
 
@@ -27,7 +27,7 @@ def grasp_change(reconstruction: Reconstruction, known: Annotation) -> Float[Ten
         return (joints[:, palm] - translation[:, None]) @ rotation
 
     thing = reconstruction.object
-    found = held(reconstruction.hand.joints, thing.rotation.detach(), thing.translation.detach())
+    found = held(reconstruction.hand.joints, thing.rotation, thing.translation)
     expected = held(known.hand_joints, known.object_rotation, known.object_translation)
     squared = (found - expected).square().sum(dim=-1)
     beyond = 2 * HUBER_M * squared.clamp_min(HUBER_M**2).sqrt() - HUBER_M**2

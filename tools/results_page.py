@@ -66,7 +66,7 @@ ABLATED = ("hand_joint_error_px", "object_vertex_error_px", "hand_joint_error_mm
 
 
 ABLATED_ROWS = {"3.33 %": "16 labels, one in thirty", "1.67 %": "8 labels, one in sixty"}
-METHOD, NEAR_TO_FAR = "both (the demo's)", "both, from near to far"
+METHOD, NEAR_TO_FAR, CONTROL_GRASP = "both (the demo's)", "both, from near to far", "control, grasp"
 
 
 def ablation_lines() -> list[str]:
@@ -109,7 +109,7 @@ def ablation_lines() -> list[str]:
                 scores[variant] = {metric: [by_seed[seed][metric] for seed in whole.seeds] for metric in ABLATED}
         order = [
             name
-            for name in ("control", "Eq. 1", "both directions", "local contrast", METHOD, NEAR_TO_FAR)
+            for name in ("control", CONTROL_GRASP, "Eq. 1", "both directions", "local contrast", METHOD, NEAR_TO_FAR)
             if name in scores
         ]
         order += [name for name in scores if name not in order]
@@ -122,7 +122,7 @@ def ablation_lines() -> list[str]:
                 values, usual = scores[name][metric], scores["Eq. 1"][metric]
                 change = [100 * (value / other - 1) for value, other in zip(values, usual, strict=True)]
                 cells.append(mean_std(values) + ("" if name == "Eq. 1" else f" ({mean_std(change)} %)"))
-                if name not in ("control", "Eq. 1"):
+                if name not in ("control", CONTROL_GRASP, "Eq. 1"):
                     changes.setdefault(title, {}).setdefault(name, {})[metric] = change
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         lines.append("")

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from warpgrasp.geometry import boundary_loop
-from warpgrasp.hand import MANO_JOINTS, HandModel, open_hand
+from warpgrasp.hand import MANO_JOINTS, HandModel, left_hand, open_hand
 from warpgrasp.hand.open_hand import open_hand_arrays, skin_textures
 
 
@@ -84,6 +86,15 @@ def test_the_left_hand_is_the_mirror_image():
     np.testing.assert_array_equal(left.vertices, right.vertices * [-1, 1, 1])
     assert left.name == "open-hand left"
     assert HandModel(left).closing_faces.shape == (14, 3)
+    assert left_hand(HandModel(right)).template is left
+
+
+def test_another_left_hand_is_called_after_the_right_one():
+    """MANO_LEFT.pkl is another hand than MANO_RIGHT.pkl's mirror image, and labels name the hand that they are of."""
+    other = HandModel(replace(open_hand(), name="mano right (tips: manopth)"))
+    left = left_hand(other).template
+    assert left.name == "mano right (tips: manopth) (mirrored)"
+    np.testing.assert_array_equal(left.vertices, other.template.vertices * [-1, 1, 1])
 
 
 def test_a_bent_finger_keeps_its_bones_lengths():

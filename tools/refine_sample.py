@@ -82,14 +82,15 @@ def main() -> None:
                 stored = json.loads(STORED.read_text()) if STORED.is_file() else []
                 if any((one["row"], one["start"], one["seed"]) == (row, start, seed) for one in stored):
                     continue
-                labels = setting.training(recipe).labels
+                training = setting.training(recipe)
+                labels = training.labels
                 begun = None
                 if start in VARIANTS:
                     weights = weights_of(start, whole.jobs[mark], setting)
                     if not weights.is_file():
                         continue  # not one of this row's
-                    reader = setting.training(recipe).source.dataset
-                    begun = predict_few(load_checkpoint(weights).network(data.hand), reader, data.names("train"))
+                    trained = load_checkpoint(weights).network(data.hand)
+                    begun = predict_few(trained, training.source.dataset, data.names("train"))
                 elif start != NO_NETWORK:
                     begun = read_predictions(setting.folder(mark) / TRAINING_PREDICTIONS)[0]
                 started = time.monotonic()

@@ -6,6 +6,7 @@
 import json
 import statistics
 from pathlib import Path
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,6 +71,9 @@ SPARSEST = "1.67 %"
 METHOD, NEAR_TO_FAR, CONTROL_GRASP = "both (the demo's)", "both, from near to far", "control, grasp"
 
 
+FIG8_ARMS = {"control": "control", "Eq. 1": "Eq. 1", METHOD: "photometric", NEAR_TO_FAR: "near to far"}
+
+
 def ablation_lines() -> list[str]:
     """Each variant of the photometric term beside the control, Eq. 1 and the method, from the same stage 1."""
     path, curves = STORED / "ablation.json", STORED / "fig8-sample.json"
@@ -93,21 +97,7 @@ def ablation_lines() -> list[str]:
     ]
     changes: dict[str, dict[str, dict[str, list[float]]]] = {}
     for row, title in ABLATED_ROWS.items():
-        arms = {one.arm: one for one in whole.rows if one.row == row}
-        scores = {
-            name: {metric: list(arms[arm].unannotated[metric]) for metric in ABLATED}
-            for name, arm in (
-                ("control", "control"),
-                ("Eq. 1", "Eq. 1"),
-                (METHOD, "photometric"),
-                (NEAR_TO_FAR, "near to far"),
-            )
-        }
-        own = [one for one in rows if one["row"] == row]
-        for variant in dict.fromkeys(one["variant"] for one in own):
-            by_seed = {one["seed"]: one["unannotated"] for one in own if one["variant"] == variant}
-            if set(by_seed) >= set(whole.seeds):
-                scores[variant] = {metric: [by_seed[seed][metric] for seed in whole.seeds] for metric in ABLATED}
+        scores = ablated_scores(rows, whole, row, "unannotated")
         order = [
             name
             for name in ("control", CONTROL_GRASP, "Eq. 1", "both directions", "local contrast", METHOD, NEAR_TO_FAR)
@@ -131,24 +121,28 @@ def ablation_lines() -> list[str]:
     return lines + evaluation_lines(rows, whole)
 
 
+def ablated_scores(
+    rows: list[dict], whole: Result, row: str, group: Literal["unannotated", "evaluation"]
+) -> dict[str, dict[str, list[float]]]:
+    """The seeds' errors with so many labels: of Fig. 8's arms, then of the variants that have every seed."""
+    arms = {one.arm: one for one in whole.rows if one.row == row}
+    scores = {}
+    for name, arm in FIG8_ARMS.items():
+        found = arms[arm].unannotated if group == "unannotated" else arms[arm].measured
+        scores[name] = {metric: list(found[metric]) for metric in ABLATED}
+    own = [one for one in rows if one["row"] == row]
+    for variant in dict.fromkeys(one["variant"] for one in own):
+        by_seed = {one["seed"]: one[group] for one in own if one["variant"] == variant}
+        if set(by_seed) >= set(whole.seeds):
+            scores[variant] = {metric: [by_seed[seed][metric] for seed in whole.seeds] for metric in ABLATED}
+    return scores
+
+
 def evaluation_lines(rows: list[dict], whole: Result) -> list[str]:
     """The same variants on the evaluation sequences, where full supervision leaves a gap: at one label in sixty."""
-    arms = {one.arm: one for one in whole.rows if one.row == SPARSEST}
     full = next(one for one in whole.rows if one.arm == "full").measured
-    scores = {
-        name: {metric: list(arms[arm].measured[metric]) for metric in ABLATED}
-        for name, arm in (
-            ("control", "control"),
-            ("Eq. 1", "Eq. 1"),
-            (METHOD, "photometric"),
-            (NEAR_TO_FAR, "near to far"),
-        )
-    }
-    own = [one for one in rows if one["row"] == SPARSEST]
-    for variant in dict.fromkeys(one["variant"] for one in own):
-        by_seed = {one["seed"]: one["evaluation"] for one in own if one["variant"] == variant}
-        if "grasp" in variant and set(by_seed) >= set(whole.seeds):
-            scores[variant] = {metric: [by_seed[seed][metric] for seed in whole.seeds] for metric in ABLATED}
+    wanted = [one for one in rows if "grasp" in one["variant"]]
+    scores = ablated_scores(wanted, whole, SPARSEST, "evaluation")
     lines = [
         "The evaluation sequences with 8 labels, one in sixty; in brackets the gap closed, between the control and "
         f"full supervision ({', '.join(f'{statistics.fmean(full[m]):.1f} {m[-2:]}' for m in ABLATED)}):",
@@ -289,7 +283,6 @@ def curve_lines() -> list[str]:
         "differences ± its standard error. *gap closed*: "
         f"1 − Σ(arm − full) / Σ(control − full) for photometric and near to far, where the gap is more than "
         f"{GAP_ERRORS} standard errors wide.",
-        "standard errors wide.",
         "",
         "![Errors against labels](results/fig8-sample.png)",
         "",

@@ -70,6 +70,7 @@ def test_the_events_are_the_log_and_change_no_weight(
         "compared_share",
         "cycle_rejected_share",
         "photometric",
+        "hand_joints",
     } <= stage2.keys()
     assert list(stage2["lambda_c"]) == list(range(6))
     assert stage2["lambda_c"][1] == pytest.approx(1e-3)  # a third of the ramp to 3e-3

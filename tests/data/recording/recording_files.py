@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from warpgrasp.cli import main
 from warpgrasp.data.recording import HandParameters, Label, Lens, write_annotations, write_lens, write_object
 from warpgrasp.data.recording.writer import VideoWriter
 from warpgrasp.data.sample.sequence import GraspSequence
@@ -65,6 +66,13 @@ def write_recording(folder: Path, *, frames: int = 5, labels: Sequence[int] = (0
     write_object(folder, "wedge", "wedge.obj", units="m")
     write_annotations(folder, [simple_label(frame) for frame in labels], hand_model="open-hand right")
     return folder
+
+
+def train_toy(root: Path, out: Path, *, steps: int = 3) -> Path:
+    """The folder of a training of some steps in each stage, with every label of some recordings."""
+    words = ["train", "toy", "--data", str(root), "--out", str(out), "--fraction", "1"]
+    assert main([*words, "--stage1.steps", str(steps), "--stage2.steps", str(steps)]) == 0
+    return out
 
 
 def edit(path: Path, change: Callable[[dict], object]) -> None:

@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.recording.recording_files import edit
+from tests.data.recording.recording_files import edit, train_toy
 from warpgrasp.cli import main
 from warpgrasp.inference import read_predictions
 
 
 @pytest.fixture(scope="module")
 def run(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "toy"
-    words = ["train", "toy", "--data", str(exported), "--out", str(out), "--fraction", "1"]
-    assert main([*words, "--stage1.steps", "3", "--stage2.steps", "3"]) == 0
-    return out
+    return train_toy(exported, tmp_path_factory.mktemp("runs") / "toy")
 
 
 def test_every_label_is_used_and_the_rest_are_pairs(run: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from scipy.spatial import KDTree
 from torch.testing import assert_close
 
-from tests.data.recording.recording_files import edit, hand_parameters
+from tests.data.recording.recording_files import edit, hand_parameters, train_toy
 from warpgrasp.cli import main
 from warpgrasp.data import DataError, Ho3d, Recordings, open_dataset
 from warpgrasp.data.mirror import mirrored_points
@@ -40,10 +40,7 @@ def left(sample, hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def run(left: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "toy"
-    words = ["train", "toy", "--data", str(left), "--out", str(out), "--fraction", "1"]
-    assert main([*words, "--stage1.steps", "3", "--stage2.steps", "3"]) == 0
-    return out
+    return train_toy(left, tmp_path_factory.mktemp("runs") / "toy")
 
 
 def surface_of(frame: Frame) -> torch.Tensor:
@@ -164,5 +161,4 @@ def test_left_and_right_recordings_are_trained_together(left: Path, exported: Pa
     both = tmp_path / "both"
     shutil.copytree(left / "A1", both / "A1")
     shutil.copytree(exported / "B1", both / "B1")
-    words = ["train", "toy", "--data", str(both), "--out", str(tmp_path / "run"), "--fraction", "1"]
-    assert main([*words, "--stage1.steps", "2", "--stage2.steps", "2"]) == 0
+    assert train_toy(both, tmp_path / "run", steps=2).is_dir()

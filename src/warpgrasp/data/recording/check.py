@@ -61,7 +61,7 @@ def _labels(dataset: Recordings, name: str, recording: Recording) -> Iterator[st
     )
     for label in labels:
         dataset.truth(FrameName(name, label.frame))
-    hand = recording.hand(dataset.hand)
+    hand = dataset.hand_of(name)
     residuals = [
         (1000 * float(fitted_hand(label.hand, hand).residual_m), label.frame)
         for label in labels
@@ -106,7 +106,7 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
         label = None
         if number in recording.labels:
             truth = dataset.truth(FrameName(name, number))
-            label = LabelledSurface.of(truth.annotation, truth.object, recording.hand(dataset.hand), camera)
+            label = LabelledSurface.of(truth.annotation, truth.object, dataset.hand_of(name), camera)
             textures.append((texture_levels(grey, label.shows_object), number))
             if before is not None:
                 moves.append((scale * surface_motion_px(before[1], label, camera), before[0], number))

@@ -18,7 +18,7 @@ from warpgrasp.data.recording.annotation_file import FILE, Label
 from warpgrasp.data.recording.folder import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
-from warpgrasp.hand import HandModel, left_hand
+from warpgrasp.hand import HandModel, Side
 
 PROTOCOL = "recording"
 OPEN_RECORDINGS = 8  # whose decoders stay in memory
@@ -69,6 +69,13 @@ class Recordings:
     def is_mirrored(self, sequence: str) -> bool:
         """Whether a recording shows a left hand and is therefore read as its mirror image."""
         return self.recordings[sequence].side == "left" and not self.is_as_shown
+
+    def hand_of(self, sequence: str) -> HandModel:
+        """The model of the hand that a recording shows, right or left; made once."""
+        recording = self.recordings[sequence]
+        if recording.side not in self._hands:
+            self._hands[recording.side] = recording.hand(self.hand)
+        return self._hands[recording.side]
 
     @cached_property
     def recordings(self) -> dict[str, Recording]:
@@ -145,7 +152,7 @@ class Recordings:
         camera, annotation = self.recordings[name.sequence].lens.camera, self._annotation(name)
         if self.is_mirrored(name.sequence):
             camera, annotation = mirrored_camera(camera), mirrored_annotation(annotation)
-        return Truth(camera.intrinsics.float(), self._model(name.sequence), annotation)
+        return Truth(camera.intrinsics, self._model(name.sequence), annotation)
 
     def picture_file(self, name: FrameName) -> Path:
         """The video, or the frame's own picture file."""
@@ -166,13 +173,12 @@ class Recordings:
             label: Label | None = recording.labels.get(name.index)
             if label is None:
                 raise DataError(f"expected a label of frame {name.index} in {recording.folder / FILE}, found none")
-            hand = self.hand if recording.side == "right" else self._left_hand
-            self._annotations[name] = annotation_of(recording, label, hand)
+            self._annotations[name] = annotation_of(recording, label, self.hand_of(name.sequence))
         return self._annotations[name]
 
     @cached_property
-    def _left_hand(self) -> HandModel:
-        return left_hand(self.hand)
+    def _hands(self) -> dict[Side, HandModel]:
+        return {}
 
     @cached_property
     def _annotations(self) -> dict[FrameName, Annotation]:

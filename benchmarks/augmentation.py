@@ -9,7 +9,7 @@ from benchmarks.measure import Case, Work
 from benchmarks.scale import Scale
 from benchmarks.scenes import usual_camera
 from warpgrasp.data import AugmentConfig, augment
-from warpgrasp.training.recipes import demo
+from warpgrasp.training import demo
 
 BATCH = 8
 SETTINGS = {"demo's": demo().augment, "paper's": AugmentConfig()}

@@ -14,15 +14,12 @@ import torch
 
 from benchmarks.inference import other_backends
 from benchmarks.measure import Clock, seconds
-from warpgrasp.data import Dataset, open_dataset
-from warpgrasp.data.dataset import Split
-from warpgrasp.data.recording.camera_file import Lens, write_lens
-from warpgrasp.data.recording.writer import VideoWriter
+from warpgrasp.data import Dataset, Split, open_dataset
+from warpgrasp.data.recording import Lens, write_lens
+from warpgrasp.export import VideoWriter
 from warpgrasp.frame import Frames
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference.backends import threads_beside
-from warpgrasp.inference.predictor import Options, Predictor
-from warpgrasp.inference.quantization import quantize_encoder, vertex_change_mm
+from warpgrasp.inference import Options, Predictor, quantize_encoder, threads_beside, vertex_change_mm
 from warpgrasp.reconstruction import HandObjectNetwork, load_checkpoint
 
 CALIBRATION, EVALUATED, BLOCKS, BLOCK = 40, 48, 3, 20

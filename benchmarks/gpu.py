@@ -27,8 +27,7 @@ from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import photometric_consistency
 from warpgrasp.reconstruction import NetworkConfig
 from warpgrasp.render import Fragments, rasterize, reference
-from warpgrasp.training.constants import FrameConstants
-from warpgrasp.training.recipes import demo
+from warpgrasp.training import FrameConstants, demo
 
 DEVICE = torch.device("cuda")
 RASTER_BYTES = 12  # of a pixel: the face's number and the depth

@@ -78,7 +78,7 @@ def predictions(size: int) -> Iterator[Run]:
     """A predictions file of so many frames, written and read again."""
     from dataclasses import MISSING, fields
 
-    from warpgrasp.inference import Predictions, read_predictions, write_predictions
+    from warpgrasp.predictions import Predictions, read_predictions, write_predictions
 
     shapes = {"hand_vertices": (778, 3), "hand_joints": (21, 3), "hand_pose": (15,), "hand_shape": (10,)}
     numbers = np.random.default_rng(0)

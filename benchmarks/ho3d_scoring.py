@@ -8,8 +8,7 @@ import torch
 from benchmarks.measure import Case, Work
 from benchmarks.scale import Scale
 from benchmarks.scenes import posed_hands
-from warpgrasp.evaluation.ho3d_official import F_THRESHOLDS_M, f_scores, official_scores
-from warpgrasp.evaluation.ho3d_submission import ChallengeHands
+from warpgrasp.evaluation import F_THRESHOLDS_M, ChallengeHands, f_scores, official_scores
 
 
 def cases(scale: Scale) -> Iterator[Case]:

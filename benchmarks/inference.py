@@ -12,13 +12,13 @@ from benchmarks.measure import Case, Run, Work
 from benchmarks.scale import Scale
 from benchmarks.scenes import usual_camera
 from benchmarks.training_step import encoder_operations
-from warpgrasp.data.sample.objects import object_surface
+from warpgrasp.data.sample import object_surface
 from warpgrasp.frame import ObjectModel, Objects
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference.backends import PACKAGES, Backend, run_encoder_by, threads_beside
-from warpgrasp.inference.quantization import quantize_encoder
-from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig, precision_on
+from warpgrasp.inference import PACKAGES, Backend, quantize_encoder, run_encoder_by, threads_beside
+from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig
+from warpgrasp.reconstruction.encoders import precision_on
 
 OBJECT = "006_mustard_bottle"
 BATCHES = (1, 8)

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.measure import Case
 from benchmarks.scale import Scale
-from warpgrasp.data.manifest import Manifest
+from warpgrasp.data import Manifest
 from warpgrasp.pickled import load_pickle
 
 SEQUENCE_FRAMES = 1200

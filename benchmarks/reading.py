@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.measure import Case, Work
 from benchmarks.scale import Scale
-from warpgrasp.data.pictures import decode_ahead, read_picture
+from warpgrasp.data import decode_ahead, read_picture
 from warpgrasp.frame import colours
 
 BATCH = 8

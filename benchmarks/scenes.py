@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import trimesh
 
-from warpgrasp.data.sample.objects import object_surface
+from warpgrasp.data.sample import object_surface
 from warpgrasp.frame import pose_points
 from warpgrasp.geometry import Camera, Mesh, join, matrix_from_axis_angle
 from warpgrasp.hand import HandModel, PosedHand, open_hand

@@ -13,12 +13,20 @@ from warpgrasp.data import augment, open_dataset
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.frame import Frames
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig, freeze_batch_norm, precision_on
-from warpgrasp.training.constants import FrameConstants
-from warpgrasp.training.loop import Training, initial_network
-from warpgrasp.training.memory import keep_freed_memory
-from warpgrasp.training.objective import PairBatch, compare_pairs, on_pairs, supervised
-from warpgrasp.training.recipes import Recipe, demo
+from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig
+from warpgrasp.reconstruction.encoders import freeze_batch_norm, precision_on
+from warpgrasp.training import (
+    FrameConstants,
+    PairBatch,
+    Recipe,
+    Training,
+    compare_pairs,
+    demo,
+    initial_network,
+    keep_freed_memory,
+    on_pairs,
+    supervised,
+)
 
 DEMO_WIDTH = 96  # in pixels: what is larger has the batches of the paper, 8 + 8, in fp32
 BOTH_WAYS = 3  # operations of forward and backward together, in those of forward

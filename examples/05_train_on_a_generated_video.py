@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 from warpgrasp.data import open_dataset
-from warpgrasp.data.sample.generate import generate
+from warpgrasp.data.sample import generate
+from warpgrasp.experiments import run_demo
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.training.demo import run_demo
-from warpgrasp.training.recipes import toy
+from warpgrasp.training import toy
 
 with tempfile.TemporaryDirectory() as folder:
     data, out = Path(folder) / "data", Path(folder) / "run"

@@ -15,8 +15,10 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton, where it is installed: kernels run on the CPU
 
 from tests.sample_set import Sample, write_sample
+from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
-from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -64,3 +66,9 @@ def trained_run(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setattr("warpgrasp.training.loop.LOG_EVERY_STEPS", 1)
         assert main(["train", "toy", "--data", str(sample_root), "--out", str(out)]) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def undisturbed(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The hash of the weights that the short recipe ends with."""
+    return train_both(prepare(sample_root, short_recipe()), tmp_path_factory.mktemp("undisturbed")).sha256

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.data import Split
-from warpgrasp.data.sample.layout import PosedSequence, write_layout
-from warpgrasp.data.sample.paint import Scene, paint, save_picture
+from warpgrasp.data.dataset import Split
+from warpgrasp.data.sample.files import PosedSequence, write_layout
+from warpgrasp.data.sample.generate import Scene, paint, save_picture
 from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, WIDTH_PX, GraspSequence
-from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
 
 TRAIN_FRAMES, EVALUATION_FRAMES = 8, 4
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from warpgrasp.cli import COMMANDS, main
-from warpgrasp.cli.console import print_shares
-from warpgrasp.data import choose_labels
-from warpgrasp.inference import read_predictions
+from warpgrasp.cli.options import print_shares
+from warpgrasp.data.frames import choose_labels
+from warpgrasp.predictions.file import read_predictions
 from warpgrasp.training.recipes import RECIPES
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from warpgrasp.cli import COMMANDS, main
-from warpgrasp.data.dexycb.setups import SETUPS
-from warpgrasp.data.fphab import PROTOCOLS as FPHAB_PROTOCOLS
-from warpgrasp.data.ho3d_protocols import PROTOCOLS as HO3D_PROTOCOLS
+from warpgrasp.data.dexycb.splits import SETUPS
+from warpgrasp.data.fphab.splits import PROTOCOLS as FPHAB_PROTOCOLS
+from warpgrasp.data.ho3d.splits import PROTOCOLS as HO3D_PROTOCOLS
 
 ROOT = Path(__file__).parents[1]
 DATASETS, SCORING, OWN_VIDEO = (ROOT / "docs" / name for name in ("datasets.md", "scoring.md", "own_video.md"))

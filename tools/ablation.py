@@ -19,18 +19,14 @@ import numpy as np
 
 from warpgrasp.data import Labels, open_dataset
 from warpgrasp.data.sample import unpack_shipped
-from warpgrasp.evaluation.metrics import score
+from warpgrasp.evaluation import score
+from warpgrasp.experiments import EXPERIMENTS, Job, Reproduction, Setting, plan
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import predict, read_predictions
+from warpgrasp.inference import predict
+from warpgrasp.predictions import read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training.experiments import EXPERIMENTS
-from warpgrasp.training.loop import train_stage
-from warpgrasp.training.recipes import with_grasp, with_near_to_far
-from warpgrasp.training.reproduce import Reproduction
-from warpgrasp.training.run import write_json
-from warpgrasp.training.settings import Recipe
-from warpgrasp.training.sweep import Job, Setting, plan
+from warpgrasp.training import Recipe, train_stage, with_grasp, with_near_to_far, write_json
 
 STORED = Path("docs/results/ablation.json")
 ONE_LABEL = "1.67 %"  # in each sequence

@@ -20,14 +20,14 @@ from scipy.stats import spearmanr
 
 from warpgrasp.cli import main as warpgrasp
 from warpgrasp.data import Dataset, open_dataset
-from warpgrasp.data.recording.folder import Recording
-from warpgrasp.data.recording.writer import Export, export_recording
+from warpgrasp.data.recording import Recording
 from warpgrasp.data.sample import unpack_shipped
-from warpgrasp.evaluation.metrics import score
+from warpgrasp.evaluation import score
+from warpgrasp.export import Export, export_recording
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import read_predictions
-from warpgrasp.training.run import write_json
-from warpgrasp.viewer.suggestion import suggested_frames
+from warpgrasp.predictions import read_predictions
+from warpgrasp.refinement import suggested_frames
+from warpgrasp.training import write_json
 
 STORED = Path("docs/results/densify.json")
 SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3

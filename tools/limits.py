@@ -22,8 +22,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from warpgrasp.data import Dataset, open_dataset
-from warpgrasp.evaluation.metrics import score
-from warpgrasp.evaluation.scene import Scene
+from warpgrasp.evaluation import Scene, score
+from warpgrasp.experiments import FinishedRun
 from warpgrasp.frame import Frame, FrameName
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel, open_hand
@@ -31,8 +31,7 @@ from warpgrasp.inference import predict_few
 from warpgrasp.photometric import render_flow
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.render import rasterize
-from warpgrasp.training.finished import FinishedRun
-from warpgrasp.training.run import write_json
+from warpgrasp.training import write_json
 
 STORED, PAGE = Path("docs/results/limits.json"), Path("docs/limits.md")
 ROW, ARMS, SPACING = "3.33 %", ("control", "Eq. 1", "photometric"), 30
@@ -87,7 +86,7 @@ CHANGES: dict[str, dict[str, Callable[[Frame], Frame]]] = {
 
 def scene_of(dataset: Dataset, name: FrameName) -> tuple[Scene, Camera]:
     truth = dataset.truth(name)
-    return Scene.true(dataset.hand, truth.annotation, truth.object), Camera(truth.intrinsics[None], *SIZE)
+    return Scene.annotated(dataset.hand, truth.annotation, truth.object), Camera(truth.intrinsics[None], *SIZE)
 
 
 def motion_px(dataset: Dataset, name: FrameName, reference: FrameName) -> float:

@@ -13,13 +13,10 @@ from pathlib import Path
 
 from warpgrasp.data import open_dataset
 from warpgrasp.data.sample import unpack_shipped
-from warpgrasp.evaluation.metrics import METRICS
+from warpgrasp.evaluation import METRICS
+from warpgrasp.experiments import EXPERIMENTS, Plan, Reproduction, Setting, Watcher, plan, read_scores, run_here
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.training.experiments import EXPERIMENTS
-from warpgrasp.training.reproduce import Reproduction
-from warpgrasp.training.run import write_json
-from warpgrasp.training.scoring import read_scores
-from warpgrasp.training.sweep import Plan, Setting, Watcher, plan, run_here
+from warpgrasp.training import write_json
 
 STORED = Path("docs/results/precision.json")
 ROW, ARMS = "3.33 %", ("control", "photometric")

@@ -19,20 +19,17 @@ from pathlib import Path
 from ablation import VARIANTS, weights_of
 
 from warpgrasp.data import Dataset, Labels, open_dataset
-from warpgrasp.data.recording.folder import Recording
-from warpgrasp.data.recording.writer import Export, export_recording
+from warpgrasp.data.recording import Recording
 from warpgrasp.data.sample import unpack_shipped
-from warpgrasp.evaluation.metrics import score
+from warpgrasp.evaluation import score
+from warpgrasp.experiments import EXPERIMENTS, TRAINING_PREDICTIONS, Reproduction, plan
+from warpgrasp.export import Export, export_recording
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import Predictions, read_predictions
-from warpgrasp.inference.densify import densify
-from warpgrasp.inference.predict import predict_few
+from warpgrasp.inference import predict_few
+from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training.experiments import EXPERIMENTS
-from warpgrasp.training.reproduce import Reproduction
-from warpgrasp.training.run import write_json
-from warpgrasp.training.scoring import TRAINING_PREDICTIONS
-from warpgrasp.training.sweep import plan
+from warpgrasp.refinement import densify
+from warpgrasp.training import write_json
 
 STORED = Path("docs/results/refine.json")
 ROWS = ("1.67 %", "3.33 %", "5 %")

@@ -11,10 +11,8 @@ from typing import Literal
 import matplotlib.pyplot as plt
 import numpy as np
 
-from warpgrasp.evaluation.metrics import METRICS
-from warpgrasp.evaluation.published import published
-from warpgrasp.evaluation.reproduction import HEADS, Result, from_json
-from warpgrasp.evaluation.reproduction_figures import save_curves
+from warpgrasp.evaluation import METRICS
+from warpgrasp.experiments import HEADS, Result, from_json, published, save_curves
 
 STORED = Path("docs/results")
 GROUPS = {"unannotated": "never-annotated frames of the training sequences", "evaluation": "evaluation sequences"}

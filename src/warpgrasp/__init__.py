@@ -8,7 +8,7 @@ found.hand_vertices, found.object_rotation, found.object_translation  # a row fo
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from warpgrasp.inference.pictures import reconstruct
+    from warpgrasp.inference import reconstruct
 
 __all__ = ["reconstruct"]
 
@@ -16,7 +16,7 @@ __all__ = ["reconstruct"]
 def __getattr__(name: str) -> Any:
     """Imported when it is used: PyTorch alone takes a second."""
     if name == "reconstruct":
-        from warpgrasp.inference.pictures import reconstruct
+        from warpgrasp.inference import reconstruct
 
         return reconstruct
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

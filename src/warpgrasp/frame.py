@@ -12,7 +12,15 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from warpgrasp.geometry import Camera, Mesh, bounding_box_corners, pad
+from warpgrasp.geometry import (
+    Camera,
+    Mesh,
+    bounding_box_corners,
+    mirrored_axis_angle,
+    mirrored_points,
+    mirrored_rotation,
+    pad,
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,57 @@ class Annotation:
             turn @ self.object_rotation,
             (turn @ self.object_translation[..., None])[..., 0],
             None if self.hand_rotation is None else turn @ self.hand_rotation,
+        )
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Hand and object of n frames by what moves them, in camera space: metres and radians.
+
+    The object turns about the centre of its bounding box, the hand about its wrist. A label, a state of the annotation
+    page and a row of a predictions file convert to and from it in one place each.
+    """
+
+    object_rotation: Float[Tensor, "n 3 3"]  # camera_from_object
+    object_centre: Float[Tensor, "n 3"]
+    hand_rotation: Float[Tensor, "n 3 3"]  # from the hand model's rest pose
+    wrist: Float[Tensor, "n 3"]
+    joint_angles: Float[Tensor, "n 45"]  # axis-angle, of the joints in the order of MANO_JOINTS
+    shape: Float[Tensor, "n s"]
+
+    def __len__(self) -> int:
+        """How many frames these are."""
+        return len(self.wrist)
+
+    @property
+    def arrays(self) -> dict[str, Tensor]:
+        """The fields by their names."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def rows(self, rows: slice | Int[Tensor, " m"]) -> "Pose":
+        """Some of the frames."""
+        return Pose(**{name: values[rows] for name, values in self.arrays.items()})
+
+    def to(self, dtype: torch.dtype) -> "Pose":
+        """The same numbers in another precision."""
+        return Pose(**{name: values.to(dtype) for name, values in self.arrays.items()})
+
+    @staticmethod
+    def joined(parts: Sequence["Pose"]) -> "Pose":
+        """The frames of several poses, in order."""
+        names = [field.name for field in fields(Pose)]
+        return Pose(**{name: torch.cat([part.arrays[name] for part in parts]) for name in names})
+
+    @property
+    def mirrored(self) -> "Pose":
+        """The pose of the mirrored hand and the mirrored object in the mirrored pictures (`data/mirror.py`)."""
+        return Pose(
+            mirrored_rotation(self.object_rotation),
+            mirrored_points(self.object_centre),
+            mirrored_rotation(self.hand_rotation),
+            mirrored_points(self.wrist),
+            mirrored_axis_angle(self.joint_angles.unflatten(-1, (15, 3))).flatten(-2),
+            self.shape,
         )
 
 

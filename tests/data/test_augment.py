@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from warpgrasp.data import AugmentConfig, augment
-from warpgrasp.geometry import Camera, pixel_grid
+from warpgrasp.data.augment import AugmentConfig, augment
+from warpgrasp.geometry.camera import Camera, pixel_grid
 
 STILL = AugmentConfig(**{one.name: 0.0 for one in fields(AugmentConfig)})
 HEIGHT, WIDTH = 60, 80

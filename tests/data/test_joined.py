@@ -9,12 +9,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from tests.data.ho3d_files import edit_meta, to_version_3_with_gaps, write_wedge
+from tests.data.ho3d.ho3d_files import edit_meta, to_version_3_with_gaps, write_wedge
 from warpgrasp.cli import main
-from warpgrasp.data import DataError, Dataset, Ho3d, join_datasets
+from warpgrasp.data.dataset import Dataset
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.data.joined import join_datasets
+from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
-from warpgrasp.hand import HandModel
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.hand.model import HandModel
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.recipes import RECIPES
 from warpgrasp.training.run import fingerprint

@@ -17,8 +17,9 @@ from warpgrasp.data.mirror import (
     mirrored_rotation,
 )
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel, pose_points
-from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
 
 WIDTH, HEIGHT = 11, 6
 

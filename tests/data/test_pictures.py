@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from warpgrasp.data import DataError
 from warpgrasp.data.pictures import read_picture
+from warpgrasp.errors import DataError
 from warpgrasp.frame import colours
-from warpgrasp.geometry import Camera
+from warpgrasp.geometry.camera import Camera
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

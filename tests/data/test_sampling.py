@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgrasp.data import DataError, Labels, Share, choose_labels
+from warpgrasp.data.frames import Labels, Share, choose_labels
+from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 
 

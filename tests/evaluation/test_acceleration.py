@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from warpgrasp.evaluation.acceleration import AccelerationError
-from warpgrasp.evaluation.metrics import EvaluationError
+from warpgrasp.evaluation.metrics import AccelerationError, EvaluationError
 from warpgrasp.frame import FrameName
 
 RNG = np.random.default_rng(0)

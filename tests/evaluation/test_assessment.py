@@ -12,12 +12,12 @@ from scipy.spatial.transform import Rotation
 
 from tests.evaluation.test_metrics import truth_as_predictions
 from warpgrasp.cli import main
-from warpgrasp.data import Ho3d
+from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.evaluation.assessment import Assessment, assess
-from warpgrasp.evaluation.ho3d_official import OfficialScores
+from warpgrasp.evaluation.ho3d import OfficialScores
 from warpgrasp.evaluation.metrics import EvaluationError, FrameMean, score
-from warpgrasp.hand import HandModel
-from warpgrasp.inference import Predictions, write_predictions
+from warpgrasp.hand.model import HandModel
+from warpgrasp.predictions.file import Predictions, write_predictions
 
 PERFECT = re.compile(r"_(auc|share)(_|$)")
 HAND = (

@@ -5,12 +5,11 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.data.sample.distance import Surface, exact_distance, exact_signed_distance
-from warpgrasp.data.sample.objects import object_surface
+from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.evaluation.contact import ContactShare, Grasp, IntersectionVolume, PenetrationDepth
 from warpgrasp.evaluation.metrics import EvaluationError
-from warpgrasp.evaluation.solid import Solid
-from warpgrasp.hand import HandModel
+from warpgrasp.geometry.solid import Solid, Surface, exact_distance, exact_signed_distance
+from warpgrasp.hand.model import HandModel
 
 SIDES = np.array([0.04, 0.06, 0.10])
 

@@ -11,12 +11,19 @@ from scipy.spatial.transform import Rotation
 
 from tests.evaluation.test_metrics import truth_as_predictions
 from tests.oracles.ho3d_official import figures
-from warpgrasp.data import DataError, Ho3d
-from warpgrasp.evaluation.ho3d_official import OfficialMetrics, f_scores, official_scores
-from warpgrasp.evaluation.ho3d_submission import ChallengeHands, evaluation_names, write_submission
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.errors import DataError
+from warpgrasp.evaluation.ho3d import (
+    ChallengeHands,
+    OfficialMetrics,
+    evaluation_names,
+    f_scores,
+    official_scores,
+    write_submission,
+)
 from warpgrasp.evaluation.metrics import EvaluationError
-from warpgrasp.hand import HandModel
-from warpgrasp.inference import Predictions
+from warpgrasp.hand.model import HandModel
+from warpgrasp.predictions.file import Predictions
 
 FRAMES, VERTICES = 200, 40
 KEYS = [
@@ -172,7 +179,7 @@ def test_nothing_half_written_stays(perfect, tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("warpgrasp.evaluation.ho3d_submission._frames_as_json", full)
+    monkeypatch.setattr("warpgrasp.evaluation.ho3d._frames_as_json", full)
     with pytest.raises(OSError, match="no space"):
         write_submission(tmp_path / "pred.zip", hands)
     assert list(tmp_path.iterdir()) == []

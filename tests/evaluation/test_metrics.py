@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from warpgrasp.data import Ho3d
+from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.evaluation.metrics import METRICS, EvaluationError, MeanPointError, score
 from warpgrasp.frame import FrameName
-from warpgrasp.hand import HandModel
-from warpgrasp.inference import Predictions
+from warpgrasp.hand.model import HandModel
+from warpgrasp.predictions.file import Predictions
 
 
 def truth_as_predictions(dataset: Ho3d, names: list[FrameName]) -> Predictions:

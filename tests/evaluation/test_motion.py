@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from warpgrasp.data import Ho3d, choose_labels
-from warpgrasp.data.sample.rules import surface_motion_px
-from warpgrasp.evaluation.motion import measure_motion
-from warpgrasp.hand import HandModel
+from warpgrasp.data.frames import choose_labels
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.data.sample.check import surface_motion_px
+from warpgrasp.evaluation.metrics import measure_motion
+from warpgrasp.hand.model import HandModel
 
 
 def test_a_known_translation(copied_root: Path, hand: HandModel) -> None:
@@ -38,7 +39,7 @@ def test_without_unannotated_frames_there_is_none(sample_root: Path, hand: HandM
 
 def test_it_agrees_with_the_generators_own_measure(sample, hand: HandModel, monkeypatch) -> None:
     # An independent way: points spread over the surfaces, seen through cells, instead of rendered flow.
-    monkeypatch.setattr("warpgrasp.data.sample.rules.LABEL_PERIOD", 8)
+    monkeypatch.setattr("warpgrasp.data.sample.check.LABEL_PERIOD", 8)
     dataset = Ho3d(sample.root, hand)
     sequences = {"A1": dataset.sequences["train"]["A1"]}
     labels = choose_labels(sequences, fraction=1 / 8, sampling="paper")

@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from warpgrasp.evaluation.joints import FramePck, KeypointError, Thresholds
 from warpgrasp.evaluation.metrics import EvaluationError
-from warpgrasp.evaluation.pck import FramePck, KeypointError, Thresholds
 
 
 def test_thresholds_are_evenly_spaced_with_both_ends() -> None:

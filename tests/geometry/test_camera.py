@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from warpgrasp.geometry import NEAR_M, Camera, pixel_grid
-from warpgrasp.geometry.camera import inverse_by_cross_products
+from warpgrasp.geometry.camera import NEAR_M, Camera, inverse_by_cross_products, pixel_grid
 
 sizes = st.integers(2, 2000)
 numbers = st.floats(-500, 2500)

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle, mean_rotation
+from warpgrasp.geometry.rotation import axis_angle_from_matrix, matrix_from_axis_angle, mean_rotation
 
 ANGLES = [0.0, 1e-300, 1e-12, 1e-8, 1e-4, 0.1, 1.0, 3.0, np.pi - 1e-4, np.pi - 1e-8, np.pi]
 AXES = np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, 1], [0.6, 0, -0.8], [0.48, 0.6, 0.64], [-0.48, 0.6, -0.64]])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy._core import multiarray
 from scipy.sparse import csc_matrix
 
-from warpgrasp.hand import HandTemplate
+from warpgrasp.hand.model import HandTemplate
 
 
 class Ch:

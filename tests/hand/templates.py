@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from warpgrasp.hand import HandTemplate
+from warpgrasp.hand.model import HandTemplate
 
 PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 

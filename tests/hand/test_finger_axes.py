@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from warpgrasp.hand import JOINTS, HandModel, open_hand
 from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
-from warpgrasp.hand.open_hand import open_hand_arrays
-from warpgrasp.hand.skeleton import FINGERS, MANO_JOINTS
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand, open_hand_arrays
+from warpgrasp.hand.skeleton import FINGERS, JOINTS, MANO_JOINTS
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from warpgrasp.geometry import Camera
-from warpgrasp.hand import JOINTS, FitError, HandModel
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.hand.fit import FitError
 from warpgrasp.hand.fit_pixels import fit_hand_to_pixels
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.skeleton import JOINTS
 
 CAMERA = Camera(torch.tensor([[900.0, 0, 660.0], [0, 910.0, 350.0], [0, 0, 1]]), 1280, 720)
 ALL = torch.ones(21, dtype=torch.bool)

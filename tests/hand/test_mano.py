@@ -9,8 +9,10 @@ import torch
 from tests.hand.mano_files import Ch, Select, dumps, mano_content, write
 from tests.hand.templates import small_template
 from warpgrasp.errors import UserError
-from warpgrasp.hand import MANO_JOINTS, HandModel, open_hand
 from warpgrasp.hand.mano import MANO_FINGERTIPS, HandFileError, load_mano
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.skeleton import MANO_JOINTS
 
 ARRAYS = ("vertices", "faces", "shape_directions", "pose_directions", "joint_regressor", "skinning_weights")
 

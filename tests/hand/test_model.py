@@ -7,7 +7,9 @@ from torch.testing import assert_close
 
 from tests.hand.templates import small_template
 from tests.oracles.skinning import skin
-from warpgrasp.hand import HO3D_JOINTS, JOINTS, MANO_JOINTS, HandModel, HandTemplate, open_hand
+from warpgrasp.hand.model import HandModel, HandTemplate
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.skeleton import HO3D_JOINTS, JOINTS, MANO_JOINTS
 
 RANDOM = np.random.default_rng(3)
 MIRROR = np.array([-1.0, 1, 1])
@@ -139,7 +141,7 @@ def test_rotation_turns_about_the_wrist_which_stays():
 
 def test_joint_order_of_files():
     """HO-3D's published permutation is what the names give."""
-    from warpgrasp.hand import permutation
+    from warpgrasp.hand.skeleton import permutation
 
     published = [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]
     assert permutation(JOINTS, from_=HO3D_JOINTS) == published

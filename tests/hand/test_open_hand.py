@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from warpgrasp.geometry import boundary_loop
-from warpgrasp.hand import MANO_JOINTS, HandModel, left_hand, open_hand
-from warpgrasp.hand.open_hand import open_hand_arrays, skin_textures
+from warpgrasp.geometry.mesh import boundary_loop
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import left_hand, open_hand, open_hand_arrays, skin_textures
+from warpgrasp.hand.skeleton import MANO_JOINTS
 
 
 def test_sizes_are_those_of_a_mano_file():

@@ -1,7 +1,6 @@
 import pytest
 
-from warpgrasp.hand import FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
-from warpgrasp.hand.skeleton import BONES
+from warpgrasp.hand.skeleton import BONES, FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
 
 
 def test_orders_hold_the_same_21_names():

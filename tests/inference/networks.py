@@ -3,9 +3,10 @@
 import torch
 
 from warpgrasp.frame import Frames, ObjectModel, Objects
-from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import HandModel
-from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.rotation import matrix_from_axis_angle
+from warpgrasp.hand.model import HandModel
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 
 WIDTH, HEIGHT = 64, 48
 NAMES = ("box", "bottle")

@@ -10,9 +10,11 @@ import pytest
 
 from tests.inference.networks import HEIGHT, WIDTH, small_network
 from warpgrasp.cli import main
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import backends, read_predictions
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.inference import backends
 from warpgrasp.inference.backends import BackendError, run_encoder_by
+from warpgrasp.predictions.file import read_predictions
 
 
 @pytest.mark.parametrize(("backend", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino")])

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.inference.footage_files import Brought, bring
-from warpgrasp.data.recording.writer import VideoWriter
-from warpgrasp.inference import open_predictions
+from tests.footage_files import Brought, bring
+from warpgrasp.export.recording import VideoWriter
+from warpgrasp.predictions.file import open_predictions
 
 FRAMES, SIZE = 10_000, (64, 48)
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from warpgrasp.data import Ho3d
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import ShardWriter, predict, read_predictions
-from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.inference.predict import predict
+from warpgrasp.predictions.file import read_predictions
+from warpgrasp.predictions.shards import ShardWriter
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 
 SIZE = (64, 48)
 

@@ -13,9 +13,10 @@ from torch.testing import assert_close
 
 from tests.inference.networks import small_network, some_frames
 from warpgrasp.cli import main
-from warpgrasp.hand import HandModel
-from warpgrasp.inference import quantization, read_predictions
-from warpgrasp.inference.quantization import vertex_change_mm
+from warpgrasp.hand.model import HandModel
+from warpgrasp.inference import backends as quantization
+from warpgrasp.inference.backends import vertex_change_mm
+from warpgrasp.predictions.file import read_predictions
 
 
 def test_the_change_of_a_moved_hand(hand: HandModel) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.inference.footage_files import (
+from tests.footage_files import (
     BOX_FACES,
     BOX_M,
     SEEN_SIZE,
@@ -30,11 +30,13 @@ from tests.inference.footage_files import (
 from warpgrasp.cli import main
 from warpgrasp.data.mirror import mirrored_object
 from warpgrasp.data.recording.document import write_document
-from warpgrasp.data.recording.object_file import load_mesh_in
+from warpgrasp.data.recording.object import load_mesh_in
 from warpgrasp.frame import ObjectModel, Objects
-from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import Predictions, ShardWriter, read_predictions
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.predictions.file import Predictions, read_predictions
+from warpgrasp.predictions.shards import ShardWriter
 
 BOX = ObjectModel.centred("box", torch.tensor(BOX_M).float(), torch.tensor(BOX_FACES))
 TIMES_S = [0.0, 0.03, 0.06, 0.2, 0.21, 0.4, 0.9, 0.95]

@@ -4,8 +4,11 @@ import math
 
 import torch
 
-from warpgrasp.geometry import Camera, Mesh, matrix_from_axis_angle
-from warpgrasp.render import Fragments, interpolate, reference, surface_weights
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh
+from warpgrasp.geometry.rotation import matrix_from_axis_angle
+from warpgrasp.render import reference
+from warpgrasp.render.rasterizer import Fragments, interpolate, surface_weights
 
 WIDTH, HEIGHT = 64, 48
 INTRINSICS = torch.tensor([[[80.0, 0, 30.8], [0, 76.0, 24.1], [0, 0, 1]]], dtype=torch.float64)

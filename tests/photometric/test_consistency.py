@@ -7,9 +7,12 @@ from torch.testing import assert_close
 
 from tests.photometric.scenes import BOX, CAMERA, HEIGHT, WIDTH, box, moved, picture, sheet, smooth_image
 from warpgrasp.frame import FramePair
-from warpgrasp.geometry import Camera, Mesh, pad
-from warpgrasp.photometric import photometric_consistency, warp
-from warpgrasp.render import Fragments, rasterize
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh, pad
+from warpgrasp.photometric.consistency import photometric_consistency
+from warpgrasp.photometric.warp import warp
+from warpgrasp.render import rasterize
+from warpgrasp.render.rasterizer import Fragments
 
 BACK = sheet(9.5, 50.5, 7.5, 40.5)
 
@@ -191,7 +194,7 @@ def test_adam_on_the_term_recovers_a_shift_and_a_turn_of_two_pixels():
     corners = BOX.float()
 
     def surface(numbers):
-        from warpgrasp.geometry import matrix_from_axis_angle
+        from warpgrasp.geometry.rotation import matrix_from_axis_angle
 
         return (corners @ matrix_from_axis_angle(numbers[:3]).T + numbers[3:])[None]
 

@@ -5,7 +5,7 @@ from scipy.ndimage import gaussian_filter
 from torch.testing import assert_close
 
 from tests.photometric.scenes import smooth_image
-from warpgrasp.photometric import appearance, local_contrast
+from warpgrasp.photometric.contrast import appearance, local_contrast
 
 SIGMA_PX = 2.0
 

@@ -9,9 +9,10 @@ from torch.testing import assert_close
 from tests.oracles.raycast import raycast
 from tests.photometric.scenes import BOX_FACES, CAMERA, HEIGHT, INTRINSICS, WIDTH, box, moved, sheet
 from tests.render.scenes import hand_and_object
-from warpgrasp.geometry import NEAR_M, Camera, Mesh, join, matrix_from_axis_angle
-from warpgrasp.photometric import render_flow
-from warpgrasp.photometric.flow import RenderedFlow
+from warpgrasp.geometry.camera import NEAR_M, Camera
+from warpgrasp.geometry.mesh import Mesh, join
+from warpgrasp.geometry.rotation import matrix_from_axis_angle
+from warpgrasp.photometric.flow import RenderedFlow, render_flow
 from warpgrasp.render import reference
 
 FLOW_TOLERANCE_PX = 1e-3

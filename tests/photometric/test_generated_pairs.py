@@ -14,15 +14,18 @@ import torch
 import torch.nn.functional as F
 
 from tests.oracles.raycast import hidden
-from warpgrasp.data.sample.layout import PosedSequence
-from warpgrasp.data.sample.objects import object_surface
-from warpgrasp.data.sample.paint import scene_camera, scene_mesh
+from warpgrasp.data.sample.files import PosedSequence
+from warpgrasp.data.sample.generate import scene_camera, scene_mesh
+from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.data.sample.sequence import GraspSequence
 from warpgrasp.frame import FramePair
-from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.photometric import PhotometricConsistency, photometric_consistency
-from warpgrasp.render import Raster, rasterize
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.photometric.consistency import PhotometricConsistency, photometric_consistency
+from warpgrasp.render import rasterize
+from warpgrasp.render.rasterizer import Raster
 from warpgrasp.render.shade import Texture, shade
 
 GRASPS = Path(__file__).parents[1] / "data" / "grasps"

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.render.scenes import CAMERA, HEIGHT, WIDTH, soup
-from warpgrasp.geometry import Mesh
-from warpgrasp.photometric import round_trip
+from warpgrasp.geometry.mesh import Mesh
+from warpgrasp.photometric import visibility as round_trip
 from warpgrasp.photometric.visibility import Visibility, returning_by_tensors
 from warpgrasp.render import reference as rasterizer
 

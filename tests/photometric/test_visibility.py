@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from tests.photometric.scenes import CAMERA, HEIGHT, WIDTH, sheet
-from warpgrasp.geometry import Mesh, join
-from warpgrasp.photometric import mutually_visible, render_flow, round_trip
-from warpgrasp.photometric.visibility import returning_by_tensors
+from warpgrasp.geometry.mesh import Mesh, join
+from warpgrasp.photometric import visibility as round_trip
+from warpgrasp.photometric.flow import render_flow
+from warpgrasp.photometric.visibility import mutually_visible, returning_by_tensors
 
 
 @pytest.fixture(autouse=True, params=["compiled", "tensors"])
@@ -99,7 +100,7 @@ def test_the_round_trip_may_miss_by_two_pixels(offset, kept):
 def test_a_batch_masks_each_pair_alone():
     from dataclasses import replace
 
-    from warpgrasp.geometry import Camera
+    from warpgrasp.geometry.camera import Camera
 
     targets = [BACK, sheet(29.5, 70.5, 7.5, 40.5)]
     both = replace(BACK, vertices=BACK.vertices.expand(2, -1, -1), faces=BACK.faces.expand(2, -1, -1),

@@ -10,19 +10,19 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from warpgrasp.frame import ObjectModel
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.reconstruction import (
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.reconstruction import checkpoint as module
+from warpgrasp.reconstruction.checkpoint import (
     Checkpoint,
     CheckpointError,
-    HandObjectNetwork,
     KnownObject,
-    NetworkConfig,
-    OutputScales,
     checkpoint_of,
     load_checkpoint,
     save_checkpoint,
 )
-from warpgrasp.reconstruction import checkpoint as module
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
+from warpgrasp.reconstruction.placement import OutputScales
 
 BOX = ObjectModel.centred("box", torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]), torch.tensor([[0, 1, 2]]))
 

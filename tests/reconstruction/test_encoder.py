@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warpgrasp.reconstruction import EncoderWeightsError, freeze_batch_norm, load_encoder_weights, precision_on
-from warpgrasp.reconstruction.encoder import ResNet18
+from warpgrasp.reconstruction.encoders.resnet18 import (
+    EncoderWeightsError,
+    ResNet18,
+    freeze_batch_norm,
+    load_encoder_weights,
+    precision_on,
+)
 
 
 def torchvision_shapes() -> dict[str, tuple[int, ...]]:

@@ -7,9 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from warpgrasp.frame import Annotation, HandReconstruction, ObjectReconstruction, Reconstruction
-from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import JOINTS
-from warpgrasp.reconstruction import grasp_change
+from warpgrasp.geometry.rotation import matrix_from_axis_angle
+from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.reconstruction.supervision import grasp_change
 
 TURN = matrix_from_axis_angle(torch.tensor([[0.3, -1.0, 0.4], [0.0, 0.2, 2.0]]))
 PLACE = torch.tensor([[0.05, 0.0, 0.5], [-0.1, 0.02, 0.7]])

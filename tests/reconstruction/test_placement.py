@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from warpgrasp.geometry import Camera
-from warpgrasp.reconstruction import OutputScales, place, placement_of
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
 
 
 def camera(focal_x: float, focal_y: float, *, width: int = 640, height: int = 480, off: float = 0.0) -> Camera:

@@ -9,11 +9,11 @@ from torch.testing import assert_close
 
 from tests.oracles import released as oracle
 from warpgrasp.cli import main
-from warpgrasp.data import open_dataset
+from warpgrasp.data.registry import open_dataset
 from warpgrasp.frame import Objects
-from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel
-from warpgrasp.reconstruction import CheckpointError, load_checkpoint
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.hand.model import HandModel
+from warpgrasp.reconstruction.checkpoint import CheckpointError, load_checkpoint
 from warpgrasp.reconstruction.released import read_released
 
 WIDTH, HEIGHT = 64, 48

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from warpgrasp.cli import main
-from warpgrasp.data import open_dataset
-from warpgrasp.data.sample import shipped_if_named, unpack_shipped
+from warpgrasp.data.registry import open_dataset
+from warpgrasp.data.sample.shipped import shipped_if_named, unpack_shipped
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.hand import HandModel
-from warpgrasp.inference import read_predictions
-from warpgrasp.reconstruction import CheckpointError, load_checkpoint, open_weights, save_checkpoint
+from warpgrasp.hand.model import HandModel
+from warpgrasp.predictions.file import read_predictions
+from warpgrasp.reconstruction.checkpoint import CheckpointError, load_checkpoint, open_weights, save_checkpoint
 
 CARD = Path(__file__).parents[2] / "docs" / "model_card.md"
 

@@ -4,7 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from warpgrasp.frame import Annotation, HandReconstruction, ObjectModel, ObjectReconstruction, Objects, Reconstruction
-from warpgrasp.reconstruction import regularisation, supervision
+from warpgrasp.reconstruction.supervision import regularisation, supervision
 
 
 def object_of(name: str, count: int) -> ObjectModel:

@@ -5,10 +5,13 @@ from functools import cache
 import numpy as np
 import torch
 
-from warpgrasp.data.sample.objects import object_surface
+from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.frame import pose_points
-from warpgrasp.geometry import Camera, Mesh, join, matrix_from_axis_angle
-from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh, join
+from warpgrasp.geometry.rotation import matrix_from_axis_angle
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
 
 WIDTH, HEIGHT = 40, 30
 INTRINSICS = torch.tensor([[50.0, 0, 19.3], [0, 46.0, 15.1], [0, 0, 1]], dtype=torch.float64)

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter, sobel
 
-from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh
 from warpgrasp.render import cpu
 from warpgrasp.render.shade import Texture, shade
 

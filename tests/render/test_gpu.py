@@ -7,8 +7,11 @@ from torch.testing import assert_close
 
 from tests.render.scenes import CAMERA, HEIGHT, SCENES, WIDTH, hand_and_object, soup
 from tests.render.test_seen_values import by_tensors, found
-from warpgrasp.geometry import Camera, Mesh, pad
-from warpgrasp.render import Fragments, cpu, cpu_values, rasterize, reference
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh, pad
+from warpgrasp.render import cpu, rasterize, reference
+from warpgrasp.render import cpu as cpu_values
+from warpgrasp.render.rasterizer import Fragments
 
 pytest.importorskip("triton")
 gpu, gpu_values = (pytest.importorskip(f"warpgrasp.render.{name}") for name in ("gpu", "gpu_values"))

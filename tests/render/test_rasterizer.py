@@ -9,20 +9,11 @@ from torch.testing import assert_close
 
 from tests.oracles.raycast import raycast
 from tests.render.scenes import CAMERA, EMPTY, HEIGHT, INTRINSICS, SCENES, WIDTH, arrays, hand_and_object, mesh_of, soup
-from warpgrasp.geometry import NEAR_M, Camera, Mesh, pad, pixel_grid
-from warpgrasp.render import (
-    Fragments,
-    Raster,
-    barycentrics,
-    corners_of,
-    cpu,
-    interpolate,
-    rasterize,
-    reference,
-    seen_values,
-    surface_weights,
-)
+from warpgrasp.geometry.camera import NEAR_M, Camera, pixel_grid
+from warpgrasp.geometry.mesh import Mesh, pad
+from warpgrasp.render import cpu, rasterize, reference, seen_values
 from warpgrasp.render.compiled import compiled
+from warpgrasp.render.rasterizer import Fragments, Raster, barycentrics, corners_of, interpolate, surface_weights
 
 EDGE_BAND_PX = 1e-3  # float32 may decide otherwise where a pixel's centre is this near to an edge
 DEPTH_BAND_M = 1e-6  # or where two surfaces are this near to each other

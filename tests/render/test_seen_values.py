@@ -7,8 +7,11 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 from tests.render.scenes import CAMERA, hand_and_object, soup
-from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.render import Fragments, cpu_values, interpolate, rasterize, reference, seen_values, surface_weights
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh
+from warpgrasp.render import cpu as cpu_values
+from warpgrasp.render import rasterize, reference, seen_values
+from warpgrasp.render.rasterizer import Fragments, interpolate, surface_weights
 
 
 def by_tensors(mesh: Mesh, camera: Camera, face_ids: Tensor, pixels: Tensor, values: Tensor) -> Tensor:

@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh
 from warpgrasp.render import cpu, reference
 from warpgrasp.render.shade import Texture, shade, vertex_normals
 

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from warpgrasp.data import open_dataset
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.reconstruction import Checkpoint, load_checkpoint
+from warpgrasp.data.registry import open_dataset
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.reconstruction.checkpoint import Checkpoint, load_checkpoint
 from warpgrasp.training.loop import Training, train_stage
-from warpgrasp.training.recipes import Recipe, toy
+from warpgrasp.training.recipes import toy
+from warpgrasp.training.settings import Recipe
 
 STEPS = 6  # of each stage
 

@@ -8,10 +8,13 @@ import pytest
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
-from warpgrasp.data import DataError, FrameSource, open_dataset
+from warpgrasp.data.frames import FrameSource
+from warpgrasp.data.registry import open_dataset
+from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop, step
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.run import open_run

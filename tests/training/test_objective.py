@@ -8,16 +8,19 @@ import torch
 from torch.testing import assert_close
 
 from tests.training.runs import prepare, short_recipe
-from warpgrasp.data import AugmentConfig, augment
+from warpgrasp.data.augment import AugmentConfig, augment
 from warpgrasp.frame import FramePair, pose_points
-from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.photometric import appearance, photometric_consistency
-from warpgrasp.reconstruction import surface
-from warpgrasp.render import Raster, rasterize
-from warpgrasp.training.constants import FrameConstants
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh
+from warpgrasp.photometric.consistency import photometric_consistency
+from warpgrasp.photometric.contrast import appearance
+from warpgrasp.render import rasterize
+from warpgrasp.render.rasterizer import Raster
+from warpgrasp.scene import surface
+from warpgrasp.training.frame_cache import FrameConstants
 from warpgrasp.training.loop import initial_network
 from warpgrasp.training.objective import PairBatch, compare_pairs
-from warpgrasp.training.recipes import Photometric
+from warpgrasp.training.settings import Photometric
 
 PAIRS = 3
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from tests.training.runs import prepare
-from warpgrasp.data import AugmentConfig, augment
+from warpgrasp.data.augment import AugmentConfig, augment
 from warpgrasp.frame import pose_points
-from warpgrasp.reconstruction import NetworkConfig
+from warpgrasp.reconstruction.network import NetworkConfig
 from warpgrasp.training.loop import initial_network, learning_rate
 from warpgrasp.training.objective import supervised
-from warpgrasp.training.recipes import Optimisation, toy
+from warpgrasp.training.recipes import toy
+from warpgrasp.training.settings import Optimisation
 
 STEPS = 1200
 

@@ -137,7 +137,7 @@ def test_reduced_values_are_let_go_of() -> None:
 
 
 def test_what_cannot_be_shared(trained_run: Path, hand) -> None:
-    from warpgrasp.reconstruction import load_checkpoint
+    from warpgrasp.reconstruction.checkpoint import load_checkpoint
 
     with pytest.raises(ProcessesError, match="a batch that 3 processes share evenly, got 4 pairs; choose a multiple"):
         rows_of(Shared(), 4, what="pairs")
@@ -152,7 +152,8 @@ def test_what_cannot_be_shared(trained_run: Path, hand) -> None:
 def test_draws_do_not_depend_on_how_a_batch_is_shared(sample: Sample, hand) -> None:
     from torch.testing import assert_close
 
-    from warpgrasp.data import AugmentConfig, Rows, augment, open_dataset
+    from warpgrasp.data.augment import AugmentConfig, Rows, augment
+    from warpgrasp.data.registry import open_dataset
     from warpgrasp.frame import Frames
 
     dataset = open_dataset(sample.root, hand)

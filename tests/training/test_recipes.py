@@ -9,7 +9,8 @@ from torch.testing import assert_close
 
 from warpgrasp.training.loop import learning_rate
 from warpgrasp.training.objective import PairWeights, weighted
-from warpgrasp.training.recipes import RECIPES, LossWeights, Optimisation, Photometric, fphab_sparse, ho3d_sparse
+from warpgrasp.training.recipes import RECIPES, fphab_sparse, ho3d_sparse
+from warpgrasp.training.settings import LossWeights, Optimisation, Photometric
 
 
 def test_one_cycle_by_hand() -> None:

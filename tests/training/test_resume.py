@@ -13,7 +13,7 @@ import pytest
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop, step
 
 # Runs `warpgrasp …`, saving after every step; kills itself by SIGKILL at the n-th call of a function, if asked to.

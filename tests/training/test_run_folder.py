@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import prepare, short_recipe
-from warpgrasp.data import DataError
-from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.errors import DataError
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.training.loop import Training
 from warpgrasp.training.recipes import with_grasp
 from warpgrasp.training.run import RunError, fingerprint, fingerprint_of, open_run

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop, step, tracking
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.tracking import TrackerError, choose_tracker

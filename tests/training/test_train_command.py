@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.runs import prepare, short_recipe
 from warpgrasp.cli import main
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.recipes import toy
 

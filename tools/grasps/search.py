@@ -10,9 +10,19 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.data.sample.distance import SignedDistance
-from warpgrasp.data.sample.grasp import THUMB, Grip, Gripper, closed, contact, open_gripper, seated
-from warpgrasp.data.sample.objects import OBJECT_NAMES, object_distance, object_surface
+from warpgrasp.data.sample import (
+    OBJECT_NAMES,
+    THUMB,
+    Grip,
+    Gripper,
+    closed,
+    contact,
+    object_distance,
+    object_surface,
+    open_gripper,
+    seated,
+)
+from warpgrasp.geometry import SignedDistance
 
 OUT = Path(__file__).resolve().parents[2] / "src/warpgrasp/data/sample/objects"
 BATCH = 256

@@ -13,8 +13,7 @@ from pathlib import Path
 from scenes import EVALUATION_FRAMES, SCENES, TRAIN_FRAMES, WORK
 
 from warpgrasp.data import Split
-from warpgrasp.data.sample.layout import write_layout
-from warpgrasp.data.sample.sequence import GraspSequence
+from warpgrasp.data.sample import GraspSequence, write_layout
 
 SHIPPED = Path("src/warpgrasp/data/sample/shipped.zip")
 STORED = (".jpg",)  # compressed already

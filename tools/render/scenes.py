@@ -12,11 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from warpgrasp.data.sample.grasp import DEEPEST_M
-from warpgrasp.data.sample.objects import object_distance
-from warpgrasp.data.sample.rules import exact_contact, surface_motion_px
-from warpgrasp.data.sample.sequence import TOUCHING_FINGERS, GraspSequence, make_sequence
-from warpgrasp.hand.open_hand import open_hand_arrays
+from warpgrasp.data.sample import (
+    DEEPEST_M,
+    TOUCHING_FINGERS,
+    GraspSequence,
+    exact_contact,
+    make_sequence,
+    object_distance,
+    surface_motion_px,
+)
+from warpgrasp.hand import open_hand_arrays
 
 WORK = Path(__file__).resolve().parent / "work"
 OBJECT_FOLDER = "src/warpgrasp/data/sample/objects"

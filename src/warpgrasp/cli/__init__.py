@@ -5,24 +5,17 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from warpgrasp.cli.annotate import annotate
 from warpgrasp.cli.camera import camera
-from warpgrasp.cli.console import UsageError, console
+from warpgrasp.cli.data import doctor, sample
 from warpgrasp.cli.demo import demo
-from warpgrasp.cli.densify import densify
-from warpgrasp.cli.doctor import doctor
 from warpgrasp.cli.evaluate import evaluate
-from warpgrasp.cli.export import export
-from warpgrasp.cli.export_onnx import export_onnx
-from warpgrasp.cli.figure import figure
-from warpgrasp.cli.import_released import import_released
+from warpgrasp.cli.network import export_onnx, import_released, quantize
+from warpgrasp.cli.options import UsageError, console
+from warpgrasp.cli.paper import figure, reproduce
 from warpgrasp.cli.predict import predict
-from warpgrasp.cli.quantize import quantize
-from warpgrasp.cli.reproduce import reproduce
-from warpgrasp.cli.sample import sample
-from warpgrasp.cli.suggest import suggest
+from warpgrasp.cli.recording import annotate, densify, suggest
+from warpgrasp.cli.show import export, view
 from warpgrasp.cli.train import train
-from warpgrasp.cli.view import view
 from warpgrasp.errors import UserError
 
 __all__ = ["COMMANDS", "main", "usage"]

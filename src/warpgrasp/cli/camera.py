@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from warpgrasp.cli.console import Positional, UsageError, console
+from warpgrasp.cli.options import Positional, UsageError, console
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.data.recording.camera_file import Lens
-    from warpgrasp.data.recording.chequerboard import Calibration
+    from warpgrasp.data.recording import Calibration, Lens
 
 POOR_ERROR_PX = 1.0  # a phone's video of a flat board gives 0.2 to 0.5
 POOR_COVERAGE = 0.75
@@ -48,7 +47,7 @@ def camera(
         size: Width and height of the recording's pictures, where the folder holds none yet.
         force: Overwrite an existing camera.json.
     """
-    from warpgrasp.data.recording import camera_file
+    from warpgrasp.data.recording import camera as camera_file
 
     sources = {"--board": board, "--exif": exif, "--focal-px": focal_px}
     sources |= {"--focal-35mm": focal_35mm, "--field-of-view-deg": field_of_view_deg}
@@ -80,8 +79,8 @@ def camera(
 
 def _picture_size(recording: Path, size: tuple[int, int] | None) -> tuple[int, int] | None:
     """The (width, height) of the recording's pictures, or what is stated where it has none yet."""
-    from warpgrasp.data.errors import DataError
-    from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
+    from warpgrasp.data.recording import FRAMES_FOLDER, VIDEO_STEM, open_footage
+    from warpgrasp.errors import DataError
 
     if not (any(recording.glob(f"{VIDEO_STEM}.*")) or (recording / FRAMES_FOLDER).is_dir()):
         return size
@@ -99,8 +98,8 @@ def _calibrated(
 ) -> "Lens":
     from rich.progress import track
 
-    from warpgrasp.data.errors import DataError
-    from warpgrasp.data.recording.chequerboard import BoardView, board_pictures, calibrate, find_board
+    from warpgrasp.data.recording import BoardView, board_pictures, calibrate, find_board
+    from warpgrasp.errors import DataError
 
     if min(corners) < 3:
         raise UsageError(f"expected at least 3 inner corners along and across for --corners, got {corners}")
@@ -157,12 +156,7 @@ def _stated(
     *,
     size: tuple[int, int] | None,
 ) -> "Lens":
-    from warpgrasp.data.recording.focal import (
-        centred_lens,
-        focal_from_equivalent,
-        focal_from_exif,
-        focal_from_field_of_view,
-    )
+    from warpgrasp.data.recording import centred_lens, focal_from_equivalent, focal_from_exif, focal_from_field_of_view
 
     if exif is not None:
         found = focal_from_exif(exif)

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from warpgrasp.cli.console import console, print_shares
-from warpgrasp.cli.reading import hand_model
+from warpgrasp.cli.options import console, hand_model, print_shares
 
 
 def demo(
@@ -29,10 +28,9 @@ def demo(
     """
     from warpgrasp.data import open_dataset
     from warpgrasp.data.sample import unpack_shipped
-    from warpgrasp.evaluation.report import write_report
-    from warpgrasp.training.demo import report_of, run_demo
-    from warpgrasp.training.recipes import RECIPES
-    from warpgrasp.training.run import write_json
+    from warpgrasp.experiments import report_of, run_demo
+    from warpgrasp.report import write_report
+    from warpgrasp.training import RECIPES, write_json
 
     chosen = replace(RECIPES[recipe](), seed=seed)
     root = unpack_shipped(out / "data") if data is None else data

@@ -1,11 +1,52 @@
-"""`warpgrasp evaluate`."""
+"""Scores as tables of the terminal.
 
+`warpgrasp evaluate`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from warpgrasp.cli.console import Positional, console
-from warpgrasp.cli.reading import AS_USUAL, DataChoice
+from rich.table import Table
+
+from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, console
 from warpgrasp.errors import UserError
+from warpgrasp.evaluation import Assessment, OfficialScores
+
+
+def score_table(title: str, means: Mapping[str, float]) -> Table:
+    """The paper's mean errors, as printed."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("mean error")
+    table.add_column("value", justify="right")
+    for name, value in means.items():
+        table.add_row(name.replace("_", " "), f"{value:.2f}")
+    return table
+
+
+def figure_table(assessment: Assessment) -> Table:
+    """The further figures, as printed; a frame that is left out is counted beside the figure."""
+    caption = f"not closed: {', '.join(assessment.open_objects)}" if assessment.open_objects else None
+    table = Table(title="Further measures · alignment and unit in the name", title_justify="left", caption=caption)
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_column("frames", justify="right")
+    for figure in assessment.figures:
+        value = "–" if figure.value is None else f"{figure.value:.3f}"
+        left_out = f" ({figure.left_out} left out)" if figure.left_out else ""
+        table.add_row(figure.name.replace("_", " "), value, f"{figure.frames}{left_out}")
+    return table
+
+
+def official_table(official: OfficialScores) -> Table:
+    """HO-3D's figures under their own names, as printed."""
+    table = Table(title="HO-3D's official figures", title_justify="left")
+    table.add_column("scores.txt")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    for name, value in asdict(official).items():
+        table.add_row(name, f"{value:.6f}", official.unit(name))
+    return table
 
 
 def evaluate(
@@ -33,13 +74,17 @@ def evaluate(
         force: Overwrite an existing submission.
     """
     from warpgrasp.data import SPLITS
-    from warpgrasp.evaluation.assessment import assess
-    from warpgrasp.evaluation.ho3d_official import official_scores
-    from warpgrasp.evaluation.ho3d_submission import ChallengeHands, evaluation_names, write_submission
-    from warpgrasp.evaluation.metrics import EvaluationError, score
-    from warpgrasp.evaluation.tables import figure_table, official_table, score_table
-    from warpgrasp.inference import read_predictions
-    from warpgrasp.training.run import write_json
+    from warpgrasp.evaluation import (
+        ChallengeHands,
+        EvaluationError,
+        assess,
+        evaluation_names,
+        official_scores,
+        score,
+        write_submission,
+    )
+    from warpgrasp.predictions import read_predictions
+    from warpgrasp.training import write_json
 
     if submission is not None and submission.exists() and not force:
         raise EvaluationError(f"expected to write a new file, but {submission} exists already; overwrite it by --force")

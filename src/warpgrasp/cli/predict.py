@@ -5,10 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from warpgrasp.cli.console import Positional, console
-from warpgrasp.cli.reading import AS_USUAL, DataChoice, hand_model
+from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, console, hand_model
 
-OnBad = Literal["refuse", "skip"]  # as in data/loader.py, which is too heavy for `--help`
+OnBad = Literal["refuse", "skip"]  # as in data/frames.py, which is too heavy for `--help`
 
 
 def predict(
@@ -49,11 +48,10 @@ def predict(
         quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
         force: Overwrite an existing file.
     """
-    from warpgrasp.inference import PredictionsError, open_predictions
-    from warpgrasp.inference.predictor import Options, Predictor
-    from warpgrasp.inference.quality import summary
+    from warpgrasp.inference import Options, Predictor
+    from warpgrasp.predictions import PredictionsError, open_predictions, summary
     from warpgrasp.reconstruction import open_weights
-    from warpgrasp.training.run import commit
+    from warpgrasp.training import commit
 
     if out.exists() and not force:
         raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")

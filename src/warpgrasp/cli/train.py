@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from warpgrasp.cli.console import UsageError, console, print_shares
-from warpgrasp.cli.reading import DataChoice, DataOptions
+from warpgrasp.cli.options import DataChoice, DataOptions, UsageError, console, print_shares
 from warpgrasp.errors import UserError
 
 
@@ -22,8 +21,7 @@ class RecipeError(UserError):
 def train(arguments: Sequence[str]) -> None:
     """Train a recipe: stage 1 on the annotated frames, then stage 2 with pairs."""
     from warpgrasp.data import OnBad
-    from warpgrasp.training.recipes import RECIPES, Recipe
-    from warpgrasp.training.tracking import Tracker
+    from warpgrasp.training import RECIPES, Recipe, Tracker
 
     names, longest = ", ".join(RECIPES), max(map(len, RECIPES))
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -98,11 +96,7 @@ def _read_options(options: Any) -> DataOptions:
 
 
 def _train(options: Any) -> None:
-    from warpgrasp.training.loop import Training, train_stage
-    from warpgrasp.training.measuring import Measuring
-    from warpgrasp.training.processes import is_main
-    from warpgrasp.training.run import command_line, open_run
-    from warpgrasp.training.tracking import choose_tracker
+    from warpgrasp.training import Measuring, Training, choose_tracker, command_line, is_main, open_run, train_stage
 
     recipe, tracker = (
         options.recipe.as_control() if options.control else options.recipe,

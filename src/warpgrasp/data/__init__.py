@@ -2,17 +2,36 @@
 
 from warpgrasp.data.augment import AugmentConfig, Rows, View, augment
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
-from warpgrasp.data.dexycb import DexYcb, Sides
-from warpgrasp.data.errors import DataError
-from warpgrasp.data.fit_cache import cached_fit
-from warpgrasp.data.fphab import Fphab
-from warpgrasp.data.ho3d import Ho3d
+from warpgrasp.data.dexycb.dataset import DexYcb, Sides
+from warpgrasp.data.fields import numbers
+from warpgrasp.data.fphab.dataset import Fphab
+from warpgrasp.data.fphab.hands import cached_fit
+from warpgrasp.data.frames import (
+    FrameSource,
+    Labels,
+    NearToFar,
+    OnBad,
+    Sampling,
+    Share,
+    annotatable,
+    choose_labels,
+    draw,
+)
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.data.index import Manifest
 from warpgrasp.data.joined import Joined, join_datasets
-from warpgrasp.data.layouts import Layout, layout_of, open_dataset
-from warpgrasp.data.loader import FrameSource, OnBad, annotatable, draw
+from warpgrasp.data.mirror import (
+    mirrored_annotation,
+    mirrored_camera,
+    mirrored_frame,
+    mirrored_name,
+    mirrored_object,
+)
 from warpgrasp.data.objects import load_object
-from warpgrasp.data.recording import Recordings
-from warpgrasp.data.sampling import Labels, Sampling, Share, choose_labels
+from warpgrasp.data.pictures import decode_ahead, read_picture
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.registry import Layout, examine, layout_of, open_dataset
+from warpgrasp.errors import DataError
 
 __all__ = [
     "SPLITS",
@@ -26,6 +45,8 @@ __all__ = [
     "Joined",
     "Labels",
     "Layout",
+    "Manifest",
+    "NearToFar",
     "OnBad",
     "Recordings",
     "Rows",
@@ -39,9 +60,18 @@ __all__ = [
     "augment",
     "cached_fit",
     "choose_labels",
+    "decode_ahead",
     "draw",
+    "examine",
     "join_datasets",
     "layout_of",
     "load_object",
+    "mirrored_annotation",
+    "mirrored_camera",
+    "mirrored_frame",
+    "mirrored_name",
+    "mirrored_object",
+    "numbers",
     "open_dataset",
+    "read_picture",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warpgrasp.data.errors import DataError
+from warpgrasp.errors import DataError
 
 LARGEST = float(np.finfo(np.float32).max)
 LONGEST_TEXT = 200

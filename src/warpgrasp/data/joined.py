@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
-from warpgrasp.data.errors import DataError
+from warpgrasp.errors import DataError
 from warpgrasp.frame import Frame, FrameName, ObjectModel
 from warpgrasp.hand import HandModel
 

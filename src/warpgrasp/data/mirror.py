@@ -8,25 +8,10 @@ their numbers, and faces turn round, so that a mirrored left hand has the right 
 
 from dataclasses import replace
 
-from jaxtyping import Float
-from torch import Tensor
-
 from warpgrasp.frame import Annotation, Frame, ObjectModel
-from warpgrasp.geometry import Camera
+from warpgrasp.geometry import Camera, mirrored_points, mirrored_rotation
 
-MIRROR = (-1.0, 1.0, 1.0)
 MIRRORED_SUFFIX = " (mirrored)"
-
-
-def mirrored_points(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
-    """The mirror images of points, M p."""
-    return points * points.new_tensor(MIRROR)
-
-
-def mirrored_rotation(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
-    """The rotation that moves mirror images as `rotation` moves points, M R M."""
-    flip = rotation.new_tensor(MIRROR)
-    return flip[:, None] * rotation * flip
 
 
 def mirrored_name(name: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from warpgrasp.data.errors import DataError
+from warpgrasp.errors import DataError
 from warpgrasp.frame import ObjectModel
 
 # What a hand holds: a box longer than a metre, or none longer than 5 mm, is in other units.

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from warpgrasp.data.errors import DataError
+from warpgrasp.errors import DataError
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # a header that promises gigabytes
 

@@ -1,1 +1,31 @@
-"""Metrics, motion statistics, reports (paper Sec. 4.2-4.3)."""
+"""Metrics and official scores (paper Sec. 4.2-4.3): numbers only."""
+
+from warpgrasp.evaluation.assessment import Assessment, assess
+from warpgrasp.evaluation.ho3d import (
+    F_THRESHOLDS_M,
+    ChallengeHands,
+    OfficialScores,
+    evaluation_names,
+    f_scores,
+    official_scores,
+    write_submission,
+)
+from warpgrasp.evaluation.metrics import METRICS, EvaluationError, Motion, Scores, measure_motion, score
+
+__all__ = [
+    "F_THRESHOLDS_M",
+    "METRICS",
+    "Assessment",
+    "ChallengeHands",
+    "EvaluationError",
+    "Motion",
+    "OfficialScores",
+    "Scores",
+    "assess",
+    "evaluation_names",
+    "f_scores",
+    "measure_motion",
+    "official_scores",
+    "score",
+    "write_submission",
+]

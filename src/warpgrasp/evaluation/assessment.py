@@ -12,18 +12,21 @@ from jaxtyping import Float
 from rich.progress import track
 
 from warpgrasp.data import Dataset, Truth
-from warpgrasp.data.sample.distance import Surface
-from warpgrasp.evaluation.acceleration import AccelerationError
-from warpgrasp.evaluation.alignment import Alignment, aligned_joints, procrustes_aligned
 from warpgrasp.evaluation.contact import VOXEL_M, ContactShare, Grasp, IntersectionVolume, PenetrationDepth
-from warpgrasp.evaluation.metrics import EvaluationError, FrameMean
+from warpgrasp.evaluation.joints import (
+    Alignment,
+    FramePck,
+    KeypointError,
+    Thresholds,
+    aligned_joints,
+    procrustes_aligned,
+)
+from warpgrasp.evaluation.metrics import AccelerationError, EvaluationError, FrameMean
 from warpgrasp.evaluation.object_pose import AddAccuracy, AddError, AddSError, ObjectPoints, ObjectPose
-from warpgrasp.evaluation.pck import FramePck, KeypointError, Thresholds
-from warpgrasp.evaluation.solid import Solid
 from warpgrasp.frame import FrameName
-from warpgrasp.geometry import Camera
+from warpgrasp.geometry import Camera, Solid, Surface
 from warpgrasp.hand import HandModel
-from warpgrasp.inference import Predictions
+from warpgrasp.predictions import Predictions
 
 MM_PER_M = 1000.0
 DEXYCB_MM = Thresholds(50.0, 100)  # DexYCB's evaluation, in each of its alignments

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from warpgrasp.evaluation.metrics import FrameMean
-from warpgrasp.evaluation.solid import Solid
+from warpgrasp.geometry import Solid
 
 CONTACT_M = 0.005
 VOXEL_M = 0.005

@@ -1,17 +1,25 @@
-"""Metrics: `update` with a batch, `compute` the mean. A name carries its unit; nothing is aligned unless it says so."""
+"""Metrics: `update` with a batch, `compute` the mean. A name carries its unit; nothing is aligned unless it says so.
+
+How unsteady predictions are: the error of their acceleration (Kanazawa et al. 2019).
+
+How far surfaces move between an unannotated frame and the annotated one that it is compared with.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from warpgrasp.data import Dataset
+from warpgrasp.data import Dataset, Labels
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, pose_points
-from warpgrasp.geometry import Camera
-from warpgrasp.inference import Predictions
+from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.photometric import render_flow
+from warpgrasp.predictions import Predictions
+from warpgrasp.scene import Scene
 
 
 class EvaluationError(UserError):
@@ -133,3 +141,74 @@ def score(predictions: Predictions, dataset: Dataset, names: Iterable[FrameName]
             metrics[f"{kind}_error_mm"].update(1000 * predicted[None], 1000 * expected[None])
             metrics[f"{kind}_error_px"].update(camera.project(predicted)[None], camera.project(expected)[None])
     return Scores(wanted, {name: metric.frame_errors for name, metric in metrics.items()})
+
+
+@dataclass
+class AccelerationError:
+    """Mean distance between predicted and true acceleration of points, in camera space, per frame².
+
+    Second differences of three consecutive frames of one sequence; a frame without both neighbours is left out.
+    """
+
+    _offsets: dict[FrameName, Float[np.ndarray, "k 3"]] = field(default_factory=dict, repr=False)
+
+    def update(self, name: FrameName, predicted: Float[np.ndarray, "k 3"], expected: Float[np.ndarray, "k 3"]) -> None:
+        """Add a frame, in any order."""
+        self._offsets[name] = predicted - expected  # differences are linear: those of the offset are the error's
+
+    @property
+    def scored(self) -> list[FrameName]:
+        """The frames that have both neighbours."""
+        return [name for name in self._offsets if all(_beside(name, step) in self._offsets for step in (-1, 1))]
+
+    @property
+    def left_out(self) -> int:
+        """How many frames have not."""
+        return len(self._offsets) - len(self.scored)
+
+    def compute(self) -> float:
+        """The mean over points, then over frames, in the unit of the points per frame²."""
+        errors = []
+        for name in self.scored:
+            before, now, after = (self._offsets[_beside(name, step)] for step in (-1, 0, 1))
+            errors.append(np.linalg.norm(before - 2 * now + after, axis=-1).mean())
+        if not errors:
+            raise EvaluationError(
+                f"expected three consecutive frames of a sequence, found none among {len(self._offsets)} frames"
+            )
+        return float(np.mean(errors))
+
+
+def _beside(name: FrameName, step: int) -> FrameName:
+    return FrameName(name.sequence, name.index + step)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Displacement of the surface points that the reference sees, in pixels of the pictures on disk."""
+
+    median: float
+    p95: float
+
+
+def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], every: int = 1) -> Motion:
+    """Measure it from the annotations of all frames (for reports; training never sees these).
+
+    `size` is (width, height) of the pictures on disk; `every` takes one unannotated frame in so many.
+    """
+    displacements = []
+    for name in labels.unannotated_names[::every]:
+        source, camera = _surface(dataset, labels.reference(name), size)
+        destination, destination_camera = _surface(dataset, name, size)
+        flow = render_flow(source, destination, source_camera=camera, destination_camera=destination_camera)
+        displacements.append(flow.flow_px[flow.visible].norm(dim=-1).numpy())
+    if not displacements:
+        return Motion(0.0, 0.0)
+    median, p95 = np.percentile(np.concatenate(displacements), [50, 95])
+    return Motion(float(median), float(p95))
+
+
+def _surface(dataset: Dataset, name: FrameName, size: tuple[int, int]) -> tuple[Mesh, Camera]:
+    truth = dataset.truth(name)
+    scene = Scene.annotated(dataset.hand, truth.annotation, truth.object)
+    return scene.mesh, Camera(truth.intrinsics[None], *size)

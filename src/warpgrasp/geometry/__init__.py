@@ -3,24 +3,38 @@
 from warpgrasp.geometry.camera import NEAR_M, Camera, pixel_grid
 from warpgrasp.geometry.mesh import Mesh, boundary_loop, bounding_box_corners, join, loop_closing_faces, pad
 from warpgrasp.geometry.rotation import (
+    MIRROR,
     axis_angle_from_matrix,
     matrix_from_axis_angle,
     mean_rotation,
+    mirrored_axis_angle,
+    mirrored_points,
+    mirrored_rotation,
     nearest_rotation,
 )
+from warpgrasp.geometry.solid import SignedDistance, Solid, Surface, exact_signed_distance, surface_samples
 
 __all__ = [
+    "MIRROR",
     "NEAR_M",
     "Camera",
     "Mesh",
+    "SignedDistance",
+    "Solid",
+    "Surface",
     "axis_angle_from_matrix",
     "boundary_loop",
     "bounding_box_corners",
+    "exact_signed_distance",
     "join",
     "loop_closing_faces",
     "matrix_from_axis_angle",
     "mean_rotation",
+    "mirrored_axis_angle",
+    "mirrored_points",
+    "mirrored_rotation",
     "nearest_rotation",
     "pad",
     "pixel_grid",
+    "surface_samples",
 ]

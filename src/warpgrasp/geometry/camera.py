@@ -22,6 +22,11 @@ class Camera:
     height: int
 
     @property
+    def batched(self) -> "Camera":
+        """The camera of one image as that of a batch of one."""
+        return replace(self, intrinsics=self.intrinsics[None])
+
+    @property
     def focal_px(self) -> Float[Tensor, "*b 2"]:
         """Focal lengths (fx, fy), in pixels."""
         return torch.stack([self.intrinsics[..., 0, 0], self.intrinsics[..., 1, 1]], dim=-1)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MIRROR = (-1.0, 1.0, 1.0)  # the reflection in the camera's plane x = 0
 SMALL = 1e-6  # squared radians: below, three terms of the Taylor series are exact in float64
 
 
@@ -43,3 +44,19 @@ def nearest_rotation(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]
 def mean_rotation(matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "3 3"]:
     """The chordal mean of rotations: the rotation nearest to their average (Hartley et al. 2013, Sec. 5.3)."""
     return nearest_rotation(matrices.mean(dim=0))
+
+
+def mirrored_points(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    """The mirror images of points, M p with M = diag(-1, 1, 1)."""
+    return points * points.new_tensor(MIRROR)
+
+
+def mirrored_rotation(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The rotation that moves mirror images as `rotation` moves points, M R M."""
+    flip = rotation.new_tensor(MIRROR)
+    return flip[:, None] * rotation * flip
+
+
+def mirrored_axis_angle(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    """The same of an axis-angle vector: y and z change their signs."""
+    return axis_angle * axis_angle.new_tensor((1.0, -1.0, -1.0))

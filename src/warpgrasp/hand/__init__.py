@@ -1,18 +1,25 @@
 """The parametric hand."""
 
+from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
 from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_hand, refusal
+from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, fit_hand_to_pixels
 from warpgrasp.hand.joint_jacobian import joints_alone
+from warpgrasp.hand.mano import load_mano
 from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
-from warpgrasp.hand.open_hand import Side, left_hand, open_hand
-from warpgrasp.hand.skeleton import FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
+from warpgrasp.hand.open_hand import Side, left_hand, open_hand, open_hand_arrays, skin_textures
+from warpgrasp.hand.skeleton import FINGERS, FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
 
 __all__ = [
+    "FEWEST_JOINTS",
+    "FINGERS",
     "FINGERTIPS",
     "HO3D_JOINTS",
     "JOINTS",
     "LARGEST_RESIDUAL_M",
     "MANO_JOINTS",
     "PLACEMENT_JOINT",
+    "FingerAngles",
+    "FingerAxes",
     "FitError",
     "HandFit",
     "HandModel",
@@ -20,9 +27,13 @@ __all__ = [
     "PosedHand",
     "Side",
     "fit_hand",
+    "fit_hand_to_pixels",
     "joints_alone",
     "left_hand",
+    "load_mano",
     "open_hand",
+    "open_hand_arrays",
     "permutation",
     "refusal",
+    "skin_textures",
 ]

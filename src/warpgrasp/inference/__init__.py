@@ -1,26 +1,35 @@
 """From pictures to a predictions file."""
 
-from warpgrasp.inference.npz import write_npz
-from warpgrasp.inference.predict import predict, predict_few, predictions_of, reconstruct
-from warpgrasp.inference.predictions import (
-    Predictions,
-    PredictionsError,
-    open_predictions,
-    read_predictions,
-    write_predictions,
+from warpgrasp.inference.backends import (
+    PACKAGES,
+    Backend,
+    QuantizationError,
+    quantize_encoder,
+    quantized_encoder,
+    run_encoder_by,
+    threads_beside,
+    vertex_change_mm,
 )
-from warpgrasp.inference.shards import ShardWriter
+from warpgrasp.inference.onnx import ExportError, export_onnx
+from warpgrasp.inference.predict import predict, predict_few, predictions_of
+from warpgrasp.inference.predictor import Options, Predictor
+from warpgrasp.inference.reconstruct import reconstruct
 
 __all__ = [
-    "Predictions",
-    "PredictionsError",
-    "ShardWriter",
-    "open_predictions",
+    "PACKAGES",
+    "Backend",
+    "ExportError",
+    "Options",
+    "Predictor",
+    "QuantizationError",
+    "export_onnx",
     "predict",
     "predict_few",
     "predictions_of",
-    "read_predictions",
+    "quantize_encoder",
+    "quantized_encoder",
     "reconstruct",
-    "write_npz",
-    "write_predictions",
+    "run_encoder_by",
+    "threads_beside",
+    "vertex_change_mm",
 ]

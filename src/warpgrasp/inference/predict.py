@@ -9,13 +9,10 @@ import torch
 from torch import Tensor
 
 from warpgrasp.data import Dataset
-from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S
+from warpgrasp.data.recording import PICTURES_INTERVAL_S
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
-from warpgrasp.inference.finishing import Finish, PosedHand
-from warpgrasp.inference.predictions import Predictions
-from warpgrasp.inference.progress import frames_done
-from warpgrasp.inference.quality import share_in_view
-from warpgrasp.inference.shards import ShardWriter
+from warpgrasp.predictions import Finish, PosedHand, Predictions, ShardWriter, share_in_view
+from warpgrasp.progress import frames_done
 from warpgrasp.reconstruction import HandObjectNetwork
 
 SHARD_FRAMES = 320

@@ -7,23 +7,27 @@ from typing import Any, Literal
 
 import torch
 
-from warpgrasp.data import SPLITS, Dataset, OnBad, Recordings, Split
-from warpgrasp.data.recording.clip import open_clip
-from warpgrasp.data.recording.reel import Reel
+from warpgrasp.data import SPLITS, Dataset, OnBad, Split
+from warpgrasp.data.recording import Recordings, Reel, open_clip
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Frames, Reconstruction
 from warpgrasp.hand import HandModel
-from warpgrasp.inference.backends import Backend, run_encoder_by, threads_beside
-from warpgrasp.inference.finishing import Finish
-from warpgrasp.inference.objects import identified_object, known_hashes, seen_in_mirror
+from warpgrasp.inference.backends import Backend, quantized_encoder, run_encoder_by, threads_beside
 from warpgrasp.inference.predict import posed_hand, predict, reconstruct
-from warpgrasp.inference.predictions import Predictions, PredictionsError
-from warpgrasp.inference.quantization import quantized_encoder
-from warpgrasp.inference.shards import Window
-from warpgrasp.inference.sides import left_posed_hand
-from warpgrasp.inference.smoothing import LONGEST_FRAMES
 from warpgrasp.inference.stream import Stream
-from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, precision_on
+from warpgrasp.predictions import (
+    LONGEST_FRAMES,
+    Finish,
+    Predictions,
+    PredictionsError,
+    Window,
+    identified_object,
+    known_hashes,
+    left_posed_hand,
+    seen_in_mirror,
+)
+from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork
+from warpgrasp.reconstruction.encoders import precision_on
 
 
 class PredictError(UserError):

@@ -6,20 +6,20 @@ from warpgrasp.reconstruction.checkpoint import (
     KnownObject,
     checkpoint_of,
     load_checkpoint,
+    open_weights,
     save_checkpoint,
 )
-from warpgrasp.reconstruction.encoder import (
+from warpgrasp.reconstruction.encoders.resnet18 import (
     EncoderWeightsError,
     Precision,
     freeze_batch_norm,
     load_encoder_weights,
     precision_on,
 )
-from warpgrasp.reconstruction.grasp import grasp_change
-from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, surface
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
-from warpgrasp.reconstruction.shipped import open_weights
-from warpgrasp.reconstruction.supervision import regularisation, supervision
+from warpgrasp.reconstruction.released import read_released
+from warpgrasp.reconstruction.supervision import grasp_change, regularisation, supervision
 
 __all__ = [
     "Checkpoint",
@@ -39,8 +39,8 @@ __all__ = [
     "place",
     "placement_of",
     "precision_on",
+    "read_released",
     "regularisation",
     "save_checkpoint",
     "supervision",
-    "surface",
 ]

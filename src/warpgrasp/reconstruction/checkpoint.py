@@ -1,10 +1,14 @@
-"""Checkpoints: safetensors, written atomically, that know the network's shape, its hand and its objects."""
+"""Checkpoints: safetensors, written atomically, that know the network's shape, its hand and its objects.
+
+The weights that come with the package, and weights as they are named on the command line.
+"""
 
 import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +154,19 @@ def checkpoint_of(
     tensors = {f"network.{name}": value.detach().cpu() for name, value in network.state_dict().items()}
     known = tuple(KnownObject.of(model) for model in objects)
     return Checkpoint(network.config, network.hand.template.name, known, step, training, tensors)
+
+
+BEST = "best"
+SHIPPED_BEST = files("warpgrasp.reconstruction") / "assets" / "best.safetensors"  # docs/model_card.md
+FINAL = "weights.safetensors"  # in a run's folder
+
+
+def open_weights(named: Path) -> Checkpoint:
+    """The checkpoint of a run's folder or in a file; `best`, where there is no such file, is the shipped one.
+
+    Raises `CheckpointError` when there is none.
+    """
+    if named == Path(BEST) and not named.exists():
+        with as_file(SHIPPED_BEST) as path:
+            return load_checkpoint(path)
+    return load_checkpoint(named / FINAL if named.is_dir() else named)

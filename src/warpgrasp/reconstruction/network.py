@@ -1,20 +1,62 @@
-"""The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space."""
+"""The three regression branches (paper Table 4).
+
+The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space.
+"""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from warpgrasp.frame import HandReconstruction, ObjectReconstruction, Objects, Reconstruction, pose_points
-from warpgrasp.geometry import Camera, Mesh, join, matrix_from_axis_angle
+from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import PLACEMENT_JOINT, HandModel
 from warpgrasp.reconstruction.adaptation import SkeletonAdaptation
-from warpgrasp.reconstruction.encoder import Precision, ResNet18
-from warpgrasp.reconstruction.heads import Heads, RawOutputs
+from warpgrasp.reconstruction.encoders.resnet18 import Precision, ResNet18
 from warpgrasp.reconstruction.placement import OutputScales
+
+
+@dataclass(frozen=True)
+class RawOutputs:
+    """The regressed numbers, 37 in the paper: 3 + 3, 3, and 3 + 15 + 10."""
+
+    object_placement: Float[Tensor, "b 3"]  # depth, u, v
+    object_rotation: Float[Tensor, "b 3"]  # axis-angle
+    hand_placement: Float[Tensor, "b 3"]
+    hand_rotation: Float[Tensor, "b 3"]
+    hand_pose: Float[Tensor, "b p"]
+    hand_shape: Float[Tensor, "b s"]
+
+
+class Heads(nn.Module):
+    """Features to numbers: object pose, hand translation, hand pose and shape, each by its own dense layers."""
+
+    def __init__(self, features: int, pose_coefficients: int, shape_parameters: int):
+        super().__init__()
+        self.object_pose = _dense(features, features // 2, 6)
+        self.hand_translation = _dense(features, features // 2, 3)
+        self.hand_pose_shape = _dense(features, features, features, 3 + pose_coefficients + shape_parameters)
+        self._hand_split = [3, pose_coefficients, shape_parameters]
+
+    def forward(self, features: Float[Tensor, "b f"]) -> RawOutputs:
+        """Regress all numbers."""
+        object_placement, object_rotation = self.object_pose(features).split(3, dim=-1)
+        rotation, pose, shape = self.hand_pose_shape(features).split(self._hand_split, dim=-1)
+        return RawOutputs(object_placement, object_rotation, self.hand_translation(features), rotation, pose, shape)
+
+
+def _dense(*sizes: int) -> nn.Sequential:
+    """Linear layers with ReLU between; the last starts near zero: training starts at the middle of the space."""
+    linear = [nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)]
+    with torch.no_grad():
+        linear[-1].weight.mul_(0.1)
+        linear[-1].bias.zero_()
+    between = [layer for one in linear[:-1] for layer in (one, nn.ReLU())]
+    return nn.Sequential(*between, linear[-1])
 
 
 @dataclass(frozen=True)
@@ -139,13 +181,3 @@ class HandObjectNetwork(nn.Module):
             pose_points(rotation, translation, objects.vertices),
             pose_points(rotation, translation, objects.corners),
         )
-
-
-def surface(
-    hand: HandModel,
-    hand_vertices: Float[Tensor, "b v 3"],
-    object_vertices: Float[Tensor, "b w 3"],
-    objects: Objects,
-) -> Mesh:
-    """Hand, closed at the wrist, and object as the one mesh that is rasterised."""
-    return join(hand.closed_mesh(hand_vertices), Mesh.of(object_vertices, objects.faces))

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.render.compiled import compiled, share_out
+from warpgrasp.render.cpu import weights_of
 from warpgrasp.render.rasterizer import (
     Fragments,
     Raster,
@@ -18,18 +20,25 @@ from warpgrasp.render.rasterizer import (
     pixels_to_rays,
     surface_weights,
 )
+from warpgrasp.render.shade import Texture, shade, vertex_normals
 
 __all__ = [
     "Fragments",
     "Raster",
     "Rasterizer",
+    "Texture",
     "barycentrics",
+    "compiled",
     "corners_of",
     "interpolate",
     "pixels_to_rays",
     "rasterize",
     "seen_values",
+    "shade",
+    "share_out",
     "surface_weights",
+    "vertex_normals",
+    "weights_of",
 ]
 
 
@@ -62,7 +71,7 @@ def seen_values(
     """
     match _compiled_for(mesh):
         case "cpu":
-            from warpgrasp.render import cpu_values
+            from warpgrasp.render import cpu as cpu_values
 
             return cpu_values.seen_values(mesh, camera, face_ids, pixels, values)
         case "gpu":

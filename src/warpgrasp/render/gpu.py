@@ -1,18 +1,42 @@
-"""The rasteriser on a GPU: the same rule as the reference, by a Triton kernel (which comes with PyTorch for CUDA).
+"""Triton kernels: how they are compiled, or interpreted where there is no GPU.
+
+The rasteriser on a GPU: the same rule as the reference, by a Triton kernel (which comes with PyTorch for CUDA).
 
 The host never waits for the device. Its arithmetic is that of `cpu`, operation by operation, in the same precision.
 """
 
-# pyright: reportMissingImports=false
-# Triton comes with PyTorch's CUDA builds alone.
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
 from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, pixels_to_rays
-from warpgrasp.render.triton_kernels import on_gpu, rows
+
+# pyright: reportMissingImports=false
+# Triton comes with PyTorch's CUDA builds alone.
+
+
+def on_gpu(kernel: Callable[..., Any]) -> Any:
+    """Compile a kernel at its first call. With `TRITON_INTERPRET=1` it runs on the CPU, slowly: for tests.
+
+    The jaxtyping hook of the tests wraps functions, which Triton cannot compile: hence `unwrap`.
+    """
+    return triton.jit(inspect.unwrap(kernel))
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """The tensor, copied unless each row of its batch lies in one piece; where the rows lie does not matter."""
+    return tensor if tensor[:1].is_contiguous() else tensor.contiguous()
+
+
+# pyright: reportMissingImports=false
+# Triton comes with PyTorch's CUDA builds alone.
+
 
 FACES, PIXELS = 32, 16  # of a block: faces in parallel, and pixels of each box
 NEAR, SLACK = tl.constexpr(NEAR_M), tl.constexpr(BOX_SLACK_PX)

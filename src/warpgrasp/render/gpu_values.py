@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from warpgrasp.geometry import Camera, Mesh
+from warpgrasp.render.gpu import on_gpu, rows
 from warpgrasp.render.rasterizer import pixels_to_rays
-from warpgrasp.render.triton_kernels import on_gpu, rows
 
 PLACES = 128  # of a block
 

@@ -22,33 +22,31 @@ from rich.text import Text
 from torch import Tensor
 
 from warpgrasp.data import (
-    DataError,
     Dataset,
     FrameSource,
     Labels,
+    NearToFar,
     OnBad,
     annotatable,
     choose_labels,
     draw,
     join_datasets,
 )
+from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, ObjectModel, move_to
 from warpgrasp.geometry import mean_rotation
 from warpgrasp.hand import HandModel
-from warpgrasp.reconstruction import (
-    Checkpoint,
-    HandObjectNetwork,
-    checkpoint_of,
-    freeze_batch_norm,
-    load_checkpoint,
-    load_encoder_weights,
-    precision_on,
-    save_checkpoint,
-)
-from warpgrasp.training.curriculum import NearToFar
-from warpgrasp.training.memory import keep_freed_memory
+from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, checkpoint_of, load_checkpoint, save_checkpoint
+from warpgrasp.reconstruction.encoders import freeze_batch_norm, load_encoder_weights, precision_on
 from warpgrasp.training.objective import PairWeights
-from warpgrasp.training.processes import check_shareable, mean_over_processes, mine, rows_of, share_batch_norm
+from warpgrasp.training.processes import (
+    check_shareable,
+    keep_freed_memory,
+    mean_over_processes,
+    mine,
+    rows_of,
+    share_batch_norm,
+)
 from warpgrasp.training.settings import Optimisation, Recipe
 from warpgrasp.training.step import PairFrames, StepBatch, StepLoss
 from warpgrasp.training.tracking import Measured, Tracker, accelerator_for, log_pictures, tracked

@@ -11,9 +11,10 @@ from warpgrasp.data import View
 from warpgrasp.frame import FramePair, Frames, Reconstruction, pose_points
 from warpgrasp.geometry import Mesh
 from warpgrasp.photometric import PhotometricConsistency, appearance, photometric_consistency
-from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, supervision, surface
+from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, supervision
 from warpgrasp.render import Fragments, rasterize
-from warpgrasp.training.constants import FrameConstants
+from warpgrasp.scene import surface
+from warpgrasp.training.frame_cache import FrameConstants
 from warpgrasp.training.settings import LossWeights, Photometric
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from warpgrasp.data import Rows, augment
 from warpgrasp.frame import Frames
 from warpgrasp.reconstruction import HandObjectNetwork
-from warpgrasp.training.constants import FrameConstants
+from warpgrasp.training.frame_cache import FrameConstants
 from warpgrasp.training.objective import PairBatch, PairWeights, on_pairs, supervised
 from warpgrasp.training.settings import Recipe
 

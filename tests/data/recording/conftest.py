@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.recording.recording_files import hand_parameters, write_recording
-from warpgrasp.data import Ho3d
-from warpgrasp.data.recording.writer import Export, export_recording
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.export.recording import Export, export_recording
 
 
 @pytest.fixture(scope="session")

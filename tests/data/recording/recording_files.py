@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from warpgrasp.cli import main
-from warpgrasp.data.recording import HandParameters, Label, Lens, write_annotations, write_lens, write_object
-from warpgrasp.data.recording.writer import VideoWriter
+from warpgrasp.data.recording.annotations import HandParameters, Label, write_annotations
+from warpgrasp.data.recording.camera import Lens, write_lens
+from warpgrasp.data.recording.object import write_object
 from warpgrasp.data.sample.sequence import GraspSequence
+from warpgrasp.export.recording import VideoWriter
 
 WEDGE_M = ((0.1, 0.0, 0.0), (0.0, 0.05, 0.0), (0.0, 0.0, 0.02), (0.0, 0.0, 0.0))
 WEDGE_FACES = ((0, 1, 2), (0, 3, 1), (1, 3, 2), (2, 3, 0))

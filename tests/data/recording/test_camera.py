@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.data.recording.recording_files import edit
-from warpgrasp.data import DataError, Recordings
-from warpgrasp.data.recording import Lens, read_lens, write_lens
+from warpgrasp.data.recording.camera import Lens, read_lens, write_lens
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 
 K = np.array([[260.0, 0, 161.3], [0, 255.0, 117.8], [0, 0, 1]])

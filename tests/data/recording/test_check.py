@@ -10,13 +10,21 @@ import torch
 
 from tests.data.recording.recording_files import edit, write_recording, write_video
 from warpgrasp.cli import main
-from warpgrasp.data import DataError, Ho3d, Recordings
-from warpgrasp.data.doctor import examine
-from warpgrasp.data.recording.motion import GapFollower, surface_motion_px
-from warpgrasp.data.recording.sight import LabelledSurface, LikeTurn, near_symmetries, texture_levels
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.evidence import (
+    GapFollower,
+    LabelledSurface,
+    LikeTurn,
+    near_symmetries,
+    surface_motion_px,
+    texture_levels,
+)
+from warpgrasp.data.registry import examine
+from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, FrameName, ObjectModel
-from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.hand.model import HandModel
 
 
 def box(sides_m: tuple[float, float, float]) -> ObjectModel:
@@ -151,7 +159,7 @@ def test_long_ways_are_warned_of(exported: Path, hand: HandModel, monkeypatch) -
 
 
 def test_the_hand_that_was_fitted_is_told(exported: Path, hand: HandModel, tmp_path: Path) -> None:
-    from warpgrasp.data.recording.writer import Export, export_recording
+    from warpgrasp.export.recording import Export, export_recording
 
     source = Recordings(exported, hand)
     export_recording(source, "train", "A1", tmp_path / "joints", Export(train=(0,), pictures="frames"))

@@ -14,10 +14,10 @@ from PIL.TiffImagePlugin import IFDRational
 from tests.data.recording.chequerboard_scene import CORNERS, FLAT, TILTED, BrownLens
 from tests.data.recording.recording_files import write_video
 from warpgrasp.cli import main
-from warpgrasp.data import DataError
-from warpgrasp.data.recording import read_lens
+from warpgrasp.data.recording.camera import read_lens
 from warpgrasp.data.recording.chequerboard import BoardView, calibrate, find_board
-from warpgrasp.data.recording.writer import VideoWriter
+from warpgrasp.errors import DataError
+from warpgrasp.export.recording import VideoWriter
 
 K = np.array([[462.0, 0, 231.0], [0, 455.0, 187.0], [0, 0, 1]])
 SIZE = (480, 360)

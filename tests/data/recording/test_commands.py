@@ -10,7 +10,7 @@ import pytest
 
 from tests.data.recording.recording_files import edit, train_toy
 from warpgrasp.cli import main
-from warpgrasp.inference import read_predictions
+from warpgrasp.predictions.file import read_predictions
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ import torch
 import trimesh
 
 from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, simple_label, write_video
-from warpgrasp.data import DataError, Recordings
-from warpgrasp.data.recording import HandJoints, Label, write_annotations
-from warpgrasp.hand import HandModel
+from warpgrasp.data.recording.annotations import HandJoints, Label, write_annotations
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.errors import DataError
+from warpgrasp.hand.model import HandModel
 
 STRANGE_VALUES: tuple[Any, ...] = (
     None,

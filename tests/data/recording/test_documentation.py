@@ -7,9 +7,9 @@ from PIL import Image
 from torch.testing import assert_close
 
 from tests.data.recording.recording_files import write_obj
-from warpgrasp.data import Recordings
+from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.frame import FrameName
-from warpgrasp.hand import HandModel
+from warpgrasp.hand.model import HandModel
 
 PAGE = Path(__file__).parents[3] / "docs" / "datasets.md"
 

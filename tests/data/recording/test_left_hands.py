@@ -13,16 +13,19 @@ from torch.testing import assert_close
 
 from tests.data.recording.recording_files import edit, hand_parameters, train_toy
 from warpgrasp.cli import main
-from warpgrasp.data import DataError, Ho3d, Recordings, open_dataset
+from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.mirror import mirrored_points
-from warpgrasp.data.recording.folder import Recording
-from warpgrasp.data.recording.writer import Export, export_recording
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.registry import open_dataset
+from warpgrasp.errors import DataError
 from warpgrasp.evaluation.metrics import score
+from warpgrasp.export.recording import Export, export_recording
 from warpgrasp.frame import Frame, FrameName, ObjectModel, pose_points
-from warpgrasp.hand import HandModel
-from warpgrasp.inference import read_predictions
+from warpgrasp.hand.model import HandModel
 from warpgrasp.inference.predict import predict_few
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.predictions.file import read_predictions
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 
 SAME_M = 1e-6
 BY_PARAMETERS, BY_JOINTS = (0, 3, 5), 7

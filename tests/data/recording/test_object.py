@@ -10,9 +10,10 @@ import trimesh
 from torch.testing import assert_close
 
 from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, write_obj
-from warpgrasp.data import DataError, load_object
-from warpgrasp.data.recording import Symmetry, read_object, write_object
-from warpgrasp.data.recording.writer import write_mesh
+from warpgrasp.data.objects import load_object
+from warpgrasp.data.recording.object import Symmetry, read_object, write_object
+from warpgrasp.errors import DataError
+from warpgrasp.export.recording import write_mesh
 
 
 @pytest.mark.parametrize(("units", "scale"), [("mm", 1000), ("cm", 100), ("inch", 1 / 0.0254), ("m", 1)])

@@ -5,16 +5,18 @@ import pytest
 
 from warpgrasp.data.sample.grasp import (
     CONTACT_DEPTH_M,
+    OBJECT_NAMES,
     THUMB,
     closed,
     contact,
     finger_distances,
+    object_distance,
+    object_surface,
     open_gripper,
     opened,
     seated,
     stored_grips,
 )
-from warpgrasp.data.sample.objects import OBJECT_NAMES, object_distance, object_surface
 
 pytestmark = pytest.mark.parametrize("name", OBJECT_NAMES)
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from warpgrasp.data.sample.motion import LIFT_FRAMES, WINDOW_FRAMES, lifts, wander
+from warpgrasp.data.sample.sequence import LIFT_FRAMES, WINDOW_FRAMES, lifts, wander
 
 
 def test_curves_reach_about_their_amplitude_and_are_smooth():

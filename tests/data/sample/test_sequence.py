@@ -3,17 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from warpgrasp.data.sample.grasp import DEEPEST_M, THUMB
-from warpgrasp.data.sample.objects import OBJECT_NAMES, object_surface
-from warpgrasp.data.sample.rules import exact_contact, reference_frames, surface_motion_px
-from warpgrasp.data.sample.sequence import (
-    FOCAL_PX,
-    HEIGHT_PX,
-    TOUCHING_FINGERS,
-    WIDTH_PX,
-    GraspSequence,
-    make_sequence,
-)
+from warpgrasp.data.sample.check import exact_contact, reference_frames, surface_motion_px
+from warpgrasp.data.sample.grasp import DEEPEST_M, OBJECT_NAMES, THUMB, object_surface
+from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, TOUCHING_FINGERS, WIDTH_PX, GraspSequence, make_sequence
 
 
 @pytest.fixture(scope="module", params=OBJECT_NAMES)

@@ -6,9 +6,8 @@ import torch
 from rich.progress import track
 
 from warpgrasp.data.dataset import SPLITS
-from warpgrasp.data.errors import DataError
+from warpgrasp.data.fphab.dataset import POSE_FOLDERS, SKELETON_FOLDERS, VIDEO_FOLDERS, Fphab
 from warpgrasp.data.fphab.hands import FARTHEST_FIT_M, FIT_AGREEMENT_M
-from warpgrasp.data.fphab.loader import POSE_FOLDERS, SKELETON_FOLDERS, VIDEO_FOLDERS, Fphab
 from warpgrasp.data.fphab.splits import (
     EXPECTED_EVALUATION,
     EXPECTED_FRAMES,
@@ -18,6 +17,7 @@ from warpgrasp.data.fphab.splits import (
     read_action_split,
     split_sequences,
 )
+from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import LARGEST_RESIDUAL_M
 

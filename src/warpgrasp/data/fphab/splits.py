@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from warpgrasp.data.dataset import Split
-from warpgrasp.data.errors import DataError
+from warpgrasp.errors import DataError
 
 Protocol = Literal["actions", "subjects", "subjects-near-10mm"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)

@@ -1,32 +1,96 @@
 """A user's own recordings as a data set (docs/datasets.md#your-own-recording says which files to write)."""
 
-from warpgrasp.data.recording.annotation_file import (
+from warpgrasp.data.recording.annotations import (
+    ANNOTATIONS_FILE,
+    LARGEST_DISTANCE_M,
+    LARGEST_FRAME,
+    LARGEST_SHAPE,
+    USES,
     AnnotationFile,
     HandJoints,
     HandParameters,
     Label,
+    Use,
     read_annotations,
     write_annotations,
 )
-from warpgrasp.data.recording.camera_file import Lens, read_lens, write_lens
+from warpgrasp.data.recording.camera import Lens, lens_of, read_lens, write_lens
 from warpgrasp.data.recording.check import examine_recordings
-from warpgrasp.data.recording.loader import Recordings
-from warpgrasp.data.recording.object_file import DeclaredObject, Symmetry, read_object, write_object
+from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
+from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, open_pictures
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.document import Entry, read_document, write_document
+from warpgrasp.data.recording.evidence import ALIKE_SHARE, mirror_symmetry
+from warpgrasp.data.recording.files import Recording, is_recording
+from warpgrasp.data.recording.focal import (
+    centred_lens,
+    focal_from_equivalent,
+    focal_from_exif,
+    focal_from_field_of_view,
+)
+from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
+from warpgrasp.data.recording.labels import annotation_of, fitted_hand
+from warpgrasp.data.recording.object import (
+    MESH_ENDINGS,
+    OBJECT_FILE,
+    DeclaredObject,
+    Symmetry,
+    models_in_any_units,
+    read_object,
+    write_object,
+)
+from warpgrasp.data.recording.reel import Reel
 
 __all__ = [
+    "ALIKE_SHARE",
+    "ANNOTATIONS_FILE",
+    "FRAMES_FOLDER",
+    "LARGEST_DISTANCE_M",
+    "LARGEST_FRAME",
+    "LARGEST_SHAPE",
+    "MESH_ENDINGS",
+    "OBJECT_FILE",
+    "PICTURES_INTERVAL_S",
+    "USES",
+    "VIDEO_STEM",
     "AnnotationFile",
+    "BoardView",
+    "Calibration",
+    "Clip",
     "DeclaredObject",
+    "Entry",
     "HandJoints",
     "HandParameters",
     "Label",
     "Lens",
+    "Recording",
     "Recordings",
+    "Reel",
     "Symmetry",
+    "Use",
+    "annotation_of",
+    "board_pictures",
+    "calibrate",
+    "centred_lens",
     "examine_recordings",
+    "find_board",
+    "fitted_hand",
+    "focal_from_equivalent",
+    "focal_from_exif",
+    "focal_from_field_of_view",
+    "is_recording",
+    "lens_of",
+    "mirror_symmetry",
+    "models_in_any_units",
+    "open_clip",
+    "open_footage",
+    "open_pictures",
     "read_annotations",
+    "read_document",
     "read_lens",
     "read_object",
     "write_annotations",
+    "write_document",
     "write_lens",
     "write_object",
 ]

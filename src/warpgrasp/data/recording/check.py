@@ -7,12 +7,19 @@ import numpy as np
 from jaxtyping import UInt8
 from rich.progress import track
 
-from warpgrasp.data.recording.annotation_file import HandJoints
-from warpgrasp.data.recording.folder import Recording
+from warpgrasp.data.recording.annotations import HandJoints
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.evidence import (
+    FAINT_TEXTURE_LEVELS,
+    LARGEST_SHARE_OF_WIDTH,
+    GapFollower,
+    LabelledSurface,
+    near_symmetries,
+    surface_motion_px,
+    texture_levels,
+)
+from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import fitted_hand
-from warpgrasp.data.recording.loader import Recordings
-from warpgrasp.data.recording.motion import LARGEST_SHARE_OF_WIDTH, GapFollower, surface_motion_px
-from warpgrasp.data.recording.sight import FAINT_TEXTURE_LEVELS, LabelledSurface, near_symmetries, texture_levels
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera
 

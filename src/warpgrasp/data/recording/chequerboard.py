@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from warpgrasp.data.errors import DataError
-from warpgrasp.data.recording.camera_file import Lens
+from warpgrasp.data.recording.camera import Lens
 from warpgrasp.data.recording.footage import PICTURE_ENDINGS
 from warpgrasp.data.recording.video import FORMAT_OF, Video
+from warpgrasp.errors import DataError
 
 Coefficients = Literal[0, 4, 5, 8]  # k1 k2 p1 p2 | k3 | k4 k5 k6: OpenCV's models
 MODELS: dict[Coefficients, int] = {

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from warpgrasp.data.errors import DataError
-from warpgrasp.data.recording.camera_file import Lens, read_lens
+from warpgrasp.data.recording.camera import Lens, read_lens
 from warpgrasp.data.recording.footage import PICTURE_ENDINGS, Footage, PictureFolder
 from warpgrasp.data.recording.video import FORMAT_OF, Video
+from warpgrasp.errors import DataError
 
 PICTURES_INTERVAL_S = 1 / 30  # of numbered pictures, which carry no times
 

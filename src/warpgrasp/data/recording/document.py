@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from warpgrasp.data.errors import DataError
+from warpgrasp.errors import DataError
 
 Choice = TypeVar("Choice", bound=str)
 

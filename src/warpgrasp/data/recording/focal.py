@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from warpgrasp.data.errors import DataError
-from warpgrasp.data.recording.camera_file import FOCAL_RANGE, Lens
+from warpgrasp.data.recording.camera import FOCAL_RANGE, Lens
+from warpgrasp.errors import DataError
 
 FILM_DIAGONAL_MM = float(np.hypot(36.0, 24.0))  # equivalent focal lengths compare diagonals (CIPA DCG-001, 2005)
 MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0}  # of FocalPlaneResolutionUnit (Exif 2.32, 4.6.5)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from warpgrasp.data.errors import DataError
 from warpgrasp.data.recording.video import FORMAT_OF, Video
+from warpgrasp.errors import DataError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 FRAMES_FOLDER = "frames"

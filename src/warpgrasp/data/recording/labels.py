@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warpgrasp.data.errors import DataError
-from warpgrasp.data.recording.annotation_file import FILE, LARGEST_DISTANCE_M, HandJoints, HandParameters, Label
-from warpgrasp.data.recording.folder import Recording
+from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
+from warpgrasp.data.recording.annotations import LARGEST_DISTANCE_M, HandJoints, HandParameters, Label
+from warpgrasp.data.recording.files import Recording
+from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import HandFit, HandModel, fit_hand, refusal

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from warpgrasp.data.dataset import Split
 from warpgrasp.data.pictures import resized_pixels
 from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.loader import Recordings
+from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.geometry import Camera
 

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from warpgrasp.data.errors import DataError
+from warpgrasp.errors import DataError
 
 # The demuxer is named by the file's ending, never guessed from its content: a playlist called video.mp4 would otherwise
 # make FFmpeg open the files, or addresses, that it lists.

@@ -1,40 +1,45 @@
-"""The sample data: generates sequences, and unpacks the shipped ones. Both are in HO-3D version 3's layout."""
+"""The sample data: generated sequences, and the shipped ones, in HO-3D version 3's layout."""
 
-import shutil
-import zipfile
-from importlib.resources import as_file, files
-from pathlib import Path
+from warpgrasp.data.sample.check import exact_contact, surface_motion_px
+from warpgrasp.data.sample.files import write_layout
+from warpgrasp.data.sample.generate import generate
+from warpgrasp.data.sample.grasp import (
+    DEEPEST_M,
+    OBJECT_NAMES,
+    THUMB,
+    Grip,
+    Gripper,
+    closed,
+    contact,
+    object_distance,
+    object_surface,
+    open_gripper,
+    seated,
+)
+from warpgrasp.data.sample.sequence import TOUCHING_FINGERS, GraspSequence, make_sequence
+from warpgrasp.data.sample.shipped import shipped_if_named, unpack_shipped
+from warpgrasp.errors import DataError
 
-from warpgrasp.data.errors import DataError
-from warpgrasp.data.manifest import cache_folder
-
-SHIPPED = files("warpgrasp.data.sample") / "shipped.zip"
-
-
-SAMPLE = Path("sample")  # as data sets are named: the shipped one, where there is no such folder
-
-
-def shipped_if_named(root: Path) -> Path:
-    """`root`, or the shipped sequences, unpacked in the user's cache, where `root` is `sample` and no folder."""
-    return unpack_shipped(cache_folder() / "sample") if root == SAMPLE and not root.exists() else root
-
-
-def unpack_shipped(root: Path) -> Path:
-    """Unpack the shipped sequences to `root`, unless they are there already.
-
-    Raises `DataError` when something else is there.
-    """
-    stamp = root / "shipped.sha"
-    with as_file(SHIPPED) as path, zipfile.ZipFile(path) as archive:
-        checksum = f"{sum(entry.CRC for entry in archive.infolist()):x}"
-        if stamp.is_file() and stamp.read_text() == checksum:
-            return root
-        if root.exists():
-            raise DataError(f"expected the shipped sample data in {root}, found something else; remove it")
-        partial = root.with_name(f".{root.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        archive.extractall(partial)
-        (partial / "shipped.sha").write_text(checksum)
-        partial.rename(root)
-    return root
+__all__ = [
+    "DEEPEST_M",
+    "OBJECT_NAMES",
+    "THUMB",
+    "TOUCHING_FINGERS",
+    "DataError",
+    "GraspSequence",
+    "Grip",
+    "Gripper",
+    "closed",
+    "contact",
+    "exact_contact",
+    "generate",
+    "make_sequence",
+    "object_distance",
+    "object_surface",
+    "open_gripper",
+    "seated",
+    "shipped_if_named",
+    "surface_motion_px",
+    "unpack_shipped",
+    "write_layout",
+]

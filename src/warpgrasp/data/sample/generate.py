@@ -1,17 +1,103 @@
-"""Generates any amount of sample data in seconds, drawn by the built-in z-buffer."""
+"""Paints generated sequences with the built-in z-buffer: textured and shaded, before a random background.
 
+Generates any amount of sample data in seconds, drawn by the built-in z-buffer.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
 from rich.progress import Progress
+from torch import Tensor
 
 from warpgrasp.data.dataset import Split
-from warpgrasp.data.errors import DataError
-from warpgrasp.data.sample.layout import PosedSequence, write_layout
-from warpgrasp.data.sample.objects import OBJECT_NAMES
-from warpgrasp.data.sample.paint import Scene, paint, save_picture
-from warpgrasp.data.sample.sequence import GraspSequence, make_sequence
-from warpgrasp.hand import HandModel, open_hand
+from warpgrasp.data.sample.files import PosedSequence, write_layout
+from warpgrasp.data.sample.grasp import OBJECT_NAMES, OBJECTS, object_surface
+from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence, make_sequence
+from warpgrasp.errors import DataError
+from warpgrasp.frame import pose_points
+from warpgrasp.geometry import Camera, Mesh, join
+from warpgrasp.hand import HandModel, open_hand, open_hand_arrays, skin_textures
+from warpgrasp.render import Texture, rasterize, shade
+
+TEXTURE_PX = 256  # about what a picture of 320×240 can show without aliasing
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How one sequence looks."""
+
+    skin: int
+    light: Float[Tensor, " 3"]
+    background: Float[Tensor, "3 h w"]
+
+    @staticmethod
+    def random(generator: np.random.Generator) -> "Scene":
+        """Draw skin, light and a background of soft blobs."""
+        light = torch.from_numpy(generator.normal(size=3) * [1, 1, 0.5] - [0, 0.5, 1.0]).float()
+        coarse = torch.from_numpy(generator.uniform(0.1, 0.9, size=(1, 3, 7, 9))).float()
+        soft = F.interpolate(coarse, size=(HEIGHT_PX, WIDTH_PX), mode="bicubic", align_corners=True)[0]
+        fine = torch.from_numpy(generator.normal(scale=0.08, size=(1, 1, 60, 80))).float()
+        grain = F.interpolate(fine, size=(HEIGHT_PX, WIDTH_PX), mode="bilinear", align_corners=True)[0]
+        return Scene(int(generator.integers(len(skin_textures()))), light, (soft + grain).clamp(0, 1))
+
+
+def scene_mesh(sequence: GraspSequence, posed: PosedSequence, hand: HandModel, index: int) -> Mesh:
+    """Hand, closed at the wrist, and object of one frame."""
+    surface = object_surface(sequence.object_name)
+    pose = torch.from_numpy(sequence.camera_from_object[index]).float()
+    vertices = pose_points(pose[:3, :3], pose[:3, 3], torch.from_numpy(surface.vertices).float())
+    hand_mesh = hand.closed_mesh(torch.from_numpy(posed.vertices[index]).float()[None])
+    return join(hand_mesh, Mesh.of(vertices[None], torch.from_numpy(surface.faces).long()))
+
+
+def scene_camera(sequence: GraspSequence) -> Camera:
+    """The camera of a sequence, as a batch of one."""
+    return Camera(torch.from_numpy(np.asarray(sequence.intrinsics)).float()[None], WIDTH_PX, HEIGHT_PX)
+
+
+def scene_textures(sequence: GraspSequence, hand: HandModel, skin: int) -> list[Texture]:
+    """Textures of the hand, of the faces that close its wrist, and of the object."""
+    arrays = open_hand_arrays()
+    uv = torch.from_numpy(arrays["uv"][arrays["uv_faces"]]).float()
+    skin_image = _picture(skin_textures()[skin])
+    closing = Texture.plain(tuple(skin_image.mean(dim=(1, 2)).tolist()), len(hand.closing_faces))
+    with as_file(OBJECTS / sequence.object_name) as folder:
+        cover = Texture(_picture(folder / "texture.jpg"), _corner_uv(folder / "textured_simple.obj"))
+    return [Texture(skin_image, uv), closing, cover]
+
+
+def paint(sequence: GraspSequence, posed: PosedSequence, hand: HandModel, scene: Scene, index: int) -> Tensor:
+    """The picture of one frame, (3, 240, 320) in [0, 1]."""
+    textures = scene_textures(sequence, hand, scene.skin)
+    mesh, camera = scene_mesh(sequence, posed, hand, index), scene_camera(sequence)
+    return shade(mesh, textures, camera, rasterizer=rasterize, light=scene.light, background=scene.background).image
+
+
+def save_picture(image: Float[Tensor, "3 h w"], path: Path, quality: int = 92) -> None:
+    """Write a JPEG."""
+    Image.fromarray((image.permute(1, 2, 0) * 255).round().byte().numpy()).save(path, quality=quality)
+
+
+@cache
+def _picture(path: Path) -> Float[Tensor, "3 h w"]:
+    with Image.open(path) as opened:
+        small = opened.convert("RGB").resize((TEXTURE_PX, TEXTURE_PX), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255
+
+
+@cache
+def _corner_uv(path: Path) -> Float[Tensor, "f 3 2"]:
+    rows = [line.split() for line in path.read_text().splitlines()]
+    uv = torch.tensor([[float(value) for value in row[1:3]] for row in rows if row and row[0] == "vt"])
+    index = [[int(corner.split("/")[1]) - 1 for corner in row[1:4]] for row in rows if row and row[0] == "f"]
+    return uv[torch.tensor(index)]
 
 
 def generate(root: Path, *, sequences: int, frames: int, seed: int) -> None:

@@ -1,4 +1,6 @@
-"""Holding an object: the hand is placed beside it, its palm seated, and its fingers closed until they touch.
+"""The two scanned objects of the sample data.
+
+Holding an object: the hand is placed beside it, its palm seated, and its fingers closed until they touch.
 
 A finger closes as an underactuated one does: all its joints together until any part of it touches, then the outer two
 until either of their phalanges touches, then the last. Fingers are in the order of their chains in `MANO_JOINTS`.
@@ -6,17 +8,36 @@ until either of their phalanges touches, then the last. Fingers are in the order
 
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
-from importlib.resources import as_file
+from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.data.sample.distance import SignedDistance
-from warpgrasp.data.sample.objects import OBJECTS
-from warpgrasp.hand import HO3D_JOINTS, JOINTS, MANO_JOINTS, HandModel, open_hand
-from warpgrasp.hand.open_hand import open_hand_arrays
+from warpgrasp.geometry import SignedDistance, Surface
+from warpgrasp.hand import HO3D_JOINTS, JOINTS, MANO_JOINTS, HandModel, open_hand, open_hand_arrays
+
+OBJECTS = files("warpgrasp.data.sample") / "objects"
+OBJECT_NAMES = ("006_mustard_bottle", "003_cracker_box")
+
+
+@cache
+def object_surface(name: str) -> Surface:
+    """The closed surface of a sample object: the OBJ's distinct vertices."""
+    with as_file(OBJECTS / name / "textured_simple.obj") as path:
+        rows = [line.split() for line in Path(path).read_text().splitlines()]
+    vertices = [[float(value) for value in row[1:4]] for row in rows if row and row[0] == "v"]
+    faces = [[int(corner.split("/")[0]) - 1 for corner in row[1:4]] for row in rows if row and row[0] == "f"]
+    return Surface(np.array(vertices), np.array(faces))
+
+
+@cache
+def object_distance(name: str) -> SignedDistance:
+    """The grid of distances to a sample object."""
+    return SignedDistance.of(object_surface(name))
+
 
 CHAINS = ("index", "middle", "little", "ring", "thumb")
 THUMB = CHAINS.index("thumb")

@@ -1,0 +1,154 @@
+"""Which control of the annotation page does what."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import viser
+
+from warpgrasp.annotate.actions import FINE_NUDGE, NUDGE, AnnotateActions
+from warpgrasp.annotate.page import AnnotatePage
+
+Action = Callable[[], None]
+
+
+def connect(page: AnnotatePage) -> None:
+    """Let controls, keys, handles and clicks act."""
+    actions = AnnotateActions(page)
+    _connect_frames(page, actions)
+    _connect_view(page, actions)
+    _connect_poses(page, actions)
+    _connect_clicks(page, actions)
+    _connect_keys(page, actions)
+    page.server.on_client_connect(page.welcome)
+
+
+def _on(page: AnnotatePage, control: Any, action: Action) -> None:
+    """Act in the order of events, when somebody uses a control; not when the page itself sets it."""
+
+    async def used(event: viser.GuiEvent[Any]) -> None:
+        if event.client is not None:
+            page.act(action)
+
+    control.on_update(used)
+
+
+def _on_button(page: AnnotatePage, button: viser.GuiButtonHandle, action: Action) -> None:
+    button.on_click(lambda _: page.act(action))
+
+
+def _on_group(page: AnnotatePage, group: viser.GuiButtonGroupHandle, choices: dict[str, Action]) -> None:
+    """Choices that turn to a frame lock the page themselves, after the frame is read."""
+    assert list(choices) == list(group.options)
+    turning = group is page.panel.go
+    group.on_click(lambda _: choices[group.value]() if turning else page.act(choices[group.value]))
+
+
+def _connect_frames(page: AnnotatePage, actions: AnnotateActions) -> None:
+    panel = page.panel
+
+    @panel.position.on_update
+    def _(event: viser.GuiEvent[Any]) -> None:
+        if event.client is not None:
+            page.show_frame(page.state.numbers[int(panel.position.value)])
+
+    go = {"‹": lambda: actions.step(-1), "›": lambda: actions.step(1)}
+    go |= {"‹ label": lambda: actions.jump(-1), "label ›": lambda: actions.jump(1)}
+    _on_group(page, panel.go, {**go, "suggested": actions.go_to_suggested})
+    _on(page, panel.done, lambda: actions.set_done(panel.done.value))
+    _on(page, panel.held_out, lambda: actions.set_held_out(panel.held_out.value))
+    _on_group(page, panel.edit, {"undo": actions.undo, "redo": actions.redo, "copy from before": actions.copy})
+
+
+def _connect_view(page: AnnotatePage, actions: AnnotateActions) -> None:
+    panel = page.panel
+    _on(page, panel.opacity, page.draw)
+    _on(page, panel.zoom, actions.view_from_camera)
+    _on_button(page, panel.camera, actions.view_from_camera)
+    styles = ("surface", "wireframe", "hidden")
+    _on_group(page, panel.style, {style: lambda style=style: actions.draw_as(style) for style in styles})
+
+
+def _connect_poses(page: AnnotatePage, actions: AnnotateActions) -> None:
+    panel = page.panel
+    moved = ("object", "hand", "nothing")
+    _on_group(page, panel.moved, {which: lambda which=which: actions.move(which) for which in moved})
+    for which, slider in (("object", panel.object_depth), ("hand", panel.hand_depth)):
+        _on(page, slider, lambda which=which, slider=slider: actions.set_depth(which, slider.value))
+    for row, sliders in panel.fingers.rows.items():
+        for number, slider in enumerate(sliders):
+            _on(page, slider, lambda row=row, n=number, slider=slider: actions.bend(row, n, slider.value))
+    for number, slider in enumerate(panel.shape):
+        _on(page, slider, lambda n=number, slider=slider: actions.set_shape(n, slider.value))
+    _connect_handle(page, actions, "object", page.scene.object_handle)
+    _connect_handle(page, actions, "hand", page.scene.hand_handle)
+
+
+def _connect_handle(
+    page: AnnotatePage, actions: AnnotateActions, which: str, handle: viser.TransformControlsHandle
+) -> None:
+    @handle.on_update
+    async def _(event: viser.TransformControlsEvent) -> None:
+        if event.phase == "update":
+            page.act(lambda: actions.drag(which, np.array(handle.wxyz), np.array(handle.position)))
+        else:
+            page.state.end_gesture()
+
+
+def _connect_clicks(page: AnnotatePage, actions: AnnotateActions) -> None:
+    panel = page.panel
+    modes = ("points", "joints", "nothing")
+    _on_group(page, panel.click, {mode: lambda mode=mode: actions.click_on(mode) for mode in modes})
+    _on(page, panel.joint, page.say)
+    cleared: dict[str, Action] = {"last": actions.take_back}
+    cleared |= {f"all {what}": lambda what=what: actions.clear(what) for what in ("points", "joints")}
+    _on_group(page, panel.take_back, cleared)
+    _on_button(page, panel.place, actions.place_object)
+    _on_button(page, panel.fit, actions.fit_hand)
+    panel.refine.on_click(lambda _: actions.refine())
+
+    @page.server.scene.on_click()
+    def _(event: viser.SceneClickEvent) -> None:
+        if page.clicking != "nothing":
+            page.act(lambda: actions.clicked(np.array(event.ray_origin), np.array(event.ray_direction)))
+
+
+def _connect_keys(page: AnnotatePage, actions: AnnotateActions) -> None:
+    """viser keeps W, A, S, D, Q, E and the arrows for turned views."""
+
+    def key(label: str, hotkey: Any, action: Action, *, modifier: Any = None, slow: bool = False) -> None:
+        command = page.server.gui.add_command(label, hotkey=hotkey, modifier=modifier)
+        command.on_trigger(lambda _: action() if slow else page.act(action))
+
+    key("Next frame", "pagedown", lambda: actions.step(1), slow=True)
+    key("Previous frame", "pageup", lambda: actions.step(-1), slow=True)
+    key("Ten frames on", "pagedown", lambda: actions.step(10), modifier="shift", slow=True)
+    key("Ten frames back", "pageup", lambda: actions.step(-10), modifier="shift", slow=True)
+    key("Next label", "K", lambda: actions.jump(1), slow=True)
+    key("Previous label", "J", lambda: actions.jump(-1), slow=True)
+    key("Suggested frame", "N", actions.go_to_suggested, slow=True)
+    key("Finish the frame, or make it a draft again", "L", actions.toggle_done)
+    key("Copy from the annotation before", "C", actions.copy)
+    for label, hotkey, modifier, action in (
+        ("Undo", "Z", "cmd/ctrl", actions.undo),
+        ("Redo", "Z", "cmd/ctrl+shift", actions.redo),
+        ("Undo (U)", "U", None, actions.undo),
+        ("Redo (R)", "R", None, actions.redo),
+    ):
+        key(label, hotkey, action, modifier=modifier)
+    key("Move the object", "O", lambda: actions.move("object"))
+    key("Move the hand", "H", lambda: actions.move("hand"))
+    key("Move nothing", "Z", lambda: actions.move("nothing"))
+    for label, hotkey, sign in (("Nearer", "T", -1), ("Farther", "G", 1)):
+        key(label, hotkey, lambda sign=sign: actions.nudge(NUDGE**sign))
+        key(f"{label} (finer)", hotkey, lambda sign=sign: actions.nudge(FINE_NUDGE**sign), modifier="shift")
+    key("Back to the camera's view", "V", actions.view_from_camera)
+    key("Surface or wireframe", "X", actions.toggle_wireframe)
+    key("Hide or show hand and object", "B", actions.toggle_hidden)
+    for digit in range(10):
+        key(f"Opacity {digit or 10}0 %", str(digit), lambda digit=digit: actions.set_opacity((digit or 10) / 10))
+    key("Click points of the object", "P", lambda: actions.click_on("points"))
+    key("Click joints of the hand", "I", lambda: actions.click_on("joints"))
+    key("Take the last click back", "backspace", actions.take_back)
+    key("Stop clicking", "escape", lambda: actions.click_on("nothing"))
+    key("Refine by the colours of the nearest label", "F", actions.refine, slow=True)

@@ -1,0 +1,215 @@
+"""The annotation page: shows what `AnnotationState` says, and saves it.
+
+What a user does (annotate_actions.py) is done under the page's lock, for a short time each; reading a frame and
+refining are done outside it, since viser's event loop waits for the lock too.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import viser
+from jaxtyping import Float, UInt8
+
+from warpgrasp.annotate.panel import AnnotatePanel
+from warpgrasp.annotate.poses import FEWEST_PAIRS, FrameState
+from warpgrasp.annotate.scene import AnnotateScene, at_camera, go_to_camera
+from warpgrasp.annotate.state import AnnotationState
+from warpgrasp.errors import DataError, UserError
+from warpgrasp.hand import FEWEST_JOINTS, FingerAxes
+from warpgrasp.refinement import suggested_position
+
+SAVE_EVERY_S = 0.3
+GESTURE_PAUSE_S = 1.0  # changes by one control that are farther apart are two
+LISTED_LABELS = 12
+
+
+class AnnotatePage:
+    """One recording's page on a viser server."""
+
+    def __init__(self, server: viser.ViserServer, state: AnnotationState):
+        """Build scene and controls, show the first frame, and begin to save."""
+        self.server, self.state, self.lock = server, state, threading.RLock()
+        self.axes = FingerAxes.of(state.hand.template)
+        self.scene = AnnotateScene(server.scene, state.recording, state.hand)
+        shapes = state.hand.shape_count
+        self.panel = AnnotatePanel(server.gui, frames=len(state.numbers), shapes=shapes, read_only=state.read_only)
+        self.positions = {number: position for position, number in enumerate(state.numbers)}
+        self.wanted = state.frame  # the frame asked for last
+        self.moved = "object" if state.read_only is None else "nothing"
+        self.clicking = "nothing"
+        self.asked: Float[np.ndarray, " 3"] | None = None  # a point of the object whose pixel is still to come
+        self.wireframe, self.hidden, self.refining = False, False, False
+        self._travelled = np.arange(len(state.numbers), dtype=np.float64)
+        self._touched: tuple[str, float] = ("", 0.0)
+        self._note, self._saved_at, self._trouble, self._turned = "", "", "", False
+        self._reading, self._stop = threading.Lock(), threading.Event()
+        self.show_frame(state.frame)
+        self._saver = threading.Thread(target=self._save_again_and_again, daemon=True)
+        self._saver.start()
+
+    def close(self) -> None:
+        """Write what is not written yet, and stop. Raises what saving raises."""
+        self._stop.set()
+        self._saver.join()
+        self.state.save()
+
+    def set_travelled(self, travelled: Float[np.ndarray, " n"]) -> None:
+        """How far the picture has moved up to each frame: from now on frames are suggested by it."""
+        with self.lock:
+            self._travelled = travelled
+            self.say()
+
+    def show_frame(self, frame: int) -> None:
+        """Turn to a frame. Where another one is asked for meanwhile, that one alone is shown."""
+        self.wanted = frame
+        try:
+            with self._reading:
+                if frame != self.wanted:
+                    return
+                picture = self.state.recording.picture(frame)
+        except DataError as error:
+            trouble = str(error)
+            self.act(lambda: self.tell(f"⚠️ {trouble}"))
+            return
+        self.act(lambda: self._turn_to(frame, picture))
+
+    def read(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
+        """A frame's picture. One at a time: a decoder is not for several threads."""
+        with self._reading:
+            return self.state.recording.picture(frame)
+
+    def _turn_to(self, frame: int, picture: np.ndarray) -> None:
+        if frame != self.wanted:
+            return
+        self.state.go_to(frame)
+        self.asked = None
+        self.scene.show_picture(picture, self.state.current)
+        self.show()
+
+    def act(self, action: Callable[[], None]) -> None:
+        """Do something; what a user did wrong is told on the page, which shows the state as it is."""
+        with self.lock:
+            self._note = ""
+            try:
+                action()
+            except UserError as error:
+                self.wanted = self.state.frame
+                self.show()
+                self.tell(f"⚠️ {error}")
+
+    def change(self, changed: FrameState, *, by: str = "", handles: bool = True) -> None:
+        """Change the frame at hand; changes by the same control without a pause are one gesture."""
+        name, when = self._touched
+        if name != by or time.monotonic() - when > GESTURE_PAUSE_S:
+            self.state.end_gesture()
+        self._touched = (by, time.monotonic())
+        self.state.change(changed, gesture=by or None)
+        self.show(handles=handles)
+
+    def show(self, *, handles: bool = True) -> None:
+        """Show the frame at hand as it is; its handles too, unless it is they that have just been moved."""
+        with self.server.atomic():
+            current = self.state.current
+            self.scene.show(current, handles=handles)
+            self.scene.show_points(current, self.asked, kind=self.clicking)
+            angles = self.axes.angles(current.hand.joints)
+            self.panel.show(current, angles, position=self.positions[self.state.frame])
+            self.draw()
+            self.say()
+
+    def draw(self) -> None:
+        """Hand and object as they are to be drawn; hidden where a click on the picture is awaited."""
+        clicking = self.clicking != "nothing"
+        pixel_awaited = self.clicking == "joints" or (clicking and self.asked is not None)
+        self.scene.set_style(
+            opacity=self.panel.opacity.value,
+            wireframe=self.wireframe,
+            object_shown=not (self.hidden or pixel_awaited),
+            hand_shown=not (self.hidden or clicking),
+        )
+        self.scene.set_handles("nothing" if clicking or self.hidden else self.moved)
+
+    def tell(self, note: str) -> None:
+        """Say something until the next thing is done."""
+        self._note = note
+        self.say()
+
+    def say(self) -> None:
+        """What is known of the frame, the labels, and what is on disk."""
+        state, panel = self.state, self.panel
+        kind = "label" if state.current.done else "draft" if state.frame in state.drafted else "not begun"
+        labels, suggested = state.labelled, self.suggested()
+        listed = ", ".join(map(str, labels[:LISTED_LABELS])) + (" …" if len(labels) > LISTED_LABELS else "")
+        lines = [f"**frame {state.frame}** · {kind}", f"{len(labels)} labels{': ' + listed if labels else ''}"]
+        lines += [] if suggested is None else [f"suggested next: {suggested}"]
+        panel.summary.content = "  \n".join(lines)
+        clicked = f"{len(state.current.pairs)} points of the object, {len(state.current.joints_px)} joints of the hand"
+        panel.clicked.content = clicked
+        turned = "view turned: V brings it back to the camera" if self._turned else ""
+        panel.status.content = "  \n".join(filter(None, [self._saved(), self._question(), turned, self._note]))
+
+    def _saved(self) -> str:
+        if self.state.read_only is not None:
+            return f"🔒 **read only**: {self.state.read_only}"
+        if self._trouble:
+            return f"⚠️ **not saved**: {self._trouble} (trying again)"
+        return "… saving" if self.state.unsaved else f"✓ saved{self._saved_at}"
+
+    def _question(self) -> str:
+        current = self.state.current
+        if self.clicking == "points":
+            step = "the same point in the **picture**" if self.asked is not None else "a point of the **object**"
+            return f"👉 Click on {step}. {len(current.pairs)} pairs; {FEWEST_PAIRS} are needed. (Esc ends)"
+        if self.clicking == "joints":
+            seen, joint = len(current.joints_px), self.panel.joint.value
+            return f"👉 Click on **{joint}** in the picture. {seen} of 21; {FEWEST_JOINTS} are needed. (Esc ends)"
+        return ""
+
+    def suggested(self) -> int | None:
+        """The frame that is worth annotating next."""
+        labelled = [self.positions[frame] for frame in self.state.labelled]
+        position = suggested_position(labelled, self._travelled)
+        return None if position is None else self.state.numbers[position]
+
+    def view_from_camera(self, camera: viser.CameraHandle) -> None:
+        """Put a viewer where the recording's camera stood."""
+        current = self.state.current
+        target = (current.object.centre + current.hand.wrist) / 2
+        go_to_camera(camera, self.state.recording.lens, zoom=self.panel.zoom.value, target=target)
+
+    def welcome(self, client: viser.ClientHandle) -> None:
+        """A viewer comes: at the camera, and there again when the window changes its shape. Turned views are told."""
+        aspect = client.camera.aspect
+        self.view_from_camera(client.camera)
+
+        @client.camera.on_update
+        def _(camera: viser.CameraHandle) -> None:
+            nonlocal aspect
+            turned = not at_camera(camera)
+            if abs(camera.aspect - aspect) > 1e-3 and not turned:
+                aspect = camera.aspect
+                self.view_from_camera(camera)
+            if turned != self._turned:
+                with self.lock:
+                    self._turned = turned
+                    self.say()
+
+    def _save_again_and_again(self) -> None:
+        while not self._stop.wait(SAVE_EVERY_S):
+            self.save()
+
+    def save(self) -> None:
+        """Write what has changed, and say so once it is on disk."""
+        if not self.state.unsaved:
+            return
+        try:
+            self.state.save()
+            trouble = ""
+        except (OSError, DataError) as error:
+            trouble = str(error)
+        with self.lock:
+            self._trouble = trouble
+            self._saved_at = time.strftime(" at %H:%M:%S")
+            self.say()

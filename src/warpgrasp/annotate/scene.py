@@ -1,0 +1,210 @@
+"""Where a viewer of the annotation page stands: at the recording's camera, looking at the whole frame or at a part.
+
+The 3D scene of the annotation page: the frame, hand and object in camera space, and the handles that move them.
+
+The frame is a textured rectangle where the camera's matrix puts it, behind everything. A viewer at the camera's place
+sees hand and object exactly over their picture, whatever the principal point and wherever it looks.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import viser
+from jaxtyping import Float, UInt8
+from scipy.spatial.transform import Rotation
+
+from warpgrasp.annotate.poses import FrameState, HandPose
+from warpgrasp.data.recording import Lens, Recording
+from warpgrasp.hand import FINGERS, HandModel
+
+MARGIN = 1.02  # of the frame's size in the window
+AT_CAMERA_M = 1e-4
+LOOKED_AT_M = 0.5  # whence turning the view starts
+
+
+def at_camera(camera: viser.CameraHandle) -> bool:
+    """Whether a viewer stands where the recording's camera stood: only there surfaces lie over their picture."""
+    return float(np.linalg.norm(camera.position)) < AT_CAMERA_M
+
+
+def go_to_camera(camera: viser.CameraHandle, lens: Lens, *, zoom: float, target: Float[np.ndarray, " 3"]) -> None:
+    """Stand at the camera; at `zoom` 1 the whole frame is seen, at more its part around `target`."""
+    half_height = tangent_of_half_height(lens, max(camera.aspect, 1e-3)) * MARGIN / zoom
+    ahead = np.array([0.0, 0.0, 1.0]) if zoom <= 1 else target / np.linalg.norm(target)
+    camera.up_direction = (0.0, -1.0, 0.0)
+    camera.position = (0.0, 0.0, 0.0)
+    camera.look_at = LOOKED_AT_M * ahead
+    camera.fov = 2 * float(np.arctan(half_height))
+
+
+def tangent_of_half_height(lens: Lens, aspect: float) -> float:
+    """The tangent of half the vertical field of view in which a viewer along the optical axis sees the whole frame."""
+    fx, fy, cx, cy = (lens.intrinsics[i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    wide = max(cx + 0.5, lens.width - 0.5 - cx) / fx
+    high = max(cy + 0.5, lens.height - 0.5 - cy) / fy
+    return float(max(high, wide / aspect))
+
+
+HAND_COLOUR, OBJECT_COLOUR = (250, 158, 66), (69, 143, 245)  # as in reports
+POINT_COLOUR, ASKED_COLOUR = (255, 60, 200), (60, 255, 120)
+FINGER_COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 180, 255), (210, 110, 255))
+WRIST_COLOUR = (255, 255, 255)
+FRAME_BEHIND = 2.0  # times the depth of what is farthest, so that turned views show picture and surfaces together
+DOT_DEPTH_M = 0.1  # dots lie in front of everything
+DOT_SHARE = 0.0045  # a dot's radius, of the frame's width
+HANDLE_SCALE = 150.0  # pixels
+JPEG_QUALITY = 92
+AMBIENT = 0.8
+
+
+class AnnotateScene:
+    """Hand, object and frame of one recording in a viser scene. World coordinates are the camera's."""
+
+    def __init__(self, scene: viser.SceneApi, recording: Recording, hand: HandModel):
+        self._scene, self._lens, self._hand = scene, recording.lens, hand
+        scene.set_up_direction("-y")
+        # No environment map: the page waits for it, and on a machine without a graphics card it waits long.
+        scene.configure_environment_map(hdri=None)
+        scene.configure_default_lights(cast_shadow=False)
+        scene.add_light_ambient("/light", intensity=AMBIENT)
+        model = recording.object.model
+        self.object_vertices = model.vertices.double().numpy()
+        self.object_faces = model.faces.numpy()
+        self._hand_faces = torch.cat([hand.faces, hand.closing_faces]).numpy()
+        handle = {"scale": HANDLE_SCALE, "line_width": 3.0, "fixed": True, "depth_test": False}
+        self.object_handle = scene.add_transform_controls("/object", **handle)
+        self.hand_handle = scene.add_transform_controls("/hand", **handle)
+        plain = {"side": "double", "cast_shadow": False, "receive_shadow": False}
+        self._object = scene.add_mesh_simple(
+            "/object/surface", self.object_vertices, self.object_faces, color=OBJECT_COLOUR, flat_shading=True, **plain
+        )
+        rest = np.zeros((len(hand.template.vertices), 3))
+        self._hand_mesh = scene.add_mesh_simple("/hand/surface", rest, self._hand_faces, color=HAND_COLOUR, **plain)
+        self._picture: UInt8[np.ndarray, "h w 3"] | None = None
+        self._frame: viser.ImageHandle | None = None
+        self._frame_depth_m = 0.0
+        self._posed: HandPose | None = None
+
+    def show_picture(self, picture: UInt8[np.ndarray, "h w 3"], state: FrameState) -> None:
+        """Another frame."""
+        self._picture, self._frame_depth_m = picture, 0.0
+        self._place_frame(state)
+
+    def show(self, state: FrameState, *, handles: bool = True) -> None:
+        """Hand and object where a frame has them; the handles too, unless it is they that have just been moved."""
+        if handles:
+            for handle, rotation, place in (
+                (self.object_handle, state.object.rotation, state.object.centre),
+                (self.hand_handle, state.hand.rotation, state.hand.wrist),
+            ):
+                handle.wxyz = Rotation.from_rotvec(rotation).as_quat(scalar_first=True)
+                handle.position = place
+        hand = state.hand
+        if self._posed is None or hand.joints is not self._posed.joints or hand.shape is not self._posed.shape:
+            self._hand_mesh.vertices = self._about_wrist(hand).astype(np.float32)
+            self._posed = hand
+        if self._picture is not None:
+            self._place_frame(state)
+
+    def _about_wrist(self, hand: HandPose) -> Float[np.ndarray, "v 3"]:
+        """The unturned hand's surface, its wrist in the origin."""
+        pose, shape = (torch.from_numpy(part).float()[None] for part in (hand.joints, hand.shape))
+        with torch.no_grad():
+            posed = self._hand(torch.zeros(1, 3), pose, shape)
+        return (posed.vertices[0] - posed.joints[0, 0]).double().numpy()
+
+    def _place_frame(self, state: FrameState) -> None:
+        """Behind hand and object; moved only when it no longer is, or is much too far."""
+        farthest = max(state.object.centre[2], state.hand.wrist[2])
+        if FRAME_BEHIND * farthest * 0.75 < self._frame_depth_m < FRAME_BEHIND * farthest * 1.5:
+            return
+        assert self._picture is not None
+        depth, lens = FRAME_BEHIND * farthest, self._lens
+        self._frame_depth_m = depth
+        fx, fy, cx, cy = (lens.intrinsics[i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+        # Pixel (0, 0) is the centre of the first pixel: the picture reaches half a pixel beyond the outermost centres.
+        middle = depth * np.array([((lens.width - 1) / 2 - cx) / fx, ((lens.height - 1) / 2 - cy) / fy, 1.0])
+        self._frame = self._scene.add_image(
+            "/frame",
+            self._picture,
+            float(lens.width * depth / fx),
+            float(lens.height * depth / fy),
+            format="jpeg",
+            jpeg_quality=JPEG_QUALITY,
+            cast_shadow=False,
+            receive_shadow=False,
+            position=middle,
+        )
+
+    def set_style(self, *, opacity: float, wireframe: bool, object_shown: bool, hand_shown: bool) -> None:
+        """How hand and object are drawn."""
+        for mesh, shown in ((self._object, object_shown), (self._hand_mesh, hand_shown)):
+            mesh.opacity = None if opacity >= 1 else opacity
+            mesh.wireframe = wireframe
+            mesh.visible = shown
+
+    def set_handles(self, moved: str) -> None:
+        """Which of the two can be moved: `object`, `hand` or neither. (A hidden handle would hide its surface.)"""
+        for name, handle in (("object", self.object_handle), ("hand", self.hand_handle)):
+            handle.disable_axes = handle.disable_sliders = handle.disable_rotations = name != moved
+
+    def show_points(self, state: FrameState, asked: Float[np.ndarray, " 3"] | None, *, kind: str) -> None:
+        """The points that were clicked on: those of the object (`points`), the hand's (`joints`), or none.
+
+        `asked` is a point of the object whose pixel is still to come.
+        """
+        pairs = state.pairs if kind == "points" else ()
+        joints = state.joints_px if kind == "joints" else ()
+        pixels = [pair.pixel for pair in pairs] + [pixel for _, pixel in joints]
+        colours = [POINT_COLOUR] * len(pairs) + [_finger_colour(name) for name, _ in joints]
+        homogeneous = np.array([[*pixel, 1.0] for pixel in pixels], dtype=np.float64).reshape(-1, 3)
+        rays = homogeneous @ np.linalg.inv(self._lens.intrinsics).T
+        radius = float(DOT_SHARE * self._lens.width / self._lens.intrinsics[0, 0])
+        self._cloud("/dots", DOT_DEPTH_M * rays, colours, DOT_DEPTH_M * radius)
+        points = [pair.point for pair in pairs] + ([] if asked is None else [asked])
+        shades = ([POINT_COLOUR] * len(pairs) + [ASKED_COLOUR])[: len(points)]
+        self._cloud("/object/points", np.array(points).reshape(-1, 3), shades, float(state.object.centre[2]) * radius)
+
+    def _cloud(
+        self, name: str, points: Float[np.ndarray, "n 3"], colours: Sequence[tuple[int, int, int]], size: float
+    ) -> None:
+        if len(points):
+            self._scene.add_point_cloud(
+                name, points, np.array(colours, dtype=np.uint8), point_size=size, point_shape="circle"
+            )
+        elif self._scene.get_handle_by_name(name) is not None:
+            self._scene.remove_by_name(name)
+
+    def pixel_of_ray(
+        self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]
+    ) -> Float[np.ndarray, " 2"] | None:
+        """The pixel of the frame that a ray meets, from wherever it comes; None beside the frame."""
+        if abs(direction[2]) < 1e-9:
+            return None
+        point = origin + direction * (self._frame_depth_m - origin[2]) / direction[2]
+        pixel = (self._lens.intrinsics @ point)[:2] / point[2]
+        inside = (pixel > -0.5).all() and pixel[0] < self._lens.width - 0.5 and pixel[1] < self._lens.height - 0.5
+        return pixel if inside else None
+
+    def object_point_of_ray(
+        self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"], state: FrameState
+    ) -> Float[np.ndarray, " 3"] | None:
+        """The first point of the object, in its own coordinates, that a ray meets (Möller and Trumbore 1997)."""
+        turn = Rotation.from_rotvec(state.object.rotation)
+        start, along = turn.inv().apply(np.stack([origin - state.object.centre, direction]))
+        a, b, c = self.object_vertices[self.object_faces].transpose(1, 0, 2)
+        across = np.cross(along, c - a)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = 1 / ((b - a) * across).sum(axis=1)
+            u = ((start - a) * across).sum(axis=1) * scale
+            turned = np.cross(start - a, b - a)
+            v = turned @ along * scale
+            depth = (turned * (c - a)).sum(axis=1) * scale
+            met = (u >= 0) & (v >= 0) & (u + v <= 1) & (depth > 0) & np.isfinite(depth)
+        return start + depth[met].min() * along if met.any() else None
+
+
+def _finger_colour(joint: str) -> tuple[int, int, int]:
+    finger = joint.split("_")[0]
+    return FINGER_COLOURS[FINGERS.index(finger)] if finger in FINGERS else WRIST_COLOUR

@@ -1,0 +1,141 @@
+"""The terminal that commands print to, and what they share there.
+
+Options that say how a folder of data is read, the same for every command.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from warpgrasp.errors import UserError
+
+if TYPE_CHECKING:
+    from warpgrasp.data import Dataset, Labels
+    from warpgrasp.data.dexycb import Sides
+    from warpgrasp.export import Given
+    from warpgrasp.hand import HandModel
+
+console = Console()
+
+Positional = Annotated[Path, tyro.conf.Positional]
+SEQUENCES_SHOWN = 20  # one by one; of more, a summary
+
+
+class UsageError(UserError):
+    """The command line cannot be understood: exit status 2."""
+
+
+def print_shares(labels: "Labels") -> None:
+    """The annotated frames of each sequence; of many sequences the spread."""
+    shares = labels.shares
+    if len(shares) > SEQUENCES_SHOWN:
+        counts = sorted(share.annotated for share in shares.values())
+        percents = sorted(100 * share.fraction for share in shares.values())
+        console.print(
+            f"in {len(shares)} sequences, {counts[0]} to {counts[-1]} annotated frames in each "
+            f"({percents[0]:.2f} to {percents[-1]:.2f} %), all listed in run.json"
+        )
+        return
+    table = Table("sequence", "frames", "annotated", "share", "which")
+    for sequence, share in shares.items():
+        which = ", ".join(map(str, labels.annotated[sequence]))
+        table.add_row(sequence, str(share.frames), str(share.annotated), f"{100 * share.fraction:.2f} %", which)
+    console.print(table)
+
+
+HandChoice = Literal["open", "mano"]
+Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/registry.py, which is too heavy for `--help`
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How a folder of data is read."""
+
+    layout: Layout | None = None
+    """The folder's layout; told from its files unless it is given."""
+    protocol: str | None = None
+    """Which of the layout's splits (docs/datasets.md); those of the recipe, run or file, or else the usual ones."""
+    hand: HandChoice = "open"
+    """The hand model that the annotations were made with."""
+    mano_folder: Path | None = None
+    """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
+    side: Literal["right", "left", "both"] = "right"
+    """Which hands of DexYCB are read, left ones as their mirror image; or which hand `predict` finds in a video."""
+    left_shapedirs: Literal["as-labelled", "corrected"] = "as-labelled"
+    """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
+
+    def open(self, root: Path, *, size: tuple[int, int] | None = None, as_shown: bool = False) -> "Dataset":
+        """The data set in a folder, or the shipped one where it is called `sample`.
+
+        `as_shown`: with the left hands of recordings as left hands, as predictions of them are.
+        """
+        from warpgrasp.data import open_dataset
+        from warpgrasp.data.recording import Recordings
+        from warpgrasp.data.sample import shipped_if_named
+
+        root = shipped_if_named(root)
+        model = hand_model(self.hand, self.mano_folder)
+        sides = self.sides()
+        dataset = open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=sides)
+        return dataset.as_shown() if as_shown and isinstance(dataset, Recordings) else dataset
+
+    def of_recordings_too(self, root: Path) -> "DataOptions":
+        """The same, where recordings have no sides to choose from: they are read alike, whichever hand they show."""
+        recording = self.side == "left" and self._layout_of(root) == "recording"
+        return replace(self, side="right") if recording else self
+
+    def in_splits_of(self, protocol: str, root: Path) -> "DataOptions":
+        """The same in the splits that a run or a file says it is of, unless others are named.
+
+        `protocol` is as it was stored; that of another layout says nothing of this folder.
+        """
+        name = protocol.partition("+")[0].partition(" ")[0]  # without added data, without sides
+        of_this_layout = name.partition("/")[0] == self._layout_of(root)
+        return replace(self, protocol=name) if self.protocol is None and of_this_layout else self
+
+    def _layout_of(self, root: Path) -> str:
+        from warpgrasp.data import layout_of
+        from warpgrasp.data.sample import shipped_if_named
+
+        return self.layout or layout_of(shipped_if_named(root))
+
+    def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
+        """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""
+        from warpgrasp.export import Given, PredictedFile
+
+        footage = data is not None and (
+            data.is_file() or PredictedFile.opened(file).header.get("protocol") == "footage"
+        )
+        if data is None or footage:
+            return Given(hand_model(self.hand, self.mano_folder), object, None, data)
+        dataset = self.of_recordings_too(data).open(data, as_shown=True)
+        return Given(dataset.hand, object, dataset)
+
+    def sides(self) -> "Sides":
+        """Which hands are read, with the left hand model where it is needed."""
+        from warpgrasp.data.dexycb import Sides
+
+        left = None if self.side == "right" else hand_model(self.hand, self.mano_folder, side="left")
+        return Sides(self.side, left, self.left_shapedirs)
+
+
+DataChoice = Annotated[DataOptions, tyro.conf.arg(name="")]
+AS_USUAL = DataOptions()
+
+
+def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["right", "left"] = "right") -> "HandModel":
+    """The hand named on the command line."""
+    from warpgrasp.hand import HandModel, load_mano, open_hand
+
+    if hand == "open":
+        return HandModel(open_hand(side))
+    if mano_folder is None:
+        raise UserError(
+            "expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano; see "
+            "docs/datasets.md#mano"
+        )
+    return HandModel(load_mano(mano_folder, side))

@@ -1,0 +1,216 @@
+"""`warpgrasp reproduce`.
+
+`warpgrasp figure`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from warpgrasp.cli.options import AS_USUAL, DataChoice, DataOptions, UsageError, console, hand_model
+from warpgrasp.errors import UserError
+
+if TYPE_CHECKING:
+    from warpgrasp.data import Dataset, Labels
+    from warpgrasp.experiments import Experiment, FinishedRun, Runner
+    from warpgrasp.frame import FrameName
+
+SAMPLE = Path("sample")
+QUICK_SEEDS = 2  # as many as a spread takes
+
+
+class WrongDataError(UserError):
+    """The data are not those that a table or figure is about."""
+
+
+def reproduce(
+    what: Annotated[Literal["table1", "table2", "table3", "fig5", "fig7", "fig8"], tyro.conf.Positional],
+    /,
+    *,
+    data: Path,
+    out: Path,
+    seeds: tuple[int, ...] = (),
+    quick: bool = False,
+    extra_data: tuple[Path, ...] = (),
+    ray: str | None = None,
+    workers: int | None = None,
+    read: DataChoice = AS_USUAL,
+) -> None:
+    """Make a table or figure of the paper: train what is missing, predict, score, set beside the published values.
+
+    Args:
+        what: The paper's number of it.
+        data: The data set that it is about, or `sample` for the shipped one.
+        out: Folder of the results; trainings in it are never repeated, interrupted ones go on.
+        seeds: Seeds of the trainings; 0 1 2 unless given, for fig7 the paper's five runs 0 to 4.
+        quick: A smoke run on tiny pictures with a few steps and two seeds, which is no evidence.
+        extra_data: More data sets to train on, such as synthetic ones for fig5 and fig7.
+        ray: Spread the trainings by Ray: a cluster's address, or `auto` for the one here or else this machine.
+        workers: Trainings at a time, with `--ray`.
+        read: How the data set is read.
+    """
+    from warpgrasp.data import open_dataset
+    from warpgrasp.data.sample import unpack_shipped
+    from warpgrasp.experiments import EXPERIMENTS, Reproduction
+    from warpgrasp.experiments import reproduce as carry_out
+    from warpgrasp.training import command_line
+
+    runner = _runner(ray, workers)
+    experiment, on_sample = EXPERIMENTS[what], data == SAMPLE
+    if on_sample:
+        dataset = open_dataset(unpack_shipped(out / "data"), hand_model("open", None))
+    else:
+        dataset = _for_the_papers_data(experiment, data, read).open(data)
+    usual = replace(read, layout=None, protocol=None)
+    extra = [usual.open(root) for root in extra_data]
+    usual_seeds = experiment.seeds[:QUICK_SEEDS] if quick else experiment.seeds
+    wanted = Reproduction(experiment, seeds or usual_seeds, on_sample, quick)
+    setting = wanted.setting(dataset, out, extra, command_line())
+    result = carry_out(wanted, setting, runner, console)
+    for warning in result.warnings:
+        console.print(warning, style="bold", highlight=False, soft_wrap=True)
+    written = sorted(path.name for path in out.glob(f"{wanted.file_name}.*"))
+    console.print(f"wrote {', '.join(written)} in {out}", highlight=False, soft_wrap=True)
+
+
+def _runner(ray: str | None, workers: int | None) -> "Runner":
+    """In this process, or spread by Ray."""
+    from warpgrasp.experiments import run_here, run_on_ray
+
+    if workers is not None and (ray is None or workers < 1):
+        raise UsageError(f"expected --workers of at least 1, together with --ray, got {workers}")
+    if ray is None:
+        return run_here
+    return lambda whole, setting, watcher: run_on_ray(whole, setting, watcher, address=ray, workers=workers)
+
+
+def _for_the_papers_data(experiment: "Experiment", data: Path, read: DataOptions) -> DataOptions:
+    """Read the splits that the experiment is about, unless others are named.
+
+    Raises `WrongDataError` for another layout.
+    """
+    from warpgrasp.data import layout_of
+
+    layout, wanted = read.layout or layout_of(data), experiment.splits.partition("/")[0]
+    if layout != wanted:
+        raise WrongDataError(
+            f"expected data in the layout {wanted} for {experiment.name}, found the layout {layout} in {data}; give "
+            f"that data set, or `--data sample` for the shipped data"
+        )
+    return read if read.protocol is not None else replace(read, protocol=experiment.splits)
+
+
+ROWS = 4  # frames shown, unless they are named
+
+
+class FigureError(UserError):
+    """A figure cannot be drawn from what is there."""
+
+
+def figure(
+    number: Annotated[Literal["4", "6", "9", "10"], tyro.conf.Positional],
+    /,
+    *,
+    run: tuple[Path, ...],
+    data: Path,
+    out: Path,
+    frames: tuple[str, ...] = (),
+    read: DataChoice = AS_USUAL,
+    force: bool = False,
+) -> None:
+    """Draw the paper's Fig. 4, 6 (overlays and turned views), 9 (refinement) or 10 (shape) from finished runs.
+
+    Args:
+        number: The paper's number of the figure; 6 is 4 without the network trained on every label.
+        run: Folders of runs, those of `demo`, `train` or `reproduce` (its runs/…); several make several columns.
+        data: The data set.
+        out: The picture to write (.png).
+        frames: Frames to show, as SEQUENCE/NUMBER; some of the evaluation split unless given, for 9 of training.
+        read: How the data set is read; in the splits of the first run unless others are named.
+        force: Overwrite an existing picture.
+    """
+    from warpgrasp.experiments import FinishedRun, predictions_for
+    from warpgrasp.report import save_overlays, save_refinement, save_shapes
+
+    if out.exists() and not force:
+        raise FigureError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    if out.suffix != ".png":
+        raise FigureError(f"expected the name of a PNG file for --out, got {out}")
+    runs = [FinishedRun.read(folder) for folder in run]
+    reading = read if read.protocol is not None else replace(read, protocol=runs[0].protocol)
+    dataset = reading.open(data)
+    labels = runs[0].labels(dataset)
+    names = [_named(dataset, frame) for frame in frames] or _chosen(dataset, labels, training=number == "9")
+    heading = f"{dataset.protocol} · errors of each frame in pixels on disk and mm, camera space, no alignment"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if number == "9":
+        pairs = [(name, labels.reference(name)) for name in names if labels.annotated.get(name.sequence)]
+        if not pairs:
+            raise FigureError("expected frames of training sequences with an annotated frame for figure 9, got none")
+        shown = sorted({name for pair in pairs for name in pair}, key=lambda name: (name.sequence, name.index))
+        files = runs[0].stages()
+        if len(files) == 2:
+            console.print("no weights between start and end of stage 2; `train … --snapshots 100 300` keeps some")
+        stages = {head: predictions_for(path, dataset, shown) for head, path in files.items()}
+        save_refinement(out, dataset, pairs, stages, heading=f"after steps of stage 2 · {heading}")
+    else:
+        weights = _skeletons(runs) if number == "10" else _arms(runs, with_full=number == "4")
+        arms = {arm: predictions_for(path, dataset, names) for arm, path in weights.items()}
+        (save_shapes if number == "10" else save_overlays)(out, dataset, names, arms, heading=heading)
+    console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+
+
+def _named(dataset: "Dataset", frame: str) -> "FrameName":
+    """The frame called SEQUENCE/NUMBER. Raises `FigureError` when the data set has none of that name."""
+    from warpgrasp.data import SPLITS
+    from warpgrasp.frame import FrameName
+
+    sequence, _, index = frame.rpartition("/")
+    frames = {number for split in SPLITS for number in dataset.sequences[split].get(sequence, ())}
+    if not index.isdecimal() or int(index) not in frames:
+        known = ", ".join(sequence for split in SPLITS for sequence in list(dataset.sequences[split])[:3])
+        raise FigureError(f"expected frames as SEQUENCE/NUMBER of {dataset.root} ({known}, …), got {frame!r}")
+    return FrameName(sequence, int(index))
+
+
+def _chosen(dataset: "Dataset", labels: "Labels", *, training: bool) -> list["FrameName"]:
+    """A few frames, by the rule of the report; of the training split where there are no others."""
+    from warpgrasp.report import choose_frames
+
+    evaluation = {} if training else dataset.sequences["evaluation"]
+    count = 0 if evaluation else ROWS
+    names = choose_frames(labels, evaluation, training_count=count, evaluation_count=ROWS)
+    if not names:
+        raise FigureError(f"expected frames of {dataset.root} to show, found none; name some by --frames")
+    return names
+
+
+def _arms(runs: list["FinishedRun"], *, with_full: bool) -> dict[str, Path]:
+    """Every network of the runs, under a name that tells it from the others; Fig. 6 has no fully supervised one."""
+    arms: dict[str, Path] = {}
+    for one in runs:
+        for arm, path in one.weights().items():
+            arms[arm if arm not in arms else f"{arm}, {one.folder.name}"] = path
+    if not with_full:
+        arms = {arm: path for arm, path in arms.items() if not arm.startswith("full")} or arms
+    order = {"full": 0, "photometric": 1, "control": 2}
+    return dict(sorted(arms.items(), key=lambda item: order.get(item[0].partition(",")[0], 3)))
+
+
+def _skeletons(runs: list["FinishedRun"]) -> dict[str, Path]:
+    """A network without and one with skeleton adaptation. Raises `FigureError` when one is missing."""
+    from warpgrasp.experiments import has_adaptation
+
+    found: dict[bool, Path] = {}
+    for one in runs:
+        for path in one.weights().values():
+            found.setdefault(has_adaptation(path), path)
+    if len(found) < 2:
+        there = "with" if True in found else "without"
+        raise FigureError(
+            f"expected a run with and one without skeleton adaptation for figure 10, found only runs {there} it; give "
+            f"both by --run A B, for example those of `reproduce table2`"
+        )
+    return {"no adaptation": found[False], "skeleton adaptation": found[True]}

@@ -1,0 +1,297 @@
+"""The loader of FPHAB: raw folders to frames."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from warpgrasp.data.dataset import Split, Truth
+from warpgrasp.data.fphab.files import (
+    REDUCED_SIZE,
+    PerFrame,
+    colour_camera,
+    read_mano_fits,
+    read_object_poses,
+    read_skeleton,
+)
+from warpgrasp.data.fphab.hands import SequenceHands, hands_of
+from warpgrasp.data.fphab.splits import (
+    LIST,
+    PROTOCOLS,
+    SEQUENCE,
+    Protocol,
+    object_of,
+    read_action_split,
+    split_sequences,
+)
+from warpgrasp.data.objects import load_object
+from warpgrasp.data.pictures import read_picture
+from warpgrasp.errors import DataError
+from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
+from warpgrasp.hand import HandModel
+
+# The data set's page and the released loaders name the annotations' versions differently.
+SKELETON_FOLDERS = ("Hand_pose_annotation_v1", "Hand_pose_annotation_v1_1")
+POSE_FOLDERS = ("Object_6D_pose_annotation_v1_1", "Object_6D_pose_annotation_v1")
+VIDEO_FOLDERS = ("Video_files", "Video_files_480")  # full size, and the reduced copies of the released loaders
+FITS_FOLDERS = ("fhbhands_fits", "../assets/fhbhands_fits", "../../assets/fhbhands_fits")
+LARGEST_DISTANCE_M = 10.0
+FRAMES_AT_ONCE = 64  # bounds memory
+NEAR_M = 0.010  # `subjects-near-10mm` keeps frames whose hand and object have vertices as near as this
+
+
+@dataclass(frozen=True)
+class SequenceAnnotation:
+    """What the files say of a sequence: joints of every frame, and the object's pose in some."""
+
+    joints: PerFrame[Float[Tensor, "21 3"]]  # m, colour camera, order JOINTS
+    poses: PerFrame[Float[Tensor, "4 4"]]  # from the mesh file's coordinates to the colour camera, m
+
+    @property
+    def frames(self) -> list[int]:
+        """The frames that have both, in order, those with a broken one among them."""
+        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame in self.joints)
+
+    @property
+    def without_joints(self) -> list[int]:
+        """The frames that have a pose alone, in order."""
+        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame not in self.joints)
+
+    @property
+    def whole_frames(self) -> list[int]:
+        """The frames that have both whole, in order."""
+        return sorted(frame for frame in self.poses.values if frame in self.joints.values)
+
+    def of(self, frame: int) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "4 4"]]:
+        """Joints and pose of one of the `frames`. Raises `DataError` where one of them is broken."""
+        return self.joints.of(frame), self.poses.of(frame)
+
+
+@dataclass(frozen=True)
+class Fphab:
+    """A folder in FPHAB's layout: the frames of its four objects that have a 6D pose.
+
+    Frames are read at `size` (width, height), or at their own. `fits` is the folder of the MANO fits, where it is none
+    of those that are looked for (`FITS_FOLDERS`).
+    """
+
+    root: Path
+    hand: HandModel
+    size: tuple[int, int] | None = None
+    splits: Protocol = "actions"
+    fits: Path | None = None
+
+    @staticmethod
+    def recognises(root: Path) -> bool:
+        """Whether a folder looks like FPHAB's."""
+        return (root / LIST).is_file() or any((root / name).is_dir() for name in (*SKELETON_FOLDERS, *POSE_FOLDERS))
+
+    @staticmethod
+    def of_protocol(root: Path, hand: HandModel, *, size: tuple[int, int] | None, protocol: str | None) -> "Fphab":
+        """The data set with the splits that a user names, with or without `fphab/` before them.
+
+        Raises `DataError` when there are none of that name.
+        """
+        wanted = (protocol or "actions").removeprefix("fphab/")
+        splits: Protocol | None = next((known for known in PROTOCOLS if known == wanted), None)
+        if splits is None:
+            raise DataError(f"expected one of FPHAB's protocols ({', '.join(PROTOCOLS)}), got {protocol!r}")
+        return Fphab(root, hand, size, splits)
+
+    @property
+    def protocol(self) -> str:
+        """Which splits these are, for example `fphab/actions`."""
+        return f"fphab/{self.splits}"
+
+    def at_size(self, size: tuple[int, int] | None) -> "Fphab":
+        """The same data set, read at another size."""
+        other = replace(self, size=size)
+        known = ("_sequences", "fits_folder", "_models", "_trees", "_annotations", "_hands")
+        vars(other).update({key: vars(self)[key] for key in known if key in vars(self)})
+        return other
+
+    # --- which frames there are
+
+    @property
+    def sequences(self) -> dict[Split, dict[str, list[int]]]:
+        """The frames of each sequence (`Subject_1/put_salt/2`) of each split."""
+        return self._sequences
+
+    @cached_property
+    def _sequences(self) -> dict[Split, dict[str, list[int]]]:
+        sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "validation": {}, "evaluation": {}}
+        listed = list(split_sequences(read_action_split(self.root / LIST), self.splits))
+        measured = self.splits == "subjects-near-10mm"
+        for split, sequence in track(listed, "hand to object", transient=True, disable=not measured):
+            if self.pose_file(sequence).is_file():  # only some of the sequences have poses
+                frames = self._near_frames(sequence) if measured else self.annotation(sequence).frames
+                if frames:
+                    sequences[split][sequence] = frames
+        return sequences
+
+    def names(self, split: Split) -> list[FrameName]:
+        """Every frame of a split: sequences in the order of the list, frames in time."""
+        return [FrameName(sequence, index) for sequence, frames in self.sequences[split].items() for index in frames]
+
+    def is_annotated(self, name: FrameName) -> bool:
+        """Whether hand and object of a frame are given: of every frame of the splits they are.
+
+        Raises `DataError` where one of them is broken.
+        """
+        frames = (frames.get(name.sequence, ()) for frames in self.sequences.values())
+        listed = any(name.index in some for some in frames)
+        if listed:
+            self.annotation(name.sequence).of(name.index)
+        return listed
+
+    def _near_frames(self, sequence: str) -> list[int]:
+        """The frames whose hand and object are; those that cannot be read stay, so that who asks for one is told."""
+        annotation, hands = self.annotation(sequence), self.hands(sequence)
+        model = self.object_model(object_of(sequence))
+        if model.name not in self._trees:
+            self._trees[model.name] = KDTree((model.vertices + model.centre_m).double().numpy())
+        refused, far = set(hands.refused_frames), set()
+        for start in range(0, len(hands.frames), FRAMES_AT_ONCE):
+            rows = torch.arange(start, min(start + FRAMES_AT_ONCE, len(hands.frames)))
+            poses = torch.stack([annotation.poses.values[hands.frames[row]] for row in rows.tolist()])
+            in_object = (hands.vertices(self.hand, rows) - poses[:, None, :3, 3]) @ poses[:, :3, :3]
+            bound_m = 1.01 * NEAR_M  # beyond which the tree gives infinity
+            distance, _ = self._trees[model.name].query(in_object.double().numpy(), distance_upper_bound=bound_m)
+            far |= {hands.frames[row] for row in rows[distance.min(axis=1) > NEAR_M].tolist()}
+        return [frame for frame in annotation.frames if frame not in far - refused]
+
+    # --- where its files are
+
+    def skeleton_file(self, sequence: str) -> Path:
+        """Where a sequence's joints lie."""
+        return self._folder(SKELETON_FOLDERS) / sequence / "skeleton.txt"
+
+    def pose_file(self, sequence: str) -> Path:
+        """Where a sequence's object poses lie, if it has any."""
+        return self._folder(POSE_FOLDERS) / sequence / "object_pose.txt"
+
+    def _folder(self, names: tuple[str, ...]) -> Path:
+        folder = next((self.root / name for name in names if (self.root / name).is_dir()), None)
+        if folder is None:
+            raise DataError(f"expected FPHAB's folder {' or '.join(names)} in {self.root}, found neither")
+        return folder
+
+    @cached_property
+    def fits_folder(self) -> Path | None:
+        """Where the MANO fits lie, if anywhere."""
+        candidates = [self.root / name for name in FITS_FOLDERS] if self.fits is None else [self.fits]
+        return next((folder for folder in candidates if folder.is_dir()), self.fits)
+
+    def fits_file(self, sequence: str) -> Path | None:
+        """Where a sequence's MANO fits lie, if it has any."""
+        path = None if self.fits_folder is None else self.fits_folder / sequence / "pkls.pkl"
+        return path if path is not None and path.is_file() else None
+
+    def picture_file(self, name: FrameName) -> Path:
+        """The file of a frame's picture: the reduced copy where it is there and large enough."""
+        folder, file = Path(name.sequence) / "color", f"color_{name.index:04d}.jpeg"
+        full, reduced = (self.root / copies / folder / file for copies in VIDEO_FOLDERS)
+        enough = self.size is not None and self.size[0] <= REDUCED_SIZE[0] and self.size[1] <= REDUCED_SIZE[1]
+        return reduced if reduced.is_file() and (enough or not full.is_file()) else full
+
+    def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
+        """The files that hold the annotation of a frame's sequence."""
+        fits = self.fits_file(name.sequence)
+        files = (self.skeleton_file(name.sequence), self.pose_file(name.sequence))
+        return files if fits is None else (*files, fits)
+
+    def object_file(self, name: str) -> Path:
+        """Where an object's mesh lies; the juice bottle's name is shortened there."""
+        stems = ("juice_model", "juice_bottle_model") if name == "juice_bottle" else (f"{name}_model",)
+        paths = [self.root / "Object_models" / stem / f"{stem}.ply" for stem in stems]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    # --- what they say
+
+    def object_model(self, name: str) -> ObjectModel:
+        """The object of that name."""
+        if name not in self._models:
+            self._models[name] = load_object(self.object_file(name), name)
+        return self._models[name]
+
+    def objects(self, split: Split) -> list[ObjectModel]:
+        """The objects of a split."""
+        return [self.object_model(name) for name in sorted({object_of(sequence) for sequence in self.sequences[split]})]
+
+    def frame(self, name: FrameName, *, annotated: bool) -> Frame:
+        """Read a frame; of its annotation only the camera and the object's name unless `annotated`.
+
+        Raises `DataError` naming the file and the fact when it cannot be read as documented.
+        """
+        self._joints_and_pose(name)
+        image, _ = read_picture(self.picture_file(name), self.size)
+        camera = colour_camera().resized(image.shape[2], image.shape[1])
+        annotation = self._frame_annotation(name) if annotated else None
+        return Frame(name, image, camera, self.object_model(object_of(name.sequence)), annotation)
+
+    def truth(self, name: FrameName) -> Truth:
+        """A frame's annotation with the camera of the reduced pictures: published errors are in their pixels."""
+        model = self.object_model(object_of(name.sequence))
+        return Truth(colour_camera().resized(*REDUCED_SIZE).intrinsics, model, self._frame_annotation(name))
+
+    def _frame_annotation(self, name: FrameName) -> Annotation:
+        model, (joints, pose) = self.object_model(object_of(name.sequence)), self._joints_and_pose(name)
+        path = self.skeleton_file(name.sequence)
+        centre = pose[:3, :3] @ model.centre_m + pose[:3, 3]
+        for depth, source in ((centre[2], self.pose_file(name.sequence)), (joints[:, 2].mean(), path)):
+            if not 0 < depth < LARGEST_DISTANCE_M:
+                raise DataError(
+                    f"expected hand and object in front of the camera in frame {name.index} of {source}, found a depth "
+                    f"of {depth:g} m"
+                )
+        hands, fits = self.hands(name.sequence), self.fits_file(name.sequence)
+        vertices, rotation = hands.surface(self.hand, name.index, skeleton=path, fits=fits)
+        return Annotation(vertices, joints, pose[:3, :3], centre, rotation)
+
+    def _joints_and_pose(self, name: FrameName) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "4 4"]]:
+        annotation = self.annotation(name.sequence)
+        if name.index not in annotation.joints or name.index not in annotation.poses:
+            raise DataError(
+                f"expected a frame with a pose in {self.pose_file(name.sequence)} and joints in "
+                f"{self.skeleton_file(name.sequence)}, got frame {name.index}, which has not both"
+            )
+        return annotation.of(name.index)
+
+    def annotation(self, sequence: str) -> SequenceAnnotation:
+        """What the files say of a sequence. Raises `DataError` naming a file of which it cannot be told."""
+        if sequence not in self._annotations:
+            if SEQUENCE.fullmatch(sequence) is None:
+                raise DataError(f"expected a sequence like Subject_1/put_salt/2 of {self.root}, got {sequence[:60]!r}")
+            joints, poses = read_skeleton(self.skeleton_file(sequence)), read_object_poses(self.pose_file(sequence))
+            self._annotations[sequence] = SequenceAnnotation(joints, poses)
+        return self._annotations[sequence]
+
+    def hands(self, sequence: str) -> SequenceHands:
+        """The hand in every frame of a sequence that has joints and a pose; fitted where no fit is given."""
+        if sequence not in self._hands:
+            annotation, path = self.annotation(sequence), self.fits_file(sequence)
+            fits = PerFrame({}, {}) if path is None else read_mano_fits(path, shape_count=self.hand.shape_count)
+            joints = {frame: annotation.joints.values[frame] for frame in annotation.whole_frames}
+            self._hands[sequence] = hands_of(self.hand, joints, fits=fits, root=self.root)
+        return self._hands[sequence]
+
+    @cached_property
+    def _models(self) -> dict[str, ObjectModel]:
+        return {}
+
+    @cached_property
+    def _trees(self) -> dict[str, KDTree]:
+        return {}
+
+    @cached_property
+    def _annotations(self) -> dict[str, SequenceAnnotation]:
+        return {}
+
+    @cached_property
+    def _hands(self) -> dict[str, SequenceHands]:
+        return {}

@@ -1,0 +1,285 @@
+"""HO-3D's folder: which frames its lists name, where their files lie, and what their annotation files hold."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from warpgrasp.data.dataset import SPLITS, Split
+from warpgrasp.data.fields import text_of, value_of
+from warpgrasp.data.ho3d.splits import TRAINVAL_TRAINING_LINES, Protocol
+from warpgrasp.data.index import Manifest
+from warpgrasp.errors import DataError
+from warpgrasp.frame import FrameName
+from warpgrasp.pickled import PickleError, load_pickle
+
+Place = Literal["train", "evaluation"]  # the folder that a sequence lies in, whatever split a protocol puts it in
+PLACES: tuple[Place, ...] = ("train", "evaluation")
+PICTURE_ENDINGS = ("jpg", "png")  # version 3, version 2
+OBJECT_KEYS = ("objRot", "objTrans")
+HAND_KEYS = ("handPose", "handTrans", "handBeta", "handJoints3D")
+LIST_LINE = re.compile(r"(\w[\w.-]*)/([0-9]{1,8})", re.ASCII)
+FACTS_KIND = "ho3d-1"
+
+
+class MetaFacts(NamedTuple):
+    """What is remembered of an annotation file."""
+
+    object_name: str | None
+    has_camera: bool
+    has_object: bool
+    has_hand: bool  # in training sequences; those for evaluation give the root joint alone
+
+
+NO_FACTS = MetaFacts(None, False, False, False)  # of a frame without annotation file
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The content of an annotation file. Raises `DataError` when it is missing, or no dictionary."""
+    try:
+        meta = load_pickle(path)
+    except FileNotFoundError as error:
+        raise DataError(f"expected the annotation {path}, found no such file") from error
+    except (PickleError, OSError) as error:
+        raise DataError(str(error)) from error
+    if not isinstance(meta, dict):
+        raise DataError(f"expected a dictionary in {path}, found a {type(meta).__name__}")
+    if not all(isinstance(key, str) for key in meta):
+        raise DataError(f"expected named values in {path}, found names that are no texts")
+    return meta
+
+
+def read_facts(path: Path) -> list[Any]:
+    """What is remembered of an annotation file, as a list.
+
+    HO-3D leaves frames without annotation: their values are None, or missing. A frame that is annotated must say what
+    its camera and its object are.
+    """
+    meta = read_meta(path)
+    has_object, has_hand = _is_given(meta, OBJECT_KEYS), _is_given(meta, HAND_KEYS)
+    if has_object:
+        value_of(meta, "camMat", path)
+        value_of(meta, "objName", path)
+    name = None if meta.get("objName") is None else text_of(meta, "objName", path)
+    return [*MetaFacts(name, meta.get("camMat") is not None, has_object, has_hand)]
+
+
+def _is_given(meta: dict[str, Any], keys: Iterable[str]) -> bool:
+    """Some of the keys are there and none is None. (Some only: an error, for whoever reads them.)"""
+    given = [key for key in keys if key in meta]
+    return bool(given) and all(meta[key] is not None for key in given)
+
+
+@dataclass(frozen=True)
+class Ho3dFolder:
+    """The files of a folder in HO-3D's layout, under one protocol."""
+
+    root: Path
+    protocol: Protocol
+
+    @cached_property
+    def lists(self) -> dict[Place, list[FrameName]]:
+        """The frames of `train.txt` and of `evaluation.txt`, in their order."""
+        if not self.root.is_dir():
+            raise DataError(f"expected a data set in HO-3D's layout, found no folder {self.root}")
+        return {place: _read_list(self.root / f"{place}.txt") for place in PLACES}
+
+    @cached_property
+    def sequences(self) -> dict[Split, dict[str, list[int]]]:
+        """The frames of each sequence of each split."""
+        sequences: dict[Split, dict[str, list[int]]] = {split: {} for split in SPLITS}
+        for split, names in self.names.items():
+            for name in names:
+                sequences[split].setdefault(name.sequence, []).append(name.index)
+        return sequences
+
+    @cached_property
+    def names(self) -> dict[Split, list[FrameName]]:
+        """Every frame of each split, in the order of its list.
+
+        Raises `DataError` naming every sequence that the protocol has and the folder lacks.
+        """
+        train, evaluation = self.lists["train"], self.lists["evaluation"]
+        match self.protocol.splits:
+            case "official":
+                return {"train": train, "validation": [], "evaluation": evaluation}
+            case "trainval":
+                cut = TRAINVAL_TRAINING_LINES
+                if len(train) <= cut:
+                    raise DataError(
+                        f"expected more than {cut} lines in {self.root / 'train.txt'} for the protocol "
+                        f"{self.protocol.full_name}, found {len(train)}; it needs the whole of HO-3D"
+                    )
+                return {"train": train[:cut], "validation": train[cut:], "evaluation": evaluation}
+            case named:
+                return self._named(named)
+
+    def _named(self, splits: Mapping[Split, tuple[str, ...]]) -> dict[Split, list[FrameName]]:
+        missing = self.missing_sequences()
+        if missing:
+            raise DataError(
+                f"expected the sequences of the protocol {self.protocol.full_name} under train/ or evaluation/ in "
+                f"{self.root}, missing {len(missing)}: {', '.join(missing)}"
+            )
+        listed: dict[str, list[FrameName]] = {}
+        for name in (*self.lists["train"], *self.lists["evaluation"]):
+            listed.setdefault(name.sequence, []).append(name)
+        return {
+            split: [name for sequence in splits[split] for name in listed.get(sequence) or self._pictured(sequence)]
+            for split in SPLITS
+        }
+
+    def missing_sequences(self) -> list[str]:
+        """The sequences that the protocol names (or else the lists), and that the folder lacks."""
+        if isinstance(self.protocol.splits, str):
+            wanted = {name.sequence for place in PLACES for name in self.lists[place]}
+        else:
+            wanted = {sequence for split in SPLITS for sequence in self.protocol.splits[split]}
+        return sorted(sequence for sequence in wanted if self._found_place(sequence) is None)
+
+    def _pictured(self, sequence: str) -> list[FrameName]:
+        """The frames of a sequence that neither list names: those that have a picture."""
+        stems = {os.path.splitext(name)[0] for name in self._picture_names(sequence)}
+        return [FrameName(sequence, int(stem)) for stem in sorted(stems) if re.fullmatch("[0-9]{4,8}", stem)]
+
+    @cached_property
+    def _places(self) -> dict[str, Place | None]:
+        return {}
+
+    def _found_place(self, sequence: str) -> Place | None:
+        if sequence not in self._places:
+            found: list[Place] = [place for place in PLACES if os.path.isdir(self.root / place / sequence)]
+            if len(found) > 1:
+                raise DataError(
+                    f"expected the sequence {sequence} under train/ or under evaluation/ in {self.root}, found both"
+                )
+            self._places[sequence] = found[0] if found else None
+        return self._places[sequence]
+
+    def place(self, sequence: str) -> Place:
+        """The folder that a sequence lies in; where it lies in none, that of the list which names it."""
+        return self._found_place(sequence) or ("evaluation" if sequence in self._evaluated else "train")
+
+    @cached_property
+    def _evaluated(self) -> set[str]:
+        return {name.sequence for name in self.lists["evaluation"]}
+
+    @cached_property
+    def _pictures(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    def _picture_names(self, sequence: str) -> frozenset[str]:
+        if sequence not in self._pictures:
+            try:
+                names = os.listdir(self._picture_folder(sequence))
+            except (FileNotFoundError, NotADirectoryError):
+                names = []
+            self._pictures[sequence] = frozenset(names)
+        return self._pictures[sequence]
+
+    def picture_ending(self, name: FrameName) -> str | None:
+        """`jpg`, `png`, or None where a frame has no picture."""
+        names, stem = self._picture_names(name.sequence), f"{name.index:04d}."
+        for ending in PICTURE_ENDINGS:
+            if stem + ending in names:
+                return ending
+        return None
+
+    def picture(self, name: FrameName) -> Path:
+        """Where a frame's picture lies, or would lie."""
+        ending = self.picture_ending(name) or PICTURE_ENDINGS[0]
+        return self._picture_folder(name.sequence) / f"{name.index:04d}.{ending}"
+
+    def _picture_folder(self, sequence: str) -> Path:
+        if sequence not in self._picture_folders:  # a path from five parts for every frame would take seconds
+            self._picture_folders[sequence] = self.root / self.place(sequence) / sequence / "rgb"
+        return self._picture_folders[sequence]
+
+    @cached_property
+    def _picture_folders(self) -> dict[str, Path]:
+        return {}
+
+    def meta(self, name: FrameName) -> Path:
+        """Where a frame's annotation lies, or would lie."""
+        return self.root / self._meta_file(name)
+
+    def _meta_file(self, name: FrameName) -> str:
+        return f"{self.place(name.sequence)}/{name.sequence}/meta/{name.index:04d}.pkl"
+
+    @cached_property
+    def _facts(self) -> dict[Split, dict[str, dict[int, MetaFacts]]]:
+        return {}
+
+    @cached_property
+    def _manifest(self) -> Manifest:
+        return Manifest.open(self.root, FACTS_KIND)
+
+    def facts(self, split: Split) -> dict[str, dict[int, MetaFacts]]:
+        """What the annotation files of a split's frames hold, by sequence and frame; broken ones are left out.
+
+        All are read the first time.
+        """
+        if split not in self._facts:
+            files = {self._meta_file(name): name for name in self.names[split]}
+            known: dict[str, dict[int, MetaFacts]] = {sequence: {} for sequence in self.sequences[split]}
+            for file, values in self._manifest.facts(files, read_facts).items():
+                name = files[file]
+                known[name.sequence][name.index] = MetaFacts._make(values)
+            self._facts[split] = known
+        return self._facts[split]
+
+    @cached_property
+    def _splits_of(self) -> dict[str, list[Split]]:
+        splits: dict[str, list[Split]] = {}
+        for split in SPLITS:
+            for sequence in self.sequences[split]:
+                splits.setdefault(sequence, []).append(split)
+        return splits
+
+    def facts_of(self, name: FrameName) -> MetaFacts:
+        """What the annotation file of a frame holds. Raises `DataError` when it is broken."""
+        for split in self._splits_of.get(name.sequence, ()):
+            facts = self.facts(split)[name.sequence].get(name.index)
+            if facts is not None:
+                return facts
+            broken = self._manifest.broken.get(self._meta_file(name))
+            if broken is not None:
+                raise broken
+        return NO_FACTS
+
+    def nearest(self, name: FrameName, has: Literal["camera", "object_name"]) -> FrameName | None:
+        """The frame of the same sequence nearest to a frame (of two the earlier) that says what is asked for."""
+        indices = [
+            index
+            for split in self._splits_of.get(name.sequence, ())
+            for index, facts in self.facts(split)[name.sequence].items()
+            if (facts.has_camera if has == "camera" else facts.object_name is not None)
+        ]
+        if not indices:
+            return None
+        return FrameName(name.sequence, min(indices, key=lambda index: (abs(index - name.index), index)))
+
+
+def _read_list(path: Path) -> list[FrameName]:
+    """The lines SEQUENCE/NUMBER of a list."""
+    try:
+        lines = path.read_text().split()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"expected HO-3D's list {path.name} in {path.parent}, found none; is this the folder of HO-3D?"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"expected HO-3D's list in {path}: {error}") from error
+    names: dict[FrameName, None] = {}
+    for number, line in enumerate(lines, start=1):
+        match = LIST_LINE.fullmatch(line)
+        if match is None:
+            raise DataError(f"expected SEQUENCE/NUMBER in line {number} of {path}, found {line[:40]!r}")
+        name = FrameName(match[1], int(match[2]))
+        if name in names:
+            raise DataError(f"expected each frame once in {path}, found {line} again in line {number}")
+        names[name] = None
+    return list(names)

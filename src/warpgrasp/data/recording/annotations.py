@@ -1,0 +1,162 @@
+"""`annotations.json`: hand and object in a few frames of a recording; read with every number checked, and written.
+
+Everything is in OpenCV camera axes, metres and radians. A label's hand is either the parameters of the named hand model
+(X = model(pose, shape) + translation; the wrist stays where the shape puts it, as in MANO) or its 21 joints by name.
+The object's rotation (axis-angle) and translation act on the mesh file's own coordinates in metres: X = R·x + t.
+All labels are of one hand, the right one unless the file's `side` says `left`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from warpgrasp.data.recording.document import Entry, read_document, write_document
+from warpgrasp.errors import DataError
+from warpgrasp.hand import JOINTS, Side
+
+FORMAT = "warpgrasp-annotations-1"
+ANNOTATIONS_FILE = "annotations.json"
+Use = Literal["train", "evaluation"]
+USES: tuple[Use, ...] = get_args(Use)
+SIDES: tuple[Side, ...] = get_args(Side)
+POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
+LARGEST_FRAME = 10_000_000
+LARGEST_ANGLE = 4 * np.pi  # beyond two turns an axis-angle vector holds degrees
+LARGEST_SHAPE = 20.0  # standard deviations
+LARGEST_DISTANCE_M = 10.0  # of hand and object from the camera
+
+
+@dataclass(frozen=True)
+class HandParameters:
+    """A hand by the parameters of the model that the file names."""
+
+    pose: Float[np.ndarray, " 48"]
+    shape: Float[np.ndarray, " s"]
+    translation: Float[np.ndarray, " 3"]
+
+
+@dataclass(frozen=True)
+class HandJoints:
+    """A hand by its joints in camera space, in the order of `JOINTS`."""
+
+    joints: Float[np.ndarray, "21 3"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """Hand and object in one frame, as the file says them."""
+
+    frame: int
+    hand: HandParameters | HandJoints
+    object_rotation: Float[np.ndarray, " 3"]
+    object_translation: Float[np.ndarray, " 3"]
+    use: Use = "train"
+
+
+@dataclass(frozen=True)
+class AnnotationFile:
+    """The labels of a recording, by ascending frame, whose hand they are, and the hand model of their parameters."""
+
+    hand_model: str | None  # None when every hand is given by its joints
+    labels: tuple[Label, ...]
+    side: Side = "right"
+
+
+def read_annotations(folder: Path) -> AnnotationFile:
+    """Read a recording's `annotations.json`, or no labels where there is no such file.
+
+    Raises `DataError` naming the file, the label and the fact.
+    """
+    path = folder / ANNOTATIONS_FILE
+    if not path.exists() and not path.is_symlink():
+        return AnnotationFile(None, ())
+    entry = read_document(path, FORMAT)
+    entry.only("format", "hand_model", "side", "frames")
+    labels = sorted((_label(one) for one in entry.entries("frames")), key=lambda label: label.frame)
+    for first, second in pairwise(labels):
+        if first.frame == second.frame:
+            raise DataError(f"expected each frame once in {path}, found frame {first.frame} twice")
+    by_parameters = any(isinstance(label.hand, HandParameters) for label in labels)
+    hand_model = entry.text("hand_model") if by_parameters or entry.has("hand_model") else None
+    side = entry.choice("side", SIDES) if entry.has("side") else "right"
+    return AnnotationFile(hand_model, tuple(labels), side)
+
+
+def _label(entry: Entry) -> Label:
+    entry.only("frame", "hand", "object", "use")
+    frame = entry.whole("frame", least=0, most=LARGEST_FRAME)
+    hand, thing = entry.entry("hand"), entry.entry("object")
+    thing.only("rotation", "translation")
+    return Label(
+        frame,
+        _joints(hand) if hand.has("joints") else _parameters(hand),
+        _angles(thing, "rotation", 3),
+        _translation(thing),
+        entry.choice("use", USES) if entry.has("use") else "train",
+    )
+
+
+def _parameters(entry: Entry) -> HandParameters:
+    entry.only("pose", "shape", "translation")
+    shape = entry.numbers("shape", (-1,))
+    if (np.abs(shape) > LARGEST_SHAPE).any():
+        raise DataError(
+            f"expected shape parameters within ±{LARGEST_SHAPE:g} for {entry.where('shape')}, "
+            f"found {shape[np.abs(shape).argmax()]:g}"
+        )
+    return HandParameters(_angles(entry, "pose", POSE_COUNT), shape, _translation(entry))
+
+
+def _joints(entry: Entry) -> HandJoints:
+    entry.only("joints")
+    named = entry.entry("joints")
+    named.only(*JOINTS)
+    joints = np.stack([named.numbers(joint, (3,)) for joint in JOINTS])
+    depths = joints[:, 2]
+    if not ((depths > 0).all() and (np.abs(joints) < LARGEST_DISTANCE_M).all()):
+        raise DataError(
+            f"expected joints in metres, in front of the camera, for {entry.where('joints')}, found depths from "
+            f"{depths.min():g} to {depths.max():g}"
+        )
+    return HandJoints(joints)
+
+
+def _angles(entry: Entry, key: str, count: int) -> np.ndarray:
+    angles = entry.numbers(key, (count,))
+    if (np.abs(angles) > LARGEST_ANGLE).any():
+        raise DataError(f"expected radians for {entry.where(key)}, found {angles[np.abs(angles).argmax()]:g}")
+    return angles
+
+
+def _translation(entry: Entry) -> np.ndarray:
+    translation = entry.numbers("translation", (3,))
+    if (np.abs(translation) > LARGEST_DISTANCE_M).any():
+        raise DataError(f"expected metres for {entry.where('translation')}, found {translation.tolist()}")
+    return translation
+
+
+def write_annotations(folder: Path, labels: Sequence[Label], *, hand_model: str | None, side: Side = "right") -> None:
+    """Write a recording's `annotations.json`, whole or not at all.
+
+    `hand_model` names the model of the labels' parameters, `side` says whose hand it is. Raises `DataError` for numbers
+    that are not finite.
+    """
+    frames = [_written(label) for label in sorted(labels, key=lambda label: label.frame)]
+    named = {} if hand_model is None else {"hand_model": hand_model}
+    named |= {} if side == "right" else {"side": side}
+    write_document(folder / ANNOTATIONS_FILE, {"format": FORMAT, **named, "frames": frames})
+
+
+def _written(label: Label) -> dict[str, Any]:
+    match label.hand:
+        case HandParameters(pose, shape, translation):
+            hand = {"pose": pose.tolist(), "shape": shape.tolist(), "translation": translation.tolist()}
+        case HandJoints(joints):
+            hand = {"joints": dict(zip(JOINTS, joints.tolist(), strict=True))}
+    thing = {"rotation": label.object_rotation.tolist(), "translation": label.object_translation.tolist()}
+    return {"frame": label.frame, "use": label.use, "hand": hand, "object": thing}

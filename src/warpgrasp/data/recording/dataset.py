@@ -1,0 +1,212 @@
+"""A user's own recordings: a folder of pictures with a camera, an object and a few labels, or a folder of such folders.
+
+docs/datasets.md#your-own-recording says which files to write.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from warpgrasp.data.dataset import Split, Truth
+from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
+from warpgrasp.data.pictures import resized
+from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
+from warpgrasp.data.recording.annotations import Label
+from warpgrasp.data.recording.files import Recording, is_recording
+from warpgrasp.data.recording.labels import annotation_of
+from warpgrasp.errors import DataError
+from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
+from warpgrasp.hand import HandModel, Side
+
+PROTOCOL = "recording"
+OPEN_RECORDINGS = 8  # whose decoders stay in memory
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings as a data set: each is a sequence of its folder's name.
+
+    `evaluation` holds the frames whose labels say so; `train` all others, of which those with a label are annotated.
+    Frames are read at `size` (width, height), or at their own. A recording of a left hand is read in the mirror, as a
+    right hand with the object's mirror image, unless all are wanted `as_shown`.
+    """
+
+    root: Path
+    hand: HandModel
+    size: tuple[int, int] | None = None
+    protocol: str = PROTOCOL
+    is_as_shown: bool = False
+
+    @staticmethod
+    def opened(
+        root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
+    ) -> "Recordings":
+        """The recordings of a folder, all their files but the pictures read and checked.
+
+        Raises `DataError` naming the first file that is wrong, or when another protocol than `recording` is asked for.
+        """
+        if protocol not in (None, PROTOCOL):
+            raise DataError(f"expected the protocol {PROTOCOL} of recordings in {root}, got {protocol!r}")
+        dataset = Recordings(root, hand, size)
+        _ = dataset.recordings
+        return dataset
+
+    @staticmethod
+    def recognises(root: Path) -> bool:
+        """Whether a folder is a recording, or holds recordings."""
+        return bool(recording_folders(root))
+
+    def at_size(self, size: tuple[int, int] | None) -> "Recordings":
+        """The same recordings, read at another size."""
+        return replace(self, size=size)
+
+    def as_shown(self) -> "Recordings":
+        """The same recordings, left hands as left hands: as predictions of them are stored."""
+        return replace(self, is_as_shown=True)
+
+    def is_mirrored(self, sequence: str) -> bool:
+        """Whether a recording shows a left hand and is therefore read as its mirror image."""
+        return self.recordings[sequence].side == "left" and not self.is_as_shown
+
+    def hand_of(self, sequence: str) -> HandModel:
+        """The model of the hand that a recording shows, right or left; made once."""
+        recording = self.recordings[sequence]
+        if recording.side not in self._hands:
+            self._hands[recording.side] = recording.hand(self.hand)
+        return self._hands[recording.side]
+
+    @cached_property
+    def recordings(self) -> dict[str, Recording]:
+        """The recordings by their names, each checked as a whole and against the others."""
+        folders = recording_folders(self.root)
+        if not folders:
+            raise DataError(
+                f"expected a recording (camera.json, object.json, and video.mp4 or a folder frames), or a folder of "
+                f"recordings, in {self.root}, found none"
+            )
+        recordings = {folder.resolve().name: Recording.read(folder) for folder in folders}
+        models: dict[str, Recording] = {}
+        for recording in recordings.values():
+            recording.footage.close()  # there may be hundreds
+            model = recording.object.model
+            first = models.setdefault(model.name, recording)
+            if not _same(model, first.object.model):
+                raise DataError(
+                    f"expected one mesh for the object {model.name}, found others in {first.object.mesh_file} and "
+                    f"{recording.object.mesh_file}; give them different names in object.json"
+                )
+        return recordings
+
+    @property
+    def sequences(self) -> Mapping[Split, Mapping[str, list[int]]]:
+        """The frames of each recording, by what their labels are for."""
+        return self._sequences
+
+    @cached_property
+    def _sequences(self) -> dict[Split, dict[str, list[int]]]:
+        sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "validation": {}, "evaluation": {}}
+        for name, recording in self.recordings.items():
+            held_out = {frame for frame, label in recording.labels.items() if label.use == "evaluation"}
+            if kept := [frame for frame in recording.footage.numbers if frame not in held_out]:
+                sequences["train"][name] = kept
+            if held_out:
+                sequences["evaluation"][name] = sorted(held_out)
+        return sequences
+
+    def names(self, split: Split) -> list[FrameName]:
+        """Every frame of a split, recording by recording."""
+        return [FrameName(name, frame) for name, frames in self.sequences[split].items() for frame in frames]
+
+    def objects(self, split: Split) -> list[ObjectModel]:
+        """The objects of a split's recordings."""
+        models = {one.name: one for one in (self._model(name) for name in self.sequences[split])}
+        return [models[name] for name in sorted(models)]
+
+    def object_model(self, name: str) -> ObjectModel:
+        """The object of that name."""
+        models = {one.name: one for one in (self._model(sequence) for sequence in self.recordings)}
+        if name not in models:
+            raise DataError(f"expected an object of {self.root} ({', '.join(sorted(models))}), got {name!r}")
+        return models[name]
+
+    def is_annotated(self, name: FrameName) -> bool:
+        """Whether a frame has a label."""
+        return name.index in self.recordings[name.sequence].labels
+
+    def frame(self, name: FrameName, *, annotated: bool) -> Frame:
+        """Read a frame; of its label nothing unless `annotated`.
+
+        Raises `DataError` naming the file and the fact when it cannot be read, or has no label.
+        """
+        recording = self._in_use(name.sequence)
+        image = resized(recording.picture(name.index), self.size)
+        camera = recording.lens.camera.resized(image.shape[2], image.shape[1])
+        annotation = self._annotation(name) if annotated else None
+        frame = Frame(name, image, camera, recording.object.model, annotation)
+        return mirrored_frame(frame) if self.is_mirrored(name.sequence) else frame
+
+    def truth(self, name: FrameName) -> Truth:
+        """A frame's label with the camera of the undistorted picture at its own size."""
+        camera, annotation = self.recordings[name.sequence].lens.camera, self._annotation(name)
+        if self.is_mirrored(name.sequence):
+            camera, annotation = mirrored_camera(camera), mirrored_annotation(annotation)
+        return Truth(camera.intrinsics, self._model(name.sequence), annotation)
+
+    def picture_file(self, name: FrameName) -> Path:
+        """The video, or the frame's own picture file."""
+        return self.recordings[name.sequence].footage.file_of(name.index)
+
+    def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
+        """The files that decide what a frame's label means."""
+        return self.recordings[name.sequence].files
+
+    def _model(self, sequence: str) -> ObjectModel:
+        model = self.recordings[sequence].object.model
+        return mirrored_object(model) if self.is_mirrored(sequence) else model
+
+    def _annotation(self, name: FrameName) -> Annotation:
+        """As the file has it, of whichever hand."""
+        if name not in self._annotations:
+            recording = self.recordings[name.sequence]
+            label: Label | None = recording.labels.get(name.index)
+            if label is None:
+                raise DataError(f"expected a label of frame {name.index} in {recording.folder / FILE}, found none")
+            self._annotations[name] = annotation_of(recording, label, self.hand_of(name.sequence))
+        return self._annotations[name]
+
+    @cached_property
+    def _hands(self) -> dict[Side, HandModel]:
+        return {}
+
+    @cached_property
+    def _annotations(self) -> dict[FrameName, Annotation]:
+        return {}
+
+    @cached_property
+    def _recently_used(self) -> list[str]:
+        return []
+
+    def _in_use(self, sequence: str) -> Recording:
+        """A recording whose pictures are about to be read; the decoder that was idle longest gives its memory back."""
+        used = self._recently_used
+        if sequence in used:
+            used.remove(sequence)
+        used.append(sequence)
+        if len(used) > OPEN_RECORDINGS:
+            self.recordings[used.pop(0)].footage.close()
+        return self.recordings[sequence]
+
+
+def recording_folders(root: Path) -> list[Path]:
+    """The folder itself if it is a recording, else the recordings that lie in it."""
+    if is_recording(root):
+        return [root]
+    inner = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return [path for path in inner if not path.name.startswith(".") and is_recording(path)]
+
+
+def _same(first: ObjectModel, second: ObjectModel) -> bool:
+    return torch.equal(first.faces, second.faces) and torch.equal(first.vertices, second.vertices)

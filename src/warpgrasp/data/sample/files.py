@@ -1,0 +1,130 @@
+"""Writes sequences in HO-3D version 3's own layout, so that the sample data go through the real loader."""
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import as_file
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from warpgrasp.data.dataset import Split
+from warpgrasp.data.ho3d.annotations import FLIP, hand_meta, joints_in_file, object_meta
+from warpgrasp.data.sample.grasp import OBJECT_NAMES, OBJECTS, object_surface
+from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence
+from warpgrasp.errors import DataError
+from warpgrasp.hand import HandModel, open_hand
+
+Sequences = Mapping[str, GraspSequence]
+Painter = Callable[[Split, str, int, Path], None]  # writes the picture of a frame of a sequence to a path
+
+
+@dataclass(frozen=True)
+class PosedSequence:
+    """A sequence's hand surfaces and joints, in the OpenCV camera frame."""
+
+    vertices: np.ndarray  # (t, v, 3)
+    joints: np.ndarray  # (t, 21, 3), order JOINTS
+
+    @staticmethod
+    def of(sequence: GraspSequence, hand: HandModel) -> "PosedSequence":
+        """Pose the hand in every frame."""
+        with torch.no_grad():
+            posed = hand(
+                torch.from_numpy(sequence.hand_rotation).float(),
+                torch.from_numpy(sequence.hand_pose).float(),
+                torch.from_numpy(sequence.hand_shape).float().expand(len(sequence), -1),
+            )
+        translation = sequence.hand_translation[:, None]
+        return PosedSequence(posed.vertices.numpy() + translation, posed.joints.numpy() + translation)
+
+
+def write_layout(root: Path, train: Sequences, evaluation: Sequences, paint: Painter) -> None:
+    """Write a data set: pictures by `paint`, annotations, object models and lists.
+
+    The folder appears under its name only when it is whole. Raises `DataError` when it is there already.
+    """
+    if root.exists():
+        raise DataError(
+            f"expected to write a new data set, but {root} exists already; remove it or choose another name"
+        )
+    partial = root.with_name(f".{root.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        hand = HandModel(open_hand())
+        _write_split(partial, "train", train, hand, paint)
+        _write_split(partial, "evaluation", evaluation, hand, paint)
+        with as_file(OBJECTS) as folder:
+            for name in OBJECT_NAMES:
+                shutil.copytree(folder / name, partial / "models" / name)
+        partial.rename(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel, paint: Painter) -> None:
+    lines, all_joints, all_vertices = [], [], []
+    for name, sequence in sequences.items():
+        posed = PosedSequence.of(sequence, hand)
+        folder = root / split / name
+        (folder / "meta").mkdir(parents=True)
+        (folder / "rgb").mkdir()
+        for index in range(len(sequence)):
+            joints = joints_in_file(posed.joints[index])
+            meta = _object_meta(sequence, index)
+            if split == "train":
+                meta |= {"handJoints3D": joints, **_hand_meta(sequence, index, hand)}
+            else:
+                meta |= {"handJoints3D": joints[0], "handBoundingBox": _bounding_box(sequence, posed, index)}
+                all_joints.append(joints)
+                all_vertices.append(posed.vertices[index] * FLIP)
+            (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
+            paint(split, name, index, folder / "rgb" / f"{index:04d}.jpg")
+            lines.append(f"{name}/{index:04d}\n")
+    (root / f"{split}.txt").write_text("".join(lines))
+    if split == "evaluation":
+        _write_numbers(root / "evaluation_xyz.json", all_joints)
+        _write_numbers(root / "evaluation_verts.json", all_vertices)
+
+
+def _write_numbers(path: Path, arrays: list[np.ndarray]) -> None:
+    """Metres, to the micrometre."""
+    rounded = [[[round(float(value), 6) for value in row] for row in array] for array in arrays]
+    path.write_text(json.dumps(rounded, separators=(",", ":")))
+
+
+def _object_meta(sequence: GraspSequence, index: int) -> dict[str, Any]:
+    pose = sequence.camera_from_object[index]
+    return object_meta(
+        sequence.object_name,
+        label=OBJECT_NAMES.index(sequence.object_name) + 1,
+        vertices=object_surface(sequence.object_name).vertices,
+        rotation=pose[:3, :3],
+        translation=pose[:3, 3],
+        intrinsics=sequence.intrinsics,
+    )
+
+
+def _hand_meta(sequence: GraspSequence, index: int, hand: HandModel) -> dict[str, Any]:
+    shape = sequence.hand_shape
+    return hand_meta(
+        hand.template,
+        rotation=Rotation.from_rotvec(sequence.hand_rotation[index]).as_matrix(),
+        wrist=hand.template.rest_wrist(shape) + sequence.hand_translation[index],
+        angles=sequence.hand_pose[index],
+        shape=shape,
+    )
+
+
+def _bounding_box(sequence: GraspSequence, posed: PosedSequence, index: int) -> list[int]:
+    """Of the hand, in pixels: [x0, y0, x1, y1]."""
+    points = posed.vertices[index] @ sequence.intrinsics.T
+    pixels = points[:, :2] / points[:, 2:]
+    low = np.maximum(np.floor(pixels.min(axis=0)), 0)
+    high = np.minimum(np.ceil(pixels.max(axis=0)), [WIDTH_PX - 1, HEIGHT_PX - 1])
+    return [int(value) for value in (*low, *high)]

@@ -1,0 +1,295 @@
+"""The paper's published values: Tables 1 to 3 and the curves of Figs. 7 and 8. All of them, and nothing else.
+
+Fig. 5 was published as a picture alone. The curves' numbers are those of the authors' plotting scripts.
+
+The paper's tables and figures as trainings: which networks each takes, on its own data or on sample data.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+from warpgrasp.evaluation import METRICS
+from warpgrasp.experiments.sweep import Network
+from warpgrasp.reconstruction import NetworkConfig
+from warpgrasp.training import LossWeights, Recipe, recipes
+
+PublishedArm = Literal["control", "photometric"]
+FILE = "published.json"
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table: each method's values, by the name of the metric; None where the paper prints a dash."""
+
+    source: str
+    data: str
+    note: str
+    rows: Mapping[str, Mapping[str, float | None]]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Its columns, in their order."""
+        return tuple(dict.fromkeys(metric for cells in self.rows.values() for metric in cells))
+
+    def value(self, method: str, metric: str) -> float | None:
+        """A cell. Raises `KeyError` for a method or metric that the table does not have."""
+        return self.rows[method][metric]
+
+
+@dataclass(frozen=True)
+class PublishedCurves:
+    """Errors against the nominal percentage of annotated frames, without and with photometric consistency."""
+
+    source: str
+    data: str
+    note: str
+    percent: tuple[float, ...]
+    arms: Mapping[PublishedArm, Mapping[str, tuple[float, ...]]]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What the figure shows, in its order."""
+        return tuple(self.arms["control"])
+
+    def value(self, arm: PublishedArm, metric: str, percent: float) -> float | None:
+        """A point of a curve; None where the paper has none."""
+        if percent not in self.percent:
+            return None
+        return self.arms[arm][metric][self.percent.index(percent)]
+
+
+@dataclass(frozen=True)
+class Published:
+    """All published values."""
+
+    paper: str
+    tables: Mapping[str, PublishedTable]
+    curves: Mapping[str, PublishedCurves]
+
+
+@cache
+def published() -> Published:
+    """Read the values that come with the package."""
+    content = json.loads((files("warpgrasp.experiments") / FILE).read_text(encoding="utf-8"))
+    return Published(
+        content["paper"],
+        {name: _table(one) for name, one in content["tables"].items()},
+        {name: _curves(one) for name, one in content["curves"].items()},
+    )
+
+
+def _table(content: dict[str, Any]) -> PublishedTable:
+    rows = {row["method"]: {key: row[key] for key in row if key != "method"} for row in content["rows"]}
+    return PublishedTable(content["source"], content["data"], content["note"], rows)
+
+
+def _curves(content: dict[str, Any]) -> PublishedCurves:
+    percent = tuple(float(value) for value in content["percent"])
+    arms: dict[PublishedArm, dict[str, tuple[float, ...]]] = {"control": {}, "photometric": {}}
+    for arm, curves in arms.items():
+        for metric, values in content[arm].items():
+            if metric not in METRICS or len(values) != len(percent):
+                raise ValueError(f"expected {len(percent)} values of a known metric in {FILE}, found {metric} {values}")
+            curves[metric] = tuple(values)
+    return PublishedCurves(content["source"], content["data"], content["note"], percent, arms)
+
+
+ExperimentName = Literal["table1", "table2", "table3", "fig5", "fig7", "fig8"]
+Kind = Literal["table", "curves", "pck"]
+
+FPHAB_PIXELS, HO3D_PIXELS = (480, 270), (640, 480)  # of which the paper's pixels are
+FULL_ROW = "100 %"
+HAND_ROW, OBJECT_ROW, BOTH_ROW = "hand only", "object only", "hand + object"
+UNADAPTED_ROW, ADAPTED_ROW = "no skeleton adaptation", "skeleton adaptation"
+OURS_ROW = "the paper’s network"  # as the published tables are keyed
+# Of the shipped sequences' 60 frames 1, 2, 3, 6, 12 and 30 are annotated.
+SAMPLE_FRACTIONS = {"fig8": (1 / 60, 1 / 30, 1 / 20, 1 / 10, 1 / 5, 1 / 2), "fig7": (1 / 60, 1 / 15)}
+PAPER_FRACTIONS = {"fig8": (0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2), "fig7": (0.00625, 0.025)}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table or a figure: on which splits, in which pixels, what it shows, and over how many seeds."""
+
+    name: ExperimentName
+    kind: Kind
+    title: str
+    splits: str
+    data: str  # what the paper calls it
+    pixels: tuple[int, int]
+    metrics: tuple[str, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+HAND_MM, OBJECT_MM = "hand_joint_error_mm", "object_vertex_error_mm"
+RELATIVE_MM = ("hand_joint_error_wrist_relative_mm", "hand_joint_error_middle_base_relative_mm")
+
+EXPERIMENTS: dict[ExperimentName, Experiment] = {
+    one.name: one
+    for one in (
+        Experiment(
+            "table1",
+            "table",
+            "Table 1: single-frame network, FPHAB",
+            "fphab/actions",
+            "FPHAB, action split",
+            FPHAB_PIXELS,
+            (HAND_MM, OBJECT_MM),
+        ),
+        Experiment(
+            "table2",
+            "table",
+            "Table 2: skeleton adaptation, FPHAB, subject split",
+            "fphab/subjects",
+            "FPHAB, subject split",
+            FPHAB_PIXELS,
+            (HAND_MM, *RELATIVE_MM),
+        ),
+        Experiment(
+            "table3",
+            "table",
+            "Table 3: hand and object together and apart, FPHAB",
+            "fphab/actions",
+            "FPHAB, action split",
+            FPHAB_PIXELS,
+            (HAND_MM, OBJECT_MM),
+        ),
+        Experiment(
+            "fig5",
+            "pck",
+            "Fig. 5: share of correct frames, HO-3D",
+            "ho3d/paper-appendix-b-mc2",
+            "HO-3D, early release (Appendix B)",
+            HO3D_PIXELS,
+            ("hand_joint_error_px", "object_corner_error_px"),
+        ),
+        Experiment(
+            "fig7",
+            "curves",
+            "Fig. 7: photometric consistency with few labels, HO-3D",
+            "ho3d/paper-appendix-b",
+            "HO-3D, early release (Appendix B)",
+            HO3D_PIXELS,
+            ("object_corner_error_px", "object_corner_error_mm", "hand_joint_error_px", HAND_MM),
+            (0, 1, 2, 3, 4),  # "over 5 different runs"
+        ),
+        Experiment(
+            "fig8",
+            "curves",
+            "Fig. 8: photometric consistency with few labels, FPHAB",
+            "fphab/actions",
+            "FPHAB, action split",
+            FPHAB_PIXELS,
+            ("object_vertex_error_px", OBJECT_MM, "hand_joint_error_px", HAND_MM),
+        ),
+    )
+}
+
+
+def networks(experiment: Experiment, *, seeds: Sequence[int], on_sample: bool, quick: bool) -> list[Network]:
+    """The networks that an experiment takes: all rows and arms of the first seed, then of the next."""
+    rows = _sample_rows(experiment) if on_sample else _paper_rows(experiment)
+    made = []
+    for seed in seeds:
+        for row, arm, recipe in rows:
+            seeded = replace(recipe, seed=seed)
+            made.append(Network(row, arm, smoke(seeded) if quick else seeded))
+    return made
+
+
+Row = tuple[str, str, Recipe]
+
+
+def _paper_rows(experiment: Experiment) -> list[Row]:
+    match experiment.name:
+        case "table1":
+            return [(OURS_ROW, "", recipes.fphab_full())]
+        case "table2":
+            return [
+                (UNADAPTED_ROW, "", recipes.fphab_subjects_unadapted()),
+                (ADAPTED_ROW, "", recipes.fphab_subjects()),
+            ]
+        case "table3":
+            return [
+                (HAND_ROW, "", recipes.fphab_hand()),
+                (OBJECT_ROW, "", recipes.fphab_object()),
+                (BOTH_ROW, "", recipes.fphab_full()),
+            ]
+        case "fig5":
+            return [("all labels", "", recipes.ho3d_appendix_b_full())]
+        case "fig7":
+            sparse = [recipes.ho3d_appendix_b(fraction) for fraction in PAPER_FRACTIONS["fig7"]]
+            return _curve_rows(sparse, recipes.ho3d_appendix_b_full())
+        case "fig8":
+            sparse = [recipes.fphab_sparse(fraction) for fraction in PAPER_FRACTIONS["fig8"]]
+            return _curve_rows(sparse, recipes.fphab_full())
+
+
+def _sample_rows(experiment: Experiment) -> list[Row]:
+    """The same on sample data: fully annotated with the steps of both stages, or with its own fractions."""
+    sparse = recipes.sample()
+    steps = sparse.stage1.steps + sparse.stage2.steps
+    full = replace(sparse.first_stage(), fraction=1.0, stage1=replace(sparse.stage1, steps=steps))
+    match experiment.name:
+        case "table1":
+            return [(OURS_ROW, "", full)]
+        case "table2":
+            adapted = replace(full, network=replace(full.network, skeleton_adaptation=True))
+            return [(UNADAPTED_ROW, "", full), (ADAPTED_ROW, "", adapted)]
+        case "table3":
+            none = LossWeights(hand_joints=0.0, hand_pose=0.0, hand_shape=0.0)
+            return [
+                (HAND_ROW, "", replace(full, loss=replace(full.loss, object_vertices=0.0))),
+                (OBJECT_ROW, "", replace(full, loss=replace(none, object_vertices=full.loss.object_vertices))),
+                (BOTH_ROW, "", full),
+            ]
+        case "fig5":
+            return [("all labels", "", full)]
+        case "fig7" | "fig8":
+            chosen = [replace(sparse, fraction=one) for one in SAMPLE_FRACTIONS[experiment.name]]
+            rows = _curve_rows(chosen, full)
+            rows += [(_percent(one), "Eq. 1", recipes.with_equation_1(one)) for one in chosen]
+            return rows + [(_percent(one), "near to far", recipes.with_near_to_far(one)) for one in chosen]
+
+
+def _curve_rows(sparse: Sequence[Recipe], full: Recipe) -> list[Row]:
+    rows: list[Row] = []
+    for recipe in sparse:
+        row = _percent(recipe)
+        rows += [(row, "control", recipe.as_control()), (row, "photometric", recipe)]
+    return [*rows, (FULL_ROW, "full", full)]
+
+
+def _percent(recipe: Recipe) -> str:
+    return f"{100 * recipe.fraction:.3g} %"
+
+
+SMOKE_STEPS, SMOKE_BATCH, SMOKE_WIDTH_PX, SMOKE_CHANNELS = 8, 4, 64, 8
+
+
+def smoke(recipe: Recipe) -> Recipe:
+    """A recipe cut down to a few steps of a tiny network on tiny pictures: what goes through it is no evidence."""
+
+    def shortened(steps: int) -> int:
+        return min(steps, SMOKE_STEPS)
+
+    network: NetworkConfig = replace(recipe.network, width=SMOKE_CHANNELS)
+    return replace(
+        recipe,
+        width=SMOKE_WIDTH_PX,
+        height=round(SMOKE_WIDTH_PX * recipe.height / recipe.width),
+        encoder_weights="none",
+        network=network,
+        stage1=replace(recipe.stage1, steps=shortened(recipe.stage1.steps), batch=SMOKE_BATCH),
+        stage2=replace(recipe.stage2, steps=shortened(recipe.stage2.steps), batch=SMOKE_BATCH),
+        photometric=replace(
+            recipe.photometric,
+            ramp_steps=2,
+            pairs=SMOKE_BATCH,
+            near_to_far_steps=min(recipe.photometric.near_to_far_steps, SMOKE_STEPS // 2),
+        ),
+    )

@@ -1,0 +1,237 @@
+"""Finished trainings, read back from their folders: what was trained, on which labels, and what a network predicts.
+
+Predict and score the evaluation frames by a trained network, once.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from warpgrasp.data import Dataset, Labels, Split
+from warpgrasp.evaluation import EvaluationError, assess, score
+from warpgrasp.frame import FrameName
+from warpgrasp.inference import predict, predict_few
+from warpgrasp.predictions import Predictions, read_predictions
+from warpgrasp.reconstruction import Checkpoint, load_checkpoint
+from warpgrasp.training import Recipe, RunError, write_json
+
+ARM_FILES = ("full", "photometric", "control")  # of the demo's folder
+FINAL, FIRST = "weights", "stage1"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's folder, as `train`, `demo` or `reproduce` leave it."""
+
+    folder: Path
+    notes: dict[str, Any]  # run.json
+
+    @staticmethod
+    def read(folder: Path) -> "FinishedRun":
+        """Read a run's notes. Raises `RunError` when the folder holds no run."""
+        path = folder / "run.json"
+        try:
+            notes = json.loads(path.read_text())
+            recipe, data = notes["recipe"], notes["data"]
+            _ = recipe["photometric"]["weight"], recipe["stage2"]["steps"], recipe["fraction"], data["protocol"]
+            _ = notes["labels"]["annotated"]
+        except FileNotFoundError as error:
+            raise RunError(f"expected the folder of a run, found no {path}; train first") from error
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise RunError(f"expected the notes of a run in {path}, but they cannot be read: {error}") from error
+        return FinishedRun(folder, notes)
+
+    @property
+    def protocol(self) -> str:
+        """The splits of its data set, without what was added to it."""
+        return str(self.notes["data"]["protocol"]).partition("+")[0]
+
+    @property
+    def arm(self) -> str:
+        """What the run's network is, in a comparison."""
+        recipe = self.notes["recipe"]
+        if recipe["stage2"]["steps"] == 0:
+            return "full" if recipe["fraction"] == 1 else "stage 1"
+        return "control" if recipe["photometric"]["weight"] == 0 else "photometric"
+
+    def weights(self) -> dict[str, Path]:
+        """Its networks by arm. Raises `RunError` when none is finished."""
+        files = [*((arm, arm) for arm in ARM_FILES), (self.arm, FINAL)]
+        there = {arm: self._file(stem) for arm, stem in files if self._file(stem).is_file()}
+        if not there:
+            raise RunError(f"expected finished weights in {self.folder}, found none; go on with its training first")
+        return there
+
+    def _file(self, stem: str) -> Path:
+        return self.folder / f"{stem}.safetensors"
+
+    def labels(self, dataset: Dataset) -> Labels:
+        """Which of the data set's training frames were annotated."""
+        chosen = self.notes["labels"]["annotated"]
+        annotated, unannotated = {}, {}
+        for sequence, frames in dataset.sequences["train"].items():
+            known = set(chosen.get(sequence, ()))
+            annotated[sequence] = tuple(index for index in frames if index in known)
+            unannotated[sequence] = tuple(index for index in frames if index not in known)
+        return Labels(annotated, unannotated)
+
+    def stages(self) -> dict[str, Path]:
+        """The networks along stage 2: its start, the snapshots that were kept, its end.
+
+        Raises `RunError` for a run without a second stage, or whose start is not there.
+        """
+        final = next((path for stem in (FINAL, "photometric") if (path := self._file(stem)).is_file()), None)
+        first = self._start()
+        if final is None or first is None:
+            raise RunError(
+                f"expected a finished run of two stages in {self.folder}, found no "
+                f"{'end' if final is None else 'start'} of stage 2"
+            )
+        snapshots = {
+            f"{int(path.name.split('.step')[1].split('.')[0]):,} steps": path
+            for path in sorted(self.folder.glob(f"{final.stem}.step*.safetensors"))
+        }
+        end = f"{self.notes['recipe']['stage2']['steps']:,} steps"
+        snapshots.pop(end, None)
+        return {"0 steps": first, **snapshots, end: final}
+
+    def _start(self) -> Path | None:
+        """Where stage 2 began: in its own folder, or in that of a job of `reproduce`, which its notes name."""
+        named = self.notes.get("initial")
+        path = self._file(FIRST) if named is None else self.folder.parent / str(named)
+        return path if path.is_file() else None
+
+
+def predictions_for(weights: Path, dataset: Dataset, names: Sequence[FrameName]) -> Predictions:
+    """What a network sees in a few frames, at the size of pictures that it was trained with."""
+    checkpoint: Checkpoint = load_checkpoint(weights)
+    size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
+    checkpoint.check_objects([dataset.frame(name, annotated=False).object for name in names])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return predict_few(checkpoint.network(dataset.hand).to(device), dataset.at_size(size), names)
+
+
+def has_adaptation(weights: Path) -> bool:
+    """Whether a network was trained with skeleton adaptation."""
+    return load_checkpoint(weights).config.skeleton_adaptation
+
+
+PREDICTIONS, SCORES = "evaluation.npz", "scores.json"  # in a run's folder
+TRAINING_PREDICTIONS = "training.npz"
+FORMAT = "warpgrasp-scores-2"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How networks are scored, beside what the data set's protocol says."""
+
+    pixels: tuple[int, int] | None = None  # the (width, height) of pictures whose pixels are meant; None: on disk
+    training: bool = False  # whether training frames are scored as well
+
+
+@dataclass(frozen=True)
+class NetworkScores:
+    """What was measured of a network on the evaluation frames of its data set's protocol."""
+
+    frames: int
+    left_out: int  # without annotation
+    values: dict[str, float]  # mean errors, and the aligned ones, by their documented names
+    curves: dict[str, dict[str, list[float]]]  # PCK: `thresholds_px` and `shares`
+    training: dict[str, list[float]]  # each training frame's errors, in the data set's order; empty unless asked for
+
+
+def score_run(folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, scoring: Scoring) -> None:
+    """Predict the evaluation split by `weights` and write `SCORES` into `folder`, unless it is there already.
+
+    Training frames are predicted and scored too if that is asked for; then all must be annotated on disk, whether a
+    training may use it or not. Raises `EvaluationError` when no evaluation frame is annotated.
+    """
+    if read_scores(folder, scoring) is not None:
+        return
+    names = dataset.names("evaluation")
+    annotated = [name for name in names if dataset.is_annotated(name)]
+    if not annotated:
+        raise EvaluationError(
+            f"expected annotated evaluation frames of {dataset.protocol} in {dataset.root}, found none to score"
+        )
+    file = folder / PREDICTIONS
+    if not file.is_file():
+        _predict(file, weights, recipe, dataset, "evaluation")
+    predictions = read_predictions(file)[0]
+    on_disk = dataset.at_size(None)
+    errors = score(predictions, on_disk, annotated).means
+    scale = pixel_scale(dataset, annotated[0], scoring.pixels)
+    assessment = assess(predictions, on_disk, annotated, contact=False, show_progress=False)
+    further = {one.name: one.value for one in assessment.figures if one.value is not None}
+    scores = NetworkScores(
+        len(annotated),
+        len(names) - len(annotated),
+        {
+            **{name: value * (scale if name.endswith("_px") else 1) for name, value in errors.items()},
+            # The others count in pixels on disk.
+            **{name: value for name, value in further.items() if "_image_" not in name},
+        },
+        {one.name: {"thresholds_px": list(one.thresholds_px), "shares": list(one.shares)} for one in assessment.curves},
+        _training_errors(folder, weights, recipe, dataset, scale) if scoring.training else {},
+    )
+    write_json(folder / SCORES, {**_header(scoring), **asdict(scores)})
+
+
+def _training_errors(
+    folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, scale: float
+) -> dict[str, list[float]]:
+    """Each training frame's errors."""
+    file = folder / TRAINING_PREDICTIONS
+    if not file.is_file():
+        _predict(file, weights, recipe, dataset, "train")
+    errors = score(read_predictions(file)[0], dataset.at_size(None), dataset.names("train")).per_frame
+    return {
+        name: [round(value * (scale if name.endswith("_px") else 1), 4) for value in values]
+        for name, values in errors.items()
+    }
+
+
+def read_scores(folder: Path, scoring: Scoring) -> NetworkScores | None:
+    """The scores of a run's folder; None when there are none yet, or they were made in another way."""
+    path = folder / SCORES
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text())
+    header = _header(scoring)
+    if {key: content.pop(key, None) for key in header} != header:
+        return None
+    return NetworkScores(**content)
+
+
+def pixel_scale(dataset: Dataset, name: FrameName, pixels: tuple[int, int] | None) -> float:
+    """How many pixels of a picture of size `pixels` a pixel on disk is wide."""
+    if pixels is None:
+        return 1.0
+    camera = dataset.at_size(pixels).frame(name, annotated=False).camera
+    return float(camera.intrinsics[0, 0] / dataset.truth(name).intrinsics[0, 0])
+
+
+def _predict(file: Path, weights: Path, recipe: Recipe, dataset: Dataset, split: Split) -> None:
+    checkpoint = load_checkpoint(weights)
+    checkpoint.check_objects(dataset.objects("evaluation"))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = checkpoint.network(dataset.hand).to(device)
+    network.encoder_precision = "fp32"
+    header = {
+        "weights_sha256": checkpoint.sha256,
+        "hand": checkpoint.hand,
+        "protocol": dataset.protocol,
+        "split": split,
+        **checkpoint.training,
+    }
+    seen = dataset.at_size((recipe.width, recipe.height))
+    predict(network, seen, dataset.names(split), file, header=header, show_progress=False)
+
+
+def _header(scoring: Scoring) -> dict[str, Any]:
+    pixels = None if scoring.pixels is None else list(scoring.pixels)
+    return {"format": FORMAT, "pixels": pixels, "scored_training": scoring.training}

@@ -1,0 +1,131 @@
+"""Files and folders that are replaced whole, locks between processes, the cache folder, and where results come from.
+
+Whatever is interrupted, a path holds the whole new content or the content of before: everything is written under an
+unpredictable name in a private folder beside its destination, synced to the disk, and renamed into place.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from warpgrasp.errors import UserError
+
+__all__ = [
+    "LockedError",
+    "cache_folder",
+    "command_line",
+    "exclusive",
+    "replacing",
+    "replacing_folder",
+    "source_commit",
+    "write_json",
+    "write_text",
+]
+
+
+class LockedError(UserError):
+    """Another process holds a lock."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path of the same file name to write to; it replaces `path` when the block ends without an error.
+
+    The yielded path lies in a private folder beside `path`, which nobody else can have put a link into. Raises
+    `OSError` when the folder of `path` cannot be written.
+    """
+    with _private_folder(path) as folder:
+        temporary = folder / path.name
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new, empty folder to fill; it becomes `path`, which must not exist, when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _private_folder(path) as folder:
+        temporary = folder / path.name
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(path)
+
+
+@contextmanager
+def _private_folder(path: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".partial"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file by a text, as UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a file by indented JSON."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+@contextmanager
+def exclusive(path: Path, refusal: str) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs.
+
+    The operating system lets go of it when the process ends, however it ends. Raises `LockedError` saying `refusal`
+    when another process holds it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LockedError(refusal) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def cache_folder() -> Path:
+    """The user's cache: `$WARPGRASP_CACHE`, or `warpgrasp` in `$XDG_CACHE_HOME` or in `~/.cache`."""
+    if own := os.environ.get("WARPGRASP_CACHE"):
+        return Path(own)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "warpgrasp"
+    with suppress(RuntimeError):  # a user without a home
+        return Path.home() / ".cache" / "warpgrasp"
+    return Path(".cache") / "warpgrasp"
+
+
+def source_commit() -> str:
+    """The commit of the source tree that runs, or the version of the installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return answer.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"version {version('warpgrasp')}"
+
+
+def command_line() -> list[str]:
+    """The command as it was typed."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -1,0 +1,96 @@
+"""Which known object a mesh file holds, and what a network of right hands takes a left hand's object for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from warpgrasp.data import mirrored_name, mirrored_object
+from warpgrasp.data.recording import ALIKE_SHARE, MESH_ENDINGS, mirror_symmetry, models_in_any_units, read_object
+from warpgrasp.data.recording import OBJECT_FILE as FILE
+from warpgrasp.errors import UserError
+from warpgrasp.frame import ObjectModel
+from warpgrasp.geometry import MIRROR
+from warpgrasp.reconstruction import Checkpoint, CheckpointError, KnownObject
+
+MM_PER_M = 1000
+
+
+class ObjectError(UserError):
+    """A mesh is not the one that is needed."""
+
+
+def identified_object(path: Path, known: Sequence[KnownObject], *, left: bool = False) -> ObjectModel:
+    """The object of a mesh file, or of an `object.json`, under the name by which it is known.
+
+    The mesh tells by itself which object it is, in which units its numbers are and how its axes lie: those in which it
+    is the very mesh that is known or, for a `left` hand, whose mirror image is. Raises `ObjectError` when it is none.
+    """
+    if path.name == FILE and path.is_file():
+        candidates: Iterator[ObjectModel] = iter([read_object(path.parent).model])
+    else:
+        candidates = _candidates(path)
+    by_mesh = {one.mesh_sha256: one.name for one in known}
+    lengths_mm = set()
+    for model in candidates:
+        found = by_mesh.get(KnownObject.of(model).mesh_sha256)
+        if found is not None:
+            return replace(model, name=found)
+        found = by_mesh.get(KnownObject.of(mirrored_object(model)).mesh_sha256) if left else None
+        if found is not None:
+            return replace(model, name=mirrored_name(found))
+        lengths_mm.add(round(MM_PER_M * float(np.ptp(model.vertices.numpy(), axis=0).max())))
+    lengths = " or ".join(f"{length} mm" for length in sorted(lengths_mm))
+    raise ObjectError(
+        f"expected the mesh of an object that the network knows ({', '.join(sorted(by_mesh.values()))}), found another "
+        f"in {path}, {lengths} long; give the very mesh file of the training, in any units"
+    )
+
+
+def _candidates(path: Path) -> Iterator[ObjectModel]:
+    if not path.is_file() or path.suffix.lower() not in MESH_ENDINGS:
+        found = f"found {path}" if path.exists() else f"found no file {path}"
+        raise ObjectError(f"expected a mesh file ({', '.join(MESH_ENDINGS)}) or an {FILE}, {found}")
+    return (model for _, _, model in models_in_any_units(path))
+
+
+@dataclass(frozen=True)
+class SeenObject:
+    """An object as it is shown to a network; and how its pose is had from that of what is shown.
+
+    `reflection` are the signs of S: where the mirrored picture shows a pose R of `model`, the object itself has the
+    rotation M R S, M being the mirror's own reflection.
+    """
+
+    model: ObjectModel
+    reflection: Float[np.ndarray, " 3"]
+
+
+def seen_in_mirror(model: ObjectModel, checkpoint: Checkpoint) -> SeenObject:
+    """What a network that knows right hands takes the mirror image of an object for.
+
+    Its mirror image, where the network was trained on that; else the object itself, if it is like its mirror image in
+    one of its planes: then that reflection turns a pose of the one into one of the other. Raises `ObjectError` when it
+    is neither.
+    """
+    try:
+        checkpoint.check_objects([mirrored_object(model)])
+    except CheckpointError:
+        checkpoint.check_objects([model])
+        axis, unlike = mirror_symmetry(model)
+        if unlike > ALIKE_SHARE:
+            diagonal_mm = MM_PER_M * float((model.vertices.amax(dim=0) - model.vertices.amin(dim=0)).norm())
+            raise ObjectError(
+                f"expected an object whose mirror image the network knows, or that looks like it, for a left hand; got "
+                f"{model.name}, {unlike * diagonal_mm:.0f} mm away from its mirror image on average; train on the "
+                f"mirrored pictures"
+            ) from None
+        return SeenObject(model, np.where(np.array(["x", "y", "z"]) == axis, -1.0, 1.0))
+    return SeenObject(mirrored_object(model), np.array(MIRROR))
+
+
+def known_hashes(models: Sequence[ObjectModel]) -> Mapping[str, str]:
+    """The hash of each object's mesh, by its name, as it is stored with predictions."""
+    return {model.name: KnownObject.of(model).mesh_sha256 for model in models}

@@ -1,0 +1,147 @@
+"""What tells a bad frame without its truth: things out of the picture, and jumps against the neighbouring frames.
+
+None of it says that a frame is good. A flag says that a frame is probably bad.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntFlag
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from warpgrasp.geometry import Camera
+from warpgrasp.predictions.file import Predictions
+
+LEAST_IN_VIEW = 0.5  # of which less is seen: the network guesses
+JUMP_M = 0.02  # a network's usual unsteadiness from frame to frame
+ACCELERATION = 20.0  # m/s², twice that of gravity: hands that handle things stay below it
+
+
+class Flag(IntFlag):
+    """What is wrong with a frame."""
+
+    HAND_JUMPS = 1
+    OBJECT_JUMPS = 2
+    HAND_OUT_OF_VIEW = 4
+    OBJECT_OUT_OF_VIEW = 8
+    NOT_FINITE = 16
+
+    @property
+    def words(self) -> str:
+        """The flags as words."""
+        return ", ".join(str(flag.name).lower().replace("_", " ") for flag in Flag if flag in self)
+
+
+LIMITS: dict[str, Any] = {"least_in_view": LEAST_IN_VIEW, "jump_m": JUMP_M, "acceleration_m_per_s2": ACCELERATION}
+
+
+def share_in_view(
+    points: Float[Tensor, "b n 3"], camera: Camera, real: Bool[Tensor, "b n"] | None = None
+) -> Float[Tensor, " b"]:
+    """The share of points, those that are real, that lie before the camera and inside its picture."""
+    pixels = camera.project(points)
+    last = pixels.new_tensor([camera.width - 0.5, camera.height - 0.5])
+    seen = ((pixels >= -0.5) & (pixels <= last)).all(dim=-1) & camera.sees(points)
+    if real is None:
+        return seen.float().mean(dim=1)
+    return (seen & real).float().sum(dim=1) / real.sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """For each frame the frames before and after it in its sequence, by position; where both are there is `known`."""
+
+    sequence: np.ndarray
+    time_s: Float[np.ndarray, " n"]
+
+    @property
+    def known(self) -> Bool[np.ndarray, " n"]:
+        """Whether a frame has a neighbour on both sides."""
+        same = (self.sequence[1:] == self.sequence[:-1]) & (np.diff(self.time_s) > 0)
+        return np.concatenate([[False], same]) & np.concatenate([same, [False]])
+
+    def departure(self, points: Float[np.ndarray, "n k 3"]) -> Float[np.ndarray, " n"]:
+        """The mean distance of a frame's points from the straight line between its neighbours' (metres); NaN at ends.
+
+        The line is taken at the frame's own time.
+        """
+        apart = np.full(len(points), np.nan)
+        if len(points) > 2:
+            waited, gap = self._waits
+            share = (waited / gap)[:, None, None]
+            expected = (1 - share) * points[:-2] + share * points[2:]
+            apart[1:-1] = np.linalg.norm(points[1:-1] - expected, axis=-1).mean(axis=-1)
+        apart[~self.known] = np.nan
+        return apart
+
+    @property
+    def allowed(self) -> Float[np.ndarray, " n"]:
+        """The largest departure (metres) that unsteadiness and a hand's acceleration explain."""
+        limit = np.full(len(self.time_s), np.inf)
+        if len(limit) > 2:
+            waited, gap = self._waits
+            limit[1:-1] = JUMP_M + ACCELERATION * waited * (gap - waited) / 2
+        return limit
+
+    @property
+    def _waits(self) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Seconds from the frame before to each inner frame, and to the frame after it."""
+        gap = self.time_s[2:] - self.time_s[:-2]
+        return self.time_s[1:-1] - self.time_s[:-2], np.where(gap == 0, 1.0, gap)
+
+
+def times_of(predictions: Predictions, interval_s: Float[np.ndarray, " n"] | float) -> Float[np.ndarray, " n"]:
+    """When each frame is shown; where that is not known, its number times an interval."""
+    by_number = predictions.index * interval_s
+    if predictions.time_s is None:
+        return by_number
+    return np.where(np.isnan(predictions.time_s), by_number, predictions.time_s)
+
+
+def with_quality(
+    predictions: Predictions, corners: Float[np.ndarray, "n 8 3"], times_s: Float[np.ndarray, " n"]
+) -> Predictions:
+    """The predictions with their jumps and flags. `corners` are those of each frame's object, in camera space.
+
+    The frames are in order, with a neighbour before and after them where there is one.
+    """
+    around = Neighbours(predictions.sequence, times_s)
+    hand, thing = around.departure(predictions.hand_joints), around.departure(corners)
+    flags = np.zeros(len(predictions), np.uint8)
+
+    def flag(which: Flag, where: Bool[np.ndarray, " n"]) -> None:
+        flags[where] |= int(which)
+
+    with np.errstate(invalid="ignore"):
+        flag(Flag.HAND_JUMPS, hand > around.allowed)
+        flag(Flag.OBJECT_JUMPS, thing > around.allowed)
+        for which, share in (
+            (Flag.HAND_OUT_OF_VIEW, predictions.hand_in_view),
+            (Flag.OBJECT_OUT_OF_VIEW, predictions.object_in_view),
+        ):
+            if share is not None:
+                flag(which, share < LEAST_IN_VIEW)
+    flag(Flag.NOT_FINITE, ~finite(predictions))
+    jumps = {"hand_jump": hand.astype(np.float32), "object_jump": thing.astype(np.float32)}
+    return replace(predictions, **jumps, flags=flags)
+
+
+def finite(predictions: Predictions) -> Bool[np.ndarray, " n"]:
+    """Whether a frame's hand and object are numbers at all."""
+    parts = (
+        predictions.hand_joints,
+        predictions.object_rotation,
+        predictions.object_translation,
+    )
+    return np.all([np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in parts], axis=0)
+
+
+def summary(flags: UInt8[np.ndarray, " n"]) -> str:
+    """How many frames are flagged, and for what, in words."""
+    flagged = int((flags != 0).sum())
+    if not flagged:
+        return f"none of {len(flags)} frames is flagged"
+    kinds = ", ".join(f"{Flag(flag).words}: {count}" for flag in Flag if (count := int(((flags & flag) != 0).sum())))
+    return f"{flagged} of {len(flags)} frames are flagged as doubtful ({kinds})"

@@ -1,0 +1,182 @@
+"""The paper's pictures of reconstructions: Figs. 4 and 6 (overlays and turned views), 9 (refinement), 10 (shape)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from warpgrasp.data import Dataset
+from warpgrasp.evaluation import score
+from warpgrasp.frame import Frame, FrameName
+from warpgrasp.geometry import Camera
+from warpgrasp.hand import JOINTS, HandModel
+from warpgrasp.predictions import Predictions
+from warpgrasp.report.comparison import title
+from warpgrasp.report.overlay import Window, enlarged, labels_of, on_paper, overlay, predicted_scene, turned_view
+from warpgrasp.report.picture_grid import Tile, save_sheet
+from warpgrasp.scene import Scene
+
+TILE_WIDTH_PX = 320
+DRAWN_WIDTH_PX = 1280  # before cropping, about
+TRUTH = "ground truth"
+MIDDLE_FINGER = tuple(JOINTS.index(f"middle_{part}") for part in ("1", "2", "3", "tip"))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A frame and what is drawn of it: its truth, where there is one, and the window that shows it closely."""
+
+    frame: Frame
+    truth: Scene | None
+    window: Window
+    turned_window: Window
+    about: Float[Tensor, " 3"]
+    scale: int
+
+    @staticmethod
+    def of(dataset: Dataset, name: FrameName, predictions: Predictions) -> "_Shown":
+        frame = dataset.frame(name, annotated=dataset.is_annotated(name))
+        truth = None
+        if frame.annotation is not None:
+            truth = Scene.annotated(dataset.hand, frame.annotation, frame.object)
+        central = truth or predicted_scene(dataset, predictions, name)
+        about, camera = central.object_centre, frame.camera
+        window = Window.around(labels_of(central, camera) > 0, margin=0.45)
+        turned = Window.around(labels_of(central.turned(about), camera) > 0, margin=0.45)
+        scale = max(1, round(DRAWN_WIDTH_PX / camera.width))
+        return _Shown(frame, truth, window, turned, about, scale)
+
+    @property
+    def input(self) -> Tile:
+        return Tile(self.window.of(enlarged(self.frame.image, self.scale)), title(self.frame.name))
+
+    def overlay(self, scene: Scene, *, note: str = "", traced: bool = True) -> Tile:
+        truth = self.truth if traced else None
+        return Tile(
+            self.window.of(overlay(self.frame.image, scene, self.frame.camera, scale=self.scale, truth=truth)), note
+        )
+
+    def turned(self, scene: Scene, *, traced: bool = True) -> Tile:
+        truth = self.truth if traced else None
+        view = turned_view(scene, self.frame.camera, about=self.about, scale=self.scale, truth=truth)
+        return Tile(self.turned_window.of(view), "turned by 90°")
+
+
+def save_overlays(
+    path: Path, dataset: Dataset, names: Sequence[FrameName], arms: Mapping[str, Predictions], *, heading: str
+) -> None:
+    """Figs. 4 and 6: each frame with each arm's reconstruction laid over it and turned by 90°, then the truth.
+
+    The white and the pencilled line are the true silhouette; the frame's errors stand below. `dataset` reads pictures
+    at their size on disk.
+    """
+    rows, known = [], False
+    for name in names:
+        shown = _Shown.of(dataset, name, next(iter(arms.values())))
+        row = [shown.input]
+        for predictions in arms.values():
+            scene = predicted_scene(dataset, predictions, name)
+            row += [shown.overlay(scene, note=_errors(dataset, predictions, name)), shown.turned(scene)]
+        if shown.truth is not None:
+            known = True
+            row += [shown.overlay(shown.truth, traced=False), shown.turned(shown.truth, traced=False)]
+        rows.append(row)
+    heads = ["input", *(head for arm in [*arms, *([TRUTH] if known else [])] for head in (arm, ""))]
+    save_sheet(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
+
+
+def save_refinement(
+    path: Path,
+    dataset: Dataset,
+    pairs: Sequence[tuple[FrameName, FrameName]],
+    stages: Mapping[str, Predictions],
+    *,
+    heading: str,
+) -> None:
+    """Fig. 9: unannotated frames as the network sees them after more and more steps of stage 2.
+
+    `pairs` are frames and the annotated ones that they are compared with; `stages` are by what the head says.
+    """
+    rows = []
+    for name, reference in pairs:
+        shown = _Shown.of(dataset, name, next(iter(stages.values())))
+        source = _Shown.of(dataset, reference, next(iter(stages.values())))
+        if source.truth is None:
+            continue
+        row = [source.overlay(source.truth, note=f"annotated: {title(reference)}", traced=False), shown.input]
+        for predictions in stages.values():
+            scene = predicted_scene(dataset, predictions, name)
+            row.append(shown.overlay(scene, note=_errors(dataset, predictions, name)))
+        rows.append(row)
+    heads = ["reference", "input", *stages]
+    names = [name for name, _ in pairs]
+    save_sheet(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
+
+
+def save_shapes(
+    path: Path, dataset: Dataset, names: Sequence[FrameName], arms: Mapping[str, Predictions], *, heading: str
+) -> None:
+    """Fig. 10: each arm's reconstruction, and the hand of its shape with stretched fingers.
+
+    Below a hand: how its middle finger's length differs from that of the mean shape, whose silhouette is pencilled.
+    """
+    rows = []
+    for name in names:
+        shown = _Shown.of(dataset, name, next(iter(arms.values())))
+        row = [shown.input]
+        for predictions in arms.values():
+            scene = predicted_scene(dataset, predictions, name)
+            shape = torch.from_numpy(predictions.hand_shape[predictions.names.index(name)]).float()
+            row += [shown.overlay(scene, note=_errors(dataset, predictions, name)), _shape_tile(dataset.hand, shape)]
+        rows.append(row)
+    heads = ["input", *(head for arm in arms for head in (arm, "its shape"))]
+    save_sheet(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
+
+
+def _shape_tile(hand: HandModel, shape: Float[Tensor, " s"]) -> Tile:
+    """A hand of this shape in the rest pose, fingers up, with the mean shape's silhouette."""
+    with torch.no_grad():
+        surfaces = [_upright(hand, one) for one in (shape, torch.zeros_like(shape))]
+    camera = Camera(torch.tensor([[2400.0, 0, 159.5], [0, 2400.0, 119.5], [0, 0, 1]]), TILE_WIDTH_PX, 240)
+    drawn = on_paper(Scene.of_hand(hand, surfaces[0]), camera, scale=2, truth=Scene.of_hand(hand, surfaces[1]))
+    longer = middle_finger_m(hand, shape) / middle_finger_m(hand, torch.zeros_like(shape)) - 1
+    return Tile(drawn, f"middle finger {100 * longer:+.1f} %")
+
+
+def middle_finger_m(hand: HandModel, shape: Float[Tensor, " s"]) -> float:
+    """The length of the middle finger's bones, from its base to its tip."""
+    with torch.no_grad():
+        joints = hand(torch.zeros(1, 3), torch.zeros(1, len(hand.mean_pose)), shape[None]).joints[0]
+    return float(sum((joints[a] - joints[b]).norm() for a, b in pairwise(MIDDLE_FINGER)))
+
+
+def _upright(hand: HandModel, shape: Float[Tensor, " s"]) -> Float[Tensor, "v 3"]:
+    """The surface in the rest pose: wrist below, middle finger's base above it, the palm's plane the picture's."""
+    posed = hand(torch.zeros(1, 3), torch.zeros(1, len(hand.mean_pose)), shape[None])
+    joints, vertices = posed.joints[0], posed.vertices[0]
+    wrist, base, index, little = (joints[JOINTS.index(name)] for name in ("wrist", "middle_1", "index_1", "little_1"))
+    up = torch.nn.functional.normalize(base - wrist, dim=0)
+    across = index - little
+    across = torch.nn.functional.normalize(across - (across @ up) * up, dim=0)
+    turned = torch.stack([across, -up, torch.linalg.cross(across, -up)])
+    return (vertices - (wrist + base) / 2) @ turned.T + torch.tensor([0.0, 0.04, 2.5])
+
+
+def _errors(dataset: Dataset, predictions: Predictions, name: FrameName) -> str:
+    """A frame's errors, where its truth is known."""
+    if not dataset.is_annotated(name):
+        return ""
+    means = score(predictions, dataset, [name]).means
+    parts = (("hand", "hand_joint"), ("object", "object_vertex"))
+    return " · ".join(
+        f"{word} {means[f'{part}_error_px']:.1f} px {means[f'{part}_error_mm']:.0f} mm" for word, part in parts
+    )
+
+
+def _tile_px(dataset: Dataset, names: Sequence[FrameName]) -> tuple[int, int]:
+    camera = dataset.frame(names[0], annotated=False).camera
+    return TILE_WIDTH_PX, round(TILE_WIDTH_PX * camera.height / camera.width)

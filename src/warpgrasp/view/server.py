@@ -1,0 +1,108 @@
+"""Serves a page and, when it asks, a frame at a time: of a sequence of any length only what is looked at is read."""
+
+import errno
+import re
+import socket
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+from warpgrasp.errors import UserError
+from warpgrasp.guard import HEADERS, Guard, address_of, new_token
+from warpgrasp.view.content import Background, Shown
+from warpgrasp.view.page import SERVED_POLICY, frame_bytes, frame_picture, served_page
+
+PORTS_TRIED = 20
+FRAME = re.compile(r"/frame/([0-9]{1,9})\.(bin|(picture|residual|flow)\.jpg)", re.ASCII)
+# A page's own headers say it already; some browsers heed the server's alone.
+POLICY = SERVED_POLICY + "; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+
+TEXT = "text/plain; charset=utf-8"
+
+Answer = tuple[HTTPStatus, str, bytes]
+
+
+class FrameServer(ThreadingHTTPServer):
+    """The page of what is shown, and its frames. Nothing else is served, and no name in a request is a file's."""
+
+    daemon_threads = True
+
+    def __init__(self, shown: Shown, *, host: str = "127.0.0.1", port: int = 8080, width: int = 960):
+        """Listen on `port`, or on the next free one. Raises `UserError` when none is."""
+        self.guard = Guard(new_token(), host)
+        self._shown, self._width = shown, width
+        self._page = served_page(shown).encode()
+        # Videos are decoded in their order by one decoder, and PyTorch is better used by one thread at a time.
+        self._lock = threading.Lock()
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        for one in [port] if port == 0 else range(port, min(port + PORTS_TRIED, 65536)):
+            try:
+                super().__init__((host, one), _Handler)
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise UserError(
+                        f"expected an address of this machine to serve at, got {host}: {error}; choose another --host "
+                        f"or --port"
+                    ) from error
+        raise UserError(f"expected a free port from {port} on at {host}, found none; choose another --port")
+
+    @property
+    def address(self) -> str:
+        """The page's address, with the token."""
+        return address_of(self.guard, self.server_port)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away before it had its answer."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+    def answer(self, path: str) -> Answer:
+        """What is served at a path behind the token."""
+        if path == "/":
+            return HTTPStatus.OK, "text/html; charset=utf-8", self._page
+        found = FRAME.fullmatch(path)
+        if found is None or int(found[1]) >= len(self._shown.every):
+            return HTTPStatus.NOT_FOUND, TEXT, b"There is no such frame.\n"
+        place, kind = int(found[1]), found[3]
+        if kind is not None and kind not in self._shown.backgrounds:
+            return HTTPStatus.NOT_FOUND, TEXT, b"There is no such picture.\n"
+        with self._lock:
+            if kind is None:
+                return HTTPStatus.OK, "application/octet-stream", frame_bytes(self._shown, place)
+            return HTTPStatus.OK, "image/jpeg", frame_picture(self._shown, place, cast(Background, kind), self._width)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "warpgrasp", ""
+
+    def do_GET(self) -> None:
+        server = cast(FrameServer, self.server)
+        hosts, origins, upgrades = (self.headers.get_all(name) or [] for name in ("Host", "Origin", "Upgrade"))
+        path = self.path.split("?")[0]
+        refusal = server.guard.refusal(path, hosts=hosts, origins=origins, upgrades=upgrades)
+        if refusal is not None:
+            self._send(HTTPStatus.FORBIDDEN, TEXT, f"Refused: {refusal}.\n".encode())
+            return
+        if path == f"/{server.guard.token}":  # what a page asks for lies behind the slash
+            self._send(HTTPStatus.PERMANENT_REDIRECT, TEXT, b"", Location=f"{path}/")
+            return
+        try:
+            answer = server.answer(server.guard.inner_path(path))
+        except UserError as error:  # a picture that cannot be read
+            answer = HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, f"{error}\n".encode()
+        self._send(*answer)
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes, **more: str) -> None:
+        self.send_response(status)
+        about = {"Content-Security-Policy": POLICY, "Content-Type": kind, "Content-Length": str(len(body))}
+        for name, value in {**HEADERS, **about, **more}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing: a line for each frame would bury the address."""

@@ -1,0 +1,109 @@
+"""Batches: the draws, the cache, and that only chosen annotations are looked at."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from warpgrasp.data import pictures
+from warpgrasp.data.frames import FrameSource, draw
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.errors import DataError
+from warpgrasp.frame import FrameName
+from warpgrasp.hand.model import HandModel
+
+
+def test_each_epoch_is_a_permutation_whatever_the_batch() -> None:
+    items = list("abcdefg")
+    stream = [item for step in range(21) for item in draw(items, batch=3, step=step, seed=[5])]
+    epochs = [stream[start : start + 7] for start in range(0, 63, 7)]
+    assert all(sorted(epoch) == items for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 5
+
+
+def test_a_draw_depends_on_the_step_and_the_seed_alone() -> None:
+    items = list(range(11))
+    forwards = [draw(items, batch=4, step=step, seed=[1, 2]) for step in range(6)]
+    backwards = [draw(items, batch=4, step=step, seed=[1, 2]) for step in reversed(range(6))]
+    assert forwards == backwards[::-1]
+    assert draw(items, batch=4, step=0, seed=[1, 3]) != forwards[0]
+
+
+def test_a_batch_larger_than_the_set_repeats_it() -> None:
+    assert Counter(draw("ab", batch=6, step=0, seed=[0])) == {"a": 3, "b": 3}
+
+
+def test_only_chosen_annotations_are_read_and_pictures_once(sample_root: Path, hand: HandModel, monkeypatch) -> None:
+    asked: list[tuple[FrameName, bool]] = []
+    read = Ho3d.frame
+
+    def frame(self, name: FrameName, *, annotated: bool):
+        asked.append((name, annotated))
+        return read(self, name, annotated=annotated)
+
+    monkeypatch.setattr(Ho3d, "frame", frame)
+    first, second = FrameName("A1", 0), FrameName("A1", 1)
+    source = FrameSource(Ho3d(sample_root, hand, size=(64, 48)), annotated=[first])
+    batch = source.frames([first, second, first])
+    assert asked == [(first, True), (second, False)]
+    assert batch.annotation is None  # not all of them are annotated
+    assert torch.equal(batch.image[0], batch.image[2])
+    assert source.frames([first]).annotation is not None
+
+
+def test_a_full_cache_reads_again(sample_root: Path, hand: HandModel, monkeypatch) -> None:
+    dataset = Ho3d(sample_root, hand, size=(64, 48))
+    one_picture = 3 * 48 * 64
+    source = FrameSource(dataset, annotated=[], cache_bytes=one_picture)
+    names = [FrameName("A1", 0), FrameName("A1", 1)]
+    first = [source.frame(name) for name in names]
+    assert source.frame(names[0]) is first[0]
+    again = source.frame(names[1])
+    assert again is not first[1]
+    assert torch.equal(again.image, first[1].image)
+
+
+def test_what_is_read_ahead_is_the_same(sample_root: Path, hand: HandModel, monkeypatch) -> None:
+    names = [FrameName("A1", index) for index in range(6)]
+    dataset = Ho3d(sample_root, hand, size=(64, 48))
+    expected = FrameSource(dataset, annotated=[]).frames(names).image
+    source = FrameSource(dataset, annotated=[])
+    source.ahead([*names, names[0]])
+    read_here = []
+    monkeypatch.setattr(pictures, "_pixels", lambda *asked: read_here.append(asked))
+    assert torch.equal(source.frames(names).image, expected)
+    source.ahead(names)  # all of them are kept
+    assert not read_here
+    assert not pictures._asked
+
+
+def test_what_is_wrong_with_a_picture_is_said_when_it_is_asked_for(copied_root: Path, hand: HandModel) -> None:
+    name = FrameName("A1", 2)
+    source = FrameSource(Ho3d(copied_root, hand, size=(64, 48)), annotated=[])
+    path = source.dataset.picture_file(name)
+    path.write_bytes(path.read_bytes()[:300])
+    source.ahead([name])
+    with pytest.raises(DataError, match=r"expected a whole picture in .*0002\.jpg"):
+        source.frame(name)
+
+
+def test_pictures_that_nobody_asks_for_are_given_up(sample_root: Path, hand: HandModel, monkeypatch) -> None:
+    monkeypatch.setattr(pictures, "MOST_AHEAD", 3)
+    source = FrameSource(Ho3d(sample_root, hand, size=(64, 48)), annotated=[])
+    source.ahead([FrameName("A1", index) for index in range(8)])
+    assert len(pictures._asked) == 3
+    assert source.frame(FrameName("A1", 0)).picture.shape == (3, 48, 64)
+    pictures._asked.clear()
+
+
+def test_objects_of_different_size_share_a_batch(sample_root: Path, hand: HandModel) -> None:
+    source = FrameSource(Ho3d(sample_root, hand, size=(64, 48)), annotated=[])
+    objects = source.frames([FrameName("A1", 0), FrameName("B1", 0)]).objects
+    assert objects.names == ("006_mustard_bottle", "003_cracker_box")
+    counts = objects.real.sum(1)
+    assert counts.max() == objects.vertices.shape[1]
+    for row in range(2):
+        real = objects.vertices[row, : counts[row]]
+        assert torch.equal(real.amax(0), objects.corners[row].amax(0))
+        assert int(objects.faces[row].max()) < int(counts[row])

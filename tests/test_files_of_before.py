@@ -25,25 +25,28 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from warpgrasp.annotate.store import AnnotationStore
+
 # ---- All that this test imports of the package: when a module moves, only these lines change. ----
 from warpgrasp.cli import COMMANDS, main
-from warpgrasp.data import open_dataset
-from warpgrasp.data.recording import HandJoints, HandParameters, read_annotations
-from warpgrasp.data.recording.folder import Recording
+from warpgrasp.data.recording.annotations import HandJoints, HandParameters, read_annotations
+from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.registry import open_dataset
+from warpgrasp.experiments.plans import EXPERIMENTS, networks
+from warpgrasp.experiments.scoring import FinishedRun
+from warpgrasp.experiments.sweep import Setting, plan
 from warpgrasp.frame import FramePair
-from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import read_predictions
-from warpgrasp.photometric import appearance, photometric_consistency
-from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.reconstruction.checkpoint import KnownObject
-from warpgrasp.training.experiments import EXPERIMENTS, networks
-from warpgrasp.training.finished import FinishedRun
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.mesh import Mesh
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.photometric.consistency import photometric_consistency
+from warpgrasp.photometric.contrast import appearance
+from warpgrasp.predictions.file import read_predictions
+from warpgrasp.reconstruction.checkpoint import KnownObject, load_checkpoint
 from warpgrasp.training.loop import Training
 from warpgrasp.training.recipes import RECIPES
 from warpgrasp.training.run import data_fingerprint, fingerprint_of
-from warpgrasp.training.sweep import Setting, plan
-from warpgrasp.viewer.annotation_store import AnnotationStore
 
 # ---- The end of the imports. ----
 

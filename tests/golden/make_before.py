@@ -42,18 +42,19 @@ from tests.test_files_of_before import (
     sweep_folders,
     write_tables,
 )
+from warpgrasp.annotate.poses import PointPair
+from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.cli import COMMANDS, main
-from warpgrasp.data import open_dataset
-from warpgrasp.data.recording.folder import Recording
-from warpgrasp.data.recording.writer import Export, export_recording
-from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import read_predictions
-from warpgrasp.reconstruction import load_checkpoint
+from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.registry import open_dataset
+from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.predictions.file import read_predictions
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop
 from warpgrasp.training.recipes import RECIPES
 from warpgrasp.training.run import commit
-from warpgrasp.viewer.annotation_store import AnnotationStore
-from warpgrasp.viewer.poses import PointPair
 
 PICTURE_QUALITY = 30
 SMALL = (64, 48)

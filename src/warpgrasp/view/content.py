@@ -24,7 +24,7 @@ from warpgrasp.export import Take, TakeError
 from warpgrasp.frame import Annotation, FrameName, FramePair, colours
 from warpgrasp.geometry import Camera
 from warpgrasp.photometric import photometric_consistency
-from warpgrasp.report import FADED, batched, residual_colours
+from warpgrasp.report import FADED, residual_colours
 from warpgrasp.scene import Scene
 
 MM_PER_M = 1000.0
@@ -148,7 +148,7 @@ class Sight:
 
 def background(kind: Literal["residual", "flow"], frame: Sight, label: Sight) -> UInt8[np.ndarray, "h w 3"]:
     """The residual or the flow from a frame to a label, over the faded picture."""
-    cameras = [batched(one.camera) for one in (label, frame)]
+    cameras = [one.camera.batched for one in (label, frame)]
     pair = FramePair(label.image, cameras[0], frame.image, cameras[1], frame.scene.mesh)
     with torch.no_grad():
         term = photometric_consistency(pair, label.scene.mesh)

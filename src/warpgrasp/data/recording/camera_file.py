@@ -212,8 +212,8 @@ def _check_field(lens: Lens, path: Path) -> None:
     if fields_deg:
         raise DataError(
             f"expected a fisheye that sees at most 180° across in {path}, found {fields_deg[0]:.0f}°: pictures are "
-            f"turned into a pinhole's, which sees less; crop the video to its middle, and its camera by `warpgrasp camera "
-            f"--from {path.name} --crop X Y WIDTH HEIGHT`"
+            f"turned into a pinhole's, which sees less; crop the video to its middle, and its camera by `warpgrasp "
+            f"camera --from {path.name} --crop X Y WIDTH HEIGHT`"
         )
 
 

@@ -55,9 +55,13 @@ def intrinsic_matrix(entry: Entry, key: str) -> Float[np.ndarray, "3 3"]:
         if (matrix[2] == [0, 0, 1]).all() and abs(matrix[1, 0]) <= LARGEST_SKEW * abs(matrix[0, 0]):
             break
     else:
-        raise DataError(f"expected a camera matrix [fx 0 cx, 0 fy cy, 0 0 1] for {entry.where(key)}, found {flat}"[:400])
+        raise DataError(
+            f"expected a camera matrix [fx 0 cx, 0 fy cy, 0 0 1] for {entry.where(key)}, found {flat}"[:400]
+        )
     if abs(matrix[0, 1]) > LARGEST_SKEW * abs(matrix[0, 0]):
-        raise DataError(f"expected a camera matrix without skew for {entry.where(key)}, found a skew of {matrix[0, 1]:g}")
+        raise DataError(
+            f"expected a camera matrix without skew for {entry.where(key)}, found a skew of {matrix[0, 1]:g}"
+        )
     return pinhole(matrix[[0, 1], [0, 1]].tolist(), matrix[:2, 2].tolist())
 
 
@@ -103,6 +107,25 @@ def size_px(entry: Entry, width: str, height: str) -> tuple[int, int] | None:
     if not (entry.has(width) or entry.has(height)):
         return None
     return side_px(entry, width), side_px(entry, height)
+
+
+def stated_size(entry: Entry) -> tuple[int, int] | None:
+    """The (width, height) under the usual names; None where there is none of them."""
+    keys = without_case(entry)
+    for width, height in (("imagewidth", "imageheight"), ("width", "height"), ("w", "h")):
+        if width in keys and height in keys:
+            return size_px(entry, keys[width], keys[height])
+    for name in ("imagesize", "imgsize", "size", "resolution", "imageresolution", "videoresolution"):
+        if name not in keys:
+            continue
+        value = entry.values[keys[name]]
+        if isinstance(value, dict) and "width" in value:
+            return size_px(Entry(value, entry.path, keys[name]), "width", "height")
+        sides = flat_numbers(entry, keys[name])
+        if len(sides) != 2:
+            raise DataError(f"expected width and height for {entry.where(keys[name])}, found {len(sides)} numbers")
+        return whole_side(sides[0], entry.where(keys[name])), whole_side(sides[1], entry.where(keys[name]))
+    return None
 
 
 def without_case(entry: Entry) -> dict[str, str]:

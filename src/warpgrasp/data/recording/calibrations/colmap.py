@@ -70,7 +70,9 @@ def cameras(content: Content) -> list[CalibratedCamera]:
     found = []
     for words in lines:
         if len(words) < 5 or not words[0].isdecimal():
-            raise DataError(f"expected `CAMERA_ID MODEL WIDTH HEIGHT PARAMS…` in {content.path}, found {' '.join(words)[:80]}")
+            raise DataError(
+                f"expected `CAMERA_ID MODEL WIDTH HEIGHT PARAMS…` in {content.path}, found {' '.join(words)[:80]}"
+            )
         try:
             numbers = [float(word) for word in words[2:]]
         except ValueError as error:
@@ -86,8 +88,8 @@ def camera_of_model(
     model = MODELS.get(model_name)
     if model is None or model.model is None:
         raise DataError(
-            f"expected a camera model that is read ({', '.join(READ)}) for {where}, found {model_name[:40]}; let COLMAP "
-            f"undistort the pictures (colmap image_undistorter), or estimate OPENCV or OPENCV_FISHEYE instead"
+            f"expected a camera model that is read ({', '.join(READ)}) for {where}, found {model_name[:40]}; let "
+            f"COLMAP undistort the pictures (colmap image_undistorter), or estimate OPENCV or OPENCV_FISHEYE instead"
         )
     if len(parameters) != model.parameters:
         raise DataError(f"expected {model.parameters} parameters of {model_name} for {where}, found {len(parameters)}")

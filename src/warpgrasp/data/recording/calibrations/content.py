@@ -15,7 +15,7 @@ from warpgrasp.data.recording.document import Entry
 LARGEST_BYTES = 64_000_000
 LARGEST_YAML_BYTES = 4_000_000  # it is read slowly
 DEEPEST_XML = 20
-JSON_WITH_FREE_NUMBERS = "a camera's file"
+REALSENSE_PRINTED = re.compile(r"Intrinsic of \"")  # looks like YAML, and is none
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _parsed(text: str, path: Path) -> tuple[str, Any]:
                     raise
         if start == "<":
             return "XML", _xml(text)
-        if re.search(r"^[ \t]*[\w\"'][^:\n]{0,100}:(\s|$)", text, re.MULTILINE):
+        if not REALSENSE_PRINTED.search(text) and re.search(r"^[ \t]*[\w\"'][^:\n]{0,100}:(\s|$)", text, re.MULTILINE):
             return "YAML", _yaml(text, path)
     except (ValueError, RecursionError, OverflowError, yaml.YAMLError, ElementTree.ParseError) as error:
         if isinstance(error, DataError):

@@ -42,8 +42,8 @@ def _camera(name: str, entry: Entry) -> CalibratedCamera:
     stated = str(entry.values.get("distortion_model", "none"))
     if stated not in MODELS:
         raise DataError(
-            f"expected one of {', '.join(MODELS)} for {entry.where('distortion_model')}, found {stated[:40]}; calibrate "
-            f"it as pinhole-radtan or pinhole-equi"
+            f"expected one of {', '.join(MODELS)} for {entry.where('distortion_model')}, found {stated[:40]}; "
+            f"calibrate it as pinhole-radtan or pinhole-equi"
         )
     fu, fv, pu, pv = entry.numbers("intrinsics", (4,)).tolist()
     distortion = () if stated == "none" else coefficients(entry, "distortion_coeffs", MODELS[stated])

@@ -46,7 +46,9 @@ def cameras(content: Content) -> list[CalibratedCamera]:
     keys = without_case(entry)
     matrix_key = keys.get("cameramatrix", keys.get("k", "K"))
     if not any(flat_numbers(entry, matrix_key)):
-        raise DataError(f"expected a calibrated camera in {entry.path}, found {matrix_key} of zeros: it was never calibrated")
+        raise DataError(
+            f"expected a calibrated camera in {entry.path}, found {matrix_key} of zeros: it was never calibrated"
+        )
     size = size_px(entry, *(("image_width", "image_height") if entry.has("image_width") else ("width", "height")))
     model, distortion = _distortion(entry, keys)
     camera = CalibratedCamera(
@@ -63,7 +65,7 @@ def cameras(content: Content) -> list[CalibratedCamera]:
 def _distortion(entry: Entry, keys: dict[str, str]) -> tuple[DistortionModel, tuple[float, ...]]:
     key = keys.get("distortioncoefficients", keys.get("d", "D"))
     stated = entry.value(keys["distortionmodel"])
-    if not entry.has(key) or not any(flat_numbers(entry, key)) and stated in ("", "none", None):
+    if not entry.has(key) or (not any(flat_numbers(entry, key)) and stated in ("", "none", None)):
         return "opencv", ()
     name = re.sub(r"[\s-]", "_", str(stated).strip().lower())
     if name not in MODELS:

@@ -17,7 +17,6 @@ from warpgrasp.data.recording.calibrations.calibrated import (
     flat_numbers,
     intrinsic_matrix,
     pinhole,
-    size_px,
     stated_size,
     without_case,
 )
@@ -131,8 +130,8 @@ def _single(entry: Entry, model: DistortionModel | None) -> tuple[float, ...]:
         return ()
     if stated.get("k4") and not {"k5", "k6"} <= set(stated):
         raise DataError(
-            f"expected k5 and k6 beside k4 in {entry.path}, found k4 = {stated['k4']:g} alone; if these are k1 k2 k3 k4 of "
-            f"cv2.fisheye, say so by --distortion-model fisheye"
+            f"expected k5 and k6 beside k4 in {entry.path}, found k4 = {stated['k4']:g} alone; if these are k1 k2 k3 "
+            f"k4 of cv2.fisheye, say so by --distortion-model fisheye"
         )
     values = tuple(stated.get(name, 0.0) for name in SINGLE)
     count = next(number for number in COUNTS["opencv"] if not any(values[number:]))

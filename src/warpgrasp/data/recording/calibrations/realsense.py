@@ -21,8 +21,8 @@ PRINTED = re.compile(
 )
 DEEPEST = 4
 INVERSE = (
-    "the model is taken as its documentation has it, a polynomial that straightens; librealsense itself has used the "
-    "same numbers both ways round: check that straight lines come out straight, and say --distortion-model opencv if not"
+    "the model is taken as its documentation has it, a polynomial that straightens; librealsense has used the same "
+    "numbers both ways round: check that straight lines come out straight, and say --distortion-model opencv if not"
 )
 
 

@@ -12,8 +12,8 @@ from warpgrasp.cli.console import Positional, UsageError, console
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.data.recording.camera_file import Lens
     from warpgrasp.data.recording.board_solution import BoardView, Coefficients
+    from warpgrasp.data.recording.camera_file import Lens
     from warpgrasp.data.recording.chequerboard import Calibration
     from warpgrasp.data.recording.lens_mapping import LensMapping
 
@@ -58,8 +58,8 @@ def camera(
     corners: tuple[int, int] = (9, 6),
     coefficients: Literal["auto", 0, 4, 5, 8, "fisheye"] = "auto",
     file: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
-    file_options: Annotated[FileOptions, tyro.conf.arg(name="")] = FileOptions(),  # noqa: B008 - it is frozen
-    mapping_options: Annotated[MappingOptions, tyro.conf.arg(name="")] = MappingOptions(),  # noqa: B008
+    file_options: Annotated[FileOptions, tyro.conf.arg(name="")] = FileOptions(),
+    mapping_options: Annotated[MappingOptions, tyro.conf.arg(name="")] = MappingOptions(),
     exif: Path | None = None,
     focal_px: float | None = None,
     focal_35mm: float | None = None,
@@ -121,8 +121,8 @@ def _require_one(sources: dict[str, object], mapping: "LensMapping") -> None:
         )
     if mapping.stated and given[0] not in ("--from", "--board", "--exif"):
         raise UsageError(
-            f"expected {mapping.words} beside --from, --board or --exif, got {given[0]}, which is of the recording's own "
-            f"pictures"
+            f"expected {mapping.words} beside --from, --board or --exif, got {given[0]}, which is of the "
+            f"recording's own pictures"
         )
 
 
@@ -158,7 +158,8 @@ def _of_file(file: Path, options: FileOptions, size: tuple[int, int] | None, map
     camera = chosen_camera(cameras, options.camera_id, file)
     if camera.size and options.calibrated_size not in (None, camera.size):
         raise UserError(
-            f"expected --calibrated-size {camera.size[0]} {camera.size[1]}, as {file} says, got {options.calibrated_size}"
+            f"expected --calibrated-size {camera.size[0]} {camera.size[1]}, as {file} says, got "
+            f"{options.calibrated_size}"
         )
     calibrated_size = camera.size or options.calibrated_size or (None if mapping.stated else size)
     if calibrated_size is None:
@@ -258,8 +259,8 @@ def calibration_lines(calibration: "Calibration") -> Sequence[str]:
         )
     if calibration.error_px > POOR_ERROR_PX:
         lines.append(
-            f"warning: more than {POOR_ERROR_PX:g} px means that the board is not flat, or that the pictures are blurred "
-            f"or stabilised"
+            f"warning: more than {POOR_ERROR_PX:g} px means that the board is not flat, or that the pictures are "
+            f"blurred or stabilised"
         )
     if calibration.covered < POOR_COVERAGE:
         lines.append(
@@ -288,9 +289,9 @@ def _of_photograph(exif: Path, size: tuple[int, int] | None, mapping: "LensMappi
     else:
         assert size is not None
         _warn(
-            f"the recording's pictures are {size[0]}×{size[1]}: taken to show the photograph's whole longer side, which "
-            f"stabilised and zoomed video does not; say how they came from its {size_of_photograph} by --crop X Y WIDTH "
-            f"HEIGHT and --resize WIDTH HEIGHT"
+            f"the recording's pictures are {size[0]}×{size[1]}: taken to show the photograph's whole longer side, "
+            f"which stabilised and zoomed video does not; say how they came from its {size_of_photograph} by --crop X "
+            f"Y WIDTH HEIGHT and --resize WIDTH HEIGHT"
         )
         lens = centred_lens(found.focal_px * max(size) / max(found.size), size, source)
     _warn(NOT_MEASURED)

@@ -116,10 +116,10 @@ def calibrate(
     _require_views(chosen)
     sharp = _sharp(chosen, corners, size, coefficients)
     _require_views(sharp)
-    _require_tilted(sharp, corners, size, coefficients)
+    _require_tilted(sharp, corners, size)
     candidates = fitted_candidates(sharp, corners, size)
     if not candidates or (coefficients is not None and coefficients not in candidates):
-        raise _folded(coefficients)
+        raise _unfitted(coefficients)
     best = simplest(candidates)
     taken = best if coefficients is None else candidates[coefficients]
     solution = taken.solution
@@ -144,7 +144,7 @@ def _sharp(
     views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int], coefficients: Coefficients | None
 ) -> list[BoardView]:
     """The views that a camera of many coefficients, or of those asked for, sees as well as the others."""
-    for model in (8, 5, 4, 0) if coefficients is None else (coefficients,):
+    for model in (8, 5, 4, 0, "fisheye") if coefficients is None else (coefficients, 5, 4, 0):
         try:
             errors = np.array(solve(views, corners, size, model).view_errors_px)
         except NoSolution:
@@ -153,17 +153,24 @@ def _sharp(
     raise _too_flat("boards from which no camera follows")
 
 
-def _require_tilted(
-    views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int], coefficients: Coefficients | None
-) -> None:
-    """Refuse boards that lie alike, by a camera of few coefficients, which says most surely how they lie."""
-    try:
-        solution = solve(views, corners, size, 4 if coefficients is None else coefficients)
-    except NoSolution as failure:
-        raise _too_flat("boards from which no camera follows") from failure
-    turn_deg, deviation = _largest_turn_deg(solution), solution.focal_deviation
-    if turn_deg < SMALLEST_TURN_DEG or deviation >= LARGEST_FOCAL_DEVIATION:
-        raise _too_flat(f"boards that differ by {turn_deg:.0f}° at most", deviation)
+def _require_tilted(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int]) -> None:
+    """Refuse boards that lie alike, as every model says that sees them at all."""
+    told: list[tuple[float, float]] = []  # the widest turn in degrees, and how well the focal length is known
+    least_px = np.inf
+    for model in (4, 5, 8, "fisheye"):
+        try:
+            solution = solve(views, corners, size, model)
+        except NoSolution:
+            continue
+        # A fisheye's deviation is not known: it counts where no other model sees the boards.
+        deviation = solution.focal_deviation if model != "fisheye" else np.inf * (solution.error_px > 0.5 * least_px)
+        least_px = min(least_px, solution.error_px)
+        told.append((_largest_turn_deg(solution), deviation))
+        if told[-1][0] >= SMALLEST_TURN_DEG and not deviation >= LARGEST_FOCAL_DEVIATION:
+            return
+    if not told:
+        raise _too_flat("boards from which no camera follows")
+    raise _too_flat(f"boards that differ by {told[0][0]:.0f}° at most", told[0][1])
 
 
 def _largest_turn_deg(solution: BoardSolution) -> float:
@@ -176,11 +183,12 @@ def _covered(views: Sequence[BoardView], size: tuple[int, int]) -> float:
     return len(np.unique((4 * seen / np.array(size)).astype(int).clip(0, 3), axis=0)) / 16
 
 
-def _folded(coefficients: Coefficients | None) -> DataError:
+def _unfitted(coefficients: Coefficients | None) -> DataError:
+    model = "any model" if coefficients is None else f"--coefficients {coefficients}"
     return DataError(
-        f"expected a distortion that keeps the picture in order, found {coefficients or 'all kinds of'} coefficients "
-        f"that folds it beyond the corners that were seen; show the board in the corners of the picture too, or "
-        f"take fewer coefficients"
+        f"expected views from which a lens of {model} follows that keeps the picture in order, found that it folds it "
+        f"beyond the corners that were seen, or sees no such board; show the board in the corners of the picture too, "
+        f"or take fewer coefficients"
     )
 
 

@@ -56,7 +56,7 @@ class _Photograph:
     def taken_size(self) -> tuple[float, float]:
         """The longer and the shorter side as the camera took it. The EXIF data's are the sensor's, never turned."""
         stored = sorted((self.tags["ExifImageWidth"], self.tags["ExifImageHeight"]), reverse=True)
-        longer, shorter = max(self.size), min(self.size)
+        longer, shorter = float(max(self.size)), float(min(self.size))
         if not stored[0]:
             return longer, shorter
         return stored[0], stored[1] or stored[0] * shorter / longer
@@ -167,7 +167,7 @@ def _number(value: object) -> float:
     return number if np.isfinite(number) and number > 0 else 0.0
 
 
-def focal_from_equivalent(focal_mm: float, size: tuple[float, float]) -> float:
+def focal_from_equivalent(focal_mm: float, size: tuple[int, int] | tuple[float, float]) -> float:
     """The focal length in pixels of a 35 mm equivalent, for a picture of (width, height) that is not cropped."""
     return focal_mm / FILM_DIAGONAL_MM * float(np.hypot(*size))
 

@@ -27,6 +27,7 @@ def _json(**content: object) -> bytes:
 
 BROWN = (-0.1, 0.02, 0.001, -0.0005, 1e-05)
 ROWS = [[500.0, 0.0, 320.25], [0.0, 501.0, 240.5], [0.0, 0.0, 1.0]]
+FLAT = [*ROWS[0], *ROWS[1], *ROWS[2]]
 COLUMNS = [500.0, 0.0, 0.0, 0.0, 501.0, 0.0, 320.25, 240.5, 1.0]
 
 OPENCV_YAML = b"""%YAML:1.0
@@ -132,7 +133,7 @@ FILES = (
     CameraFile("calibration.xml", OPENCV_XML, "OpenCV", distortion=BROWN),
     CameraFile(
         "calibration.json",
-        _json(camera_matrix={"type_id": "opencv-matrix", "rows": 3, "cols": 3, "dt": "d", "data": sum(ROWS, [])}),
+        _json(camera_matrix={"type_id": "opencv-matrix", "rows": 3, "cols": 3, "dt": "d", "data": FLAT}),
         "OpenCV",
         size=None,
     ),
@@ -201,7 +202,7 @@ FILES = (
         "arkit.json", _json(intrinsics=[COLUMNS[:3], COLUMNS[3:6], COLUMNS[6:]], imageResolution=[640, 480]), "ARKit"
     ),
     CameraFile("metadata", _json(K=COLUMNS, w=640, h=480, fps=60, poses=[[0, 0, 0, 1, 0, 0, 0]]), "ARKit"),
-    CameraFile("rows.json", _json(intrinsics=sum(ROWS, []), width=640, height=480), "ARKit"),
+    CameraFile("rows.json", _json(intrinsics=FLAT, width=640, height=480), "ARKit"),
     CameraFile(
         "polycam.json",
         _json(fx=500.0, fy=501.0, cx=320.25, cy=240.5, width=640, height=480, blur_score=5.0, t_00=1.0),

@@ -77,7 +77,7 @@ def test_which_of_several_is_asked(content: bytes, name: str, focal_px: float, t
     [
         (b"1 FOV 640 480 500 501 320 240 0.9\n", r"that is read \(SIMPLE_PINHOLE, .* for camera 1 in .*found FOV"),
         (_colmap(10, *[1.0] * 12), r"found THIN_PRISM_FISHEYE"),
-        (_colmap(77, 1.0), r"COLMAP's camera models 0 to 11 in .*found number 77"),
+        (_colmap(77, *[1.0] * 4), r"COLMAP's camera models 0 to 11 in .*found number 77"),
         (_colmap(1, 500, 501, 320), r"a whole cameras\.bin of COLMAP in .*found one cut off"),
         (_colmap(0, 500, 320, 240, 1), r"the end of cameras\.bin after 1 cameras"),
         (b"1 PINHOLE 640 480 500 320 240\n", r"4 parameters of PINHOLE for camera 1 in .*found 3"),

@@ -65,7 +65,7 @@ def test_the_inverse_model_says_where_there_is_nothing() -> None:
     assert np.isfinite(bent[0]).all()
     assert np.isnan(bent[1]).all()
     assert not Lens(K, 320, 240, INVERSE, "inverse-brown-conrady").folds()
-    assert Lens(K, 320, 240, (-1.0, 0, 0, 0, 0), "inverse-brown-conrady").folds()
+    assert Lens(K, 320, 240, (-1.0, 0.0, 0.0, 0.0, 0.0), "inverse-brown-conrady").folds()
 
 
 def test_pictures_of_a_fisheye_are_straightened_as_opencv_does() -> None:

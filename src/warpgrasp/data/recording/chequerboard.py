@@ -125,6 +125,11 @@ def calibrate(
     solution = taken.solution
     deviation = float(np.hypot(taken.sampling_deviation, model_deviation(taken, candidates)))
     if not taken.sampling_deviation < MOST_FOCAL_DEVIATION:
+        if taken.explains_less(best):
+            raise DataError(
+                f"expected a lens of --coefficients {taken.coefficients}, found one that needs {best.coefficients}: "
+                f"{best.error_px:.2f} instead of {taken.error_px:.2f} px in views not fitted to"
+            )
         raise _too_flat(f"boards that differ by {_largest_turn_deg(solution):.0f}° at most", taken.sampling_deviation)
     return Calibration(
         solution.lens,

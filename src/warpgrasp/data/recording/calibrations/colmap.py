@@ -129,7 +129,7 @@ def _binary(raw: bytes, path: Path) -> list[CalibratedCamera]:
                 raise DataError(f"expected COLMAP's camera models 0 to {max(names)} in {path}, found number {model}")
             count = MODELS[names[model]].parameters
             parameters = struct.unpack_from(f"<{count}d", raw, place + 24)
-            found.append(_camera(str(number), names[model], (width, height), parameters, path))
+            found.append(_camera(str(number), names[model], (float(width), float(height)), parameters, path))
             place += 24 + 8 * count
     except struct.error as error:
         raise DataError(f"expected a whole cameras.bin of COLMAP in {path}, found one cut off") from error

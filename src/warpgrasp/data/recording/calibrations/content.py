@@ -16,6 +16,7 @@ LARGEST_BYTES = 64_000_000
 LARGEST_YAML_BYTES = 4_000_000  # it is read slowly
 DEEPEST_XML = 20
 REALSENSE_PRINTED = re.compile(r"Intrinsic of \"")  # looks like YAML, and is none
+REALSENSE_LINE = re.compile(r"\s*\[\s*\d+x\d+")  # looks like JSON, and is none
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,8 @@ def _text(raw: bytes) -> str | None:
 def _parsed(text: str, path: Path) -> tuple[str, Any]:
     start = text.lstrip()[:1]
     try:
-        if start in ("{", "["):
-            try:
-                return "JSON", json.loads(text)
-            except json.JSONDecodeError:
-                if re.search(r"^[ \t]*\"", text, re.MULTILINE):
-                    raise
+        if start in ("{", "[") and not REALSENSE_LINE.match(text):
+            return "JSON", json.loads(text)
         if start == "<":
             return "XML", _xml(text)
         if not REALSENSE_PRINTED.search(text) and re.search(r"^[ \t]*[\w\"'][^:\n]{0,100}:(\s|$)", text, re.MULTILINE):

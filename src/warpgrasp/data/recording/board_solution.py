@@ -21,6 +21,8 @@ MODELS: dict[Coefficients, int] = {
     8: cv2.CALIB_RATIONAL_MODEL,
 }
 FISHEYE_STARTS = (1 / np.pi, 0.6)  # focal lengths, as shares of the longer side
+CLOSE_PX = 1.0  # no start leads closer than a fit this close
+STOP = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 60, 1e-9)
 FISHEYE_FLAGS = ("CALIB_USE_INTRINSIC_GUESS", "CALIB_RECOMPUTE_EXTRINSIC", "CALIB_FIX_SKEW")
 
 
@@ -89,7 +91,7 @@ def _brown(
     flags = MODELS[coefficients] | cv2.CALIB_USE_INTRINSIC_GUESS
     try:
         error, matrix, distortion, turns, _, deviations, _, errors = cv2.calibrateCameraExtended(
-            [board] * len(views), points, size, start, np.zeros(8), flags=flags
+            [board] * len(views), points, size, start, np.zeros(8), flags=flags, criteria=STOP
         )
     except cv2.error as failure:
         raise NoSolution from failure
@@ -115,6 +117,8 @@ def _fisheye(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[i
             continue
         if np.isfinite(result[0]):
             found.append(result)
+            if result[0] < CLOSE_PX:
+                break
     if not found:
         raise NoSolution
     _, matrix, distortion, turns, places = min(found, key=lambda result: result[0])

@@ -228,6 +228,18 @@ FILES = (
         distortion=BROWN[:4],
     ),
     CameraFile(
+        "params.json",
+        _json(
+            camera_model="OPENCV",
+            frames=[
+                {"fl_x": 500.0, "fl_y": 501.0, "cx": 320.75, "cy": 241.0, "w": 640, "h": 480}
+                | {"distortion_params": [-0.1, 0.02, 0.0, 0.0, 0.001, -0.0005]}
+            ],
+        ),
+        "transforms.json",
+        distortion=BROWN[:4],
+    ),
+    CameraFile(
         "angle.json",  # 90°: half the width; the middle is 319.5, 239.5
         _json(camera_angle_x=1.5707963267948966, w=640, h=480, frames=[{"file_path": "0"}]),
         "transforms.json",

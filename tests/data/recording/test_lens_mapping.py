@@ -64,6 +64,8 @@ def test_a_stretched_picture_is_told() -> None:
     [
         ((640, 360), r"--resize 640 360 where the whole picture"),
         ((720, 1280), r"--turn 90 \(or 270\)"),
+        ((1080, 1920), r"--turn 90 \(or 270\) .*; --resize 1080 1920"),
+        ((480, 800), r"--turn 90 \(or 270\) .*; --crop"),
         ((640, 480), r"--crop X Y WIDTH HEIGHT where a part was cut out"),
     ],
 )

@@ -19,6 +19,7 @@ FORMAT = "warpgrasp-camera-1"
 FILE = "camera.json"
 LARGEST_SIDE_PX = 16384
 LONGEST_SOURCE = 1000  # characters
+ROWS_AT_ONCE = 64  # what is computed for a picture of any size fits into some megabytes
 # Focal lengths outside these shares of the picture's width are fields of view of 1.4° and 157°: no hand is filmed so.
 FOCAL_RANGE = (0.1, 40.0)
 
@@ -114,10 +115,14 @@ class Lens:
                 self.intrinsics, np.array(self.distortion), np.eye(3), self.intrinsics, size, cv2.CV_32FC1
             )
             return np.asarray(source_u), np.asarray(source_v)
-        u, v = np.meshgrid(np.arange(self.width, dtype=np.float64), np.arange(self.height, dtype=np.float64))
-        # cv2.remap leaves black what is asked for outside of the picture; NaN is nowhere.
-        source_px = np.nan_to_num(self._bent_px(u, v), nan=-1e6).clip(-1e6, 1e6).astype(np.float32)
-        return np.ascontiguousarray(source_px[..., 0]), np.ascontiguousarray(source_px[..., 1])
+        source_u, source_v = (np.empty((self.height, self.width), np.float32) for _ in range(2))
+        for top in range(0, self.height, ROWS_AT_ONCE):
+            rows = np.arange(top, min(top + ROWS_AT_ONCE, self.height), dtype=np.float64)
+            u, v = np.meshgrid(np.arange(self.width, dtype=np.float64), rows)
+            # cv2.remap leaves black what is asked for outside of the picture; NaN is nowhere.
+            source_px = np.nan_to_num(self._bent_px(u, v), nan=-1e6).clip(-1e6, 1e6)
+            source_u[top : top + len(rows)], source_v[top : top + len(rows)] = source_px[..., 0], source_px[..., 1]
+        return source_u, source_v
 
     def _bent_px(self, u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 2"]:
         """Where the lens shows what the pinhole shows at pixels (u, v)."""

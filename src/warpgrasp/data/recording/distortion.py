@@ -27,6 +27,7 @@ ORDERS: dict[DistortionModel, str] = {
     "inverse-brown-conrady": "RealSense's order (k1 k2 p1 p2 k3)",
 }
 NEWTON_STEPS = 30
+CONVERGED = 1e-14
 SOLVED = 1e-9  # at depth 1: a hundred-thousandth of a pixel
 RIGHT_ANGLE = np.pi / 2
 
@@ -75,7 +76,8 @@ class Distortion:
     def fisheye_angle(self, bent_radius: float) -> float:
         """The angle from the axis (radians) of what a fisheye shows at that radius, at depth 1; NaN where nothing."""
         angles = np.linspace(0, np.pi, 3001)
-        radii = self._fisheye(angles)
+        with np.errstate(all="ignore"):
+            radii = self._fisheye(angles)
         rising = int(np.argmax(np.append(np.diff(radii) <= 0, True)))  # the last angle before it turns back
         if bent_radius > radii[rising]:
             return float("nan")
@@ -99,6 +101,8 @@ class Distortion:
             for _ in range(NEWTON_STEPS):
                 value, slope = _brown(bent, self.coefficients)
                 missing, (xx, xy, yy) = straight - value, slope
+                if np.abs(missing).max(initial=0) < CONVERGED:
+                    break
                 determinant = xx * yy - xy**2
                 bent = (
                     bent

@@ -73,16 +73,17 @@ def require_size(lens: Lens, size: tuple[int, int] | None, named: str) -> None:
     have = (lens.width, lens.height)
     if size is None or have == size:
         return
-    width, height = size
-    if have == (height, width):
-        way = "--turn 90 (or 270) where the pictures were turned clockwise by as much to be shown upright"
-    elif abs(have[0] * height - have[1] * width) <= max(have):
-        way = f"--resize {width} {height} where the whole picture was made smaller or larger"
+    (width, height), ways = size, []
+    if (have[0] > have[1]) != (width > height) and have[0] != have[1] and width != height:
+        ways.append("--turn 90 (or 270) where the pictures were turned clockwise by as much to be shown upright")
+        have_turned = have[::-1]
     else:
-        way = (
-            "--crop X Y WIDTH HEIGHT where a part was cut out (before --resize WIDTH HEIGHT, where it was resized too)"
-        )
+        have_turned = have
+    if have_turned != size and abs(have_turned[0] * height - have_turned[1] * width) <= max(have):
+        ways.append(f"--resize {width} {height} where the whole picture was made smaller or larger")
+    elif have_turned != size:
+        ways.append("--crop X Y WIDTH HEIGHT where a part was cut out, then --resize WIDTH HEIGHT if that was resized")
     raise DataError(
         f"expected a camera for pictures of {width}×{height}, as the recording's, found one for {have[0]}×{have[1]} in "
-        f"{named}; say how the pictures came from those: {way}"
+        f"{named}; say how the pictures came from those: {'; '.join(ways)}"
     )

@@ -13,7 +13,24 @@ from warpgrasp.data.recording.distortion import DistortionModel
 from warpgrasp.data.recording.document import Entry
 
 FORMAT = "transforms.json"
-INTRINSICS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2", "camera_model")
+INTRINSICS = (
+    "fl_x",
+    "fl_y",
+    "cx",
+    "cy",
+    "w",
+    "h",
+    "k1",
+    "k2",
+    "k3",
+    "k4",
+    "k5",
+    "k6",
+    "p1",
+    "p2",
+    "camera_model",
+    "distortion_params",
+)
 ANGLES = ("camera_angle_x", "camera_angle_y", "is_fisheye")
 READ = (
     "OPENCV",
@@ -106,6 +123,9 @@ def _distortion(entry: Entry) -> tuple[DistortionModel, tuple[float, ...]]:
         raise DataError(
             f"expected one of {', '.join((*READ, *FISHEYES))} for {entry.where('camera_model')}, found {name[:40]}"
         )
+    if entry.has("distortion_params"):  # nerfstudio's list
+        listed = dict(zip(("k1", "k2", "k3", "k4", "p1", "p2"), entry.numbers("distortion_params", (6,)), strict=True))
+        entry = Entry({**entry.values, **{key: float(value) for key, value in listed.items()}}, entry.path, entry.place)
     k1, k2, k3, k4, k5, k6, p1, p2 = (
         entry.number(key) if entry.has(key) else 0.0 for key in ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
     )

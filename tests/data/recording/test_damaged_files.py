@@ -11,8 +11,11 @@ import pytest
 import torch
 import trimesh
 
+from tests.data.recording.camera_texts import FILES, CameraFile
 from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, simple_label, write_video
 from warpgrasp.data.recording.annotations import HandJoints, Label, write_annotations
+from warpgrasp.data.recording.calibrations import read_cameras
+from warpgrasp.data.recording.camera import check_lens
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import HandModel
@@ -159,3 +162,36 @@ def test_damaged_videos(small: Path, hand: HandModel, name: str, codec: str, cou
     (small / "video.mp4").unlink()
     write_video(small / name, [number / 30 for number in range(5)], codec=codec)
     assert refused_count(small / name, hand, count, damaged) > 2
+
+
+def read_or_refused(path: Path) -> bool:
+    """Whether the cameras of a file are read; a lens that is written must be one that can be read again."""
+    try:
+        _, cameras = read_cameras(path)
+        for camera in cameras:
+            lens = camera.lens(camera.size or (640, 480), "a file")
+            check_lens(lens, path)
+            assert np.isfinite(lens.intrinsics).all()
+            assert np.isfinite(lens.distortion).all()
+    except DataError as error:
+        message = str(error)
+    else:
+        return True
+    assert str(path) in message
+    assert len(message) < 1000
+    return False
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_damaged_camera_files(tmp_path: Path, file: CameraFile) -> None:
+    """Other programs' cameras: bits turned, stretches lost, values replaced."""
+    path, chance, refused = tmp_path / file.name, random.Random(file.name), 0
+    path.write_bytes(file.content)
+    assert read_or_refused(path)
+    for number in range(60):
+        if file.content.startswith(b"{") and number % 2:
+            path.write_bytes(changed_json(file.content.decode(), chance).encode())
+        else:
+            path.write_bytes(damaged(file.content, chance))
+        refused += not read_or_refused(path)
+    assert refused > 3

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from warpgrasp.data.errors import DataError
-from warpgrasp.data.meshes.gltf_accessors import check_bounds, count_of, indices, positions
+from warpgrasp.data.meshes.gltf_accessors import indices, positions
 from warpgrasp.data.meshes.gltf_document import GltfDocument, Values, open_glb
-from warpgrasp.data.meshes.gltf_draco import DRACO, decoded
+from warpgrasp.data.meshes.gltf_draco import DRACO, decompressed
 from warpgrasp.data.meshes.polygons import Polygons
 from warpgrasp.data.meshes.strips import fan_triangles, strip_triangles
 
@@ -125,34 +125,31 @@ def _surfaces(document: GltfDocument, placed: _Placed) -> Iterator[tuple[np.ndar
         mode = document.whole(primitive, "mode", TRIANGLES, most=FAN)
         if mode in LINES_AND_POINTS:
             continue
-        places, numbers = _primitive(document, primitive)
+        places, triangles = _primitive(document, primitive, mode)
         places = places + _morphed(document, primitive, weights, places)
-        triangles = _triangles(document, mode, numbers)
         if not np.array_equal(placed.scene_from_node, np.eye(4)):
             places = places @ linear.T + placed.scene_from_node[:3, 3]
         # What mirrors turns the inside out, so that the corners run the other way.
         yield places, triangles[:, ::-1] if np.linalg.det(linear) < 0 else triangles
 
 
-def _primitive(document: GltfDocument, primitive: Values) -> tuple[np.ndarray, np.ndarray]:
-    """The vertices of a primitive and their numbers in the order in which its triangles, strip or fan takes them."""
+def _primitive(document: GltfDocument, primitive: Values, mode: int) -> tuple[np.ndarray, np.ndarray]:
+    """The vertices of a primitive and its triangles."""
     attributes = document.table(primitive, "attributes")
     if "POSITION" not in attributes:
         raise document.error("positions of every mesh", "a mesh without")
     index = document.whole(attributes, "POSITION")
     accessor = document.item("accessors", index)
     if DRACO in document.table(primitive, "extensions") and "bufferView" not in accessor:
-        places, numbers = decoded(document, primitive)
-        if len(places) != count_of(document, index):
-            raise document.error(f"{count_of(document, index)} vertices of a compressed mesh", str(len(places)))
-        check_bounds(document, accessor, places)
+        places, triangles = decompressed(document, primitive, accessor)
     else:
         places = positions(document, index)
         given = "indices" in primitive
         numbers = indices(document, document.whole(primitive, "indices")) if given else np.arange(len(places))
-    if numbers.size and numbers.max() >= len(places):
-        raise document.error(f"triangles of the {len(places)} vertices of a mesh", f"one of vertex {numbers.max()}")
-    return places, numbers
+        triangles = _triangles(document, mode, numbers)
+    if triangles.size and triangles.max() >= len(places):
+        raise document.error(f"triangles of the {len(places)} vertices of a mesh", f"one of vertex {triangles.max()}")
+    return places, triangles
 
 
 def _triangles(document: GltfDocument, mode: int, numbers: Int[np.ndarray, " i"]) -> Int[np.ndarray, "t 3"]:

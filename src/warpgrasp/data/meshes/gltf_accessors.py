@@ -32,11 +32,6 @@ def indices(document: GltfDocument, index: int) -> Int[np.ndarray, " i"]:
     return _stored(document, accessor, "SCALAR")[:, 0].astype(np.int64)
 
 
-def count_of(document: GltfDocument, index: int) -> int:
-    """How many elements an accessor has."""
-    return document.whole(document.item("accessors", index), "count", most=LARGEST_COUNT)
-
-
 def _stored(document: GltfDocument, accessor: Values, kind: str) -> np.ndarray:
     """The numbers as they are stored, (count, width), with the sparse ones in their places."""
     if accessor.get("type") != kind:
@@ -70,24 +65,32 @@ def _dtype(document: GltfDocument, code: object) -> np.dtype:
 
 def _viewed(document: GltfDocument, holder: Values, code: object, shape: tuple[int, int]) -> np.ndarray:
     """Rows of numbers in a part of a buffer (a buffer view), one every `byteStride` bytes."""
+    content = view_bytes(document, holder)
     view = document.item("bufferViews", document.whole(holder, "bufferView"))
-    compression = next((name for name in COMPRESSIONS if name in document.table(view, "extensions")), None)
-    buffer = document.item("buffers", document.whole(view, "buffer"))
-    if compression is not None and compression in document.table(buffer, "extensions"):
-        raise document.error("a mesh that is not compressed", f"{compression}; save it without compression")
-    content = document.buffer(document.whole(view, "buffer"))
-    start, length = document.whole(view, "byteOffset", 0), document.whole(view, "byteLength")
-    if start + length > len(content):
-        raise document.error(f"a part of {length} bytes from {start} on", f"{len(content)} bytes in its buffer")
     dtype = _dtype(document, code)
     size = dtype.itemsize * shape[1]
     stride = document.whole(view, "byteStride", size)
     offset = document.whole(holder, "byteOffset", 0)
-    if stride < size or (shape[0] and offset + stride * (shape[0] - 1) + size > length):
-        raise document.error(f"{shape[0]} × {shape[1]} numbers in a part of {length} bytes", "too few bytes")
+    if stride < size or (shape[0] and offset + stride * (shape[0] - 1) + size > len(content)):
+        raise document.error(f"{shape[0]} × {shape[1]} numbers in a part of {len(content)} bytes", "too few bytes")
     if not shape[0]:
         return np.zeros(shape, dtype)
-    return np.ndarray(shape, dtype, content, start + offset, (stride, dtype.itemsize))
+    return np.ndarray(shape, dtype, content, offset, (stride, dtype.itemsize))
+
+
+def view_bytes(document: GltfDocument, holder: Values) -> memoryview:
+    """The bytes of the buffer view that `holder` names. Raises `DataError` when they are compressed, or not there."""
+    view = document.item("bufferViews", document.whole(holder, "bufferView"))
+    index = document.whole(view, "buffer")
+    stated = document.table(document.item("buffers", index), "extensions")
+    for name in COMPRESSIONS:
+        if name in stated and name in document.table(view, "extensions"):  # the buffer is a stand-in without data
+            raise document.error("a mesh that is not compressed", f"{name}; save it without compression")
+    content = memoryview(document.buffer(index))
+    start, length = document.whole(view, "byteOffset", 0), document.whole(view, "byteLength")
+    if start + length > len(content):
+        raise document.error(f"a part of {length} bytes from {start} on", f"{len(content)} bytes in its buffer")
+    return content[start : start + length]
 
 
 def _unquantized(document: GltfDocument, accessor: Values, stored: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from warpgrasp.data.recording.annotation_file import FILE, Label
 from warpgrasp.data.recording.folder import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
+from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, Side
 
 PROTOCOL = "recording"
@@ -208,4 +209,6 @@ def recording_folders(root: Path) -> list[Path]:
 
 
 def _same(first: ObjectModel, second: ObjectModel) -> bool:
-    return torch.equal(first.faces, second.faces) and torch.equal(first.vertices, second.vertices)
+    if torch.equal(first.faces, second.faces) and torch.equal(first.vertices, second.vertices):
+        return True
+    return is_mesh_of(mesh_identity(first.vertices, first.faces), second.vertices, second.faces)

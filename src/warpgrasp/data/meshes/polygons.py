@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 
 from warpgrasp.data.errors import DataError
 
-# Of a polygon's own area: what rounding in the file's numbers may take from a fan or add to it.
+TINY = np.finfo(float).tiny
+# Of the square of a polygon's length: the area by which rounding in the file's numbers may turn a triangle round.
 AREA_TOLERANCE = 1e-6
 LARGEST_NUMBER = float(np.finfo(np.float32).max)  # what lies beyond is infinite once it is in metres
 
@@ -74,34 +75,39 @@ def _covering(vertices: Float[np.ndarray, "v 3"], corners: Int[np.ndarray, "p n"
     """Whether each polygon's fan from its first corner covers it: no triangle of the fan looks the other way."""
     edges = vertices[corners[:, 1:]] - vertices[corners[:, :1]]
     normals = _normals(np.concatenate([np.zeros_like(edges[:, :1]), edges], axis=1))
-    twice_area = np.linalg.norm(normals, axis=1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1), TINY)[:, None]
+    slack = AREA_TOLERANCE * _largest_square(edges)
     doubled = np.cross(edges[:, :-1], edges[:, 1:])  # normals of the fan's triangles, twice their areas long
-    unsigned = np.linalg.norm(doubled, axis=2).sum(axis=1)
-    along = np.einsum("pnk,pk->pn", doubled, normals) / np.maximum(twice_area, np.finfo(float).tiny)[:, None]
-    return (along >= -AREA_TOLERANCE * unsigned[:, None]).all(axis=1) & (twice_area > AREA_TOLERANCE * unsigned) | (
-        unsigned <= np.finfo(float).tiny  # all its corners on a line
-    )
+    ahead = np.einsum("pnk,pk->pn", doubled, normals) >= -slack[:, None]
+    flat = np.linalg.norm(doubled, axis=2) <= slack[:, None]  # all corners on a line, however they follow
+    return (ahead.all(axis=1) & normals.any(axis=1)) | flat.all(axis=1)
+
+
+def _largest_square(edges: Float[np.ndarray, "p n 3"]) -> Float[np.ndarray, " p"]:
+    """The square of the distance from a polygon's first corner to its farthest."""
+    return (edges**2).sum(axis=-1).max(axis=-1)
 
 
 def _clipped(vertices: Float[np.ndarray, "v 3"], corners: Int[np.ndarray, " n"], path: Path) -> Int[np.ndarray, "t 3"]:
-    """The triangles of a polygon that is not convex, on the polygon's side."""
+    """The triangles of a polygon whose fan does not cover it, on the polygon's side."""
     import mapbox_earcut
 
     points = vertices[corners] - vertices[corners[0]]
+    scale = float(np.sqrt(_largest_square(points[None])[0]))
+    points = points / max(scale, TINY)
     normal = _normals(points[None])[0]
-    first = points[np.argmax(np.linalg.norm(points, axis=1))]
-    area = np.linalg.norm(normal)
-    flat = points @ np.stack([first, np.cross(normal / max(area, np.finfo(float).tiny), first)]).T
-    flat = flat / max(np.abs(flat).max(), np.finfo(float).tiny)
+    first = points[np.argmax((points**2).sum(axis=1))]
+    plane = np.stack([first, np.cross(normal / max(np.linalg.norm(normal), TINY), first)], axis=1)
+    flat = points @ plane
     ears = mapbox_earcut.triangulate_float64(flat, np.array([len(corners)], dtype=np.uint32)).reshape(-1, 3)
     signed = _doubled_areas(flat[ears])
-    ears = np.where((signed < 0)[:, None], ears[:, ::-1], ears).astype(np.int64)
-    if not np.isclose(np.abs(signed).sum(), _doubled_areas(flat[None])[0], rtol=AREA_TOLERANCE, atol=0):
+    whole = _doubled_areas(flat[None])[0]
+    if whole <= AREA_TOLERANCE or abs(np.abs(signed).sum() - whole) > AREA_TOLERANCE:
         raise DataError(
             f"expected polygons that do not cross themselves in {path}, found one of {len(corners)} corners that does "
             f"(vertex {corners[0] + 1} is its first); triangulate the mesh where it was made"
         )
-    return corners[ears]
+    return corners[np.where((signed < 0)[:, None], ears[:, ::-1], ears).astype(np.int64)]
 
 
 def _doubled_areas(points: Float[np.ndarray, "p n 2"]) -> Float[np.ndarray, " p"]:

@@ -25,7 +25,7 @@ def mesh_identity(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> 
 
     The hash (sha256) is that of the triangles' corners in tenths of millimetres, in an order that no numbering changes.
     The shape is the number of faces and, in micrometres, the sides of the bounding box and lengths made of area,
-    volume and the surface's moments up to degree three.
+    direction, volume and the surface's moments up to degree three.
     """
     points, numbers = vertices.double().cpu().numpy(), faces.cpu().numpy()
     return " ".join(
@@ -38,9 +38,9 @@ def is_mesh_of(identity: str, vertices: Float[Tensor, "v 3"], faces: Int[Tensor,
 
     An identity that is a hash alone, as it was written before, is compared with that hash.
     """
-    stated, *shape = identity.split()
+    _, *shape = identity.split(" ")
     if not shape:
-        return stated == sha256_in_order(vertices, faces)
+        return identity == sha256_in_order(vertices, faces)
     try:
         count, *lengths = map(int, shape)
     except ValueError:
@@ -87,5 +87,6 @@ def _shape_um(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"])
         for degree in (1, 2, 3)
         for axes in combinations_with_replacement(range(3), degree)
     ]
-    lengths = [*sides, area / diagonal, volume / diagonal**2, *(diagonal * moment for moment in moments)]
+    facing = doubled.sum(axis=0) / 2  # which way an open surface looks; nothing for a closed one
+    lengths = [*sides, area / diagonal, *facing / diagonal, volume / diagonal**2, *(diagonal * one for one in moments)]
     return np.array(lengths) * PER_METRE

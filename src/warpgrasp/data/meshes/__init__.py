@@ -35,7 +35,8 @@ def read_surface(path: Path) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, 
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"expected a mesh in {path}: {error}") from error
-    vertices, faces = reader(content, path)
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that become infinite and are refused
+        vertices, faces = reader(content, path)
     used = np.unique(faces)
     distinct, places = np.unique(vertices[used], axis=0, return_inverse=True)
     return distinct, places.reshape(-1)[np.searchsorted(used, faces)]

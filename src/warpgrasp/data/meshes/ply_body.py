@@ -115,6 +115,8 @@ class BinaryBody:
 
     def rows(self, element: Element) -> Columns:
         """The next rows. Raises `DataError` when they are cut off."""
+        if not element.properties:
+            return {}
         starts, counts, size = self._walked(element, min(element.count, 1))
         if element.count > 1 and not self._alike(element, counts[0], size):
             starts, counts, size = self._walked(element, element.count)

@@ -47,6 +47,11 @@ def glb(document: dict[str, Any], binary: bytes = b"", *, version: int = 2) -> b
     if binary and "buffers" not in document:
         document = document | {"buffers": [{"byteLength": len(binary)}]}
     text = json.dumps({"asset": {"version": "2.0"}, **document}).encode()
+    return glb_of_text(text, binary, version=version)
+
+
+def glb_of_text(text: bytes, binary: bytes, *, version: int = 2) -> bytes:
+    """Pack a text and a binary chunk."""
     text += b" " * (-len(text) % 4)
     chunks = struct.pack("<I4s", len(text), b"JSON") + text
     if binary:

@@ -217,7 +217,7 @@ def test_draco_is_read(tmp_path: Path) -> None:
     content = compressed(library.encode(BOX_M, BOX_FACES)).content()
     assert is_box(surface_of(tmp_path, "box.glb", content), within_m=0.1 / 2**14)
     wrong = compressed(library.encode(2 * BOX_M, BOX_FACES))
-    with pytest.raises(DataError, match=r"positions between the stated min \[-0\.05"):
+    with pytest.raises(DataError, match=r"positions between their stated bounds \(-0\.05"):
         surface_of(tmp_path, "box.glb", wrong.content())
     broken = compressed(b"DRACO\2\2\1\1" + bytes(55))
     with pytest.raises(DataError, match=r"expected a mesh compressed by Draco in .*box\.glb, found one that cannot be"):
@@ -285,7 +285,7 @@ def changed(where: str, **values: Any) -> bytes:
         (changed("primitive", mode=7), "a whole number from 0 to 6 for mode in .*, found 7"),
         (changed("primitive", mode=1), "found no triangles in its scene"),
         (changed("primitive", attributes={}), "positions of every mesh in .*, found a mesh without"),
-        (changed("position", max=[0.05, 0.03, 0.01]), r"stated min \[-0\.05.* max \[0\.05, 0\.03, 0\.01\]"),
+        (changed("position", max=[0.05, 0.03, 0.01]), r"stated bounds \(-0\.05.* and \(0\.05, 0\.03, 0\.01\)"),
         (changed("position", componentType=5125), "positions of at most 16 bits or float"),
         (changed("position", componentType=5130), "a component type of 5120, 5121"),
         (changed("position", type="VEC2"), "an accessor of type VEC3 in .*, found 'VEC2'"),

@@ -48,7 +48,9 @@ def read_glb(content: bytes, path: Path) -> tuple[Float[np.ndarray, "v 3"], Int[
             if max(vertex_count, face_count) > LARGEST_FACES:
                 raise document.error(f"at most {LARGEST_FACES} triangles", "more")
     if not face_count:
-        raise DataError(f"expected a triangle mesh in {path}, found no triangles in its scene")
+        raise DataError(
+            f"expected a triangle mesh in {path}, found no triangles in its scene; lines and points are no surface"
+        )
     every = np.concatenate(vertices)
     return every, Polygons.of_triangles(np.concatenate(faces)).triangles(every, path)
 

@@ -114,7 +114,10 @@ def check_bounds(document: GltfDocument, accessor: Values, *readings: Float[np.n
     slack = BOUNDS_TOLERANCE * max(float((high - low).max()), 0.0)
     # NaN lies within: whether a face uses it is for the reader to say.
     if all(((places < low - slack) | (places > high + slack)).any() for places in readings):
-        raise document.error(
-            f"positions between the stated min {low.tolist()} and max {high.tolist()}",
-            f"some between {readings[0].min(axis=0).tolist()} and {readings[0].max(axis=0).tolist()}",
-        )
+        expected = f"positions between their stated bounds {_shown(low)} and {_shown(high)}"
+        found = f"{_shown(readings[0].min(axis=0))} to {_shown(readings[0].max(axis=0))}; export it again"
+        raise document.error(expected, found)
+
+
+def _shown(place: Float[np.ndarray, " 3"]) -> str:
+    return f"({', '.join(f'{number:g}' for number in place)})"

@@ -60,7 +60,8 @@ class Polygons:
         if lowest < 0 or highest >= len(vertices):
             wrong = lowest if lowest < 0 else highest
             raise DataError(
-                f"expected triangles of the {len(vertices)} vertices of {path}, found one of vertex {wrong}"
+                f"expected triangles of the {len(vertices)} vertices of {path}, found one of vertex {wrong} "
+                f"(counted from 0)"
             )
         if not (np.abs(vertices[self.corners]) <= LARGEST_NUMBER).all():
             raise DataError(f"expected finite vertices in {path}, found NaN or infinity")
@@ -105,7 +106,7 @@ def _clipped(vertices: Float[np.ndarray, "v 3"], corners: Int[np.ndarray, " n"],
     if whole <= AREA_TOLERANCE or abs(np.abs(signed).sum() - whole) > AREA_TOLERANCE:
         raise DataError(
             f"expected polygons that do not cross themselves in {path}, found one of {len(corners)} corners that does "
-            f"(vertex {corners[0] + 1} is its first); triangulate the mesh where it was made"
+            f"(its first is vertex {corners[0]}, counted from 0); triangulate the mesh where it was made"
         )
     return corners[np.where((signed < 0)[:, None], ears[:, ::-1], ears).astype(np.int64)]
 

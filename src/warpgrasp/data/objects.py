@@ -16,7 +16,8 @@ SMALLEST_M, LARGEST_M = 0.005, 1.0
 def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1, 1, 1)) -> ObjectModel:
     """Read a mesh file in metres; `axes` are the signs by which the data set's own axes are changed to ours.
 
-    The vertices are the file's distinct positions. Raises `DataError` when the file is missing, no mesh, or not metric.
+    The vertices are the distinct places of the corners of its faces. Raises `DataError` when the file is missing, no
+    mesh, or not metric.
     """
     if not path.is_file():
         raise DataError(f"expected the mesh of {name} at {path}, found no such file")

@@ -63,9 +63,9 @@ def test_each_documented_refusal_is_tried() -> None:
 
 
 def test_the_advice_on_units_stands_in_the_documentation(tmp_path: Path) -> None:
+    path = tmp_path / "mug.obj"
+    path.write_text(obj_text(1000 * BOX_M))
     with pytest.raises(DataError) as caught:
-        path = tmp_path / "mug.obj"
-        path.write_text(obj_text(1000 * BOX_M))
         load_mesh_in(path, "mug", "m")
     page = (Path(__file__).parents[3] / "docs" / "own_video.md").read_text()
-    assert f"`{str(caught.value).replace(str(tmp_path / 'mug.obj'), 'mug.obj')}`" in page
+    assert f"`{str(caught.value).replace(str(path), 'mug.obj')}`" in page

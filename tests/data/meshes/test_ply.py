@@ -79,6 +79,7 @@ FILES = {
     "crlf header": ply_header(LITTLE, ("vertex", 8, XYZ), ("face", 12, INDICES), newline="\r\n")
     + rows("<", "3f", BOX_M)
     + lists("<", BOX_FACES),
+    "crlf after end_header": binary("<").replace(b"end_header\n", b"end_header\r\n"),
     "among others, little": among_others("<"),
     "among others, big": among_others(">"),
     "faces before vertices": ply_header(LITTLE, ("face", 12, INDICES), ("vertex", 8, XYZ))
@@ -138,6 +139,7 @@ HEADER = ply_header("ascii", ("vertex", 8, XYZ), ("face", 12, INDICES))
         (binary("<", [[0, 1, -1], *BOX_FACES]), r"triangles of the 8 vertices of .*, found one of vertex -1"),
         (ply_text(faces=[]), r"no triangles but 8 vertex, 0 face; is it a point cloud"),
         (ply_header(LITTLE, ("vertex", 10**11, XYZ)) + bytes(50), "rows of vertex in .*, found 4; is it cut off"),
+        (ply_text().replace(b"float y", b"float x"), "each property once in .*, found x twice"),
         (ply_header("ascii", ("vertex", 0, ()), ("vertex", 0, ())), "each element once in .*, found vertex twice"),
     ],
 )  # fmt: skip

@@ -1,7 +1,9 @@
 """Wavefront OBJ: `v` and `f` of the format's specification (Alias|Wavefront, Advanced Visualizer, appendix B1)."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +23,29 @@ VERTEX_LENGTHS = (3, 4, 6, 7)  # a position; with its weight; with a colour; wit
 
 
 @dataclass
-class _Lines:
-    """The words of the lines that count, as they are collected."""
+class _Rows:
+    """The words of lines of one kind, without the first, one after the other: a list for each line would be slow."""
 
-    vertices: list[list[bytes]] = field(default_factory=list)
-    faces: list[list[bytes]] = field(default_factory=list)
+    words: list[bytes] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def add(self, words: list[bytes]) -> None:
+        self.words += words[1:]
+        self.counts.append(len(words) - 1)
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        start = 0
+        for count in self.counts:
+            yield self.words[start : start + count]
+            start += count
+
+
+@dataclass
+class _Lines:
+    """The lines that count."""
+
+    vertices: _Rows = field(default_factory=_Rows)
+    faces: _Rows = field(default_factory=_Rows)
     vertices_before: list[int] = field(default_factory=list)  # each face, from where it counts backwards
 
 
@@ -57,10 +77,10 @@ def _lines(text: bytes, path: Path) -> _Lines:
         if not words or words[0] in PASSED_OVER:
             continue
         if words[0] == b"v":
-            lines.vertices.append(words[1:])
+            lines.vertices.add(words)
         elif words[0] in (b"f", b"fo"):  # `fo` is the old name of `f`
-            lines.faces.append(words[1:])
-            lines.vertices_before.append(len(lines.vertices))
+            lines.faces.add(words)
+            lines.vertices_before.append(len(lines.vertices.counts))
         else:
             raise _unread(words, path)
     return lines
@@ -79,23 +99,23 @@ def _shown(words: list[bytes]) -> str:
     return ascii(b" ".join(words).decode("latin-1"))[:80]
 
 
-def _positions(rows: list[list[bytes]], path: Path) -> Float[np.ndarray, "v 3"]:
-    lengths = set(map(len, rows))
-    for row in rows if lengths - set(VERTEX_LENGTHS) else ():
-        if len(row) not in VERTEX_LENGTHS:
-            raise DataError(
-                f"expected 3 coordinates, or 3 and a colour, of each vertex of {path}, found v {_shown(row)}"
-                f"{_comma(row)}"
-            )
+def _positions(rows: _Rows, path: Path) -> Float[np.ndarray, "v 3"]:
+    lengths = set(rows.counts)
+    if lengths - set(VERTEX_LENGTHS):
+        row = next(row for row in rows if len(row) not in VERTEX_LENGTHS)
+        raise DataError(
+            f"expected 3 coordinates, or 3 and a colour, of each vertex of {path}, found v {_shown(row)}{_comma(row)}"
+        )
+    plain = lengths <= {3}
     try:
-        numbers = np.array([_number(word) for row in rows for word in row[:3]]).reshape(-1, 3)
+        numbers = list(map(_number, rows.words if plain else chain.from_iterable(row[:3] for row in rows)))
         weights = [_number(row[3]) for row in rows if len(row) == 4] if 4 in lengths else []
     except ValueError:
         row = next(row for row in rows if not all(map(_is_number, row[:4])))
         raise DataError(f"expected numbers in {path}, found v {_shown(row)}{_comma(row)}") from None
     if any(weight != 1 for weight in weights):
         raise DataError(f"expected vertices of weight 1 in {path}, found others: a rational surface; export polygons")
-    return numbers
+    return np.array(numbers, dtype=np.float64).reshape(-1, 3)
 
 
 def _number(word: bytes) -> float:
@@ -117,10 +137,10 @@ def _comma(row: list[bytes]) -> str:
 
 
 def _polygons(lines: _Lines, path: Path) -> Polygons:
-    counts = np.fromiter(map(len, lines.faces), dtype=np.int64, count=len(lines.faces))
+    counts = np.array(lines.faces.counts, dtype=np.int64)
     try:
         # A corner is vertex, vertex/texture, vertex//normal or vertex/texture/normal.
-        numbers = np.array([int(word.partition(b"/")[0]) for row in lines.faces for word in row], dtype=np.int64)
+        numbers = np.array([int(word.partition(b"/")[0]) for word in lines.faces.words], dtype=np.int64)
     except (ValueError, OverflowError):
         row = next(row for row in lines.faces if not all(_is_index(word.partition(b"/")[0]) for word in row))
         raise DataError(f"expected the numbers of vertices in {path}, found f {_shown(row)}") from None

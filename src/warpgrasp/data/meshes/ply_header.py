@@ -53,7 +53,7 @@ def read_header(content: bytes, path: Path) -> Header:
     start = re.match(rb"ply[ \t]*(\r\n|\n|\r)", content)
     if start is None:
         raise DataError(f"expected a PLY file in {path}, found one that does not begin with the line ply")
-    newline = start[1]
+    newline = rb"\r" if start[1] == b"\r" else rb"\r?\n"
     end = re.search(rb"(?:\r\n|\n|\r)[ \t]*end_header[ \t]*" + newline, content[:LARGEST_HEADER_BYTES])
     if end is None:
         raise DataError(f"expected a PLY header that ends in end_header in {path}, found none; is it cut off?")
@@ -69,8 +69,10 @@ def read_header(content: bytes, path: Path) -> Header:
             case ["element", name, count] if re.fullmatch(r"\d{1,12}", count, re.ASCII):
                 elements.append(Element(name, int(count), ()))
             case ["property", *rest] if elements:
-                before = elements[-1]
-                elements[-1] = Element(before.name, before.count, (*before.properties, _property(rest, line, path)))
+                before, added = elements[-1], _property(rest, line, path)
+                if added.name in {one.name for one in before.properties}:
+                    raise DataError(f"expected each property once in {path}, found {added.name} twice")
+                elements[-1] = Element(before.name, before.count, (*before.properties, added))
             case _:
                 raise _unread(line, path)
     if order is None:

@@ -79,6 +79,9 @@ FILES = {
     "crlf header": ply_header(LITTLE, ("vertex", 8, XYZ), ("face", 12, INDICES), newline="\r\n")
     + rows("<", "3f", BOX_M)
     + lists("<", BOX_FACES),
+    "no strips": binary("<").replace(
+        b"end_header", b"element tristrips 0\nproperty list int int vertex_indices\nend_header"
+    ),
     "crlf after end_header": binary("<").replace(b"end_header\n", b"end_header\r\n"),
     "among others, little": among_others("<"),
     "among others, big": among_others(">"),

@@ -36,7 +36,7 @@ def read_ply(content: bytes, path: Path) -> tuple[Float[np.ndarray, "v 3"], Int[
     triangles = []
     if "face" in tables and len(faces[0].counts):
         triangles.append(Polygons(faces[0].values, faces[0].counts).triangles(vertices, path))
-    if "tristrips" in tables:
+    if "tristrips" in tables and len(faces[-1].counts):
         strips = strip_triangles(faces[-1].values, np.cumsum(faces[-1].counts)[:-1])
         triangles.append(Polygons.of_triangles(strips).triangles(vertices, path))
     return vertices, np.concatenate(triangles)

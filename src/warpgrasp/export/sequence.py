@@ -130,7 +130,7 @@ class PredictedFile:
     def object_of_dataset(self, dataset: Dataset, name: str) -> ObjectModel:
         """The object of a data set. Raises `TakeError` when its mesh is not the one that was predicted with."""
         model = dataset.object_model(name)
-        if self._hashes.get(name) not in (None, KnownObject.of(model).mesh_sha256):
+        if name in self._hashes and not KnownObject(name, self._hashes[name]).has_mesh_of(model):
             raise TakeError(
                 f"expected the mesh of {name} that {self.path} was predicted with, found another in {dataset.root}"
             )

@@ -9,6 +9,7 @@ from rich.progress import track
 
 from warpgrasp.data.recording.annotation_file import HandJoints
 from warpgrasp.data.recording.folder import Recording
+from warpgrasp.data.recording.footage import count_as_said
 from warpgrasp.data.recording.labels import fitted_hand
 from warpgrasp.data.recording.loader import Recordings
 from warpgrasp.data.recording.motion import LARGEST_SHARE_OF_WIDTH, GapFollower, surface_motion_px
@@ -44,6 +45,8 @@ def _facts(recording: Recording) -> Iterator[str]:
         steady = steps.max() - steps.min() < 0.5 * np.median(steps)
         rate = f", {times[-1]:.1f} s, {1 / np.median(steps):.2f} per second" + ("" if steady else " (varying)")
     yield f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}{rate}, in {footage.file_of(numbers[0]).name}"
+    count_as_said(footage)
+    yield from (f"warning: {notice}" for notice in footage.notices)
     fx, fy, cx, cy = (lens.intrinsics[row, column] for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
     bent = f"; undistorted from {len(lens.distortion)} coefficients" if lens.distorted else ""
     yield f"camera {lens.width}×{lens.height}, fx {fx:.1f}, fy {fy:.1f}, centre ({cx:.1f}, {cy:.1f}) px{bent}"

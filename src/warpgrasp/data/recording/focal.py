@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, ImageOps
 
 from warpgrasp.data.errors import DataError
+from warpgrasp.data.picture_file import opened_picture
 from warpgrasp.data.recording.camera_file import FOCAL_RANGE, Lens
 
 FILM_DIAGONAL_MM = float(np.hypot(36.0, 24.0))  # equivalent focal lengths compare diagonals (CIPA DCG-001, 2005)
@@ -28,13 +29,10 @@ class ExifFocal:
 
 def focal_from_exif(path: Path) -> ExifFocal:
     """Read the focal length of a photograph. Raises `DataError` when its EXIF data do not tell."""
-    try:
-        with Image.open(path, formats=("JPEG", "PNG")) as opened:
-            width, height = ImageOps.exif_transpose(opened).size
-            data = opened.getexif().get_ifd(ExifTags.IFD.Exif)
-            tags = {name: _number(data.get(ExifTags.Base[name].value)) for name in _NAMES}
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"expected a photograph in {path}: {error}") from error
+    with opened_picture(path) as (_, opened):
+        width, height = ImageOps.exif_transpose(opened).size
+        data = opened.getexif().get_ifd(ExifTags.IFD.Exif)
+        tags = {name: _number(data.get(ExifTags.Base[name].value)) for name in _NAMES}
     equivalent, focal, resolution, unit, stored = (tags[name] for name in _NAMES)
     if focal and resolution and unit in MM_PER_UNIT:
         # Pixels of the sensor; the photograph may have been made smaller since.

@@ -1,0 +1,199 @@
+"""The pictures' stream in a video file: opened without following anything out of it, and listed frame by frame."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from warpgrasp.data.errors import DataError
+
+# The demuxer is named by the file's ending, never guessed from its content: a playlist called video.mp4 would otherwise
+# make FFmpeg open the files, or addresses, that it lists.
+FORMAT_OF = {".mp4": "mp4", ".mov": "mp4", ".m4v": "mp4", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi"}
+LARGEST_PIXELS = 16384 * 8192  # what a broken header may make FFmpeg allocate
+HIDDEN_FRAME_CODECS = ("vp8",)  # some of their packets hold pictures that are never shown
+NO_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and previews beside the video
+REPAIR = "copy it anew, or write it again: ffmpeg -i OLD -c:v libx264 -crf 16 NEW.mp4"
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """When each frame is shown: ascending, in units of `time_base` seconds, and from which of these decoding can begin.
+
+    It can at keyframes, and at the first frame, before which an edit list may hide the keyframe that it needs.
+    """
+
+    pts: tuple[int, ...]
+    keyframe_pts: tuple[int, ...]
+    time_base: Fraction
+
+    @property
+    def times_s(self) -> tuple[float, ...]:
+        """When each frame is shown, in seconds after the first."""
+        return tuple(float((pts - self.pts[0]) * self.time_base) for pts in self.pts)
+
+    def number_of(self, pts: int) -> int | None:
+        """The number of the frame that is shown at that time, if there is one."""
+        number = bisect_left(self.pts, pts)
+        return number if number < len(self.pts) and self.pts[number] == pts else None
+
+    def keyframe_before(self, number: int) -> int:
+        """The time of the last keyframe that is not after a frame: decoding from there gives the frame."""
+        position = bisect_right(self.keyframe_pts, self.pts[number])
+        return self.keyframe_pts[max(position - 1, 0)]
+
+
+@dataclass
+class Packets:
+    """What a stream's packets say. None of them is kept: together they are as large as the file."""
+
+    shown_pts: list[int | None]
+    keyframe_pts: list[int | None]
+    hidden: int = 0  # by an edit list, or empty
+    damaged: int = 0
+
+    @property
+    def whole(self) -> int:
+        """How many are there, whether they are shown or not, and not damaged."""
+        return len(self.shown_pts) + self.hidden - self.damaged
+
+
+@contextmanager
+def decoding_errors(path: Path, what: str = "") -> Iterator[None]:
+    """Turn whatever FFmpeg raises into a `DataError` that names the file and what of it was read."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (FFmpegError, ValueError, MemoryError, OSError) as error:
+        raise DataError(f"expected to decode {what}{path}: {str(error)[:120]}; {REPAIR}") from error
+
+
+def open_container(path: Path, *, edited: bool = True) -> InputContainer:
+    """Open a video file; `edited`: as its edit list asks, which hides some of its packets."""
+    if not path.is_file():
+        raise DataError(f"expected the video {path}, found no such file")
+    options = {"protocol_whitelist": "file", "max_pixels": str(LARGEST_PIXELS)}
+    name = FORMAT_OF[path.suffix.lower()]
+    if not edited:
+        options["ignore_editlist"] = "1"
+    return av.open(f"file:{path.absolute()}", format=name, options=options, metadata_errors="replace")
+
+
+def picture_streams(container: InputContainer) -> list[VideoStream]:
+    """The streams of moving pictures: the one that is read, then the others. Covers and previews are none."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & NO_PICTURES]
+    return sorted(streams, key=lambda stream: not stream.disposition & Disposition.default)
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream that is read: the first of those that a player chooses by itself, else the first."""
+    streams = picture_streams(container)
+    if not streams:
+        raise DataError(f"expected a video in {path}, found no stream of pictures")
+    if streams[0].codec_context is None:
+        raise DataError(f"expected a video of a known codec in {path}, found another; {REPAIR}")
+    if container.format.name == "avi" and streams[0].codec_context.has_b_frames:
+        raise DataError(
+            f"expected an AVI whose frames are stored in the order of showing in {path}, found another order, for which "
+            f"AVI tells no times; write it again: ffmpeg -i OLD -c:v libx264 -crf 16 NEW.mp4"
+        )
+    return streams[0]
+
+
+def index_frames(path: Path) -> FrameIndex:
+    """List the frames by the container's packets, without decoding them where each holds one picture.
+
+    Raises `DataError` when the file is cut off, or when two frames are shown at the same time.
+    """
+    container = open_container(path)
+    try:
+        stream = video_stream(container, path)
+        packets = _packets(container, stream)
+        _check_whole(path, packets, stream.frames)
+        shown, time_base = packets.shown_pts, stream.time_base
+        if stream.codec_context.name in HIDDEN_FRAME_CODECS:
+            shown = _decoded_pts(path)
+    finally:
+        container.close()
+    pts = sorted(time for time in shown if time is not None)
+    if len(set(pts)) != len(shown) or time_base is None:
+        raise DataError(f"expected a time of its own for each frame in {path}, found none for some; {REPAIR}")
+    if not pts:
+        raise DataError(f"expected frames in {path}, found none")
+    keys = {pts[0], *(key for key in packets.keyframe_pts if key is not None)}
+    return FrameIndex(tuple(pts), tuple(sorted(keys)), time_base)
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Packets:
+    packets = Packets([], [])
+    for packet in container.demux(stream):
+        if packet.size and not packet.is_discard:
+            packets.shown_pts.append(packet.pts)
+            if packet.is_keyframe:
+                packets.keyframe_pts.append(packet.pts)
+        elif packet.size or packet.dts is not None:  # what ends the stream has neither
+            packets.hidden += 1
+        packets.damaged += packet.is_corrupt
+    return packets
+
+
+def _decoded_pts(path: Path) -> list[int | None]:
+    with open_container(path) as container:
+        return [frame.pts for frame in container.decode(video_stream(container, path))]
+
+
+def _check_whole(path: Path, packets: Packets, announced: int) -> None:
+    """Raise `DataError` when packets are missing that the file's list announces.
+
+    Packets that an edit list hides are there but not given, or given twice: then all are counted without it.
+    """
+    if FORMAT_OF[path.suffix.lower()] == "mp4" and (packets.hidden or packets.whole < announced):
+        with open_container(path, edited=False) as container:
+            packets = _packets(container, video_stream(container, path))
+    if packets.damaged or packets.whole < announced:
+        raise DataError(
+            f"expected the {announced or 'whole'} frames that {path} announces, found {packets.whole} whole ones: it is "
+            f"cut off; {REPAIR}"
+        )
+
+
+def is_known_whole(path: Path) -> bool:
+    """Whether the end of a file can be told: an MP4 in fragments (as of cameras that may lose power) needs a closing list.
+
+    Raises `DataError` when its last part is not whole.
+    """
+    if FORMAT_OF[path.suffix.lower()] != "mp4":
+        return True
+    kinds, end = _parts(path)
+    if b"moof" not in kinds:
+        return True
+    if end > path.stat().st_size:
+        raise DataError(f"expected whole fragments in {path}, found the last cut off; {REPAIR}")
+    return b"mfra" in kinds
+
+
+def _parts(path: Path) -> tuple[set[bytes], int]:
+    """The kinds of the outermost boxes of an MP4 file (ISO/IEC 14496-12, 4.2), and where the last should end."""
+    size, start, kinds = path.stat().st_size, 0, set()
+    with path.open("rb") as file:
+        while start + 8 <= size:
+            file.seek(start)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:  # 0: up to the file's end
+                kinds.add(head[4:8])
+                return kinds, size
+            kinds.add(head[4:8])
+            start += length
+    return kinds, start

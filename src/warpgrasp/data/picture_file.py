@@ -14,7 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from warpgrasp.data.errors import DataError
 
 # By the formats of Pillow that are asked; any other file with such an ending is refused.
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif")
+HEIC_ENDINGS = (".heic", ".heif")
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", *HEIC_ENDINGS)
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")  # a JPEG of several pictures (MPO) is a JPEG
 # Pictures that are not read: passed over in silence they would be missing frames.
 UNREAD_ENDINGS = frozenset(
@@ -66,7 +67,8 @@ def opened_picture(path: Path) -> Iterator[tuple[bytes, Image.Image]]:
     except FileNotFoundError as error:
         raise DataError(f"expected the picture {path}, found no such file") from error
     except BROKEN as error:
-        raise DataError(f"expected a whole picture in {path}: {str(error)[:200]}") from error
+        kind = "HEIC picture" if path.suffix.lower() in HEIC_ENDINGS else "picture"
+        raise DataError(f"expected a whole {kind} in {path}: {str(error)[:200]}") from error
 
 
 def _formats(data: bytes, path: Path) -> tuple[str, ...]:

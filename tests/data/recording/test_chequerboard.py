@@ -124,7 +124,7 @@ def test_a_blurred_view_is_left_out() -> None:
         (["--board", "nowhere.txt"], r"a video \(\.mp4, .*\) or a folder of pictures of a chequerboard"),
         (["--board", "nowhere.mp4"], r"expected the video nowhere\.mp4, found no such file"),
         (["--board", "nowhere.mp4", "--corners", "2", "6"], r"at least 3 inner corners"),
-        (["--exif", "nowhere.jpg"], r"expected a photograph in nowhere\.jpg"),
+        (["--exif", "nowhere.jpg"], r"expected the picture nowhere\.jpg, found no such file"),
     ],
 )
 def test_what_is_refused(arguments: list[str], message: str, tmp_path: Path, capsys) -> None:

@@ -1,5 +1,6 @@
 """Checks recordings: reads everything, says what is there, and warns of what photometry cannot see."""
 
+import hashlib
 from collections.abc import Iterator
 
 import cv2
@@ -104,8 +105,13 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
     follower, textures = GapFollower(), []
     before: tuple[int, LabelledSurface] | None = None
     moves: list[tuple[float, int, int]] = []
+    pictures: dict[bytes, int] = {}
+    repeated: list[tuple[int, int]] = []
     for number in track(recording.footage.numbers, description=f"read {name}", transient=True):
-        grey = _grey(recording.picture(number), width, height)
+        picture = recording.picture(number)
+        same = pictures.setdefault(hashlib.blake2b(picture, digest_size=16).digest(), number)
+        repeated += [(same, number)] if same != number else []
+        grey = _grey(picture, width, height)
         label = None
         if number in recording.labels:
             truth = dataset.truth(FrameName(name, number))
@@ -116,6 +122,12 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
             before = (number, label)
         follower.add(number, grey, label)
     follower.finish()
+    if repeated and recording.footage.times_s is None:
+        yield (
+            f"warning: {len(repeated)} pictures are there twice, the first in frames {repeated[0][0]} and "
+            f"{repeated[0][1]}: a copy under another number, or a frame that was repeated to keep a rate; remove them "
+            f"and keep the other numbers, which tell the time"
+        )
     if recording.labels:
         yield from _texture_lines(textures)
         yield from _motion_lines(follower, moves, camera, scale)

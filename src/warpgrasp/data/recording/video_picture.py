@@ -39,7 +39,9 @@ class Showing:
         """As the file asks. Raises `DataError` when it asks for what is no turn by quarters."""
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         if not Fraction(1, LARGEST_ASPECT) <= aspect <= LARGEST_ASPECT:
-            raise DataError(f"expected pixels of a usual shape in {path}, found {aspect} times as wide as high; {REPAIR}")
+            raise DataError(
+                f"expected pixels of a usual shape in {path}, found {aspect} times as wide as high; {REPAIR}"
+            )
         return Showing(path, aspect, _quarter_turns(first, path))
 
     def picture(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:

@@ -56,6 +56,7 @@ class Packets:
     """What a stream's packets say. None of them is kept: together they are as large as the file."""
 
     shown_pts: list[int | None]
+    positions: list[int | None]  # in the file, of the shown
     keyframe_pts: list[int | None]
     hidden: int = 0  # by an edit list, or empty
     damaged: int = 0
@@ -134,10 +135,11 @@ def index_frames(path: Path) -> FrameIndex:
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Packets:
-    packets = Packets([], [])
+    packets = Packets([], [], [])
     for packet in container.demux(stream):
         if packet.size and not packet.is_discard:
             packets.shown_pts.append(packet.pts)
+            packets.positions.append(packet.pos)
             if packet.is_keyframe:
                 packets.keyframe_pts.append(packet.pts)
         elif packet.size or packet.dts is not None:  # what ends the stream has neither
@@ -152,17 +154,37 @@ def _decoded_pts(path: Path) -> list[int | None]:
 
 
 def _check_whole(path: Path, packets: Packets, announced: int) -> None:
-    """Raise `DataError` when packets are missing that the file's list announces.
+    """Raise `DataError` when packets are missing that the file's list announces, or when an edit list joins pieces.
 
     Packets that an edit list hides are there but not given, or given twice: then all are counted without it.
     """
     if FORMAT_OF[path.suffix.lower()] == "mp4" and (packets.hidden or packets.whole < announced):
+        edited = packets
         with open_container(path, edited=False) as container:
             packets = _packets(container, video_stream(container, path))
+        _check_one_piece(path, edited, packets)
     if packets.damaged or packets.whole < announced:
         raise DataError(
             f"expected the {announced or 'whole'} frames that {path} announces, found {packets.whole} whole ones: it is "
             f"cut off; {REPAIR}"
+        )
+
+
+def _check_one_piece(path: Path, edited: Packets, stored: Packets) -> None:
+    """Raise `DataError` unless an edit list moves all frames alike in time.
+
+    Of the later ones of several pieces FFmpeg tells wrong times where frames are stored in another order than shown.
+    """
+    stored_pts = dict(zip(stored.positions, stored.shown_pts, strict=True))
+    moves = {
+        pts - before
+        for position, pts in zip(edited.positions, edited.shown_pts, strict=True)
+        if pts is not None and (before := stored_pts.get(position)) is not None
+    }
+    if len(moves) > 1:
+        raise DataError(
+            f"expected a video of one piece in {path}, found an edit list that joins {len(moves)}; write it again: "
+            f"ffmpeg -i OLD -c:v libx264 -crf 16 NEW.mp4"
         )
 
 

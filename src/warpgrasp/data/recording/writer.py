@@ -19,6 +19,7 @@ from warpgrasp.data.recording.annotation_file import HandJoints, HandParameters,
 from warpgrasp.data.recording.camera_file import Lens, write_lens
 from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM
 from warpgrasp.data.recording.object_file import write_object
+from warpgrasp.data.recording.video_picture import BT_601
 from warpgrasp.frame import Frame, FrameName, ObjectModel
 from warpgrasp.geometry import axis_angle_from_matrix
 from warpgrasp.hand import Side, left_hand
@@ -26,6 +27,7 @@ from warpgrasp.hand import Side, left_hand
 CLOCK_HZ = 60_000  # of the times in a written video: every usual frame rate divides it
 NEARLY_LOSSLESS_CRF = 10
 MESH_FILE = "object.ply"
+LIMITED_RANGE = 1  # FFmpeg's number for luma from 16 to 235
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ class VideoWriter:
         even = size[0] % 2 == 0 and size[1] % 2 == 0
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"  # 4:2:0 halves both sides
         self._stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
+        # What FFmpeg's scaler makes of RGB, said in the file: players guess another matrix from 1280 pixels of width on.
+        self._stream.codec_context.colorspace, self._stream.codec_context.color_range = BT_601, LIMITED_RANGE
         if codec == "libx264":
             self._stream.options = {"crf": str(NEARLY_LOSSLESS_CRF), "preset": "fast"}
         if turned_deg:

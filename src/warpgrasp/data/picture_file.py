@@ -18,9 +18,24 @@ HEIC_ENDINGS = (".heic", ".heif")
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", *HEIC_ENDINGS)
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")  # a JPEG of several pictures (MPO) is a JPEG
 # Pictures that are not read: passed over in silence they would be missing frames.
-UNREAD_ENDINGS = frozenset(
-    ".jpe .jfif .jp2 .j2k .jxl .avif .gif .apng .ppm .pgm .pbm .pnm .tga .dds .exr .hdr .psd .dng .cr2 .cr3 .nef .arw "
-    ".raf .orf .rw2 .raw".split()
+UNREAD_ENDINGS = (
+    *(
+        ".jpe",
+        ".jfif",
+        ".jp2",
+        ".j2k",
+        ".jxl",
+        ".avif",
+        ".gif",
+        ".apng",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".tga",
+        ".dds",
+    ),
+    *(".exr", ".hdr", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".raw"),
 )
 CONVERT = "convert it: ffmpeg -i OLD -pix_fmt rgb24 NEW.png"
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -76,7 +91,7 @@ def _formats(data: bytes, path: Path) -> tuple[str, ...]:
     if not (data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS):
         return FORMATS
     try:
-        import pillow_heif  # an extra: its library is LGPL, and few need it
+        import pillow_heif  # pyright: ignore[reportMissingImports]  # an extra
     except ImportError as error:
         raise DataError(
             f"expected a JPEG or PNG picture in {path}, found a HEIC one, which needs another package: {HEIF_HELP}"
@@ -86,7 +101,7 @@ def _formats(data: bytes, path: Path) -> tuple[str, ...]:
 
 
 def rgb_pixels(opened: Image.Image, path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Colours in 0 … 255 of whatever kind of picture. Raises `DataError` when it has none, or more than one can tell."""
+    """Colours in 0 … 255 of any kind of picture. Raises `DataError` where its numbers are no colours of one picture."""
     _check_single(opened, path)
     if opened.mode in (*SIXTEEN_BITS, "I"):
         grey = _eight_bits(opened, path)

@@ -109,7 +109,7 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
     repeated: list[tuple[int, int]] = []
     for number in track(recording.footage.numbers, description=f"read {name}", transient=True):
         picture = recording.picture(number)
-        same = pictures.setdefault(hashlib.blake2b(picture, digest_size=16).digest(), number)
+        same = pictures.setdefault(hashlib.blake2b(picture.tobytes(), digest_size=16).digest(), number)
         repeated += [(same, number)] if same != number else []
         grey = _grey(picture, width, height)
         label = None
@@ -124,9 +124,9 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
     follower.finish()
     if repeated and recording.footage.times_s is None:
         yield (
-            f"warning: {len(repeated)} pictures are there twice, the first in frames {repeated[0][0]} and "
-            f"{repeated[0][1]}: a copy under another number, or a frame that was repeated to keep a rate; remove them "
-            f"and keep the other numbers, which tell the time"
+            f"warning: copies of other pictures: {len(repeated)}, the first frame {repeated[0][1]}, a copy of "
+            f"{repeated[0][0]}; if frames were repeated to keep a rate, remove the copies and keep the other numbers, "
+            f"which tell the time"
         )
     if recording.labels:
         yield from _texture_lines(textures)

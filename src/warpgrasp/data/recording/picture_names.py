@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from warpgrasp.data.errors import DataError
@@ -64,7 +65,7 @@ def _refuse_copies(folder: Path, stems: Mapping[str, str]) -> None:
 
 def _in_order(folder: Path, times_ns: Mapping[str, int]) -> NumberedPictures:
     ordered = sorted(times_ns, key=lambda name: (times_ns[name], name))
-    for first, second in zip(ordered, ordered[1:], strict=False):
+    for first, second in pairwise(ordered):
         if times_ns[first] == times_ns[second]:
             raise DataError(
                 f"expected one picture for each time in {folder}, found {first} and {second}, which are of the same; "
@@ -115,13 +116,13 @@ def _calendar_ns(folder: Path, stems: Mapping[str, str]) -> dict[str, int] | Non
             return None  # a number of six digits after a date: 20230405_000060 is no time of day
         other = next(name for name in stems if name not in matches)
         raise DataError(
-            f"expected names of one kind in {folder}, found {next(iter(matches))}, which tells a time, and {other}, which "
-            f"does not; {RENUMBER}"
+            f"expected names of one kind in {folder}, found {next(iter(matches))}, which tells a time, and {other}, "
+            f"which does not; {RENUMBER}"
         )
     if _counts_within_a_second(matches):
         raise DataError(
-            f"expected the time or the number of each picture in {folder}, found names that count within a second, such "
-            f"as {max(matches)}; {RENUMBER}"
+            f"expected the time or the number of each picture in {folder}, found names that count within a second, "
+            f"such as {max(matches)}; {RENUMBER}"
         )
     return _times_of(stems, lambda stem: _calendar_time_ns(stem))
 
@@ -199,7 +200,7 @@ def _changing_number(folder: Path, stems: Mapping[str, str]) -> int | None:
     if len(changing) > 1:
         examples = list(stems)
         raise DataError(
-            f"expected one number that changes from name to name in {folder}, found {len(changing)} in {examples[0]} to "
-            f"{examples[-1]}; {RENUMBER}"
+            f"expected one number that changes from name to name in {folder}, found {len(changing)} in {examples[0]} "
+            f"to {examples[-1]}; {RENUMBER}"
         )
     return changing[0] if changing else None if not columns or next(iter(stems.values()))[-1:].isdigit() else -1

@@ -1,4 +1,4 @@
-"""From a decoded frame to the colours that are shown: matrix, range and depth, the shape of pixels, and quarter turns."""
+"""From a decoded frame to the colours that are shown: matrix, range and depth, shape of pixels, quarter turns."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,7 +45,7 @@ class Showing:
         return Showing(path, aspect, _quarter_turns(first, path))
 
     def picture(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
-        """The colours of a frame, from 0 to 255, of square pixels: the height is the stored one, the width the shown."""
+        """The colours of a frame, from 0 to 255, of square pixels: the stored height, and the width that is shown."""
         stored = _rgb(frame, self.path)
         height, width = stored.shape[:2]
         square = resized_pixels(stored, (max(1, round(width * self.pixel_aspect)), height))
@@ -58,13 +58,13 @@ def video_notices(container: InputContainer, first: av.VideoFrame, showing: Show
     codec = streams[0].codec_context
     if not is_known_whole(path):
         notices.append(
-            f"{path} is written in fragments and has no closing list (mfra), so that it cannot be told whether its end was "
-            f"cut off: compare the number of frames with what was recorded"
+            f"{path} is written in fragments and has no closing list (mfra), so that it cannot be told whether its end "
+            f"was cut off: compare the number of frames with what was recorded"
         )
     if first.interlaced_frame or codec.field_order not in PROGRESSIVE_ORDERS:
         notices.append(
-            f"{path} is interlaced: what moves is torn into combs, and each frame holds two moments; write one frame for "
-            f"each field: ffmpeg -i OLD -vf bwdif=send_field -c:v libx264 -crf 16 NEW.mp4"
+            f"{path} is interlaced: what moves is torn into combs, and each frame holds two moments; write one frame "
+            f"for each field: ffmpeg -i OLD -vf bwdif=send_field -c:v libx264 -crf 16 NEW.mp4"
         )
     if codec.color_trc in HDR_TRANSFERS:
         notices.append(
@@ -75,27 +75,28 @@ def video_notices(container: InputContainer, first: av.VideoFrame, showing: Show
     if shown_width != first.width:
         notices.append(
             f"the pixels of {path} are not square ({showing.pixel_aspect} times as wide as high): its frames of "
-            f"{first.width}×{first.height} are read as {shown_width}×{first.height}, as they are shown, before any turn; "
-            f"the camera must be of that size"
+            f"{first.width}×{first.height} are read as {shown_width}×{first.height}, as they are shown, before any "
+            f"turn; the camera must be of that size"
         )
     if len(streams) > 1:
         notices.append(
-            f"{path} holds {len(streams)} videos: the first, of {first.width}×{first.height}, is read; for another write "
-            f"it alone: ffmpeg -i OLD -map 0:v:1 -c copy NEW.mp4"
+            f"{path} holds {len(streams)} videos: the first, of {first.width}×{first.height}, is read; for another "
+            f"write it alone: ffmpeg -i OLD -map 0:v:1 -c copy NEW.mp4"
         )
     return tuple(notices)
 
 
 def _rgb(frame: av.VideoFrame, path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    matrix = _assumed_matrix(frame, path)
     if any(component.is_alpha for component in frame.format.components):
-        pixels = frame.to_ndarray(format="rgba")
+        pixels = frame.to_ndarray(format="rgba", src_colorspace=matrix)
         if pixels[..., 3].min() < 255:
             raise DataError(
-                f"expected an opaque video in {path}, found a partly transparent frame; put it on a background and write "
-                f"it again"
+                f"expected an opaque video in {path}, found a partly transparent frame; put it on a background and "
+                f"write it again"
             )
         return np.ascontiguousarray(pixels[..., :3])
-    return frame.to_ndarray(format="rgb24", src_colorspace=_assumed_matrix(frame, path))
+    return frame.to_ndarray(format="rgb24", src_colorspace=matrix)
 
 
 def _assumed_matrix(frame: av.VideoFrame, path: Path) -> int | None:
@@ -109,8 +110,8 @@ def _assumed_matrix(frame: av.VideoFrame, path: Path) -> int | None:
         return BT_709 if frame.width >= HD_WIDTH or frame.height > SD_HEIGHT else BT_601
     if frame.colorspace not in READ_MATRICES:
         raise DataError(
-            f"expected colours by the matrix of BT.601, BT.709 or BT.2020 in {path}, found number {int(frame.colorspace)} "
-            f"of H.273; {REPAIR}"
+            f"expected colours by the matrix of BT.601, BT.709 or BT.2020 in {path}, found number "
+            f"{int(frame.colorspace)} of H.273; {REPAIR}"
         )
     return None
 

@@ -104,8 +104,8 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         raise DataError(f"expected a video of a known codec in {path}, found another; {REPAIR}")
     if container.format.name == "avi" and streams[0].codec_context.has_b_frames:
         raise DataError(
-            f"expected an AVI whose frames are stored in the order of showing in {path}, found another order, for which "
-            f"AVI tells no times; write it again: ffmpeg -i OLD -c:v libx264 -crf 16 NEW.mp4"
+            f"expected an AVI whose frames are stored in the order of showing in {path}, found another order, for "
+            f"which AVI tells no times; write it again: ffmpeg -i OLD -c:v libx264 -crf 16 NEW.mp4"
         )
     return streams[0]
 
@@ -165,8 +165,8 @@ def _check_whole(path: Path, packets: Packets, announced: int) -> None:
         _check_one_piece(path, edited, packets)
     if packets.damaged or packets.whole < announced:
         raise DataError(
-            f"expected the {announced or 'whole'} frames that {path} announces, found {packets.whole} whole ones: it is "
-            f"cut off; {REPAIR}"
+            f"expected the {announced or 'whole'} frames that {path} announces, found {packets.whole} whole ones: it "
+            f"is cut off; {REPAIR}"
         )
 
 
@@ -189,7 +189,7 @@ def _check_one_piece(path: Path, edited: Packets, stored: Packets) -> None:
 
 
 def is_known_whole(path: Path) -> bool:
-    """Whether the end of a file can be told: an MP4 in fragments (as of cameras that may lose power) needs a closing list.
+    """Whether a file's end can be told: an MP4 in fragments (as of cameras that may lose power) needs a closing list.
 
     Raises `DataError` when its last part is not whole.
     """

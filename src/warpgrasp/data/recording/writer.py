@@ -144,7 +144,7 @@ class VideoWriter:
         even = size[0] % 2 == 0 and size[1] % 2 == 0
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"  # 4:2:0 halves both sides
         self._stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
-        # What FFmpeg's scaler makes of RGB, said in the file: players guess another matrix from 1280 pixels of width on.
+        # What FFmpeg's scaler makes of RGB, said in the file: of wide pictures players would guess another matrix.
         self._stream.codec_context.colorspace, self._stream.codec_context.color_range = BT_601, LIMITED_RANGE
         if codec == "libx264":
             self._stream.options = {"crf": str(NEARLY_LOSSLESS_CRF), "preset": "fast"}

@@ -42,8 +42,11 @@ HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 HEIF_HELP = "pip install 'warpgrasp[heic]', or convert it to JPEG: heif-convert OLD.heic NEW.jpg"
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # a header that promises gigabytes
-# What Pillow's readers raise on damaged files, beside what they are documented to.
-BROKEN = (OSError, UnidentifiedImageError, SyntaxError, ValueError, KeyError, TypeError, struct.error, *BOMBS)
+# What Pillow's readers raise on damaged files; its warnings of damaged EXIF data only where warnings are errors.
+BROKEN = (
+    *(OSError, UnidentifiedImageError, SyntaxError, ValueError, KeyError, TypeError, struct.error, UserWarning),
+    *BOMBS,
+)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 LARGEST_DENSITY_DEVIATION = 0.01  # between a picture's two resolutions: rounded notes are no other shape of pixels

@@ -85,8 +85,8 @@ def opened_picture(path: Path) -> Iterator[tuple[bytes, Image.Image]]:
     except FileNotFoundError as error:
         raise DataError(f"expected the picture {path}, found no such file") from error
     except BROKEN as error:
-        kind = "HEIC picture" if path.suffix.lower() in HEIC_ENDINGS else "picture"
-        raise DataError(f"expected a whole {kind} in {path}: {str(error)[:200]}") from error
+        reason = "a damaged HEIC picture: " if path.suffix.lower() in HEIC_ENDINGS else ""
+        raise DataError(f"expected a whole picture in {path}: {reason}{str(error)[:200]}") from error
 
 
 def _formats(data: bytes, path: Path) -> tuple[str, ...]:
@@ -179,6 +179,8 @@ def _check_jpeg(data: bytes) -> None:
     """
     start = 2
     while data[start : start + 1] == b"\xff" and data[start + 1 : start + 2] != b"\xda":  # segments before the pixels
-        start += 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-    if data.find(b"\xff\xd9", start) < 0:
+        is_fill = data[start + 1 : start + 2] == b"\xff"
+        start += 1 if is_fill else 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    begin = start if data[start : start + 2] == b"\xff\xda" else 0
+    if data.find(b"\xff\xd9", begin) < 0:
         raise ValueError("it has no end: it is cut off")

@@ -88,3 +88,9 @@ def test_doctor_names_pictures_that_are_there_twice(tmp_path: Path, capsys) -> N
     assert main(["doctor", "--data", str(recording)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "warning: copies of other pictures: 1, the first frame 7, a copy of 1;" in said
+
+
+def test_a_video_of_another_kind_is_named(tmp_path: Path) -> None:
+    (tmp_path / "video.wmv").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a folder frames of pictures in .*, found neither but video\.wmv; convert it"):
+        open_footage(tmp_path)

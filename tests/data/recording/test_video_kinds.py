@@ -296,3 +296,22 @@ def test_times_of_a_varying_rate_start_at_the_first_frame(tmp_path: Path) -> Non
     times_s = [1.5, 1.53, 1.6, 2.4]
     write_video(tmp_path / "a.mp4", times_s)
     np.testing.assert_allclose(Video(tmp_path / "a.mp4").times_s, [0, 0.03, 0.1, 0.9], atol=1e-4)
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mkv", "libx264"), ("webm", "libvpx-vp9")])
+def test_matroska_that_is_cut_off_is_refused_and_of_unknown_length_said(
+    tmp_path: Path, ending: str, codec: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    content = write_coded(path, even_frames(9), Coding(codec, options={"g": "3"})).read_bytes()
+    assert Video(path).notices == ()
+    path.write_bytes(content[:-1])
+    with pytest.raises(DataError, match=rf"expected whole clusters in .*a\.{ending}, found the last cut off"):
+        Video(path)
+    place = content.index(b"\x18\x53\x80\x67") + 4
+    assert content[place] == 1  # a length of eight bytes
+    path.write_bytes(content[:place] + b"\x01" + b"\xff" * 7 + content[place + 8 :])
+    video = Video(path)
+    assert frames_in_any_order(video) == list(range(9))
+    (notice,) = video.notices
+    assert f"a.{ending} does not state its own length, so that it cannot be told" in notice

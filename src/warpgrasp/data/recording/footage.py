@@ -132,7 +132,7 @@ def count_as_said(footage: Footage) -> None:
 
 
 def open_footage(folder: Path) -> Footage:
-    """The pictures of a recording's folder: `video.mp4` (or .mov, .mkv, .webm), or the folder `frames`.
+    """The pictures of a recording's folder: `video.mp4` (or .mov, .mkv …), or the folder `frames`.
 
     Raises `DataError` when there is none of them, or more than one.
     """
@@ -141,9 +141,11 @@ def open_footage(folder: Path) -> Footage:
     found = [*videos, *([pictures] if pictures.is_dir() else [])]
     if len(found) != 1:
         named = " and ".join(path.name for path in found) or "neither"
+        for other in sorted(folder.glob(f"{VIDEO_STEM}.*"))[:1] if not found else ():
+            named += f" but {other.name}; convert it: ffmpeg -i {other.name} -c:v libx264 -crf 16 {VIDEO_STEM}.mp4"
         endings = "|".join(ending[1:] for ending in FORMAT_OF)
         raise DataError(
-            f"expected either {VIDEO_STEM}.({endings}) or a folder {FRAMES_FOLDER} of jpg or png in {folder}, "
+            f"expected either {VIDEO_STEM}.({endings}) or a folder {FRAMES_FOLDER} of pictures in {folder}, "
             f"found {named}"
         )
     return Video(videos[0]) if videos else PictureFolder(pictures)

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from warpgrasp.data.errors import DataError
 from warpgrasp.data.pictures import resized_pixels
-from warpgrasp.data.recording.video_stream import REPAIR, is_known_whole, picture_streams
+from warpgrasp.data.recording.video_stream import REPAIR, open_end, picture_streams
 
 # Numbers of ITU-T H.273 for the matrix between YCbCr and RGB (table 4) and the transfer (table 3).
 BT_709, BT_601 = 1, 5
@@ -56,10 +56,11 @@ def video_notices(container: InputContainer, first: av.VideoFrame, showing: Show
     """What is remarkable about a video: a sentence each."""
     path, streams, notices = showing.path, picture_streams(container), []
     codec = streams[0].codec_context
-    if not is_known_whole(path):
+    reason = open_end(path)
+    if reason is not None:
         notices.append(
-            f"{path} is written in fragments and has no closing list (mfra), so that it cannot be told whether its end "
-            f"was cut off: compare the number of frames with what was recorded"
+            f"{path} {reason}, so that it cannot be told whether its end was cut off: compare the number of frames "
+            f"with what was recorded"
         )
     if first.interlaced_frame or codec.field_order not in PROGRESSIVE_ORDERS:
         notices.append(

@@ -21,6 +21,7 @@ FORMAT_OF = {".mp4": "mp4", ".mov": "mp4", ".m4v": "mp4", ".mkv": "matroska", ".
 LARGEST_PIXELS = 16384 * 8192  # what a broken header may make FFmpeg allocate
 HIDDEN_FRAME_CODECS = ("vp8",)  # some of their packets hold pictures that are never shown
 NO_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and previews beside the video
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # names of Matroska's outermost elements
 REPAIR = "copy it anew, or write it again: ffmpeg -i OLD -c:v libx264 -crf 16 NEW.mp4"
 
 
@@ -188,19 +189,46 @@ def _check_one_piece(path: Path, edited: Packets, stored: Packets) -> None:
         )
 
 
-def is_known_whole(path: Path) -> bool:
-    """Whether a file's end can be told: an MP4 in fragments (as of cameras that may lose power) needs a closing list.
+def open_end(path: Path) -> str | None:
+    """Why it cannot be told whether a file's end was cut off; None where it is there.
 
-    Raises `DataError` when its last part is not whole.
+    Raises `DataError` when it was cut off.
     """
-    if FORMAT_OF[path.suffix.lower()] != "mp4":
-        return True
-    kinds, end = _parts(path)
-    if b"moof" not in kinds:
-        return True
-    if end > path.stat().st_size:
-        raise DataError(f"expected whole fragments in {path}, found the last cut off; {REPAIR}")
-    return b"mfra" in kinds
+    match FORMAT_OF[path.suffix.lower()]:
+        case "mp4":
+            kinds, end = _parts(path)
+            if b"moof" not in kinds:
+                return None  # its list of frames has been compared with them
+            named, reason = (
+                "fragments",
+                None if b"mfra" in kinds else "is written in fragments and has no closing list (mfra)",
+            )
+        case "matroska":
+            end = _matroska_end(path)
+            named, reason = "clusters", "does not state its own length" if end is None else None
+        case _:
+            return None
+    if end is not None and end > path.stat().st_size:
+        raise DataError(f"expected whole {named} in {path}, found the last cut off; {REPAIR}")
+    return reason
+
+
+def _matroska_end(path: Path) -> int | None:
+    """Where a Matroska file's one segment should end (RFC 8794, sections 4 to 6); None where it is of unknown size."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head.startswith(EBML):
+        return None
+    start = len(EBML)
+    for name in (b"", SEGMENT):
+        if not head.startswith(name, start) or start + len(name) >= len(head):
+            return None
+        start += len(name)
+        width = 9 - head[start].bit_length()
+        size = int.from_bytes(head[start : start + width], "big") & ((1 << 7 * width) - 1)
+        unknown = size == (1 << 7 * width) - 1
+        start += width + size
+    return None if unknown else start
 
 
 def _parts(path: Path) -> tuple[set[bytes], int]:

@@ -20,6 +20,7 @@ from tests.data.recording.video_kinds import (
 from warpgrasp.cli import main
 from warpgrasp.data import DataError
 from warpgrasp.data.recording.camera_file import read_lens
+from warpgrasp.data.recording.clip import open_clip
 from warpgrasp.data.recording.video import Video
 from warpgrasp.data.recording.writer import VideoWriter
 
@@ -185,6 +186,7 @@ def test_pixels_become_square(tmp_path: Path, ending: str) -> None:
     coding = Coding(size=(144, 108), pixel_aspect=Fraction(4, 3))
     video = Video(write_coded(tmp_path / f"a.{ending}", [frame], coding))
     assert video.size == (192, 108)
+    assert video.picture(0).flags.writeable
     rows, columns = np.nonzero(video.picture(0)[..., 0] > 130)
     np.testing.assert_allclose((columns.mean(), rows.mean()), (120, 40), atol=0.3)
     np.testing.assert_allclose((np.ptp(columns) + 1, np.ptp(rows) + 1), (40, 40), atol=2)
@@ -226,6 +228,17 @@ def test_notices_are_said_once(tmp_path: Path, capsys) -> None:
     said = capsys.readouterr()
     assert " ".join(said.out.split()).count("is interlaced") == 1
     assert "is interlaced" not in said.err
+
+
+def test_reading_says_notices_once_on_standard_error(tmp_path: Path, capsys) -> None:
+    recording = write_recording(tmp_path / "small", frames=3, labels=(0,))
+    clip = open_clip(interlaced(recording / "video.mp4"), recording / "camera.json")
+    assert capsys.readouterr().err == ""
+    for number in (0, 1, 0):
+        clip.picture(number)
+    said = capsys.readouterr().err
+    assert said.startswith(f"warpgrasp: warning: {recording / 'video.mp4'} is interlaced: ")
+    assert said.count("is interlaced") == 1
 
 
 def test_a_cover_is_no_video_and_the_first_of_two_is_read(tmp_path: Path) -> None:

@@ -46,10 +46,12 @@ class Showing:
 
     def picture(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
         """The colours of a frame, from 0 to 255, of square pixels: the stored height, and the width that is shown."""
-        stored = _rgb(frame, self.path)
-        height, width = stored.shape[:2]
-        square = resized_pixels(stored, (max(1, round(width * self.pixel_aspect)), height))
-        return np.ascontiguousarray(np.rot90(square, self.quarter_turns))
+        pixels = _rgb(frame, self.path)
+        height, width = pixels.shape[:2]
+        shown_width = max(1, round(width * self.pixel_aspect))
+        if shown_width != width:
+            pixels = np.array(resized_pixels(pixels, (shown_width, height)))
+        return np.ascontiguousarray(np.rot90(pixels, self.quarter_turns))
 
 
 def video_notices(container: InputContainer, first: av.VideoFrame, showing: Showing) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ def video_notices(container: InputContainer, first: av.VideoFrame, showing: Show
             f"{path} {reason}, so that it cannot be told whether its end was cut off: compare the number of frames "
             f"with what was recorded"
         )
-    if first.interlaced_frame or codec.field_order not in PROGRESSIVE_ORDERS:
+    field_order = getattr(codec, "field_order", 0)  # told by PyAV from 18 on; most files mark their frames, too
+    if first.interlaced_frame or field_order not in PROGRESSIVE_ORDERS:
         notices.append(
             f"{path} is interlaced: what moves is torn into combs, and each frame holds two moments; write one frame "
             f"for each field: ffmpeg -i OLD -vf bwdif=send_field -c:v libx264 -crf 16 NEW.mp4"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
-from warpgrasp.inference.objects import ObjectError, identified_object, known_hashes
+from warpgrasp.predictions.objects import ObjectError, identified_object, known_hashes
 
 from tests.data.meshes.mesh_files import obj_text, ply_text
 from warpgrasp.data.objects import load_object

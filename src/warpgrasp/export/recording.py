@@ -24,6 +24,7 @@ from warpgrasp.data.recording import (
     write_lens,
     write_object,
 )
+from warpgrasp.data.recording.video_picture import BT_601
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Frame, FrameName, ObjectModel
 from warpgrasp.geometry import MIRROR, axis_angle_from_matrix
@@ -32,6 +33,7 @@ from warpgrasp.hand import Side, left_hand
 CLOCK_HZ = 60_000  # of the times in a written video: every usual frame rate divides it
 NEARLY_LOSSLESS_CRF = 10
 MESH_FILE = "object.ply"
+LIMITED_RANGE = 1  # FFmpeg's number for luma from 16 to 235
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ class VideoWriter:
         even = size[0] % 2 == 0 and size[1] % 2 == 0
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"  # 4:2:0 halves both sides
         self._stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
+        # What FFmpeg's scaler makes of RGB, said in the file: of wide pictures players would guess another matrix.
+        self._stream.codec_context.colorspace, self._stream.codec_context.color_range = BT_601, LIMITED_RANGE
         if codec == "libx264":
             self._stream.options = {"crf": str(NEARLY_LOSSLESS_CRF), "preset": "fast"}
         if turned_deg:

@@ -62,6 +62,11 @@ class PicturesInMemory:
         """Not told."""
         return None
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """None."""
+        return ()
+
     def picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
         """The colours of a frame, from 0 to 255."""
         return self.pictures[number]

@@ -125,14 +125,14 @@ def densify(
                 f"the other in {start}; predict them by `warpgrasp predict --side {read.side}`"
             )
     found = carry_on(read, hand_model(hand, mano_folder), out, program=commit(), start=begun)
-    others = [place for place in range(len(found.predictions)) if place not in found.known]
+    others = [place for place in range(len(found.predictions)) if place not in found.labelled]
     if not others:
         console.print(f"every frame has a label; wrote them in {out}", soft_wrap=True)
         return
     before, after = (float(one.difference[others].nanmean()) for one in (found.before, found.after))
     lost = int((found.after.compared_share[others] < 0.3).sum())
     console.print(
-        f"{len(found.known)} labels, {len(others)} other frames; difference to the nearest label {before:.3f}, then "
+        f"{len(found.labelled)} labels, {len(others)} other frames; difference to the nearest label {before:.3f}, then "
         f"{after:.3f}; {lost} frames show too little of what is labelled (quality.csv)",
         soft_wrap=True,
     )

@@ -16,7 +16,8 @@ from warpgrasp.export.recording import Export, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
-from warpgrasp.refinement.refine import ONE_FRAME, Descent, RefinedFrame, Shots, Stage, refine, refine_frame
+from warpgrasp.refinement.quality import LabelledPictures
+from warpgrasp.refinement.refine import ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
 from warpgrasp.scene import posed_hand, posed_object
 
 REFERENCE, TARGET = 3, 4
@@ -114,13 +115,13 @@ def test_a_stage_ends_at_the_least_cost(labelled: Labelled) -> None:
     """At a rate far too high the first step is the best: the start, which the label of the same frame agrees with."""
     pose = labelled.pose(TARGET)
     both = Pose.joined([pose, pose])
-    shots = Shots(
+    pictures = LabelledPictures(
         torch.stack([labelled.picture(TARGET)] * 2), labelled.recording.lens.camera, torch.tensor([False, True])
     )
     parts = {"hand": labelled.hand, "model": labelled.recording.object.model}
     wild = replace(ONE_FRAME, stages=(Stage(80, 4, 20.0),))
-    kept = refine(both, shots, **parts, descent=wild)
-    lost = refine(both, shots, **parts, descent=replace(wild, smallest_share=None))
+    kept = refine(both, pictures, **parts, descent=wild)
+    lost = refine(both, pictures, **parts, descent=replace(wild, smallest_share=None))
     for name, values in both.arrays.items():
         assert torch.equal(kept.arrays[name], values), name
         assert torch.equal(lost.arrays[name][1], values[1]), name  # the label stays in any case

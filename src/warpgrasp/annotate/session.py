@@ -175,15 +175,15 @@ class GuardedServer(viser.ViserServer):
             connection = http.client.HTTPConnection(reached, port, timeout=10)
             try:
                 connection.request("GET", path, headers=headers)
-                found = connection.getresponse().status
+                answered = connection.getresponse().status
             except (OSError, http.client.HTTPException) as error:
-                found = error
+                answered = error
             finally:
                 connection.close()
-            if found != wanted:
+            if answered != wanted:
                 raise UserError(
                     f"expected a viser whose server can be guarded, found that viser {viser.__version__} answers "
-                    f"{found} instead of {wanted.value}; install the version that constraints.txt names"
+                    f"{answered} instead of {wanted.value}; install the version that constraints.txt names"
                 )
 
 

@@ -1,19 +1,8 @@
 """Poses refined until the pictures agree with them: one frame, or all frames of a recording from a few labels."""
 
-from warpgrasp.refinement.densify import PREDICTIONS, densify
-from warpgrasp.refinement.quality import QUALITY, FrameQuality, read_quality
-from warpgrasp.refinement.refine import (
-    ALL_FRAMES,
-    ONE_FRAME,
-    Agreement,
-    Descent,
-    RefinedFrame,
-    Shots,
-    Stage,
-    agreement,
-    refine,
-    refine_frame,
-)
+from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify
+from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
+from warpgrasp.refinement.refine import ALL_FRAMES, ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
 from warpgrasp.refinement.suggest import (
     scanned_positions,
     small_grey,
@@ -28,10 +17,11 @@ __all__ = [
     "PREDICTIONS",
     "QUALITY",
     "Agreement",
+    "Criterion",
+    "Densified",
     "Descent",
-    "FrameQuality",
+    "LabelledPictures",
     "RefinedFrame",
-    "Shots",
     "Stage",
     "agreement",
     "densify",

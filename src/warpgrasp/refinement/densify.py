@@ -26,8 +26,16 @@ from warpgrasp.predictions import (
     read_predictions,
 )
 from warpgrasp.progress import frames_done
-from warpgrasp.refinement.quality import QUALITY, FrameQuality, acceleration_mm, write_quality
-from warpgrasp.refinement.refine import ALL_FRAMES, Agreement, Shots, agreement, refine
+from warpgrasp.refinement.quality import (
+    QUALITY,
+    Agreement,
+    FrameQuality,
+    LabelledPictures,
+    acceleration_mm,
+    agreement,
+    write_quality,
+)
+from warpgrasp.refinement.refine import ALL_FRAMES, refine
 
 PREDICTIONS = "predictions.npz"
 LONGEST_STRETCH = 2000  # frames between two labels, whose pictures lie in memory together
@@ -231,12 +239,12 @@ class _Task:
         """The name of the recording's folder."""
         return self.recording.folder.resolve().name
 
-    def shots(self, stretch: _Stretch) -> Shots:
+    def pictures(self, stretch: _Stretch) -> LabelledPictures:
         """The pictures of a stretch."""
         numbers = self.numbers[stretch.rows]
         pictures = [torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers]
         labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
-        return Shots(torch.stack(pictures), self.recording.lens.camera, labelled)
+        return LabelledPictures(torch.stack(pictures), self.recording.lens.camera, labelled)
 
     def predictions(self, pose: Pose, numbers: Sequence[int]) -> Predictions:
         """The predictions of the frames of these numbers."""
@@ -260,17 +268,17 @@ def _refined_stretches(
     steps, width_px = sum(stage.steps for stage in ALL_FRAMES.stages), ALL_FRAMES.stages[-1].width_px
     with frames_done(f"densify {task.sequence}", steps * len(stretches), shown=show_progress) as advance:
         for shard, stretch in enumerate(stretches):
-            shots, start = task.shots(stretch), task.start.rows(stretch.rows)
+            pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)
             if writer.has(shard):
                 advance(steps)
             else:
-                refined = refine(start, shots, **parts, descent=ALL_FRAMES, on_step=lambda: advance(1))
+                refined = refine(start, pictures, **parts, descent=ALL_FRAMES, on_step=lambda: advance(1))
                 numbers = task.numbers[stretch.rows][stretch.stored]
                 writer.write(shard, task.predictions(refined.rows(stretch.stored), numbers))
             # As it is stored, so that an interrupted run measures what an undisturbed one does.
             stored = pose_of_predictions(writer.read(shard), task.hand)
             end = Pose.joined([stored, start.rows(stretch.beyond)])
-            before, after = (agreement(pose, shots, **parts, width_px=width_px) for pose in (start, end))
+            before, after = (agreement(pose, pictures, **parts, width_px=width_px) for pose in (start, end))
             yield before.rows(stretch.stored), after.rows(stretch.stored)
 
 

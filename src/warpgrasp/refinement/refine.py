@@ -9,24 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from warpgrasp.errors import UserError
-from warpgrasp.frame import FramePair, ObjectModel, Pose, colours
-from warpgrasp.geometry import Camera, Mesh, matrix_from_axis_angle
+from warpgrasp.frame import ObjectModel, Pose
+from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import HandModel
-from warpgrasp.photometric import MINIMAL_SHARE, appearance, photometric_consistency
-from warpgrasp.render import Fragments, rasterize
-from warpgrasp.scene import posed_surface
+from warpgrasp.photometric import MINIMAL_SHARE
+from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures, agreement
 
 # What one unit of an offset is: Adam moves all of them alike.
 TURN_RAD, MOVE_M, BEND_RAD = 0.02, 0.004, 0.03
 # Colours say little of single joints, and of depth: a bend by BENT_RAD in every joint costs BEND_COST, and a move of
 # hand and object by MOVED_M the `move_cost`, both as mean colour differences.
 BEND_COST, BENT_RAD, MOVED_M = 5e-3, 0.15, 0.02
-AT_ONCE = 32  # pairs that are compared together
 
 Offsets = Mapping[str, Float[Tensor, "n k"]]
 OFFSET_SIZES = {"turn": 3, "move": 3, "hand_turn": 3, "hand_move": 3, "bend": 45}
@@ -46,8 +43,7 @@ class Descent:
     """How poses are moved: in which stages, by which comparison, and what else costs."""
 
     stages: tuple[Stage, ...]  # from coarse to fine
-    contrast_share: float  # of the comparison that is of local contrast; the rest is of colours
-    both_directions: bool  # Eq. 1 from the label to the frame and back, or from the label alone
+    criterion: Criterion
     smooth_cost: float = 0.0  # of a change of velocity by one unit from frame to frame
     move_cost: float = 0.0  # of moving hand and object by `MOVED_M`
     smallest_share: float | None = None
@@ -64,44 +60,15 @@ class Descent:
 # All frames of a recording together, and one frame that somebody waits for.
 ALL_FRAMES = Descent(
     (Stage(80, 80, 0.4), Stage(160, 80, 0.2), Stage(320, 40, 0.08)),
-    contrast_share=0.5,
-    both_directions=True,
+    Criterion(),
     smooth_cost=3e-3,
 )
 ONE_FRAME = Descent(
     (Stage(160, 60, 0.3), Stage(320, 60, 0.15), Stage(640, 60, 0.08)),
-    contrast_share=0.0,
-    both_directions=False,
+    Criterion(contrast_share=0.0, both_directions=False),
     move_cost=3e-3,
     smallest_share=0.7,
 )
-
-
-@dataclass(frozen=True)
-class Shots:
-    """The pictures of frames in order, and which of them are labelled."""
-
-    pictures: UInt8[Tensor, "n 3 h w"]
-    camera: Camera  # of one picture
-    labelled: Bool[Tensor, " n"]
-
-    def nearest_label(self) -> Int[Tensor, " n"]:
-        """For each frame the position of its nearest label; of two as near the earlier."""
-        labels = torch.nonzero(self.labelled)[:, 0]
-        apart = (torch.arange(len(self.labelled))[:, None] - labels).abs()
-        return labels[apart.argmin(dim=1)]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How well a frame's surfaces agree with its nearest label's (Eq. 1)."""
-
-    difference: Float[Tensor, " n"]  # mean absolute difference of what is compared; NaN where nothing was
-    compared_share: Float[Tensor, " n"]  # of the surface that the label shows
-
-    def rows(self, rows: slice) -> "Agreement":
-        """Some of the frames."""
-        return Agreement(self.difference[rows], self.compared_share[rows])
 
 
 @dataclass(frozen=True)
@@ -116,7 +83,7 @@ class RefinedFrame:
 
 def refine(
     start: Pose,
-    shots: Shots,
+    pictures: LabelledPictures,
     *,
     hand: HandModel,
     model: ObjectModel,
@@ -127,13 +94,13 @@ def refine(
 
     The result has the precision of `start`; pictures are compared in float32.
     """
-    free = torch.nonzero(~shots.labelled)[:, 0]
+    free = torch.nonzero(~pictures.labelled)[:, 0]
     if not len(free):
         return start
     offsets = {name: torch.zeros(len(start), size, requires_grad=True) for name, size in OFFSET_SIZES.items()}
-    for stage in descent.fitting(shots.camera.width):
-        comparison = _Comparison.of(start, shots, stage.width_px, hand=hand, model=model, descent=descent)
-        _descend(offsets, comparison, free, stage, on_step)
+    for stage in descent.fitting(pictures.camera.width):
+        comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model, criterion=descent.criterion)
+        _descend(offsets, comparison, free, descent, stage, on_step)
     with torch.no_grad():
         return _moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
 
@@ -152,11 +119,11 @@ def refine_frame(
 
     Raises `UserError` when too little of the label's surface is seen, or when the colours do not become more alike.
     """
-    shots = Shots(pictures, camera, torch.tensor([False, True]))
+    labelled = LabelledPictures(pictures, camera, torch.tensor([False, True]))
     width_px = descent.fitting(camera.width)[-1].width_px
 
     def measured(pose: Pose) -> tuple[float, float]:
-        agreed = agreement(pose, shots, hand=hand, model=model, width_px=width_px, descent=descent)
+        agreed = agreement(pose, labelled, hand=hand, model=model, width_px=width_px, criterion=descent.criterion)
         return float(agreed.difference[0]), float(agreed.compared_share[0])
 
     both = Pose.joined([start, label])
@@ -166,7 +133,7 @@ def refine_frame(
             "expected hand and object to show some of the surface that the nearest label shows, found nearly nothing "
             "to compare; annotate by hand, or label a frame nearer to this one first"
         )
-    refined = refine(both, shots, hand=hand, model=model, descent=descent)
+    refined = refine(both, labelled, hand=hand, model=model, descent=descent)
     after, share_after = measured(refined)
     if not after < before or share_after <= (descent.smallest_share or 0.0) * share_before:
         raise UserError(
@@ -176,85 +143,16 @@ def refine_frame(
     return RefinedFrame(refined.rows(slice(0, 1)), before, after, share_after)
 
 
-@torch.no_grad()
-def agreement(
-    pose: Pose, shots: Shots, *, hand: HandModel, model: ObjectModel, width_px: int, descent: Descent = ALL_FRAMES
-) -> Agreement:
-    """Compare every frame with its nearest label; a label agrees with itself."""
-    width_px = min(width_px, shots.camera.width)
-    comparison = _Comparison.of(pose, shots, width_px, hand=hand, model=model, descent=descent)
-    parts = [comparison.compare(comparison.start.rows(rows), rows) for rows in torch.arange(len(pose)).split(AT_ONCE)]
-    difference, share = (torch.cat(values) for values in zip(*parts, strict=True))
-    return Agreement(torch.where(share > 0, difference, torch.nan), share)
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """The pictures at one width as they are compared, and the surfaces of every frame's nearest label."""
-
-    start: Pose  # in float32
-    images: Float[Tensor, "n c h w"]
-    camera: Camera
-    label_surfaces: Mesh
-    nearest: Int[Tensor, " n"]
-    hand: HandModel
-    model: ObjectModel
-    descent: Descent
-
-    @staticmethod
-    @torch.no_grad()
-    def of(
-        start: Pose, shots: Shots, width_px: int, *, hand: HandModel, model: ObjectModel, descent: Descent
-    ) -> "_Comparison":
-        """`start` holds the poses of the labelled frames too."""
-        full = shots.camera
-        camera = full.resized(width_px, max(1, round(full.height * width_px / full.width)))
-        size = [camera.height, camera.width]
-        images = [
-            appearance(
-                F.interpolate(colours(pictures), size=size, mode="bilinear", antialias=True),
-                contrast_share=descent.contrast_share,
-            )
-            for pictures in shots.pictures.split(AT_ONCE)
-        ]
-        nearest, single = shots.nearest_label(), start.to(torch.float32)
-        labels = posed_surface(single.rows(nearest), hand, model)
-        return _Comparison(single, torch.cat(images), camera, labels, nearest, hand, model, descent)
-
-    def compare(
-        self, moved: Pose, rows: Int[Tensor, " m"], seen: Fragments | None = None
-    ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-        """Eq. 1 between these frames and their labels, and the share that was compared: means over the directions.
-
-        `seen` is what the camera sees of the labels, where that is computed already.
-        """
-        camera, label = self._cameras(len(rows)), self._labels(rows)
-        target = label.with_vertices(posed_surface(moved, self.hand, self.model).vertices)
-        pair = FramePair(self.images[rows], camera, self.images[self.nearest[rows]], camera, label)
-        there = photometric_consistency(pair, target, seen=seen)
-        if not self.descent.both_directions:
-            return there.loss, there.compared_share
-        back = photometric_consistency(pair.reversed(target), label)
-        return (there.loss + back.loss) / 2, (there.compared_share + back.compared_share) / 2
-
-    @torch.no_grad()
-    def seen_labels(self, rows: Int[Tensor, " m"]) -> Fragments:
-        """What the camera sees of the labels of these frames: the same at every step."""
-        return Fragments.of(rasterize(self._labels(rows), self._cameras(len(rows))))
-
-    def _labels(self, rows: Int[Tensor, " m"]) -> Mesh:
-        surfaces = self.label_surfaces
-        return Mesh(surfaces.vertices[rows], surfaces.faces[rows], surfaces.auxiliary_faces[rows])
-
-    def _cameras(self, count: int) -> Camera:
-        return Camera(self.camera.intrinsics.expand(count, 3, 3), self.camera.width, self.camera.height)
-
-
 def _descend(
-    offsets: Offsets, comparison: _Comparison, free: Int[Tensor, " m"], stage: Stage, on_step: Callable[[], None]
+    offsets: Offsets,
+    comparison: Comparison,
+    free: Int[Tensor, " m"],
+    descent: Descent,
+    stage: Stage,
+    on_step: Callable[[], None],
 ) -> None:
     """Move the offsets of the `free` frames by Adam."""
-    start, descent, parts = comparison.start, comparison.descent, free.split(AT_ONCE)
+    start, parts = comparison.start, free.split(AT_ONCE)
     seen = comparison.seen_labels(free) if len(parts) == 1 else None
     best = None if descent.smallest_share is None else _BestOffsets(offsets, descent.smallest_share)
     optimiser = torch.optim.Adam(list(offsets.values()), lr=stage.rate)

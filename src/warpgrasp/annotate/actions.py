@@ -20,7 +20,6 @@ from warpgrasp.refinement import RefinedFrame, refine_frame
 NUDGE, FINE_NUDGE = 1.01, 1.001  # steps in depth
 PLACE_OF = {"object": "object_centre", "hand": "wrist"}  # the fields of `Pose`
 
-
 Action = Callable[[], None]
 
 
@@ -85,7 +84,7 @@ class AnnotateActions:
         self.page.show()
         self.page.show_note(f"copied from frame {source}")
 
-    # How it looks.
+    # Drawing.
 
     def draw_as(self, style: str) -> None:
         """Draw surfaces, wireframes or nothing."""
@@ -248,16 +247,16 @@ class AnnotateActions:
     def _refined(self) -> Action:
         """Refine without holding up anybody; the action that is to follow, under the page's lock, is returned."""
         state = self.page.state
-        number, before = state.frame, state.current
+        number, before = state.frame, state.current.pose
         try:
-            label, refined = self._refine(number, before.pose)
+            label, refined = self._refine(number, before)
         except UserError as error:
             return partial(_refuse, error)
 
         def apply() -> None:
-            if state.frame != number or state.current is not before:
+            if state.frame != number or state.current.pose is not before:
                 raise UserError("the frame was changed while it was being refined; the refined poses were dropped")
-            self.page.change(before.posed(refined.pose))
+            self.page.change(state.current.posed(refined.pose))
             self.page.show_note(
                 f"refined by frame {label}: colour difference {refined.difference_before:.3f} → "
                 f"{refined.difference_after:.3f}, over {100 * refined.compared_share:.0f} % of its surface"

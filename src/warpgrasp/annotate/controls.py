@@ -1,16 +1,12 @@
 """The controls, keys, handles and clicks of the annotation page, connected with the actions."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import viser
 
-from warpgrasp.annotate.actions import FINE_NUDGE, NUDGE, AnnotateActions
+from warpgrasp.annotate.actions import FINE_NUDGE, NUDGE, Action, AnnotateActions
 from warpgrasp.annotate.page import AnnotatePage
-
-Action = Callable[[], None]
-
 
 KEYS = """
 | key | |

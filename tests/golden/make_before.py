@@ -42,7 +42,7 @@ from tests.test_files_of_before import (
     sweep_folders,
     write_tables,
 )
-from warpgrasp.annotate.poses import PointPair
+from warpgrasp.annotate.edited_frame import EditedFrame, PointPair
 from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.cli import COMMANDS, main
 from warpgrasp.data.recording.files import Recording
@@ -100,9 +100,9 @@ def write_recording(sample: sample_set.Sample, folder: Path, side: Any) -> None:
     assert state is not None
     points = recording.object.model.vertices.double().numpy()[[0, 100, 200, 300]]
     pairs = tuple(PointPair(point, np.array([20.25 + 5 * place, 10.5 + place])) for place, point in enumerate(points))
-    begun = state.with_hand(wrist=state.hand.wrist + 0.01).with_object(centre=state.object.centre - 0.01)
+    begun = state.moved(wrist=state.wrist + 0.01, object_centre=state.object_centre - 0.01)
     begun = begun.with_joint("wrist", np.array([31.5, 20.125])).with_joint("index_tip", np.array([12.0, 7.75]))
-    store.put(1, type(begun)(begun.object, begun.hand, pairs, begun.joints_px))
+    store.put(1, EditedFrame(begun.pose, pairs, begun.joints_px))
     store.save()
 
 

@@ -3,7 +3,6 @@
 One sequence of predictions with what it takes to show it: hand model, object, times, camera and pictures.
 """
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,11 +21,10 @@ from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel, left_hand
 from warpgrasp.predictions import Flag, Predictions, finite, identified_object, open_predictions
 from warpgrasp.reconstruction import KnownObject
-from warpgrasp.refinement import QUALITY
+from warpgrasp.refinement import QUALITY, read_quality
 from warpgrasp.scene import Scene
 
 LISTED = 8  # sequences that an error names
-DIFFERENCE = "difference_after"  # the column of `densify`
 
 
 class TakeError(UserError):
@@ -112,14 +110,8 @@ class PredictedFile:
         path = self.path.with_name(QUALITY)
         if "labels" not in self.header or not path.is_file():
             return None
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                found = {int(row["frame"]): float(row[DIFFERENCE] or "nan") for row in csv.DictReader(file)}
-        except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
-            raise TakeError(
-                f"expected what `densify` wrote in {path}, but it cannot be read: {error!r}; run it again, or remove it"
-            ) from error
-        return np.array([found.get(int(index), np.nan) for index in indices])
+        differences = read_quality(path, "difference_after")
+        return np.array([differences.get(int(index), np.nan) for index in indices])
 
     def object_of_file(self, mesh: Path, name: str) -> ObjectModel:
         """The object of a mesh file. Raises `ObjectError` when it is not the mesh that was predicted with."""

@@ -9,6 +9,7 @@ from warpgrasp.predictions.file import (
     write_predictions,
 )
 from warpgrasp.predictions.objects import ObjectError, SeenObject, identified_object, known_hashes, seen_in_mirror
+from warpgrasp.predictions.poses import pose_of_predictions, predictions_of_pose
 from warpgrasp.predictions.postprocessing import (
     LONGEST_FRAMES,
     Finish,
@@ -37,6 +38,8 @@ __all__ = [
     "known_hashes",
     "left_posed_hand",
     "open_predictions",
+    "pose_of_predictions",
+    "predictions_of_pose",
     "read_predictions",
     "seen_in_mirror",
     "share_in_view",

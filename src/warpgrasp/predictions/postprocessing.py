@@ -83,7 +83,8 @@ class Finish:
     object_model: Callable[[str], ObjectModel]
     interval_s: Callable[[str], float]
     """The usual time from one frame number to the next, in a sequence."""
-    posed_hand: PosedHand
+    posed_hand: PosedHand | None = None
+    """Poses the filtered hands: needed where `smooth_frames` is not 0."""
     smooth_frames: float = 0.0
     """The filter's standard deviation, in frames of the usual interval."""
 
@@ -113,6 +114,7 @@ class Finish:
             name: mean_rotations(shares, getattr(context, name)) for name in ("hand_rotation", "object_rotation")
         }
         parameters = [torch.from_numpy(filtered[f"hand_{one}"]) for one in ("rotation", "translation", "pose", "shape")]
+        assert self.posed_hand is not None
         with torch.inference_mode():
             posed = [self.posed_hand(*few) for few in zip(*(one.split(AT_ONCE) for one in parameters), strict=True)]
         filtered["hand_vertices"] = torch.cat([vertices for vertices, _ in posed]).numpy()

@@ -77,7 +77,7 @@ def read_annotations(folder: Path) -> AnnotationFile:
         return AnnotationFile(None, ())
     entry = read_document(path, FORMAT)
     entry.only("format", "hand_model", "side", "frames")
-    labels = sorted((_label(one) for one in entry.entries("frames")), key=lambda label: label.frame)
+    labels = sorted((_label(frame) for frame in entry.entries("frames")), key=lambda label: label.frame)
     for first, second in pairwise(labels):
         if first.frame == second.frame:
             raise DataError(f"expected each frame once in {path}, found frame {first.frame} twice")
@@ -90,13 +90,13 @@ def read_annotations(folder: Path) -> AnnotationFile:
 def _label(entry: Entry) -> Label:
     entry.only("frame", "hand", "object", "use")
     frame = entry.whole("frame", least=0, most=LARGEST_FRAME)
-    hand, thing = entry.entry("hand"), entry.entry("object")
-    thing.only("rotation", "translation")
+    hand, target = entry.entry("hand"), entry.entry("object")
+    target.only("rotation", "translation")
     return Label(
         frame,
         _joints(hand) if hand.has("joints") else _parameters(hand),
-        _angles(thing, "rotation", 3),
-        _translation(thing),
+        _angles(target, "rotation", 3),
+        _translation(target),
         entry.choice("use", USES) if entry.has("use") else "train",
     )
 
@@ -158,5 +158,5 @@ def _written(label: Label) -> dict[str, Any]:
             hand = {"pose": pose.tolist(), "shape": shape.tolist(), "translation": translation.tolist()}
         case HandJoints(joints):
             hand = {"joints": dict(zip(JOINTS, joints.tolist(), strict=True))}
-    thing = {"rotation": label.object_rotation.tolist(), "translation": label.object_translation.tolist()}
-    return {"frame": label.frame, "use": label.use, "hand": hand, "object": thing}
+    target = {"rotation": label.object_rotation.tolist(), "translation": label.object_translation.tolist()}
+    return {"frame": label.frame, "use": label.use, "hand": hand, "object": target}

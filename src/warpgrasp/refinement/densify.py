@@ -17,8 +17,15 @@ from warpgrasp.data.recording import Recording, write_annotations
 from warpgrasp.errors import UserError
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import PLACEMENT_JOINT, HandModel
-from warpgrasp.predictions import Finish, Predictions, ShardWriter, known_hashes, read_predictions, share_in_view
-from warpgrasp.progress import frames_done
+from warpgrasp.predictions import (
+    Postprocessing,
+    Predictions,
+    ShardWriter,
+    mesh_hashes,
+    read_predictions,
+    share_in_view,
+)
+from warpgrasp.progress import progress_bar
 from warpgrasp.refinement.refine import STAGES, Agreement, Shots, agreement, refine
 from warpgrasp.refinement.trajectory import Trajectory, between_labels, label_of, of_label
 
@@ -97,14 +104,14 @@ def densify(
         "method": "densify",
         "labels": [numbers[place] for place in sorted(known)],
         "start": "labels" if start is None else "predictions",
-        "objects": known_hashes([model]),
+        "objects": mesh_hashes([model]),
         "cameras": {sequence: recording.lens.content},
         "commit": program,
     }
     out.mkdir(parents=True, exist_ok=True)
     writer = ShardWriter(out / PREDICTIONS, header)
     steps, before, after = sum(stage.steps for stage in STAGES), [], []
-    with frames_done(f"densify {sequence}", steps * len(stretches), shown=show_progress) as advance:
+    with progress_bar(f"densify {sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
         for number, stretch in enumerate(stretches):
             rows = slice(stretch.first, stretch.last + 1)
             shots, first = _shots(recording, numbers[rows], known, stretch), begun.rows(rows)
@@ -120,8 +127,7 @@ def densify(
             width_px = STAGES[-1].width_px
             before.append(_rows(agreement(first, shots, hand=hand, model=model, width_px=width_px), stretch.kept))
             after.append(_rows(agreement(found, shots, hand=hand, model=model, width_px=width_px), stretch.kept))
-    finish = Finish(lambda _: model, lambda _: recording.clip.interval_s, lambda *_: (torch.zeros(0), torch.zeros(0)))
-    writer.finish(len(stretches), finish)
+    writer.finish(len(stretches), Postprocessing(lambda _: model, lambda _: recording.clip.interval_s))
     predictions, _ = read_predictions(out / PREDICTIONS)
     frames = _of_predictions(predictions, hand)
     labels = [

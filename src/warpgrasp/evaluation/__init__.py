@@ -10,7 +10,7 @@ from warpgrasp.evaluation.ho3d import (
     official_scores,
     write_submission,
 )
-from warpgrasp.evaluation.metrics import METRICS, EvaluationError, Motion, Scores, measure_motion, score
+from warpgrasp.evaluation.metrics import METRICS, EvaluationError, Motion, Scores, evaluate, measure_motion, score
 
 __all__ = [
     "F_THRESHOLDS_M",
@@ -22,6 +22,7 @@ __all__ = [
     "OfficialScores",
     "Scores",
     "assess",
+    "evaluate",
     "evaluation_names",
     "f_scores",
     "measure_motion",

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, console, hand_model
+from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, check_new, console, hand_model
 
 OnBad = Literal["refuse", "skip"]  # as in data/frames.py, which is too heavy for `--help`
 
@@ -49,11 +49,10 @@ def predict(
         force: Overwrite an existing file.
     """
     from warpgrasp.inference import PredictionOptions, Predictor
-    from warpgrasp.predictions import PredictionsError, open_predictions, summary
+    from warpgrasp.predictions import open_predictions, summary
     from warpgrasp.reconstruction import open_weights
 
-    if out.exists() and not force:
-        raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    check_new(out, force=force)
     options = PredictionOptions(batch, smooth, bad_frames, device, precision, backend, quantized)
     checkpoint = open_weights(weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
@@ -73,7 +72,7 @@ def predict(
 
 
 def _trained_splits(weights: Path, data: Path) -> str:
-    """The protocol of the run that the weights are of, where it was trained on this folder; else an empty text."""
+    """The protocol of the run that made the weights, where it was trained on this folder; else an empty text."""
     notes = (weights if weights.is_dir() else weights.parent) / "run.json"
     with suppress(OSError, ValueError, LookupError, TypeError):
         trained = json.loads(notes.read_text())["data"]

@@ -37,7 +37,7 @@ CAMERA_IN_MEMORY = Path("camera")  # names a camera without a file in errors
 
 
 class PredictError(UserError):
-    """A prediction is asked for in a way that cannot be."""
+    """A prediction cannot be made in the way that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class Predictor:
 
 
 def _show_left_hands(dataset: Recordings, *, left: bool) -> bool:
-    """Whether recordings show left hands: as their labels say, or as was asked for those without labels."""
+    """Whether recordings show left hands: by their labels or, for those without labels, as the user says."""
     side_of = {name: recording.side for name, recording in dataset.recordings.items() if recording.annotations.labels}
     if len(set(side_of.values())) > 1:
         first = {side: next(name for name in side_of if side_of[name] == side) for side in ("right", "left")}

@@ -219,7 +219,7 @@ class _LeftOutFrames:
             self._position += 1
 
     def notes(self) -> dict[str, Any]:
-        """What the header says of the left-out frames."""
+        """The header's entry on the left-out frames."""
         return {"left_out": {"frames": self._frames, "which": self._listed}}
 
 

@@ -59,7 +59,7 @@ class Predictions:
     object_jump: Float[np.ndarray, " n"] | None = None
     """The same of the corners of the object's bounding box."""
     flags: UInt8[np.ndarray, " n"] | None = None
-    """What is wrong with a frame: the sum of `quality.Flag`s, 0 for nothing."""
+    """The sum of a frame's `quality.Flag`s, the signs that it is bad; 0 for none."""
 
     def __len__(self) -> int:
         """How many frames these are."""

@@ -19,7 +19,7 @@ ACCELERATION = 20.0  # m/s², twice that of gravity: hands that handle things st
 
 
 class Flag(IntFlag):
-    """What is wrong with a frame."""
+    """A sign that a frame is bad."""
 
     HAND_JUMPS = 1
     OBJECT_JUMPS = 2

@@ -31,7 +31,7 @@ PREFIX = "network."  # of the network's own tensors, beside those of the optimis
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be read, or does not fit what it is asked for."""
+    """A checkpoint cannot be read, or does not fit its use."""
 
 
 @dataclass(frozen=True)

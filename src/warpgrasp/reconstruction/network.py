@@ -22,7 +22,7 @@ from warpgrasp.reconstruction.placement import OutputScales
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What decides the shape and the scales of the network; stored in its checkpoint."""
+    """The settings that decide the shape and the scales of the network; stored in its checkpoint."""
 
     width: int = 64
     """Size of the encoder. Of `resnet18`: channels of its first layer; 64 is the standard one, with 512 features."""

@@ -93,12 +93,16 @@ def ray_kernel(directions, pixels, there):
     return x, y, z
 
 
-def triple_kernel(ax, ay, az, bx, by, bz, x, y, z):
-    """(a × b)·(x, y, z): a corner's weight before division, of the other two corners and the ray."""
-    return (ay * bz - az * by) * x + (az * bx - ax * bz) * y + (ax * by - ay * bx) * z
+def weights_kernel(x0, y0, z0, x1, y1, z1, x2, y2, z2, x, y, z):
+    """The corners' weights before division: for each the cross product of the other two, times the ray."""
+    w0 = (y1 * z2 - z1 * y2) * x + (z1 * x2 - x1 * z2) * y + (x1 * y2 - y1 * x2) * z
+    w1 = (y2 * z0 - z2 * y0) * x + (z2 * x0 - x2 * z0) * y + (x2 * y0 - y2 * x0) * z
+    w2 = (y0 * z1 - z0 * y1) * x + (z0 * x1 - x0 * z1) * y + (x0 * y1 - y0 * x1) * z
+    return w0, w1, w2
 
 
-_places, _face, _ray, _triple = (on_gpu(kernel) for kernel in (places_kernel, face_kernel, ray_kernel, triple_kernel))
+_places, _face = on_gpu(places_kernel), on_gpu(face_kernel)
+_ray, _weights = on_gpu(ray_kernel), on_gpu(weights_kernel)
 
 
 def seen_kernel(
@@ -124,9 +128,7 @@ def seen_kernel(
     x1, y1, z1 = corner(xyz, i1, there)
     x2, y2, z2 = corner(xyz, i2, there)
     x, y, z = _ray(directions + 9 * image, pixel, there)
-    w0 = _triple(x1, y1, z1, x2, y2, z2, x, y, z)
-    w1 = _triple(x2, y2, z2, x0, y0, z0, x, y, z)
-    w2 = _triple(x0, y0, z0, x1, y1, z1, x, y, z)
+    w0, w1, w2 = _weights(x0, y0, z0, x1, y1, z1, x2, y2, z2, x, y, z)
     total = w0 + w1 + w2
     share = tl.where(total != 0, 1 / tl.where(total != 0, total, 1.0), 0.0)
     of_image = values + image * vertex_count * channels
@@ -175,9 +177,7 @@ def seen_backward_kernel(
     x1, y1, z1 = corner(xyz, i1, there)
     x2, y2, z2 = corner(xyz, i2, there)
     x, y, z = _ray(directions + 9 * image, pixel, there)
-    w0 = _triple(x1, y1, z1, x2, y2, z2, x, y, z)
-    w1 = _triple(x2, y2, z2, x0, y0, z0, x, y, z)
-    w2 = _triple(x0, y0, z0, x1, y1, z1, x, y, z)
+    w0, w1, w2 = _weights(x0, y0, z0, x1, y1, z1, x2, y2, z2, x, y, z)
     total = w0 + w1 + w2
     seen = there & (total != 0)
     share = 1 / tl.where(seen, total, 1.0)

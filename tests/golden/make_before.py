@@ -2,6 +2,8 @@
 
 It was run once, with the code of commit 4c01e0d54e8ecad6a94009ad357aba27dd6778e6, and is never run again: the files are
 never regenerated, for then they would say nothing. It is kept to show how they came about, and works with that commit.
+Only options.json was written once more with the code of that commit, by pages of help of one column (COLUMNS=100): by
+those of two it held half of a recipe's options, and with them parts of the other column.
 The test module that it shares functions with reads options.json when it is imported: begin with one that holds `{}`.
 
     OMP_NUM_THREADS=1 python -m tests.golden.make_before

@@ -1,4 +1,4 @@
-"""Local contrast: what of a picture stays when the light on a surface changes."""
+"""Local contrast, which changes less than colours do when the light on a surface changes."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ USUAL_CONTRAST = 0.2  # brings local contrast, about 1 where there is texture, t
 def local_contrast(image: Float[Tensor, "b c h w"], *, sigma_px: float) -> Float[Tensor, "b c h w"]:
     """(I - mean) / (deviation + 0.05) under a Gaussian window; unchanged by adding a constant to a picture's colours.
 
-    The deviation is one for all channels (the root of their mean variance), so that hues stay. The border repeats
+    All channels share one deviation (the root of their mean variance), so that hues stay. The border repeats
     outside. Where texture is strong a change of the light's strength hardly changes it either.
     """
     channels = image.shape[1]
@@ -27,7 +27,7 @@ def local_contrast(image: Float[Tensor, "b c h w"], *, sigma_px: float) -> Float
 def appearance(
     image: Float[Tensor, "b c h w"], *, contrast_share: float, sigma_px: float = 2.0
 ) -> Float[Tensor, "b k h w"]:
-    """What two pictures are compared by, as channels: colours and, where they have a share, local contrast.
+    """The channels by which two pictures are compared: colours and, where it has a share, local contrast.
 
     A mean absolute difference over these channels is (1 - share) times that of the colours plus share times a fifth of
     that of the contrasts. A surface that turns under a fixed light keeps its contrasts while its colours change.
@@ -40,7 +40,7 @@ def appearance(
 
 
 def _mean_square(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
-    """Over the channels, as a sum of whole pictures: `mean` over so few takes five times as long on a CPU."""
+    """The mean square over the channels, as a sum of pictures: `mean` over so few takes five times as long on a CPU."""
     first, *others = image.split(1, dim=1)
     total = first.square()
     for other in others:
@@ -56,9 +56,9 @@ def _smoothed(image: Float[Tensor, "b c h w"], sigma_px: float) -> Float[Tensor,
 
 
 @cache
-@torch.inference_mode(mode=False)  # it may be wanted with a gradient the next time
+@torch.inference_mode(mode=False)  # the cached matrix may be needed with a gradient the next time
 def _blur_matrix(size: int, sigma_px: float, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "n n"]:
-    """What blurs a row of pixels: each row holds the Gaussian's weights, those outside added to the border's."""
+    """The matrix that blurs a row: in each row the Gaussian's weights, those outside added to the border's."""
     radius = round(RADIUS_SIGMAS * sigma_px)
     offset_px = torch.arange(-radius, radius + 1)
     weights = torch.exp(-0.5 * (offset_px.double() / sigma_px) ** 2)

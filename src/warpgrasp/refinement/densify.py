@@ -17,15 +17,15 @@ from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel
 from warpgrasp.predictions import (
-    Finish,
+    Postprocessing,
     Predictions,
     ShardWriter,
-    known_hashes,
+    mesh_hashes,
     pose_of_predictions,
     predictions_of_pose,
     read_predictions,
 )
-from warpgrasp.progress import frames_done
+from warpgrasp.progress import progress_bar
 from warpgrasp.refinement.quality import (
     QUALITY,
     Agreement,
@@ -100,14 +100,14 @@ def densify(
         "method": "densify",
         "labels": [numbers[position] for position in sorted(labels)],
         "start": "labels" if start is None else "predictions",
-        "objects": known_hashes([recording.object.model]),
+        "objects": mesh_hashes([recording.object.model]),
         "cameras": {task.sequence: recording.lens.content},
         "commit": program,
     }
     out.mkdir(parents=True, exist_ok=True)
     writer = ShardWriter(out / PREDICTIONS, header)
     agreements = list(_refined_stretches(task, stretches, writer, show_progress))
-    writer.finish(len(stretches), Finish(lambda _: recording.object.model, lambda _: recording.clip.interval_s))
+    writer.finish(len(stretches), Postprocessing(lambda _: recording.object.model, lambda _: recording.clip.interval_s))
     predictions, _ = read_predictions(out / PREDICTIONS)
     densified = Densified(predictions, sorted(labels), *map(_joined, zip(*agreements, strict=True)))
     _write_labels(out, task, pose_of_predictions(predictions, own_hand))
@@ -266,7 +266,7 @@ def _refined_stretches(
     """Write each stretch as a shard that is not written yet, and measure its stored frames before and after."""
     parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
     steps, width_px = sum(stage.steps for stage in ALL_FRAMES.stages), ALL_FRAMES.stages[-1].width_px
-    with frames_done(f"densify {task.sequence}", steps * len(stretches), shown=show_progress) as advance:
+    with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
         for shard, stretch in enumerate(stretches):
             pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)
             if writer.has(shard):

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from warpgrasp.data import Rows
 from warpgrasp.errors import UserError
 from warpgrasp.reconstruction import HandObjectNetwork
-from warpgrasp.reconstruction.encoders import ResNet18
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024  # that glibc takes
@@ -91,7 +90,7 @@ def share_batch_norm(accelerator: Accelerator, network: HandObjectNetwork, *, fr
             "expected one process for batch-norm statistics that are not frozen, since PyTorch cannot share them "
             f"between CPUs, got {accelerator.num_processes}; freeze them by --freeze-batch-norm always, or use GPUs"
         )
-    network.encoder = cast(ResNet18, nn.SyncBatchNorm.convert_sync_batchnorm(network.encoder))
+    network.encoder = nn.SyncBatchNorm.convert_sync_batchnorm(network.encoder)
 
 
 def begins_first() -> AbstractContextManager[None]:

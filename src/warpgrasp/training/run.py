@@ -18,6 +18,7 @@ from typing import Any
 from warpgrasp.data import FrameSource, Joined, Share
 from warpgrasp.errors import UserError
 from warpgrasp.hand import HandModel
+from warpgrasp.reconstruction import NetworkConfig
 from warpgrasp.training.loop import Training
 from warpgrasp.training.processes import begins_first
 from warpgrasp.training.settings import Recipe
@@ -42,6 +43,8 @@ def fingerprint_of(recipe: Recipe, hand: HandModel, data: str) -> str:
         del settings[label]
     if not recipe.photometric.grasp_weight:  # as before there was such a weight: nothing that was trained is refused
         del settings["photometric"]["grasp_weight"]
+    if recipe.network.encoder == NetworkConfig.encoder:  # likewise
+        del settings["network"]["encoder"]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(hand.template.name.encode())
     digest.update(data.encode())

@@ -25,7 +25,7 @@ from warpgrasp.experiments.sweep import (
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
-from warpgrasp.training import loop, step
+from warpgrasp.training import loop, objective
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.settings import Recipe
 
@@ -144,7 +144,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    setting, supervised, calls = setting_of(sample_root, tmp_path), step.supervised, []
+    setting, supervised, calls = setting_of(sample_root, tmp_path), objective.supervised, []
     whole = plan(pair(short_recipe()), setting)
 
     def interrupted(*arguments, **options):
@@ -153,7 +153,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(step, "supervised", interrupted)
+    monkeypatch.setattr(objective, "supervised", interrupted)
     with pytest.raises(KeyboardInterrupt):
         carried_out(whole, setting)
     failures, notes = carried_out(whole, setting)

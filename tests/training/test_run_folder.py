@@ -11,9 +11,8 @@ from tests.training.runs import prepare, short_recipe
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
-from warpgrasp.training.loop import Training
 from warpgrasp.training.recipes import with_grasp
-from warpgrasp.training.run import RunError, fingerprint, fingerprint_of, open_run
+from warpgrasp.training.run import RunError, Training, fingerprint, fingerprint_of, open_run
 from warpgrasp.training.settings import Recipe
 
 

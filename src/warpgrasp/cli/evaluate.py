@@ -83,8 +83,8 @@ def evaluate(
         score,
         write_submission,
     )
+    from warpgrasp.files import write_json
     from warpgrasp.predictions import read_predictions
-    from warpgrasp.training import write_json
 
     if submission is not None and submission.exists() and not force:
         raise EvaluationError(f"expected to write a new file, but {submission} exists already; overwrite it by --force")

@@ -48,10 +48,10 @@ def predict(
         quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
         force: Overwrite an existing file.
     """
+    from warpgrasp.files import source_commit
     from warpgrasp.inference import Options, Predictor
     from warpgrasp.predictions import PredictionsError, open_predictions, summary
     from warpgrasp.reconstruction import open_weights
-    from warpgrasp.training import commit
 
     if out.exists() and not force:
         raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
@@ -62,10 +62,10 @@ def predict(
         left = read.side == "left"
         read = read.of_recordings_too(input).in_splits_of(_trained_splits(weights, input), input)
         dataset = read.open(input, size=size)
-        predictor = Predictor(checkpoint, dataset.hand, options, commit())
+        predictor = Predictor(checkpoint, dataset.hand, options, source_commit())
         predictor.dataset(dataset, split, out, left=left)
     else:
-        predictor = Predictor(checkpoint, hand_model(read.hand, read.mano_folder), options, commit())
+        predictor = Predictor(checkpoint, hand_model(read.hand, read.mano_folder), options, source_commit())
         predictor.footage(input, out, object=object, camera=camera, side=read.side)
     predictions, header = open_predictions(out)
     named = f" ({header['split']})" if "split" in header else ""

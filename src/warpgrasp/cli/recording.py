@@ -105,10 +105,10 @@ def densify(
         force: Overwrite predictions that are there.
     """
     from warpgrasp.data.recording import Recording, is_recording
+    from warpgrasp.files import source_commit
     from warpgrasp.predictions import read_predictions
     from warpgrasp.refinement import PREDICTIONS
     from warpgrasp.refinement import densify as carry_on
-    from warpgrasp.training import commit
 
     if not is_recording(recording):
         raise UserError(f"expected the folder of one recording (camera.json, object.json, a video), found {recording}")
@@ -124,7 +124,7 @@ def densify(
                 f"expected predictions of a {read.side} hand to start from, as the labels are of one, found those of "
                 f"the other in {start}; predict them by `warpgrasp predict --side {read.side}`"
             )
-    found = carry_on(read, hand_model(hand, mano_folder), out, program=commit(), start=begun)
+    found = carry_on(read, hand_model(hand, mano_folder), out, program=source_commit(), start=begun)
     others = [place for place in range(len(found.predictions)) if place not in found.known]
     if not others:
         console.print(f"every frame has a label; wrote them in {out}", soft_wrap=True)

@@ -55,6 +55,8 @@ class Photometric:
     """Which pictures are compared: as they are, or as the network sees them (one draw for both), as released."""
     directions: Literal["one", "both"] = "one"
     """`one`: the target's picture is warped to its reference (Eq. 1); `both`: also the reference's to the target."""
+    term: str = "colours+contrast"
+    """What the pictures are compared by: `colours+contrast`, `colours`, or a term of another package."""
     contrast_share: float = 0.0
     """Share of local contrast, which light changes less than colours, in the comparison; 0: colours alone (Eq. 1)."""
     cycle_tolerance_px: float = 2.0

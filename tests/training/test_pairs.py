@@ -17,9 +17,8 @@ from warpgrasp.photometric.contrast import appearance
 from warpgrasp.render import rasterize
 from warpgrasp.render.rasterizer import Raster
 from warpgrasp.scene import surface
-from warpgrasp.training.frame_cache import FrameConstants
 from warpgrasp.training.loop import initial_network
-from warpgrasp.training.objective import PairBatch, compare_pairs
+from warpgrasp.training.pairs import FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.settings import Photometric
 
 PAIRS = 3
@@ -57,7 +56,7 @@ def test_both_directions_are_the_mean_of_the_two(compared, share: float) -> None
     """Each direction is written out here by its definition."""
     network, batch, near, reference_surface, target_surface = compared
     settings = Photometric(directions="both", contrast_share=share)
-    found = compare_pairs(network, batch, near, settings)
+    found = compare_pairs(network.hand, batch, near, settings)
     pictures = [appearance(frames.image, contrast_share=share) for frames in (batch.targets, batch.references)]
     cameras = batch.targets.camera, batch.references.camera
     there = photometric_consistency(
@@ -80,16 +79,16 @@ def test_one_direction_is_the_papers(compared) -> None:
         batch.targets.image, batch.targets.camera, batch.references.image, batch.references.camera, reference_surface
     )
     expected = photometric_consistency(pair, target_surface).loss
-    found = compare_pairs(network, batch, near, Photometric())
+    found = compare_pairs(network.hand, batch, near, Photometric())
     assert_close(found.loss, expected, atol=2e-5, rtol=1e-3)
 
 
 def test_what_is_remembered_changes_nothing(compared) -> None:
     network, batch, near, *_ = compared
-    constants, settings = FrameConstants(), Photometric(directions="both", contrast_share=0.5)
-    expected = compare_pairs(network, batch, near, settings)
+    cache, settings = FrameCache(), Photometric(directions="both", contrast_share=0.5)
+    expected = compare_pairs(network.hand, batch, near, settings)
     for _ in range(2):
-        assert_close(compare_pairs(network, batch, near, settings, constants=constants).loss, expected.loss)
+        assert_close(compare_pairs(network.hand, batch, near, settings, cache=cache).loss, expected.loss)
 
 
 def test_both_directions_move_the_prediction(compared) -> None:
@@ -99,7 +98,7 @@ def test_both_directions_move_the_prediction(compared) -> None:
     for directions in ("one", "both"):
         vertices = near.object.vertices.clone().requires_grad_()
         moving = replace(near, object=replace(near.object, vertices=vertices))
-        compare_pairs(network, batch, moving, Photometric(directions=directions)).loss.sum().backward()
+        compare_pairs(network.hand, batch, moving, Photometric(directions=directions)).loss.sum().backward()
         assert vertices.grad is not None
         gradients.append(vertices.grad)
     assert (gradients[1] - gradients[0] / 2).abs().max() > 0.1 * gradients[0].abs().max()
@@ -114,17 +113,16 @@ def test_a_surface_is_rasterised_once(compared, monkeypatch: pytest.MonkeyPatch)
         asked.append(len(mesh.vertices))
         return rasterize(mesh, camera)
 
-    for module in ("objective", "constants"):
-        monkeypatch.setattr(f"warpgrasp.training.{module}.rasterize", counted)
-    constants, settings = FrameConstants(), Photometric(directions="both", contrast_share=0.5)
+    monkeypatch.setattr("warpgrasp.training.pairs.rasterize", counted)
+    cache, settings = FrameCache(), Photometric(directions="both", contrast_share=0.5)
     frames = len(batch.targets.names)
     for _ in range(2):
-        compare_pairs(network, batch, near, settings, constants=constants)
+        compare_pairs(network.hand, batch, near, settings, cache=cache)
     assert asked == [*[1] * len(set(batch.references.names)), frames, frames]
 
 
 def test_what_does_not_fit_is_computed_again(compared) -> None:
     network, batch, near, *_ = compared
-    constants, settings = FrameConstants(limit_bytes=0), Photometric(directions="both", contrast_share=0.5)
-    expected = compare_pairs(network, batch, near, settings)
-    assert_close(compare_pairs(network, batch, near, settings, constants=constants).loss, expected.loss)
+    cache, settings = FrameCache(limit_bytes=0), Photometric(directions="both", contrast_share=0.5)
+    expected = compare_pairs(network.hand, batch, near, settings)
+    assert_close(compare_pairs(network.hand, batch, near, settings, cache=cache).loss, expected.loss)

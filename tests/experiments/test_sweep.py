@@ -16,9 +16,7 @@ from warpgrasp.experiments.sweep import (
     Network,
     Plan,
     Setting,
-    SweepError,
     Watcher,
-    alone_in,
     plan,
     run_here,
 )
@@ -194,16 +192,6 @@ def test_a_failed_run_is_named_and_the_others_finish(sample_root: Path, tmp_path
     assert "Traceback" in log.read_text()
     assert not setting.folder(failures[0].job.fingerprint).exists()
     assert failures[1].log is None
-
-
-def test_one_command_at_a_time(tmp_path: Path) -> None:
-    with alone_in(tmp_path / "out"):
-        with pytest.raises(SweepError, match="expected no other command at work in"), alone_in(tmp_path / "out"):
-            pass
-        with alone_in(tmp_path / "other"):
-            pass
-    with alone_in(tmp_path / "out"):
-        pass
 
 
 def test_the_log_of_a_failure_goes_when_the_run_succeeds(sample_root: Path, tmp_path: Path, monkeypatch) -> None:

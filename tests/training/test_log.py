@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
+from warpgrasp.reconstruction import freeze_batch_norm
 from warpgrasp.training import log, loop, objective
-from warpgrasp.training.log import LogOptions, TrackerError, choose_tracker
-from warpgrasp.training.loop import train_stage
+from warpgrasp.training.log import LogOptions, Monitor, TrackerError, choose_tracker
+from warpgrasp.training.loop import initial_network, train_stage
 from warpgrasp.training.run import Training
 
 Curves = dict[str, dict[int, float]]
@@ -100,6 +102,21 @@ def test_pictures_of_the_warp_reach_every_tracker(tracker: str, sample_root: Pat
         reference, warped, _ = np.split(strip[:, : strip.shape[1] // 3 * 3], 3, axis=1)
         assert reference.std() > 10
         assert (reference != warped).any()
+
+
+def test_measuring_leaves_the_network_as_it_was(sample_root: Path) -> None:
+    training = prepare(sample_root, short_recipe())
+    network = initial_network(training).train()
+    freeze_batch_norm(network)
+    before = {name: module.training for name, module in network.named_modules()}
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    measurement = Monitor.of(training)(network)
+    assert {name: module.training for name, module in network.named_modules()} == before
+    assert set(before.values()) == {True, False}
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    groups = {name.partition("/")[0] for name in measurement.values}
+    assert groups == {"annotated", "unannotated", "evaluation"}
+    assert len(measurement.pictures) == 2
 
 
 @pytest.mark.slow

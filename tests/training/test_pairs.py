@@ -9,11 +9,13 @@ from torch.testing import assert_close
 
 from tests.training.runs import prepare, short_recipe
 from warpgrasp.data.augment import AugmentConfig, augment
+from warpgrasp.errors import DataError
 from warpgrasp.frame import FramePair, pose_points
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh
 from warpgrasp.photometric.consistency import photometric_consistency
 from warpgrasp.photometric.contrast import appearance
+from warpgrasp.registry import Registry, RegistryError
 from warpgrasp.render import rasterize
 from warpgrasp.render.rasterizer import Raster
 from warpgrasp.scene import surface
@@ -126,3 +128,49 @@ def test_what_does_not_fit_is_computed_again(compared) -> None:
     cache, settings = FrameCache(limit_bytes=0), Photometric(directions="both", contrast_share=0.5)
     expected = compare_pairs(network.hand, batch, near, settings)
     assert_close(compare_pairs(network.hand, batch, near, settings, cache=cache).loss, expected.loss)
+
+
+def grey(image: torch.Tensor, *, contrast_share: float) -> torch.Tensor:
+    """Another package's term."""
+    return (1 + contrast_share) * image.mean(dim=1, keepdim=True)
+
+
+def halved(image: torch.Tensor, *, contrast_share: float) -> torch.Tensor:
+    """A term that breaks its promise."""
+    return image[..., ::2, ::2]
+
+
+@pytest.fixture
+def _more_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    terms = Registry("photometric term", "warpgrasp.photometric_terms", {"grey": grey, "halved": halved})
+    monkeypatch.setattr("warpgrasp.training.pairs.PHOTOMETRIC_TERMS", terms)
+
+
+@pytest.mark.usefixtures("_more_terms")
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_recipes_term_says_what_is_compared(compared, share: float) -> None:
+    network, batch, near, reference_surface, target_surface = compared
+    pictures = [(1 + share) * frames.image.mean(dim=1, keepdim=True) for frames in (batch.targets, batch.references)]
+    pair = FramePair(pictures[0], batch.targets.camera, pictures[1], batch.references.camera, reference_surface)
+    expected = photometric_consistency(pair, target_surface).loss
+    settings, cache = Photometric(term="grey", contrast_share=share), FrameCache()
+    for _ in range(2):
+        found = compare_pairs(network.hand, batch, near, settings, cache=cache)
+        assert_close(found.loss, expected, atol=2e-5, rtol=1e-3)
+    assert (expected > 0).all()
+
+
+@pytest.mark.usefixtures("_more_terms")
+def test_a_term_must_keep_the_pictures_size(compared) -> None:
+    network, batch, near, *_ = compared
+    with pytest.raises(DataError, match=r"photometric term halved, .* got the shape \(3, 3, 24, 32\)"):
+        compare_pairs(network.hand, batch, near, Photometric(term="halved"))
+
+
+def test_an_unknown_term_is_refused_before_anything_is_trained(sample_root: Path) -> None:
+    recipe = short_recipe()
+    with pytest.raises(RegistryError, match=r"expected one of colours\+contrast, colours for a photometric term"):
+        prepare(sample_root, replace(recipe, photometric=replace(recipe.photometric, term="tones")))
+    both = replace(recipe.photometric, term="colours", contrast_share=0.5)
+    with pytest.raises(DataError, match="where colours alone are compared"):
+        prepare(sample_root, replace(recipe, photometric=both))

@@ -144,7 +144,7 @@ def beside(job: Job, training: Training, setting: Setting, *, own_process: bool)
 def _train_beside(job: Job, setting: Setting, threads: int, parent: int) -> None:
     torch.set_num_threads(threads)
 
-    def end_with_the_parent(_: dict[str, float]) -> None:
+    def end_with_the_parent(_: dict[str, float | int]) -> None:
         if os.getppid() != parent:  # killed: the process that goes on with the run must find it alone
             os._exit(1)
 

@@ -7,7 +7,7 @@ from warpgrasp.training.pairs import FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.processes import is_main, keep_freed_memory
 from warpgrasp.training.recipes import RECIPES, demo, fully_supervised, toy, with_grasp, with_near_to_far
 from warpgrasp.training.run import RunError, Training, data_fingerprint, fingerprint_of, note, open_run
-from warpgrasp.training.settings import LossWeights, Recipe
+from warpgrasp.training.settings import LossWeights, Optimisation, Recipe
 
 __all__ = [
     "RECIPES",
@@ -16,6 +16,7 @@ __all__ = [
     "LossWeights",
     "Measurement",
     "Monitor",
+    "Optimisation",
     "PairBatch",
     "PairFrames",
     "Recipe",

@@ -44,6 +44,7 @@ INSTALLED_BY: Mapping[str, str] = {
 MONITORED_FRAMES = 48  # of each group, evenly chosen
 PICTURED_FRAMES = 2
 Picture = UInt8[np.ndarray, "h w 3"]
+LogRow = dict[str, float | int]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class LogOptions:
     measure: Callable[[HandObjectNetwork], Measurement] | None = None  # leaves the network as it was
     measure_every: int = 0  # steps, about
     show_progress: bool = True
-    on_row: Callable[[dict[str, float]], None] | None = None  # called with each row of the log
+    on_row: Callable[[LogRow], None] | None = None  # called with each row of the log
 
 
 class TrainingLog:
@@ -100,7 +101,7 @@ class TrainingLog:
         stacked = torch.stack([value.detach() for value in (loss, *terms.values())])
         means = mean_over_processes(self._accelerator, stacked).tolist()
         seconds = time.monotonic() - self._started_s
-        row = {"step": step, "loss": means[0], **settings, "seconds": seconds}
+        row: LogRow = {"step": step, "loss": means[0], **settings, "seconds": seconds}
         row |= dict(zip(terms, means[1:], strict=True))
         self._write(row | self._measured(network, step, is_last=is_last))
 
@@ -114,7 +115,7 @@ class TrainingLog:
         _track_pictures(self._accelerator, measurement.pictures, step)
         return measurement.values
 
-    def _write(self, row: dict[str, float]) -> None:
+    def _write(self, row: LogRow) -> None:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         values = {name: value for name, value in row.items() if name != "step"}

@@ -13,7 +13,7 @@ from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisa
 from warpgrasp.training.pairs import ComparedPairs, FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.settings import Photometric, Recipe
 
-Terms = Mapping[str, Float[Tensor, " b"]]
+Terms = Mapping[str, Float[Tensor, " _"]]  # by name, each of as many frames or pairs
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from warpgrasp.experiments.scoring import (
     TRAINING_PREDICTIONS,
     FinishedRun,
     has_adaptation,
+    predict_and_score,
     predictions_for,
     read_scores,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "from_json",
     "has_adaptation",
     "plan",
+    "predict_and_score",
     "predictions_for",
     "published",
     "read_scores",

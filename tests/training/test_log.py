@@ -13,8 +13,8 @@ from PIL import Image
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
-from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.reconstruction import freeze_batch_norm
+from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import log, loop, objective
 from warpgrasp.training.log import LogOptions, Monitor, TrackerError, choose_tracker
 from warpgrasp.training.loop import initial_network, train_stage

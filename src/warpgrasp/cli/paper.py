@@ -43,7 +43,7 @@ def reproduce(
     """Make a table or figure of the paper: train what is missing, predict, score, set beside the published values.
 
     Args:
-        what: The paper's number of it.
+        what: The table or figure of the paper.
         data: The data set that it is about, or `sample` for the shipped one.
         out: Folder of the results; trainings in it are never repeated, interrupted ones go on.
         seeds: Seeds of the trainings; 0 1 2 unless given, for fig7 the paper's five runs 0 to 4.

@@ -188,7 +188,7 @@ SMOKE_STEPS, SMOKE_BATCH, SMOKE_WIDTH_PX, SMOKE_CHANNELS = 8, 4, 64, 8
 
 
 def smoke(recipe: Recipe) -> Recipe:
-    """A recipe cut down to a few steps of a tiny network on tiny pictures: what goes through it is no evidence."""
+    """A recipe cut down to a few steps of a tiny network on tiny pictures: its numbers are no evidence."""
 
     def shortened(steps: int) -> int:
         return min(steps, SMOKE_STEPS)

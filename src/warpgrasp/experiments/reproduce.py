@@ -21,7 +21,7 @@ from warpgrasp.training import Recipe
 LOCK = ".lock"  # in a sweep's folder
 SAMPLE = "sample data"
 PCK_CURVES = ("hand_joint_frame_pck_image", "object_corner_frame_pck_image", "object_vertex_frame_pck_image")
-# What a network that was supervised on one part alone says of the other means nothing.
+# A network that was supervised on one part alone predicts nothing meaningful of the other.
 UNSUPERVISED: Mapping[str, str] = {HAND_ROW: "object_", OBJECT_ROW: "hand_"}
 
 
@@ -70,7 +70,7 @@ def reproduce(wanted: Reproduction, setting: Setting, runner: Runner, console: C
         result = result_of(wanted, sweep, setting)
         write(wanted, result, sweep, setting, failures)
     for failure in failures:
-        console.print(f"failed: {said(failure)}", highlight=False, soft_wrap=True)
+        console.print(f"failed: {failure_in_words(failure)}", highlight=False, soft_wrap=True)
     if failures:
         raise SweepError(
             f"expected {len(sweep.jobs)} trainings to end, but {len(failures)} failed: "
@@ -80,8 +80,8 @@ def reproduce(wanted: Reproduction, setting: Setting, runner: Runner, console: C
     return result
 
 
-def said(failure: Failure) -> str:
-    """A failure in a line, with where its log lies."""
+def failure_in_words(failure: Failure) -> str:
+    """A failure in a line, with the file of its log."""
     log = "" if failure.log is None else f" ({failure.log})"
     return f"{failure.job.label}: {failure.sentence}{log}"
 
@@ -96,7 +96,7 @@ def write(wanted: Reproduction, result: Result, sweep: Plan, setting: Setting, f
     ]
     failed = [{"label": failure.job.label, "error": failure.sentence} for failure in failures]
     write_json(path.with_name(f"{path.name}.json"), as_json(result, runs, failed))
-    write_text(path.with_name(f"{path.name}.md"), markdown(result, [said(failure) for failure in failures]))
+    write_text(path.with_name(f"{path.name}.md"), markdown(result, [failure_in_words(failure) for failure in failures]))
     if wanted.experiment.kind == "curves":
         save_curves(path, result, published().curves[wanted.experiment.name])
     if wanted.experiment.kind == "pck" and result.pck:
@@ -227,7 +227,7 @@ def _pck(sweep: Plan, scores: Mapping[str, NetworkScores | None]) -> tuple[PckLi
 def protocol_in_words(
     wanted: Reproduction, sweep: Plan, setting: Setting, scores: Mapping[str, NetworkScores | None]
 ) -> list[str]:
-    """Split, alignment, units, points, training: what a number needs beside it."""
+    """Split, alignment, units, points and training, which stand beside every number."""
     width, height = picture_size(setting.dataset) if setting.scoring.pixels is None else setting.scoring.pixels
     recipes = [network.recipe for network, _ in sweep.networks]
     sizes = dict.fromkeys(f"{recipe.width}×{recipe.height}" for recipe in recipes)

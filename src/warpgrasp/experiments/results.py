@@ -43,11 +43,11 @@ class ResultRow:
         """Over the seeds (n - 1); None of fewer than two."""
         return std_of(self.measured.get(metric, ()))
 
-    def said(self, metric: str) -> str:
+    def in_words(self, metric: str) -> str:
         """Mean ± standard deviation."""
         return in_words(self.measured.get(metric, ()))
 
-    def labels_said(self) -> str:
+    def labels_in_words(self) -> str:
         """How many frames are annotated."""
         if not self.frames:
             return MISSING
@@ -227,8 +227,8 @@ def markdown(result: Result, failed: Sequence[str] = ()) -> str:
             row.row,
             *([row.arm] if arms else []),
             *(_number(row.paper.get(metric)) for metric in result.paper_metrics),
-            *(row.said(metric) for metric in result.metrics),
-            row.labels_said(),
+            *(row.in_words(metric) for metric in result.metrics),
+            row.labels_in_words(),
             str(seeds) if row.frames else MISSING,
         ]
         lines.append("| " + " | ".join(cells) + " |")

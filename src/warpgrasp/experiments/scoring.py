@@ -48,7 +48,7 @@ class FinishedRun:
 
     @property
     def protocol(self) -> str:
-        """The splits of its data set, without what was added to it."""
+        """The splits of its data set, without those of added data."""
         return str(self.notes["data"]["protocol"]).partition("+")[0]
 
     @property
@@ -239,7 +239,7 @@ def _scaled(metric: str, value: float, scale: float) -> float:
 
 
 def read_scores(folder: Path, scoring: Scoring) -> NetworkScores | None:
-    """The scores of a run's folder; None when there are none yet, or they were made in another way."""
+    """The scores of a run's folder; None when there are none yet, or scores of another kind."""
     path = folder / SCORES
     if not path.is_file():
         return None

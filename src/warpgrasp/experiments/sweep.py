@@ -76,7 +76,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and on what the jobs of a sweep are carried out."""
+    """The folder of a sweep, its data, and how its networks are scored."""
 
     dataset: Dataset
     out: Path

@@ -79,7 +79,9 @@ class Training:
 
         Raises `DataError` when the data set has none, and `RegistryError` for an unknown photometric term.
         """
-        compared_channels(torch.zeros(1, 3, recipe.height, recipe.width), recipe.photometric)  # refused before hours
+        compared_channels(
+            torch.zeros(1, 3, recipe.height, recipe.width), recipe.photometric
+        )  # refuse a wrong term now, not in stage 2
         dataset = dataset.at_size((recipe.width, recipe.height))
         possible = annotatable(dataset, on_bad)
         if not possible:
@@ -105,7 +107,7 @@ class Training:
         return [*self.labels.annotated_names, *self.added_names]
 
     def notes(self) -> dict[str, str]:
-        """What a checkpoint says of its training; the size is that at which the network sees pictures."""
+        """The notes of a checkpoint on its training; the size is that at which the network sees pictures."""
         recipe = self.recipe
         size = {"width": str(recipe.width), "height": str(recipe.height)}
         return {"recipe": recipe.name, "seed": str(recipe.seed), "lambda_c": str(recipe.photometric.weight), **size}

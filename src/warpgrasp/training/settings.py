@@ -72,7 +72,7 @@ class Recipe:
     """A training in two stages: on annotated frames, then with pairs of frames."""
 
     name: str = "paper"
-    """Names the recipe in what is stored. It decides nothing."""
+    """The recipe's name in stored files. It decides nothing."""
     splits: tyro.conf.Suppress[str | None] = None
     """The data set's protocol that the recipe is about; `--protocol` chooses another. None: the layout's usual one."""
     width: int = 640
@@ -115,7 +115,7 @@ class Recipe:
         return replace(self, photometric=replace(self.photometric, weight=0.0))
 
     def first_stage(self) -> "Recipe":
-        """Stage 1 alone. Recipes that differ only in what stage 2 does have the same one, and may share its weights."""
+        """Stage 1 alone. Recipes that differ only in stage 2 have the same one, and may share its weights."""
         usual = Recipe()
         return replace(
             self, stage2=Optimisation(steps=0), photometric=usual.photometric, data_weight=usual.data_weight

@@ -45,9 +45,8 @@ from warpgrasp.photometric.consistency import photometric_consistency
 from warpgrasp.photometric.contrast import appearance
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import KnownObject, load_checkpoint
-from warpgrasp.training.loop import Training
 from warpgrasp.training.recipes import RECIPES
-from warpgrasp.training.run import data_fingerprint, fingerprint_of
+from warpgrasp.training.run import Training, data_fingerprint, fingerprint_of
 
 # ---- The end of the imports. ----
 

@@ -23,10 +23,10 @@ from warpgrasp.data.recording import Recording
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation import score
 from warpgrasp.export import Export, export_recording
+from warpgrasp.files import write_json
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.predictions import read_predictions
 from warpgrasp.refinement import QUALITY, read_quality, suggested_frames
-from warpgrasp.training import write_json
 
 STORED = Path("docs/results/densify.json")
 SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3

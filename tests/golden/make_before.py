@@ -50,13 +50,13 @@ from warpgrasp.cli import COMMANDS, main
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.files import source_commit
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop
 from warpgrasp.training.recipes import RECIPES
-from warpgrasp.training.run import commit
 
 PICTURE_QUALITY = 30
 SMALL = (64, 48)
@@ -205,7 +205,7 @@ def make() -> None:
             write_recording(sample, work / "recordings" / side, side)
         keep_archive("ho3d.zip", work / "ho3d")
         keep_archive("recordings.zip", work / "recordings")
-        keep("made.json", {"commit": commit(), "machine": machine()})
+        keep("made.json", {"commit": source_commit(), "machine": machine()})
         write_runs(work / "ho3d")
         write_numbers(work / "ho3d", work / "recordings", work)
     write_options()

@@ -1,14 +1,41 @@
-"""Local contrast, which changes less than colours do when the light on a surface changes."""
+"""What two pictures are compared by: colours, and local contrast, which changes less with the light on a surface."""
 
 from functools import cache
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from warpgrasp.errors import DataError
+from warpgrasp.registry import Registry
+
 RADIUS_SIGMAS = 2.5  # where the Gaussian window ends
 LEAST_DEVIATION = 0.05  # of colours in [0, 1]: a patch that is flatter than this holds noise rather than texture
 USUAL_CONTRAST = 0.2  # brings local contrast, about 1 where there is texture, to the size of colour differences
+
+
+class PhotometricTerm(Protocol):
+    """Channels that two pictures are compared by; the term (Eq. 1) is the mean absolute difference over all of them.
+
+    Each picture of a batch is treated alone, and no gradient passes through it. The channels have as many rows and
+    columns as the picture, and values about as large as colours in [0, 1], for which the recipes' weights are chosen.
+    `contrast_share` is the recipe's; a term that has no use for it raises `DataError` where it is not 0.
+    """
+
+    def __call__(self, image: Float[Tensor, "b 3 h w"], *, contrast_share: float) -> Float[Tensor, "b k h w"]:
+        """The channels of pictures, RGB in [0, 1]."""
+        ...
+
+
+def colours(image: Float[Tensor, "b c h w"], *, contrast_share: float) -> Float[Tensor, "b c h w"]:
+    """The pictures' colours alone, as in the paper. Raises `DataError` for a share of contrast above 0."""
+    if contrast_share != 0:
+        raise DataError(
+            f"expected no share of local contrast where colours alone are compared, got {contrast_share:g}; set "
+            f"--photometric.contrast-share 0, or choose --photometric.term colours+contrast"
+        )
+    return image
 
 
 def local_contrast(image: Float[Tensor, "b c h w"], *, sigma_px: float) -> Float[Tensor, "b c h w"]:
@@ -37,6 +64,14 @@ def appearance(
     contrast = local_contrast(image, sigma_px=sigma_px)
     # Twice, since the mean is over the channels of both together.
     return torch.cat([2 * (1 - contrast_share) * image, 2 * contrast_share * USUAL_CONTRAST * contrast], dim=1)
+
+
+PHOTOMETRIC_TERMS: Registry[PhotometricTerm] = Registry(
+    "photometric term",
+    "warpgrasp.photometric_terms",
+    {"colours+contrast": appearance, "colours": colours},
+)
+"""What recipes can compare pictures by, by name."""
 
 
 def _mean_square(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:

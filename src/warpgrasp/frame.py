@@ -150,6 +150,10 @@ class FrameName:
     sequence: str
     index: int
 
+    def __str__(self) -> str:
+        """The name as it is printed: SEQUENCE/NUMBER."""
+        return f"{self.sequence}/{self.index:04d}"
+
 
 @dataclass(frozen=True)
 class Frame:

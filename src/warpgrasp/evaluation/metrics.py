@@ -1,8 +1,7 @@
-"""Metrics: `update` with a batch, `compute` the mean. A name carries its unit; nothing is aligned unless it says so.
+"""The paper's six errors, the acceleration error (Kanazawa et al. 2019), and the motion of the surfaces.
 
-How unsteady predictions are: the error of their acceleration (Kanazawa et al. 2019).
-
-How far surfaces move between an unannotated frame and the annotated one that it is compared with.
+A metric is updated with a batch and computes its mean at the end. Its name carries its unit; nothing is aligned unless
+the name says so.
 """
 
 from collections.abc import Iterable
@@ -117,8 +116,8 @@ def score(predictions: Predictions, dataset: Dataset, names: Iterable[FrameName]
     missing = [name for name in wanted if name not in row_of]
     if missing:
         raise EvaluationError(
-            f"expected a prediction of each of {len(wanted)} frames, missing {len(missing)}, the first "
-            f"{missing[0].sequence}/{missing[0].index:04d}; predict the split that you evaluate"
+            f"expected a prediction of each of {len(wanted)} frames, missing {len(missing)}, the first {missing[0]}; "
+            f"predict the split that you evaluate"
         )
     metrics = {name: MeanPointError() for name in METRICS}
     for name in wanted:
@@ -163,7 +162,7 @@ class AccelerationError:
 
     @property
     def left_out(self) -> int:
-        """How many frames have not."""
+        """The number of frames that lack a neighbour."""
         return len(self._offsets) - len(self.scored)
 
     def compute(self) -> float:
@@ -184,17 +183,19 @@ def _beside(name: FrameName, step: int) -> FrameName:
 
 
 @dataclass(frozen=True)
-class Motion:
+class SurfaceMotion:
     """Displacement of the surface points that the reference sees, in pixels of the pictures on disk."""
 
     median: float
     p95: float
 
 
-def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], every: int = 1) -> Motion:
-    """Measure it from the annotations of all frames (for reports; training never sees these).
+def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], every: int = 1) -> SurfaceMotion:
+    """Measure the motion from each unannotated frame to its label, by the annotations of all frames.
 
-    `size` is (width, height) of the pictures on disk; `every` takes one unannotated frame in so many.
+    The report says it; training never sees these annotations.
+
+    `size` is (width, height) of the pictures on disk; of `every` unannotated frames one is measured.
     """
     displacements = []
     for name in labels.unannotated_names[::every]:
@@ -203,12 +204,12 @@ def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], e
         flow = render_flow(source, destination, source_camera=camera, destination_camera=destination_camera)
         displacements.append(flow.flow_px[flow.visible].norm(dim=-1).numpy())
     if not displacements:
-        return Motion(0.0, 0.0)
+        return SurfaceMotion(0.0, 0.0)
     median, p95 = np.percentile(np.concatenate(displacements), [50, 95])
-    return Motion(float(median), float(p95))
+    return SurfaceMotion(float(median), float(p95))
 
 
 def _surface(dataset: Dataset, name: FrameName, size: tuple[int, int]) -> tuple[Mesh, Camera]:
     truth = dataset.truth(name)
     scene = Scene.annotated(dataset.hand, truth.annotation, truth.object)
-    return scene.mesh, Camera(truth.intrinsics[None], *size)
+    return scene.mesh, Camera(truth.intrinsics, *size).batched

@@ -35,7 +35,7 @@ class ObjectPose:
 
 @dataclass(frozen=True)
 class ObjectPoints:
-    """An object's vertices with what its metrics ask for, found once per object."""
+    """An object's vertices, their k-d tree and their diameter, computed once per object."""
 
     vertices: Float[np.ndarray, "v 3"]
 
@@ -46,7 +46,7 @@ class ObjectPoints:
 
     @cached_property
     def tree(self) -> KDTree:
-        """The vertices, to look for the nearest."""
+        """The k-d tree of the vertices."""
         return KDTree(self.vertices)
 
     @cached_property
@@ -54,7 +54,7 @@ class ObjectPoints:
         """The greatest distance between two vertices: exact, since both lie on the convex hull."""
         try:
             points = self.vertices[ConvexHull(self.vertices).vertices]
-        except QhullError:  # all in one plane: there is no hull in space
+        except QhullError:  # a flat object has no hull in space
             points = self.vertices
         starts = [*range(0, len(points), ROWS), len(points)]
         return max(float(cdist(points[low:high], points).max()) for low, high in pairwise(starts))

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 
 from warpgrasp.data import Dataset, FrameSource
-from warpgrasp.evaluation import Motion, Scores, measure_motion, score
+from warpgrasp.evaluation import Scores, SurfaceMotion, measure_motion, score
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel
 from warpgrasp.inference import predict
 from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.report import Curve, Protocol, Report, ReportedArm
+from warpgrasp.report import Report, ReportedArm, ReportedProtocol, TrainingCurve
 from warpgrasp.training import Recipe, RunError, Training, command_line, open_run, train_stage, write_json
 
 
@@ -41,7 +41,7 @@ class Demo:
     data: Dataset  # at the size of the pictures on disk
     training: Training
     arms: dict[str, Arm]
-    motion: Motion
+    motion: SurfaceMotion
     seconds: float
 
     def results(self) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _total_seconds(out: Path, seconds: float) -> float:
 def report_of(demo: Demo) -> Report:
     """What the report shows of a finished demo."""
     recipe = demo.recipe
-    protocol = Protocol(
+    protocol = ReportedProtocol(
         recipe=recipe.name,
         seed=recipe.seed,
         width=recipe.width,
@@ -207,7 +207,7 @@ def report_of(demo: Demo) -> Report:
     return Report(demo.data, demo.training.labels, arms, curves, demo.motion, protocol, demo.seconds)
 
 
-def _read_curve(log: Path, steps_before: int) -> Curve:
+def _read_curve(log: Path, steps_before: int) -> TrainingCurve:
     """The log of a stage; empty where it was removed."""
     lines = log.read_text().splitlines() if log.is_file() else []
-    return Curve([json.loads(line) for line in lines], steps_before)
+    return TrainingCurve([json.loads(line) for line in lines], steps_before)

@@ -15,20 +15,19 @@ from warpgrasp.frame import Frame, FrameName
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import JOINTS, HandModel
 from warpgrasp.predictions import Predictions
-from warpgrasp.report.comparison import title
+from warpgrasp.report.comparison import TRUTH
 from warpgrasp.report.overlay import Window, enlarged, labels_of, on_paper, overlay, predicted_scene, turned_view
-from warpgrasp.report.picture_grid import Tile, save_sheet
+from warpgrasp.report.picture_grid import Tile, save_grid
 from warpgrasp.scene import Scene
 
 TILE_WIDTH_PX = 320
 DRAWN_WIDTH_PX = 1280  # before cropping, about
-TRUTH = "ground truth"
 MIDDLE_FINGER = tuple(JOINTS.index(f"middle_{part}") for part in ("1", "2", "3", "tip"))
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A frame and what is drawn of it: its truth, where there is one, and the window that shows it closely."""
+class _DrawnFrame:
+    """A frame to draw: its truth, where it is annotated, and the windows that show hand and object closely."""
 
     frame: Frame
     truth: Scene | None
@@ -38,7 +37,7 @@ class _Shown:
     scale: int
 
     @staticmethod
-    def of(dataset: Dataset, name: FrameName, predictions: Predictions) -> "_Shown":
+    def of(dataset: Dataset, name: FrameName, predictions: Predictions) -> "_DrawnFrame":
         frame = dataset.frame(name, annotated=dataset.is_annotated(name))
         truth = None
         if frame.annotation is not None:
@@ -48,11 +47,11 @@ class _Shown:
         window = Window.around(labels_of(central, camera) > 0, margin=0.45)
         turned = Window.around(labels_of(central.turned(about), camera) > 0, margin=0.45)
         scale = max(1, round(DRAWN_WIDTH_PX / camera.width))
-        return _Shown(frame, truth, window, turned, about, scale)
+        return _DrawnFrame(frame, truth, window, turned, about, scale)
 
     @property
     def input(self) -> Tile:
-        return Tile(self.window.of(enlarged(self.frame.image, self.scale)), title(self.frame.name))
+        return Tile(self.window.of(enlarged(self.frame.image, self.scale)), str(self.frame.name))
 
     def overlay(self, scene: Scene, *, note: str = "", traced: bool = True) -> Tile:
         truth = self.truth if traced else None
@@ -76,7 +75,7 @@ def save_overlays(
     """
     rows, known = [], False
     for name in names:
-        shown = _Shown.of(dataset, name, next(iter(arms.values())))
+        shown = _DrawnFrame.of(dataset, name, next(iter(arms.values())))
         row = [shown.input]
         for predictions in arms.values():
             scene = predicted_scene(dataset, predictions, name)
@@ -86,7 +85,7 @@ def save_overlays(
             row += [shown.overlay(shown.truth, traced=False), shown.turned(shown.truth, traced=False)]
         rows.append(row)
     heads = ["input", *(head for arm in [*arms, *([TRUTH] if known else [])] for head in (arm, ""))]
-    save_sheet(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
+    save_grid(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
 
 
 def save_refinement(
@@ -103,18 +102,18 @@ def save_refinement(
     """
     rows = []
     for name, reference in pairs:
-        shown = _Shown.of(dataset, name, next(iter(stages.values())))
-        source = _Shown.of(dataset, reference, next(iter(stages.values())))
+        shown = _DrawnFrame.of(dataset, name, next(iter(stages.values())))
+        source = _DrawnFrame.of(dataset, reference, next(iter(stages.values())))
         if source.truth is None:
             continue
-        row = [source.overlay(source.truth, note=f"annotated: {title(reference)}", traced=False), shown.input]
+        row = [source.overlay(source.truth, note=f"annotated: {reference}", traced=False), shown.input]
         for predictions in stages.values():
             scene = predicted_scene(dataset, predictions, name)
             row.append(shown.overlay(scene, note=_errors(dataset, predictions, name)))
         rows.append(row)
     heads = ["reference", "input", *stages]
     names = [name for name, _ in pairs]
-    save_sheet(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
+    save_grid(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
 
 
 def save_shapes(
@@ -126,7 +125,7 @@ def save_shapes(
     """
     rows = []
     for name in names:
-        shown = _Shown.of(dataset, name, next(iter(arms.values())))
+        shown = _DrawnFrame.of(dataset, name, next(iter(arms.values())))
         row = [shown.input]
         for predictions in arms.values():
             scene = predicted_scene(dataset, predictions, name)
@@ -134,13 +133,13 @@ def save_shapes(
             row += [shown.overlay(scene, note=_errors(dataset, predictions, name)), _shape_tile(dataset.hand, shape)]
         rows.append(row)
     heads = ["input", *(head for arm in arms for head in (arm, "its shape"))]
-    save_sheet(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
+    save_grid(path, heads, rows, tile_px=_tile_px(dataset, names), title=heading)
 
 
 def _shape_tile(hand: HandModel, shape: Float[Tensor, " s"]) -> Tile:
     """A hand of this shape in the rest pose, fingers up, with the mean shape's silhouette."""
     with torch.no_grad():
-        surfaces = [_upright(hand, one) for one in (shape, torch.zeros_like(shape))]
+        surfaces = [_upright(hand, betas) for betas in (shape, torch.zeros_like(shape))]
     camera = Camera(torch.tensor([[2400.0, 0, 159.5], [0, 2400.0, 119.5], [0, 0, 1]]), TILE_WIDTH_PX, 240)
     drawn = on_paper(Scene.of_hand(hand, surfaces[0]), camera, scale=2, truth=Scene.of_hand(hand, surfaces[1]))
     longer = middle_finger_m(hand, shape) / middle_finger_m(hand, torch.zeros_like(shape)) - 1

@@ -1,12 +1,11 @@
 """Pictures in rows and columns under heads, as one PNG on white, which suits light and dark pages alike.
 
-One picture for a page or a talk: input, control, photometric and ground truth of a few frames.
+The module is also a command that saves input, control, photometric and ground truth of a few frames:
 
     python -m warpgrasp.report.picture_grid --data runs/demo/data --control runs/demo/control.npz \\
         --photometric runs/demo/photometric.npz --frames E1/0020 T2/0015 --out result.png
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,18 @@ from torch import Tensor
 
 from warpgrasp.data import Dataset, open_dataset
 from warpgrasp.evaluation import EvaluationError
+from warpgrasp.files import replacing
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.predictions import Predictions, read_predictions
-from warpgrasp.report.comparison import pixels_of
+from warpgrasp.report.comparison import TRUTH, pixels_of
 from warpgrasp.report.overlay import Window, enlarged, labels_of, overlay, predicted_scene
 from warpgrasp.scene import Scene
 
 GAP_PX, HEAD_PX, NOTE_PX = 8, 40, 26
 INK, FAINT = "#1c1e22", "#5b5f68"
+SCALE = 4  # drawn at four times the size of the picture, then cropped and reduced to TILE_PX
+TILE_PX = (400, 300)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Tile:
     note: str = ""
 
 
-def save_sheet(
+def save_grid(
     path: Path, heads: Sequence[str], rows: Sequence[Sequence[Tile]], *, tile_px: tuple[int, int], title: str = ""
 ) -> None:
     """Save a PNG: `heads` over the columns, each tile resized to `tile_px` (width, height); a row may be short."""
@@ -46,8 +48,8 @@ def save_sheet(
     noted = NOTE_PX if any(tile.note for row in rows for tile in row) else 0
     top = HEAD_PX * (2 if title else 1)
     size = (len(heads) * (width + GAP_PX) + GAP_PX, top + len(rows) * (height + noted + GAP_PX))
-    sheet = Image.new("RGB", size, "white")
-    pen, large, small = ImageDraw.Draw(sheet), ImageFont.load_default(size=20), ImageFont.load_default(size=14)
+    grid = Image.new("RGB", size, "white")
+    pen, large, small = ImageDraw.Draw(grid), ImageFont.load_default(size=20), ImageFont.load_default(size=14)
     if title:
         pen.text((GAP_PX, HEAD_PX / 2), title, fill=FAINT, font=large, anchor="lm")
     for column, head in enumerate(heads):
@@ -57,22 +59,14 @@ def save_sheet(
         for column, tile in enumerate(row):
             corner = (GAP_PX + column * (width + GAP_PX), top + number * (height + noted + GAP_PX))
             whole = Image.fromarray(np.ascontiguousarray(pixels_of(tile.image)))
-            sheet.paste(whole.resize(tile_px, Image.Resampling.LANCZOS), corner)
+            grid.paste(whole.resize(tile_px, Image.Resampling.LANCZOS), corner)
             below = (corner[0] + width / 2, corner[1] + height + NOTE_PX / 2)
             pen.text(below, tile.note, fill=FAINT, font=small, anchor="mm")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        sheet.save(temporary, "PNG", optimize=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        grid.save(temporary, "PNG", optimize=True)
 
 
-SCALE = 4  # drawn at four times the size of the picture, then cropped and reduced to TILE_PX
-TILE_PX = (400, 300)
-
-
-def save_strip(
+def save_frames(
     path: Path, dataset: Dataset, names: Sequence[FrameName], arms: Mapping[str, Predictions], *, margin: float = 0.45
 ) -> None:
     """Save a PNG: one row per frame; columns are the input, each arm in the order given, and the truth.
@@ -81,13 +75,13 @@ def save_strip(
     their size on disk.
     """
     rows = [_tiles(dataset, name, arms, margin) for name in names]
-    save_sheet(path, ["input", *arms, "ground truth"], rows, tile_px=TILE_PX)
+    save_grid(path, ["input", *arms, TRUTH], rows, tile_px=TILE_PX)
 
 
 def _tiles(dataset: Dataset, name: FrameName, arms: Mapping[str, Predictions], margin: float) -> list[Tile]:
     frame = dataset.frame(name, annotated=True)
     if frame.annotation is None:
-        raise EvaluationError(f"expected the annotation of {name.sequence}/{name.index:04d}, found none")
+        raise EvaluationError(f"expected the annotation of {name}, found none")
     truth = Scene.annotated(dataset.hand, frame.annotation, frame.object)
     window = Window.around(labels_of(truth, frame.camera) > 0, margin=margin)
     images = [enlarged(frame.image, SCALE)]
@@ -99,10 +93,10 @@ def _tiles(dataset: Dataset, name: FrameName, arms: Mapping[str, Predictions], m
 
 
 def main(*, data: Path, control: Path, photometric: Path, frames: list[str], out: Path) -> None:
-    """Save the strip of the named frames (SEQUENCE/NUMBER) to `out`."""
+    """Save the grid of the named frames (SEQUENCE/NUMBER) to `out`."""
     arms = {"control": read_predictions(control)[0], "photometric": read_predictions(photometric)[0]}
     names = [FrameName(frame.split("/")[0], int(frame.split("/")[1])) for frame in frames]
-    save_strip(out, open_dataset(data, HandModel(open_hand())), names, arms)
+    save_frames(out, open_dataset(data, HandModel(open_hand())), names, arms)
 
 
 if __name__ == "__main__":

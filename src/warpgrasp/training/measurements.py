@@ -15,7 +15,7 @@ from warpgrasp.evaluation import score
 from warpgrasp.frame import FrameName
 from warpgrasp.inference import predict_few
 from warpgrasp.reconstruction import HandObjectNetwork
-from warpgrasp.report import Window, choose_frames, compare_pair, labels_of, pixels_of, predicted_scene, title
+from warpgrasp.report import Window, choose_frames, compare_pair, labels_of, pixels_of, predicted_scene
 from warpgrasp.scene import Scene
 from warpgrasp.training.loop import Training
 from warpgrasp.training.tracking import Measured
@@ -53,7 +53,7 @@ class Measuring:
             if names:
                 means = score(predict_few(network, self.dataset, names), on_disk, names).means
                 found |= {f"{group}/{metric}": value for metric, value in means.items()}
-        return Measured(found, {f"warp/{title(name)}": self._warp(network, name) for name in self.shown})
+        return Measured(found, {f"warp/{name}": self._warp(network, name) for name in self.shown})
 
     def _warp(self, network: HandObjectNetwork, name: FrameName) -> UInt8[np.ndarray, "h w 3"]:
         """The labelled reference, the frame warped to it by what is predicted, and the residual, side by side."""

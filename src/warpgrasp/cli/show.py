@@ -108,8 +108,8 @@ class TargetOptions:
     """The object poses as a CSV file of the BOP challenge."""
     ho3d: Path | None = None
     """The folder to write in HO-3D's layout, every frame an annotated one; it must not be there."""
-    to: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=PATH: what to write in a format of another package (docs/extending.md); may be given again."""
+    to: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=PATH")] = ()
+    """What to write in a format of another package (docs/extending.md); may be given again."""
 
     @property
     def paths(self) -> dict[str, Path]:

@@ -140,6 +140,7 @@ def _check_target(name: str, path: Path, *, force: bool) -> None:
         if not force:
             raise ExportTargetError(f"expected to write anew, but {path} exists already; overwrite it by --force")
         if path.is_dir() != export.is_folder:
-            raise ExportTargetError(f"expected a {kind} to overwrite for --{name}, but {path} is none; choose another")
+            found = "folder" if path.is_dir() else "file"
+            raise ExportTargetError(f"expected a {kind} to overwrite for {name}, but {path} is a {found}")
     if not path.absolute().parent.is_dir():
         raise ExportTargetError(f"expected a folder {path.absolute().parent} to write {path.name} to, found none")

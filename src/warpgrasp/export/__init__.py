@@ -9,18 +9,18 @@ from warpgrasp.export.formats import (
     check_targets,
     export_sequence,
 )
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.recording import RecordingOptions, export_recording
 from warpgrasp.export.sequence import PredictedFile, PredictedSequence, SequenceError, SequenceSources
 from warpgrasp.export.video import VideoWriter
 
 __all__ = [
     "EXPORTS",
-    "Export",
     "ExportFormat",
     "ExportOptions",
     "ExportTargetError",
     "PredictedFile",
     "PredictedSequence",
+    "RecordingOptions",
     "SequenceError",
     "SequenceSources",
     "VideoWriter",

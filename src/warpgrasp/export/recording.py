@@ -34,7 +34,7 @@ MESH_FILE = "object.ply"
 
 
 @dataclass(frozen=True)
-class Export:
+class RecordingOptions:
     """What is written of a sequence."""
 
     train: Sequence[int] = ()
@@ -51,7 +51,7 @@ class Export:
     """`left`: the mirror image of everything is written, which shows a left hand."""
 
 
-def export_recording(dataset: Dataset, split: Split, sequence: str, folder: Path, export: Export) -> None:
+def export_recording(dataset: Dataset, split: Split, sequence: str, folder: Path, options: RecordingOptions) -> None:
     """Write a sequence's pictures, camera, object and chosen labels to a new folder, which appears when it is whole.
 
     The pictures' positions in the sequence become the frames' numbers. Raises `DataError` when the folder is there
@@ -63,33 +63,33 @@ def export_recording(dataset: Dataset, split: Split, sequence: str, folder: Path
     if not names:
         raise DataError(f"expected a sequence of {split} of {dataset.root}, found none called {sequence!r}")
     with replacing_folder(folder) as temporary:
-        _write_declarations(dataset, names, temporary, export)
-        _write_pictures(dataset, names, temporary, export)
+        _write_declarations(dataset, names, temporary, options)
+        _write_pictures(dataset, names, temporary, options)
 
 
-def _write_declarations(dataset: Dataset, names: list[FrameName], folder: Path, export: Export) -> None:
+def _write_declarations(dataset: Dataset, names: list[FrameName], folder: Path, options: RecordingOptions) -> None:
     """Write camera, object and labels."""
-    first = _frame(dataset, names[0], export.side)
+    first = _frame(dataset, names[0], options.side)
     intrinsics = first.camera.intrinsics.double().numpy()
     write_lens(folder, Lens(intrinsics, first.camera.width, first.camera.height))
     write_mesh(folder / MESH_FILE, first.object)
     write_object(folder, first.object.name, MESH_FILE)
-    labels = [_label(dataset, names, number, export) for number in sorted({*export.train, *export.evaluation})]
-    hand = left_hand(dataset.hand) if export.side == "left" else dataset.hand
-    write_annotations(folder, labels, hand_model=hand.template.name if export.hands else None, side=export.side)
+    labels = [_label(dataset, names, number, options) for number in sorted({*options.train, *options.evaluation})]
+    hand = left_hand(dataset.hand) if options.side == "left" else dataset.hand
+    write_annotations(folder, labels, hand_model=hand.template.name if options.hands else None, side=options.side)
 
 
-def _write_pictures(dataset: Dataset, names: list[FrameName], folder: Path, export: Export) -> None:
-    pictures = (_picture(_frame(dataset, name, export.side)) for name in names)
-    if export.pictures == "frames":
+def _write_pictures(dataset: Dataset, names: list[FrameName], folder: Path, options: RecordingOptions) -> None:
+    pictures = (_picture(_frame(dataset, name, options.side)) for name in names)
+    if options.pictures == "frames":
         (folder / FRAMES_FOLDER).mkdir()
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(folder / FRAMES_FOLDER / f"{number:06d}.png")
         return
-    camera = _frame(dataset, names[0], export.side).camera
+    camera = _frame(dataset, names[0], options.side).camera
     with VideoWriter(folder / f"{VIDEO_STEM}.mp4", (camera.width, camera.height)) as video:
         for number, picture in enumerate(pictures):
-            video.add(picture, time_s=number / export.rate_hz)
+            video.add(picture, time_s=number / options.rate_hz)
 
 
 def _frame(dataset: Dataset, name: FrameName, side: Side) -> Frame:
@@ -101,18 +101,18 @@ def _picture(frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
     return (255 * frame.image).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
-def _label(dataset: Dataset, names: list[FrameName], number: int, export: Export) -> Label:
+def _label(dataset: Dataset, names: list[FrameName], number: int, options: RecordingOptions) -> Label:
     if not 0 <= number < len(names) or not dataset.is_annotated(names[number]):
         raise DataError(f"expected an annotated frame of 0 to {len(names) - 1} to label, got {number}")
-    annotation, hand = dataset.truth(names[number]).annotation, export.hands.get(number)
-    if export.side == "left":
+    annotation, hand = dataset.truth(names[number]).annotation, options.hands.get(number)
+    if options.side == "left":
         annotation, hand = mirrored_annotation(annotation), None if hand is None else _mirrored(hand)
     return Label(
         number,
         hand or HandJoints(annotation.hand_joints.double().numpy()),
         axis_angle_from_matrix(annotation.object_rotation.double()).numpy(),
         annotation.object_translation.double().numpy(),
-        "evaluation" if number in export.evaluation else "train",
+        "evaluation" if number in options.evaluation else "train",
     )
 
 

@@ -88,11 +88,18 @@ class PredictedSequence:
         """Hand and object of each frame as one mesh, in camera space."""
         for part in self.chunks():
             for row, name in enumerate(part.names):
-                vertices, rotation, translation = (
-                    torch.from_numpy(array[row]).float()
-                    for array in (part.hand_vertices, part.object_rotation, part.object_translation)
-                )
-                yield name, Scene.of(self.hand, vertices, rotation, translation, self.model)
+                yield name, self._scene(part, row)
+
+    def scene(self, index: int) -> Scene:
+        """Hand and object of the frame of this number as one mesh, in camera space."""
+        return self._scene(self.predictions, self.row_of[index])
+
+    def _scene(self, part: Predictions, row: int) -> Scene:
+        vertices, rotation, translation = (
+            torch.from_numpy(np.array(array[row])).float()
+            for array in (part.hand_vertices, part.object_rotation, part.object_translation)
+        )
+        return Scene.of(self.hand, vertices, rotation, translation, self.model)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ class ViewContent:
         annotation = self.annotation(nearest)
         assert annotation is not None
         labelled = Scene.annotated(self.sequence.hand, annotation, self.sequence.model)
-        frame = PictureOfScene(picture, camera, self._predicted_scene(index))
+        frame = PictureOfScene(picture, camera, self.sequence.scene(index))
         return comparison(kind, frame, PictureOfScene(*self.picture(nearest), labelled))
 
     def picture(self, index: int) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
@@ -192,25 +192,16 @@ class ViewContent:
         if self.sequence.camera is not None:
             return self.sequence.camera
         if self.sequence.pictures is None:
-            raise SequenceError(
-                "expected the pictures that were predicted, or at least their camera; give them by --data"
-            )
+            raise SequenceError("expected the pictures that were predicted, or their camera; give them by --data")
         return self.picture(index)[1]
-
-    def _predicted_scene(self, index: int) -> Scene:
-        layer = _predicted_layer(PREDICTION, self.sequence, np.array([index]))
-        arrays = layer.hand_vertices[0], layer.object_rotation[0], layer.object_translation[0]
-        vertices, rotation, translation = (torch.from_numpy(np.array(array)).float() for array in arrays)
-        return Scene.of(self.sequence.hand, vertices, rotation, translation, self.sequence.model)
 
     # --- over the frames
 
     @property
     def chart(self) -> Chart:
-        """The errors where most frames are annotated; else the difference of colours, if measured; else the jumps.
+        """The errors where most frames are annotated, or some and `densify` measured no difference of colours.
 
-        The difference of colours is that to the nearest label (`densify`). Where it was not measured, errors of few
-        annotated frames are shown rather than jumps against the neighbouring frames.
+        Else the difference of colours to the nearest label, or where it was not measured the jumps.
         """
         sequence = self.sequence
         most = 2 * len(self.annotated) > len(self.indices)

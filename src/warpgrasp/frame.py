@@ -32,7 +32,7 @@ class ObjectModel:
     """
 
     name: str
-    vertices: Float[Tensor, "v 3"]  # the file's distinct vertices
+    vertices: Float[Tensor, "v 3"]  # the file's distinct vertices that a face uses
     faces: Int[Tensor, "f 3"]
     centre_m: Float[Tensor, " 3"]
 

@@ -278,7 +278,7 @@ class PredictedFile:
     def object_of_dataset(self, dataset: Dataset, name: str) -> ObjectModel:
         """The object of a data set. Raises `SequenceError` when its mesh is not the one that was predicted with."""
         model = dataset.object_model(name)
-        if self._mesh_hashes.get(name) not in (None, KnownObject.of(model).mesh_sha256):
+        if name in self._mesh_hashes and not KnownObject(name, self._mesh_hashes[name]).has_mesh_of(model):
             raise SequenceError(
                 f"expected the mesh of {name} that {self.path} was predicted with, found another in {dataset.root}"
             )

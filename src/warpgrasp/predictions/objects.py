@@ -32,21 +32,25 @@ def identified_object(path: Path, known: Sequence[KnownObject], *, left: bool = 
         candidates: Iterator[ObjectModel] = iter([read_object(path.parent).model])
     else:
         candidates = _candidates(path)
-    by_mesh = {one.mesh_sha256: one.name for one in known}
     lengths_mm = set()
     for model in candidates:
-        found = by_mesh.get(KnownObject.of(model).mesh_sha256)
-        if found is not None:
-            return replace(model, name=found)
-        found = by_mesh.get(KnownObject.of(mirrored_object(model)).mesh_sha256) if left else None
-        if found is not None:
-            return replace(model, name=mirrored_name(found))
+        name = _known_name(model, known)
+        if name is not None:
+            return replace(model, name=name)
+        name = _known_name(mirrored_object(model), known) if left else None
+        if name is not None:
+            return replace(model, name=mirrored_name(name))
         lengths_mm.add(round(MM_PER_M * float(np.ptp(model.vertices.numpy(), axis=0).max())))
     lengths = " or ".join(f"{length} mm" for length in sorted(lengths_mm))
+    names = ", ".join(sorted(one.name for one in known))
     raise ObjectError(
-        f"expected the mesh of an object that the network knows ({', '.join(sorted(by_mesh.values()))}), found another "
-        f"in {path}, {lengths} long; give the very mesh file of the training, in any units"
+        f"expected the mesh of an object that the network knows ({names}), found another in "
+        f"{path}, {lengths} long; give the very mesh file of the training, in any units"
     )
+
+
+def _known_name(model: ObjectModel, known: Sequence[KnownObject]) -> str | None:
+    return next((one.name for one in known if one.has_mesh_of(model)), None)
 
 
 def _candidates(path: Path) -> Iterator[ObjectModel]:
@@ -92,5 +96,5 @@ def seen_in_mirror(model: ObjectModel, checkpoint: Checkpoint) -> SeenObject:
 
 
 def known_hashes(models: Sequence[ObjectModel]) -> Mapping[str, str]:
-    """The hash of each object's mesh, by its name, as it is stored with predictions."""
+    """The identity of each object's mesh, by its name, as it is stored with predictions."""
     return {model.name: KnownObject.of(model).mesh_sha256 for model in models}

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from warpgrasp.errors import UserError
 from warpgrasp.frame import ObjectModel
+from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 from warpgrasp.reconstruction.placement import OutputScales
@@ -34,17 +34,18 @@ class KnownObject:
     """An object that a network was trained on."""
 
     name: str
-    mesh_sha256: str  # of the centred vertices, in tenths of millimetres, and of the faces
+    mesh_sha256: str  # and its shape (`geometry.mesh_identity`); in files of before, `sha256_in_order` alone
     units: str = "metres"
     frame: str = "centre of the bounding box, OpenCV axes"
 
     @staticmethod
     def of(model: ObjectModel) -> "KnownObject":
         """Describe an object."""
-        tenths = (model.vertices.double() * 1e4).round().long().cpu().numpy()
-        digest = hashlib.sha256(np.ascontiguousarray(tenths, dtype="<i8").tobytes())
-        digest.update(np.ascontiguousarray(model.faces.cpu().numpy(), dtype="<i8").tobytes())
-        return KnownObject(model.name, digest.hexdigest())
+        return KnownObject(model.name, mesh_identity(model.vertices, model.faces))
+
+    def has_mesh_of(self, model: ObjectModel) -> bool:
+        """Whether an object has the mesh of this one, whatever its name and the order of its vertices and faces."""
+        return is_mesh_of(self.mesh_sha256, model.vertices, model.faces)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Checkpoint:
                     f"expected an object that the network was trained on ({', '.join(sorted(known))}), got "
                     f"{model.name}; train on sequences that show it"
                 )
-            if KnownObject.of(model).mesh_sha256 != known[model.name].mesh_sha256:
+            if not known[model.name].has_mesh_of(model):
                 raise CheckpointError(
                     f"expected the mesh of {model.name} that the network was trained with "
                     f"(sha256 {known[model.name].mesh_sha256[:12]}…), got another; use the same mesh file, in metres"

@@ -11,7 +11,8 @@ from PIL import Image
 from scipy.spatial import KDTree
 from torch.testing import assert_close
 
-from tests.data.recording.recording_files import SMALL, edit, write_obj, write_video
+from tests.data.meshes.mesh_files import ply_text
+from tests.data.recording.recording_files import SMALL, WEDGE_FACES, WEDGE_M, edit, write_obj, write_video
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.recording.annotations import read_annotations
@@ -200,6 +201,10 @@ def test_one_name_is_one_mesh(small: Path, hand: HandModel) -> None:
     root = small.parent
     shutil.copytree(small, root / "second")
     assert len(Recordings(root, hand).objects("train")) == 1
+    (root / "second" / "wedge.ply").write_bytes(ply_text(np.array(WEDGE_M)[::-1], 3 - np.array(WEDGE_FACES)[::-1]))
+    edit(root / "second" / "object.json", lambda content: content.update(mesh="wedge.ply"))
+    assert len(Recordings(root, hand).objects("train")) == 1
+    edit(root / "second" / "object.json", lambda content: content.update(mesh="wedge.obj"))
     write_obj(root / "second" / "wedge.obj", scale=1.1)
     with pytest.raises(DataError, match=r"one mesh for the object wedge, found others in .*second.* and .*small|small"):
         Recordings(root, hand).names("train")

@@ -52,7 +52,9 @@ def _facts(recording: Recording) -> Iterator[str]:
         rate = f", {times[-1]:.1f} s, {1 / np.median(steps):.2f} per second" + ("" if steady else " (varying)")
     yield f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}{rate}, in {footage.file_of(numbers[0]).name}"
     fx, fy, cx, cy = (lens.intrinsics[row, column] for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    bent = f"; undistorted from {len(lens.distortion)} coefficients" if lens.distorted else ""
+    named = "" if lens.model == "opencv" else f" of the model {lens.model}"
+    bent = f"; undistorted from {len(lens.distortion)} coefficients{named}" if lens.distorted else ""
+    bent += "" if lens.principal_point_inside else "; the axis lies outside the picture, as of a crop"
     yield f"camera {lens.width}×{lens.height}, fx {fx:.1f}, fy {fy:.1f}, centre ({cx:.1f}, {cy:.1f}) px{bent}"
     size = " × ".join(f"{1000 * float(side):.0f}" for side in model.vertices.amax(dim=0) - model.vertices.amin(dim=0))
     yield f"object {model.name}, {size} mm, {len(model.vertices)} vertices, {len(model.faces)} faces"

@@ -32,7 +32,8 @@ class Clip:
             raise DataError(
                 f"expected pictures of the camera's size, {lens.width}×{lens.height}, in "
                 f"{self.footage.file_of(number)}, found {width}×{height} in frame {number}: "
-                f"{self.lens_file} is of another resolution"
+                f"{self.lens_file} is of another resolution; map it by `warpgrasp camera FOLDER --from "
+                f"{self.lens_file.name}` with --crop, --resize or --turn"
             )
         return lens.undistorted(picture)
 

@@ -19,6 +19,7 @@ from warpgrasp.data.recording.files import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
+from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, Side
 
 PROTOCOL = "recording"
@@ -209,4 +210,6 @@ def recording_folders(root: Path) -> list[Path]:
 
 
 def _same(first: ObjectModel, second: ObjectModel) -> bool:
-    return torch.equal(first.faces, second.faces) and torch.equal(first.vertices, second.vertices)
+    if torch.equal(first.faces, second.faces) and torch.equal(first.vertices, second.vertices):
+        return True
+    return is_mesh_of(mesh_identity(first.vertices, first.faces), second.vertices, second.faces)

@@ -79,7 +79,7 @@ def _symmetry(entry: Entry) -> Symmetry | None:
 
 
 def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") -> ObjectModel:
-    """Read a mesh file in declared units; the vertices are the file's distinct positions, in metres.
+    """Read a mesh file in declared units; the vertices are the distinct places of the corners of its faces.
 
     Raises `DataError` when it is no mesh, or when what it holds cannot be a hand-held object in these units.
     """

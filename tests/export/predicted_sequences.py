@@ -10,6 +10,7 @@ from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.skeleton import PLACEMENT_JOINT
 from warpgrasp.predictions.file import Predictions
 
 
@@ -33,7 +34,10 @@ def predictions_by(hand: HandModel, *, count: int = 3) -> Predictions:
     with torch.no_grad():
         posed = hand(torch.zeros(count, 3), hand.pose_from_coefficients(coefficients), shape)
     rotations = matrix_from_axis_angle(turns)
-    vertices, joints = (points @ rotations[:, 0].mT + places[:, :1] for points in (posed.vertices, posed.joints))
+    origin = posed.joints[:, PLACEMENT_JOINT, None]
+    vertices, joints = (
+        (points - origin) @ rotations[:, 0].mT + places[:, :1] for points in (posed.vertices, posed.joints)
+    )
     arrays = {
         "hand_vertices": vertices,
         "hand_joints": joints,

@@ -28,4 +28,4 @@ def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1,
             f"expected a hand-held object in metres in {path}, found one {length:g} long; convert its units"
         )
     metres = torch.as_tensor(vertices * np.asarray(axes), dtype=torch.float32)
-    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64))
+    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64), axes)

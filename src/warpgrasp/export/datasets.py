@@ -4,7 +4,6 @@ import csv
 import pickle
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +16,13 @@ from warpgrasp.data.ho3d import FLIP, hand_meta, joints_in_file, object_meta
 from warpgrasp.evaluation import EvaluationError
 from warpgrasp.export.meshes import obj_text
 from warpgrasp.export.sequence import PredictedSequence, SequenceError
-from warpgrasp.export.tables import parameter_rows
 from warpgrasp.files import replacing
 from warpgrasp.frame import FrameName
-from warpgrasp.geometry import MIRROR, matrix_from_axis_angle
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel
+from warpgrasp.geometry import MIRROR, nearest_rotation
 from warpgrasp.predictions import Predictions
 
 JPEG_QUALITY = 95
+MM_PER_M = 1000
 OBJECT_LABEL = 1  # there is one object
 NOT_IN_NAMES = re.compile(r"[^\w.-]", re.ASCII)
 
@@ -69,48 +67,29 @@ def _write_ho3d_frames(
 ) -> None:
     """Write the pictures and annotations of some frames; `mesh` are the vertices of the written mesh file."""
     assert sequence.pictures is not None
-    hands, joints = _ho3d_hands(part, sequence.hand)
+    pose, joints = sequence.posed(part)
     centre = sequence.model.centre_m.double().numpy()
     for row, index in enumerate(part.index.tolist()):
         picture, camera = sequence.pictures(FrameName(sequence.name, index))
-        rotation = part.object_rotation[row].astype(np.float64)
+        rotation = pose.object_rotation[row].numpy()
         meta = object_meta(
             object_name,
             label=OBJECT_LABEL,
             vertices=mesh,
             rotation=rotation * FLIP,
-            translation=part.object_translation[row] - rotation @ centre,
+            translation=pose.object_centre[row].numpy() - rotation @ centre,
             intrinsics=camera.intrinsics.double().numpy(),
         )
-        meta |= {"handJoints3D": joints_in_file(joints[row]), **hands[row]}
+        meta |= {"handJoints3D": joints_in_file(joints[row].numpy())}
+        meta |= hand_meta(
+            sequence.hand.template,
+            rotation=pose.hand_rotation[row].numpy(),
+            wrist=pose.wrist[row].numpy(),
+            angles=pose.joint_angles[row].numpy(),
+            shape=pose.shape[row].numpy(),
+        )
         (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
         Image.fromarray(picture).save(folder / "rgb" / f"{index:04d}.jpg", quality=JPEG_QUALITY, subsampling=0)
-
-
-@torch.no_grad()
-def _ho3d_hands(part: Predictions, hand: HandModel) -> tuple[list[dict[str, Any]], Float[np.ndarray, "n 21 3"]]:
-    """The keys of the hands, and their joints as the hand model itself has them, not as an adapted skeleton does.
-
-    `part.hand_translation` is where the joint by which hands are placed lies.
-    """
-    rotation, placement, coefficients, shape = (
-        torch.from_numpy(array).float()
-        for array in (part.hand_rotation, part.hand_translation, part.hand_pose, part.hand_shape)
-    )
-    angles = hand.pose_from_coefficients(coefficients)
-    rest = hand(torch.zeros(len(part), 3), angles, shape).joints
-    joints = ((rest - rest[:, PLACEMENT_JOINT, None]) @ rotation.mT + placement[:, None]).double().numpy()
-    keys = [
-        hand_meta(
-            hand.template,
-            rotation=part.hand_rotation[row].astype(np.float64),
-            wrist=joints[row, 0],
-            angles=angles[row].numpy(),
-            shape=part.hand_shape[row],
-        )
-        for row in range(len(part))
-    ]
-    return keys, joints
 
 
 def write_bop(sequence: PredictedSequence, path: Path, *, scene: int, object_number: int) -> None:
@@ -122,12 +101,17 @@ def write_bop(sequence: PredictedSequence, path: Path, *, scene: int, object_num
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["scene_id", "im_id", "obj_id", "score", "R", "t", "time"])
-        for row in parameter_rows(sequence):
-            axis_angle = torch.tensor(row["object_rotation"], dtype=torch.float64)
-            rotation = matrix_from_axis_angle(axis_angle).flatten().tolist()
-            translation_mm = [1000 * value for value in row["object_translation"]]
-            texts = [" ".join(f"{value:.9g}" for value in values) for values in (rotation, translation_mm)]
-            writer.writerow([scene, row["frame"], object_number, 1, *texts, -1])
+        for part in sequence.chunks():
+            rotation, centre = (
+                torch.from_numpy(np.asarray(array)).double()
+                for array in (part.object_rotation, part.object_translation)
+            )
+            rotations, translations = sequence.model.pose_of_file(rotation, centre)
+            poses = zip(part.index.tolist(), nearest_rotation(rotations), translations, strict=True)
+            for index, rotation, translation in poses:
+                numbers = rotation.flatten().tolist(), (MM_PER_M * translation).tolist()
+                texts = [" ".join(f"{number:.9g}" for number in values) for values in numbers]
+                writer.writerow([scene, index, object_number, 1, *texts, -1])
 
 
 def write_dexycb_result(path: Path, predictions: Predictions, dataset: DexYcb, split: Split) -> int:
@@ -153,6 +137,6 @@ def write_dexycb_result(path: Path, predictions: Predictions, dataset: DexYcb, s
     with replacing(path) as temporary, temporary.open("w") as file:
         for name, number in ids.items():
             flip = np.array(MIRROR) if dataset.is_mirrored(name) else 1.0
-            joints_mm = 1000.0 * predictions.hand_joints[rows[name]].astype(np.float64) * flip
+            joints_mm = float(MM_PER_M) * predictions.hand_joints[rows[name]].astype(np.float64) * flip
             file.write(f"{number},{','.join(f'{value:.4f}' for value in joints_mm.ravel())}\n")
     return len(ids)

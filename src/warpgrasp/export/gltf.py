@@ -24,14 +24,13 @@ from jaxtyping import Float, Shaped
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from warpgrasp.export.sequence import PredictedSequence, SequenceError
+from warpgrasp.export.sequence import PredictedSequence, check_vertices
 from warpgrasp.geometry import NEAR_M, Camera, Mesh, matrix_from_axis_angle
 from warpgrasp.hand import MANO_JOINTS, HandModel
 from warpgrasp.predictions import Predictions
 from warpgrasp.render import vertex_normals
 from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR
 
-FITS_M = 1e-4  # as near as predicted vertices lie to those of their parameters, by the same hand model
 HALF_TURN_ABOUT_X = [1.0, 0.0, 0.0, 0.0]  # a quaternion x, y, z, w
 WEIGHTS_PER_SET = 4
 ROUGHNESS = 0.8
@@ -122,12 +121,7 @@ def _posed(
     # The hand in camera space is the upright hand turned, then moved; the vertices tell by how much.
     turned = hand(upright, angles, shape).vertices @ turn.mT
     offset = (vertices - turned).mean(dim=1)
-    distance_m = (turned + offset[:, None] - vertices).abs().max().item()
-    if distance_m > FITS_M:
-        raise SequenceError(
-            f"expected vertices of the hand {hand.template.name} in these predictions, found some "
-            f"{1000 * distance_m:.2g} mm beside those of their parameters; were they made with another hand model?"
-        )
+    check_vertices(turned + offset[:, None], vertices, hand)
     turned_joints = turn[:, None] @ composed
     moved = places + (composed @ (rest - own_rest)[..., None])[..., 0]
     in_camera = moved @ turn.mT + offset[:, None]

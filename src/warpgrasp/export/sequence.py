@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 
 from warpgrasp.data import Dataset
 from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, lens_of, open_pictures
 from warpgrasp.errors import UserError
-from warpgrasp.frame import FrameName, ObjectModel
+from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel, left_hand
+from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand
 from warpgrasp.predictions import Flag, Predictions, finite, identified_object, open_predictions
 from warpgrasp.reconstruction import KnownObject
 from warpgrasp.refinement import QUALITY
@@ -24,6 +25,7 @@ from warpgrasp.scene import Scene
 
 LISTED = 8  # sequences that an error names
 DIFFERENCE = "difference_after"  # the column of `densify`'s quality.csv
+FITS_M = 1e-4  # as near as predicted vertices lie to those of their parameters, by the same hand model
 FRAMES_PER_CHUNK = 256  # that are read from the file together
 
 # Gives the predicted picture of a frame, at its own size and undistorted, and its camera.
@@ -84,6 +86,30 @@ class PredictedSequence:
         for start in range(0, len(self), FRAMES_PER_CHUNK):
             yield self.predictions.rows(self.rows[start : start + FRAMES_PER_CHUNK])
 
+    @torch.no_grad()
+    def posed(self, part: Predictions) -> tuple[Pose, Float[Tensor, "n 21 3"]]:
+        """The parameters of some rows, and the joints as the hand model has them (an adapted skeleton has others).
+
+        In double precision, camera space. Raises `SequenceError` when the predicted vertices are not those that the
+        parameters give the hand model.
+        """
+        rotation, placement, coefficients, shape = (
+            torch.from_numpy(np.asarray(array)).float()
+            for array in (part.hand_rotation, part.hand_translation, part.hand_pose, part.hand_shape)
+        )
+        angles = self.hand.pose_from_coefficients(coefficients)
+        rest = self.hand(torch.zeros(len(part), 3), angles, shape)
+        placement_joint = rest.joints[:, PLACEMENT_JOINT, None]
+        vertices, joints = (
+            pose_points(rotation, placement, points - placement_joint) for points in (rest.vertices, rest.joints)
+        )
+        check_vertices(vertices, torch.from_numpy(np.asarray(part.hand_vertices)).float(), self.hand)
+        object_rotation, object_centre = (
+            torch.from_numpy(np.asarray(array)) for array in (part.object_rotation, part.object_translation)
+        )
+        pose = Pose(object_rotation, object_centre, rotation, joints[:, 0], angles, shape)
+        return pose.to(torch.float64), joints.double()
+
     def scenes(self) -> Iterator[tuple[FrameName, Scene]]:
         """Hand and object of each frame as one mesh, in camera space."""
         for part in self.chunks():
@@ -100,6 +126,16 @@ class PredictedSequence:
             for array in (part.hand_vertices, part.object_rotation, part.object_translation)
         )
         return Scene.of(self.hand, vertices, rotation, translation, self.model)
+
+
+def check_vertices(posed: Float[Tensor, "n v 3"], predicted: Float[Tensor, "n v 3"], hand: HandModel) -> None:
+    """Raise `SequenceError` when predicted vertices are not those that their parameters give the hand model."""
+    distance_m = (posed - predicted).abs().max().item()
+    if not distance_m <= FITS_M:
+        raise SequenceError(
+            f"expected vertices of the hand {hand.template.name} in these predictions, found some "
+            f"{1000 * distance_m:.2g} mm beside those of their parameters; were they made with another hand model?"
+        )
 
 
 @dataclass(frozen=True)

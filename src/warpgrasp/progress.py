@@ -1,8 +1,9 @@
-"""The bar that shows how far a prediction is, how fast it goes and how long it will take."""
+"""What is said beside a result: the bar that shows how far a prediction is, and notices."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -10,6 +11,11 @@ from rich.text import Text
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:.1f} frames/s")
+
+
+def notice(text: str) -> None:
+    """Print a line to the error stream: something that the user should know, though the work goes on."""
+    Console(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager

@@ -1,10 +1,16 @@
-"""The progress bar: how far a task is, how fast it goes, and how long it will take."""
+"""The progress bar, which says how far a task is and how long it will take; and notices to the user."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+
+def notice(text: str) -> None:
+    """Print a line to the error stream: something that the user should know, though the work goes on."""
+    Console(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager

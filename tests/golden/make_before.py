@@ -49,7 +49,7 @@ from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.cli import COMMANDS, main
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.registry import open_dataset
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.recording import RecordingOptions, export_recording
 from warpgrasp.files import source_commit
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
@@ -95,7 +95,7 @@ def write_recording(sample: sample_set.Sample, folder: Path, side: Any) -> None:
     sequence = sample.sequences["train"][name]
     hands = {index: hand_parameters(sequence, index) for index in (0, 2)}
     dataset = open_dataset(sample.root, hand, size=SMALL)
-    export_recording(dataset, "train", name, folder, Export((0, 3), (2,), hands, "frames", side=side))
+    export_recording(dataset, "train", name, folder, RecordingOptions((0, 3), (2,), hands, "frames", side=side))
     recording = Recording.read(folder)
     store = AnnotationStore(recording, recording.hand(hand))
     state = store.get(0)

@@ -16,7 +16,7 @@ from warpgrasp.errors import UserError
 if TYPE_CHECKING:
     from warpgrasp.data import Dataset, Labels
     from warpgrasp.data.dexycb import Sides
-    from warpgrasp.export import Given
+    from warpgrasp.export import SequenceSources
     from warpgrasp.hand import HandModel
 
 console = Console()
@@ -107,17 +107,17 @@ class DataOptions:
 
         return self.layout or layout_of(shipped_if_named(root))
 
-    def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
-        """What a predictions file is shown with: a data set, or footage and a mesh."""
-        from warpgrasp.export import Given, PredictedFile
+    def sources(self, file: Path, *, data: Path | None, object: Path | None) -> "SequenceSources":
+        """What is given besides a predictions file to show it: a data set, or footage and a mesh."""
+        from warpgrasp.export import PredictedFile, SequenceSources
 
         footage = data is not None and (
             data.is_file() or PredictedFile.opened(file).header.get("protocol") == "footage"
         )
         if data is None or footage:
-            return Given(hand_model(self.hand, self.mano_folder), object, None, data)
+            return SequenceSources(hand_model(self.hand, self.mano_folder), object, None, data)
         dataset = self.of_recordings_too(data).open(data, as_shown=True)
-        return Given(dataset.hand, object, dataset)
+        return SequenceSources(dataset.hand, object, dataset)
 
     def sides(self) -> "Sides":
         """Which hands are read, with the left hand model where it is needed."""

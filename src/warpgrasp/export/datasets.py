@@ -1,117 +1,126 @@
-"""A take as a data set in HO-3D version 3's own layout: pictures, annotations, the object's mesh, the frames' list.
+"""Predictions in the layouts of others' data sets and challenges: HO-3D, BOP and DexYCB."""
 
-Writes hand predictions as DexYCB's own evaluation reads them.
-"""
-
-import os
+import csv
 import pickle
 import re
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 
 from warpgrasp.data import Split
 from warpgrasp.data.dexycb import DexYcb
 from warpgrasp.data.ho3d import FLIP, hand_meta, joints_in_file, object_meta
 from warpgrasp.evaluation import EvaluationError
-from warpgrasp.export.sequence import Take, TakeError
+from warpgrasp.export.meshes import obj_text
+from warpgrasp.export.sequence import PredictedSequence, SequenceError
+from warpgrasp.files import replacing
 from warpgrasp.frame import FrameName
-from warpgrasp.geometry import MIRROR
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel
+from warpgrasp.geometry import MIRROR, nearest_rotation
 from warpgrasp.predictions import Predictions
 
 JPEG_QUALITY = 95
+MM_PER_M = 1000
 OBJECT_LABEL = 1  # there is one object
 NOT_IN_NAMES = re.compile(r"[^\w.-]", re.ASCII)
 
 
-def check_ho3d(take: Take) -> None:
-    """Raise `TakeError` when a take cannot be written so: HO-3D has pictures, and right hands alone."""
-    if take.pictures is None:
-        raise TakeError("expected the pictures that were predicted, for HO-3D's layout; give them by --data")
-    if take.side != "right":
-        raise TakeError(f"expected right hands, which HO-3D's layout is for, found {take.hand.template.name}")
+def check_ho3d(sequence: PredictedSequence, path: Path) -> None:
+    """Raise `SequenceError` when a sequence does not fit HO-3D's layout, which has pictures, and right hands alone."""
+    if sequence.pictures is None:
+        raise SequenceError("expected the pictures that were predicted, for HO-3D's layout; give them by --data")
+    if sequence.side != "right":
+        raise SequenceError(f"expected right hands, which HO-3D's layout is for, found {sequence.hand.template.name}")
 
 
-def write_ho3d(take: Take, root: Path) -> None:
-    """Write the folder `root`: every frame an annotated training frame, none for evaluation.
+def write_ho3d(sequence: PredictedSequence, root: Path) -> None:
+    """Write a data set in HO-3D version 3's layout into the folder `root`: every frame an annotated training frame.
 
     `load_object` turns the meshes of this layout by half a turn about x (docs/conventions.md), so the mesh is written
-    turned, and what is read again has the object's own coordinates.
+    turned, and has the object's own coordinates when it is read again.
     """
-    assert take.pictures is not None
-    sequence, name = (_as_name(text) for text in (take.sequence, take.model.name))
-    folder = root / "train" / sequence
+    sequence_name, object_name = _as_folder_name(sequence.name), _as_folder_name(sequence.model.name)
+    folder = root / "train" / sequence_name
     for kind in ("rgb", "meta"):
         (folder / kind).mkdir(parents=True)
-    mesh = (take.model.vertices + take.model.centre_m).double().numpy() * FLIP
-    (root / "models" / name).mkdir(parents=True)
-    (root / "models" / name / "textured_simple.obj").write_text(_obj(mesh, take.model.faces.numpy()))
-    lines = []
-    for part in take.chunks():
-        wrists, joints = _wrists_and_joints(part, take.hand)
-        angles = take.hand.pose_from_coefficients(torch.from_numpy(part.hand_pose).float()).numpy()
-        for row, index in enumerate(part.index.tolist()):
-            picture, camera = take.pictures(FrameName(take.sequence, index))
-            rotation = part.object_rotation[row].astype(np.float64)
-            meta = object_meta(
-                name,
-                label=OBJECT_LABEL,
-                vertices=mesh,
-                rotation=rotation * FLIP,
-                translation=part.object_translation[row] - rotation @ take.model.centre_m.double().numpy(),
-                intrinsics=camera.intrinsics.double().numpy(),
-            )
-            meta |= {"handJoints3D": joints_in_file(joints[row])}
-            meta |= hand_meta(
-                take.hand.template,
-                rotation=part.hand_rotation[row].astype(np.float64),
-                wrist=wrists[row],
-                angles=angles[row],
-                shape=part.hand_shape[row],
-            )
-            (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
-            Image.fromarray(picture).save(folder / "rgb" / f"{index:04d}.jpg", quality=JPEG_QUALITY, subsampling=0)
-            lines.append(f"{sequence}/{index:04d}\n")
-    (root / "train.txt").write_text("".join(lines))
+    mesh = (sequence.model.vertices + sequence.model.centre_m).double().numpy() * FLIP
+    (root / "models" / object_name).mkdir(parents=True)
+    text = obj_text(mesh, sequence.model.faces.numpy(), number=".9g")
+    (root / "models" / object_name / "textured_simple.obj").write_text(text)
+    for part in sequence.chunks():
+        _write_ho3d_frames(sequence, part, folder, object_name, mesh)
+    indices = sequence.predictions.index[sequence.rows].tolist()
+    (root / "train.txt").write_text("".join(f"{sequence_name}/{index:04d}\n" for index in indices))
     (root / "evaluation").mkdir()
     (root / "evaluation.txt").write_text("")
 
 
-def _as_name(text: str) -> str:
+def _as_folder_name(text: str) -> str:
     """A text as the name of a folder that HO-3D's lists can hold."""
     return NOT_IN_NAMES.sub("_", text).lstrip(".-") or "_"
 
 
-@torch.no_grad()
-def _wrists_and_joints(part: Predictions, hand: HandModel) -> tuple[np.ndarray, np.ndarray]:
-    """Where the hand model itself puts wrist (n, 3) and joints (n, 21, 3); an adapted skeleton's are others.
+def _write_ho3d_frames(
+    sequence: PredictedSequence, part: Predictions, folder: Path, object_name: str, mesh: Float[np.ndarray, "v 3"]
+) -> None:
+    """Write the pictures and annotations of some frames; `mesh` are the vertices of the written mesh file."""
+    assert sequence.pictures is not None
+    pose, joints = sequence.posed(part)
+    centre = sequence.model.centre_m.double().numpy()
+    for row, index in enumerate(part.index.tolist()):
+        picture, camera = sequence.pictures(FrameName(sequence.name, index))
+        rotation = pose.object_rotation[row].numpy()
+        meta = object_meta(
+            object_name,
+            label=OBJECT_LABEL,
+            vertices=mesh,
+            rotation=rotation * FLIP,
+            translation=pose.object_centre[row].numpy() - rotation @ centre,
+            intrinsics=camera.intrinsics.double().numpy(),
+        )
+        meta |= {"handJoints3D": joints_in_file(joints[row].numpy())}
+        meta |= hand_meta(
+            sequence.hand.template,
+            rotation=pose.hand_rotation[row].numpy(),
+            wrist=pose.wrist[row].numpy(),
+            angles=pose.joint_angles[row].numpy(),
+            shape=pose.shape[row].numpy(),
+        )
+        (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
+        Image.fromarray(picture).save(folder / "rgb" / f"{index:04d}.jpg", quality=JPEG_QUALITY, subsampling=0)
 
-    `part.hand_translation` is where the joint by which hands are placed lies.
+
+def write_bop(sequence: PredictedSequence, path: Path, *, scene: int, object_number: int) -> None:
+    """Write the object's poses as the BOP challenge takes them: model to camera, R row by row, t in millimetres.
+
+    https://bop.felk.cvut.cz/challenges: a CSV file. Poses are those of the mesh file's own coordinates; `scene` and
+    `object_number` are how the challenge's data number them; a score is 1, and a time -1 since it is not measured.
     """
-    rotation, place, coefficients, shape = (
-        torch.from_numpy(array).float()
-        for array in (part.hand_rotation, part.hand_translation, part.hand_pose, part.hand_shape)
-    )
-    joints = hand(torch.zeros(len(part), 3), hand.pose_from_coefficients(coefficients), shape).joints
-    joints = (joints - joints[:, PLACEMENT_JOINT, None]) @ rotation.mT + place[:, None]
-    return joints[:, 0].double().numpy(), joints.double().numpy()
-
-
-def _obj(vertices: np.ndarray, faces: np.ndarray) -> str:
-    rows = ["v {:.9g} {:.9g} {:.9g}".format(*vertex) for vertex in vertices.tolist()]
-    rows += ["f {} {} {}".format(*face) for face in (faces + 1).tolist()]
-    return "\n".join(rows) + "\n"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["scene_id", "im_id", "obj_id", "score", "R", "t", "time"])
+        for part in sequence.chunks():
+            rotation, centre = (
+                torch.from_numpy(np.asarray(array)).double()
+                for array in (part.object_rotation, part.object_translation)
+            )
+            rotations, translations = sequence.model.pose_of_file(rotation, centre)
+            poses = zip(part.index.tolist(), nearest_rotation(rotations), translations, strict=True)
+            for index, rotation, translation in poses:
+                numbers = rotation.flatten().tolist(), (MM_PER_M * translation).tolist()
+                texts = [" ".join(f"{number:.9g}" for number in values) for values in numbers]
+                writer.writerow([scene, index, object_number, 1, *texts, -1])
 
 
 def write_dexycb_result(path: Path, predictions: Predictions, dataset: DexYcb, split: Split) -> int:
-    """Write a line `image_id,x,y,z,…` for each frame of a split and return how many: 21 joints in mm, camera space.
+    """Write hand predictions as DexYCB's own evaluation reads them, and return how many frames these are.
 
-    Ids count the split's frames of both hands in the official order. The joints of a left hand, which was predicted in
-    the mirror, are mirrored back. Raises `EvaluationError` when a frame of the split was not predicted, or the data set
-    was opened without left or right hands: the official evaluation wants all.
+    A line `image_id,x,y,z,…` for each frame of a split: 21 joints in mm, camera space. Ids count the split's frames of
+    both hands in the official order. The joints of a left hand, which was predicted in the mirror, are mirrored back.
+    Raises `EvaluationError` when a frame of the split was not predicted, or the data set was opened without left or
+    right hands: the official evaluation wants all.
     """
     if dataset.sides.choice != "both":
         raise EvaluationError(
@@ -125,14 +134,9 @@ def write_dexycb_result(path: Path, predictions: Predictions, dataset: DexYcb, s
             f"expected a prediction of each of {len(ids)} frames of {split}, missing {len(missing)}, the first "
             f"{missing[0].sequence}/{missing[0].index:06d}"
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w") as file:
-            for name, number in ids.items():
-                flip = np.array(MIRROR) if dataset.is_mirrored(name) else 1.0
-                joints_mm = 1000.0 * predictions.hand_joints[rows[name]].astype(np.float64) * flip
-                file.write(f"{number},{','.join(f'{value:.4f}' for value in joints_mm.ravel())}\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w") as file:
+        for name, number in ids.items():
+            flip = np.array(MIRROR) if dataset.is_mirrored(name) else 1.0
+            joints_mm = float(MM_PER_M) * predictions.hand_joints[rows[name]].astype(np.float64) * flip
+            file.write(f"{number},{','.join(f'{value:.4f}' for value in joints_mm.ravel())}\n")
     return len(ids)

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.errors import UserError
-from warpgrasp.geometry import axis_angle_from_matrix, nearest_rotation
+from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle, nearest_rotation
 from warpgrasp.hand.joint_jacobian import OWN_COLUMNS, POSE, SHAPE, JointChain, PlacedHand
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS
@@ -108,6 +108,20 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
             part.to(hand.mean_pose) for part in (rotation, fitted.wrist, fitted.pose, fitted.shape)
         )
         return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
+
+
+def fit_cost(hand: HandModel, fit: HandFit, joints: Float[Tensor, "n 21 3"]) -> float:
+    """The improbability of a fit to these joints: half the sum of squares that `fit_hand` minimises."""
+    rotation, wrist, pose, shape = (
+        part.double() for part in (matrix_from_axis_angle(fit.rotation), fit.joints[:, 0], fit.pose, fit.shape)
+    )
+    return _Problem.of(hand, joints.detach().double()).cost(PlacedHand(rotation, wrist, pose, shape))
+
+
+def pose_cost(hand: HandModel, pose: Float[Tensor, " 45"]) -> float:
+    """The improbability of joint angles, whatever joints are given: half a sum of squares, 0 for the mean pose."""
+    bent = pose - hand.mean_pose.to(pose)
+    return 0.5 * float(bent @ pose_precision(hand, like=pose) @ bent)
 
 
 def pose_precision(hand: HandModel, *, like: Tensor) -> Float[Tensor, "45 45"]:

@@ -6,11 +6,12 @@ from torch import Tensor
 
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import LARGEST_DISTANCE_M, HandJoints, HandParameters, Label, Use
+from warpgrasp.data.recording.doubts import fits_other_hand, other_side
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, ObjectModel, Pose
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from warpgrasp.hand import HandFit, HandModel, fit_hand, refusal
+from warpgrasp.hand import HandFit, HandModel, Side, fit_hand, refusal
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
 
@@ -61,7 +62,7 @@ def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annota
         case HandParameters():
             vertices, joints, hand_rotation = _posed(recording, label.hand, hand, where)
         case HandJoints():
-            vertices, joints, hand_rotation = _fitted(label.hand, hand, where)
+            vertices, joints, hand_rotation = _fitted(label.hand, hand, recording.side, where)
     object_rotation, object_centre = _object_pose(label, recording.object.model)
     _check(joints, object_centre, where)
     return Annotation(vertices, joints, object_rotation.float(), object_centre.float(), hand_rotation)
@@ -109,7 +110,7 @@ def _posed(
 
 
 def _fitted(
-    stated: HandJoints, hand: HandModel, where: str
+    stated: HandJoints, hand: HandModel, side: Side, where: str
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "21 3"], Float[Tensor, "3 3"]]:
     """The hand model fitted to the joints of one label, alone: no other label, held out perhaps, has a part in it.
 
@@ -120,9 +121,16 @@ def _fitted(
     if reason is not None:
         raise DataError(
             f"expected 21 joints of a hand, by name and in metres, in {where}, found {reason}; "
-            f"does each joint carry its own name?"
+            f"{_likely_reason(stated, hand, side)}"
         )
     return fit.vertices[0], torch.from_numpy(stated.joints).float(), matrix_from_axis_angle(fit.rotation[0])
+
+
+def _likely_reason(stated: HandJoints, hand: HandModel, side: Side) -> str:
+    if fits_other_hand(torch.from_numpy(stated.joints), hand):
+        other = other_side(side)
+        return f'they are those of a {other} hand: write "side": "{other}" in {FILE}'
+    return "does each joint carry its own name?"
 
 
 def _check(joints: Float[Tensor, "21 3"], object_centre: Float[Tensor, " 3"], where: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from tests.export.predicted_sequences import predictions_by, take_of
+from tests.export.predicted_sequences import predictions_by, sequence_of
 from tests.oracles.silhouette import covered
-from warpgrasp.export.film import drawn_over, write_film
+from warpgrasp.export.video import drawn_over, write_video
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
@@ -38,11 +38,11 @@ def brightness(path: Path) -> list[np.ndarray]:
 @pytest.mark.parametrize("size", [(320, 240), (321, 241)])
 def test_outlines_are_where_they_belong_to_the_pixel(hand: HandModel, tmp_path: Path, size: tuple[int, int]) -> None:
     of = camera(*size)
-    take = take_of(hand, predictions_by(hand), pictures=on_paper(of), camera=of)
-    write_film(take, tmp_path / "film.mp4")
+    sequence = sequence_of(hand, predictions_by(hand), pictures=on_paper(of), camera=of)
+    write_video(sequence, tmp_path / "film.mp4")
     frames = brightness(tmp_path / "film.mp4")
     assert len(frames) == 3
-    for frame, (_, scene) in zip(frames, take.scenes(), strict=True):
+    for frame, (_, scene) in zip(frames, sequence.scenes(), strict=True):
         assert frame.shape == (240, 320)
         expected = covered(scene.mesh.vertices[0], scene.mesh.faces[0], of.intrinsics, *size)[:240, :320]
         assert expected.sum() > 1000
@@ -53,7 +53,7 @@ def test_outlines_are_where_they_belong_to_the_pixel(hand: HandModel, tmp_path: 
 
 def test_only_the_covered_part_is_gone_over(hand: HandModel) -> None:
     of = camera(320, 240)
-    _, scene = next(take_of(hand, predictions_by(hand)).scenes())
+    _, scene = next(sequence_of(hand, predictions_by(hand)).scenes())
     picture = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     drawn = drawn_over(picture, scene, of)
     away = ~binary_dilation(covered(scene.mesh.vertices[0], scene.mesh.faces[0], of.intrinsics, 320, 240), NEXT_PIXELS)
@@ -66,7 +66,7 @@ def test_only_the_covered_part_is_gone_over(hand: HandModel) -> None:
 def test_doubtful_frames_have_a_red_border(hand: HandModel, tmp_path: Path) -> None:
     of = camera(320, 240)
     predictions = replace(predictions_by(hand), flags=np.array([0, 1, 0], np.uint8))
-    write_film(take_of(hand, predictions, pictures=on_paper(of), camera=of), tmp_path / "film.mp4")
+    write_video(sequence_of(hand, predictions, pictures=on_paper(of), camera=of), tmp_path / "film.mp4")
     with av.open(str(tmp_path / "film.mp4")) as container:
         corners = [frame.to_ndarray(format="rgb24")[1, 1].astype(int) for frame in container.decode(video=0)]
     for number, (red, green, _) in enumerate(corners):
@@ -82,5 +82,5 @@ def test_names_reach_the_pictures(hand: HandModel, tmp_path: Path) -> None:
         return np.zeros((48, 64, 3), np.uint8), of
 
     predictions = replace(predictions_by(hand), index=np.array([4, 9, 12]))
-    write_film(take_of(hand, predictions, pictures=pictures, camera=of), tmp_path / "film.mp4")
+    write_video(sequence_of(hand, predictions, pictures=pictures, camera=of), tmp_path / "film.mp4")
     assert asked == [FrameName("A", 4), FrameName("A", 9), FrameName("A", 12)]

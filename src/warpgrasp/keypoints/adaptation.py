@@ -1,0 +1,131 @@
+"""Adapts a detector's joints to ours: where in the hand it sees each joint, and how far its detections scatter.
+
+A detector was trained with another idea of where joints lie: its thumb base lies centimetres from a MANO hand's. Each
+joint gets an offset in the frame of the whole hand, fitted on labelled frames by the posterior mode of a model with
+heavy tails: offsets are Gaussian a priori, detections scatter by a Student t distribution about the projected joint.
+The scale of each joint's scatter is estimated with it by expectation maximisation (Lange, Little and Taylor, "Robust
+Statistical Modeling Using the t Distribution", 1989).
+
+Residuals are measured in metres across the line of sight, so that labels near and far count alike.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from warpgrasp.errors import DataError
+from warpgrasp.geometry import Camera
+
+PRIOR_OFFSET_M = 0.015  # standard deviation of an offset along each axis, before any label is seen
+PRIOR_SCATTER_M = 0.006  # of detections across the line of sight, along each axis
+PRIOR_DETECTIONS = 4.0  # how many detections the prior scatter counts as
+TAIL = 4.0  # degrees of freedom of the Student t distribution
+ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class JointOffsets:
+    """Where a detector sees the joints of a hand, and how surely."""
+
+    offsets_m: Float[Tensor, "21 3"]
+    """From our joint to the detector's, in the frame of the hand in its rest pose."""
+    scatter_m2: Float[Tensor, "21 2 2"]
+    """Covariance of the detections about the shifted joints, across the line of sight, along the picture's axes."""
+
+    def apply(self, joints: Float[Tensor, "*b 21 3"], rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 21 3"]:
+        """The joints where the detector sees them, in camera space (metres), for hands of these rotations."""
+        return joints + self.offsets_m.to(joints) @ rotation.transpose(-1, -2)
+
+    def scatter_px2(self, joints: Float[Tensor, "*b 21 3"], camera: Camera) -> Float[Tensor, "*b 21 2 2"]:
+        """The covariance in pixels for joints at these depths: the inverse weighs a reprojection error."""
+        pixels_per_metre = camera.focal_px[..., None, :] / joints[..., 2:]
+        scale = pixels_per_metre[..., :, None] * pixels_per_metre[..., None, :]
+        return self.scatter_m2.to(joints) * scale
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Labelled frames with detections."""
+
+    joints: Float[Tensor, "n 21 3"]
+    rotations: Float[Tensor, "n 3 3"]
+    rays: Float[Tensor, "n 21 2"]  # through the detections, at depth 1
+    confidence: Float[Tensor, "n 21"]
+
+    def residuals(self, offsets: Float[Tensor, "21 3"]) -> Float[Tensor, "n 21 2"]:
+        """From the shifted joints to the lines of sight of the detections (metres)."""
+        points = self.joints + offsets @ self.rotations.transpose(-1, -2)
+        return self.rays * points[..., 2:] - points[..., :2]
+
+    @property
+    def slopes(self) -> Float[Tensor, "n 21 2 3"]:
+        """How the residuals fall as the offsets grow: they are linear in them."""
+        across = torch.zeros(*self.rays.shape, 3).to(self.rays)
+        across[..., 0, 0] = across[..., 1, 1] = 1
+        across[..., 2] = -self.rays
+        return across @ self.rotations[:, None]
+
+
+def fit_offsets(
+    joints: Float[Tensor, "n 21 3"],
+    rotations: Float[Tensor, "n 3 3"],
+    camera: Camera,
+    detections_px: Float[Tensor, "n 21 2"],
+    confidence: Float[Tensor, "n 21"],
+    *,
+    prior_m: Float[Tensor, "21 3"] | None = None,
+) -> JointOffsets:
+    """Fit the offsets of a detector's joints on labelled frames.
+
+    `joints` and `rotations` of the whole hand are annotated, in camera space and metres; `camera` is that of the n
+    frames. `prior_m` is where the offsets are expected before any label is seen, zero unless it is given: joints whose
+    detections have no confidence, and directions along the line of sight, stay there. Raises `DataError` when a joint
+    is not in front of the camera, a number is not finite or a confidence is negative.
+    """
+    given = (joints, rotations, camera.intrinsics, detections_px, confidence)
+    if not all(bool(torch.isfinite(values).all()) for values in given):
+        raise DataError("expected finite joints, rotations, cameras, detections and confidences of labelled frames")
+    if not bool(camera.sees(joints).all()) or bool((confidence < 0).any()):
+        raise DataError("expected labelled joints in front of the camera, and confidences of at least 0")
+    double = Camera(camera.intrinsics.double(), camera.width, camera.height)
+    rays = double.rays(detections_px.double())[..., :2]
+    labels = _Labels(joints.double(), rotations.double(), rays, confidence.double())
+    prior = torch.zeros_like(labels.joints[0]) if prior_m is None else prior_m.to(labels.joints)
+    offsets, variance = prior, torch.full_like(prior[:, 0], PRIOR_SCATTER_M**2)
+    for _ in range(ROUNDS):
+        offsets, information = _offsets(labels, _weights(labels, offsets, variance), variance, prior)
+        variance = _scatter(labels, offsets, variance).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+    unsure = torch.linalg.inv(information).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+    scatter = _scatter(labels, offsets, variance) + unsure[:, None, None] * torch.eye(2).to(unsure)
+    return JointOffsets(offsets.to(joints), scatter.to(joints))
+
+
+def _weights(
+    labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"]
+) -> Float[Tensor, "n 21"]:
+    """How much each detection counts: less the farther it lies from what the others say."""
+    squared = labels.residuals(offsets).square().sum(dim=-1) / variance
+    return labels.confidence * (TAIL + 2) / (TAIL + squared)
+
+
+def _offsets(
+    labels: _Labels, weights: Float[Tensor, "n 21"], variance: Float[Tensor, " 21"], prior: Float[Tensor, "21 3"]
+) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "21 3 3"]]:
+    """The offsets that minimise the weighted squares and the prior's, and the inverse of their covariance."""
+    slopes, precision = labels.slopes, weights / variance
+    information = torch.einsum("nj,njai,njak->jik", precision, slopes, slopes)
+    information = information + torch.eye(3).to(prior) / PRIOR_OFFSET_M**2
+    gradient = torch.einsum("nj,njai,nja->ji", precision, slopes, labels.residuals(prior))
+    return prior + torch.linalg.solve(information, gradient[..., None])[..., 0], information
+
+
+def _scatter(
+    labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"]
+) -> Float[Tensor, "21 2 2"]:
+    """The covariance of the detections about the shifted joints, with the prior's."""
+    residuals, weights = labels.residuals(offsets), _weights(labels, offsets, variance)
+    squares = torch.einsum("nj,nja,njb->jab", weights, residuals, residuals)
+    expected = PRIOR_DETECTIONS * PRIOR_SCATTER_M**2 * torch.eye(2).to(residuals)
+    return (squares + expected) / (PRIOR_DETECTIONS + labels.confidence.sum(dim=0))[:, None, None]

@@ -102,9 +102,7 @@ def fit_offsets(
     return JointOffsets(offsets.to(joints), scatter.to(joints))
 
 
-def _weights(
-    labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"]
-) -> Float[Tensor, "n 21"]:
+def _weights(labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"]) -> Float[Tensor, "n 21"]:
     """How much each detection counts: less the farther it lies from what the others say."""
     squared = labels.residuals(offsets).square().sum(dim=-1) / variance
     return labels.confidence * (TAIL + 2) / (TAIL + squared)

@@ -18,7 +18,9 @@ from warpgrasp.hand import JOINTS, Side
 Picture = UInt8[np.ndarray, "h w 3"]  # red, green, blue
 WRIST = JOINTS.index("wrist")
 BASES = tuple(JOINTS.index(name) for name in ("index_1", "middle_1", "ring_1"))
-PALM_AND_MIDDLE = tuple(row for row, name in enumerate(JOINTS) if not name.endswith(("_3", "_tip")) or name == "thumb_3")
+PALM_AND_MIDDLE = tuple(
+    row for row, name in enumerate(JOINTS) if not name.endswith(("_3", "_tip")) or name == "thumb_3"
+)
 BOX_PER_PALM = 2.0  # a box's side by the extent of the joints of PALM_AND_MIDDLE, along the longer of its axes
 BOX_SHIFT = 0.1  # towards the fingers, by the extent along the hand
 
@@ -122,6 +124,9 @@ class KeypointDetector(Protocol):
         """
         ...
 
-    def track(self, pictures: Iterable[Picture]) -> Iterator[list[HandKeypoints]]:
-        """The hands of each picture of a video, in the order in which the pictures come. The memory is constant."""
+    def track(self, pictures: Iterable[Picture], start: Sequence[HandBox] = ()) -> Iterator[list[HandKeypoints]]:
+        """The hands of each picture of a video, in the order in which the pictures come. The memory is constant.
+
+        `start` says where hands are in the first picture.
+        """
         ...

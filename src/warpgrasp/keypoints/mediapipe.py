@@ -8,7 +8,7 @@ come from elsewhere: the user, a projected prediction.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import as_file, files
 
 import cv2
@@ -47,7 +47,7 @@ class DetectorSettings:
     """What a keypoint detector is asked for."""
 
     most_hands: int = 2
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     batch_size: int = 16
     search_period: int = 10
     """In a video with fewer hands than `most_hands`, the whole picture is searched again every so many frames."""
@@ -56,8 +56,8 @@ class DetectorSettings:
 class MediaPipeDetector:
     """Palm detection, landmarks in a turned crop, and tracking."""
 
-    def __init__(self, settings: DetectorSettings = DetectorSettings()):  # noqa: B008 (frozen)
-        self.settings = settings
+    def __init__(self, settings: DetectorSettings | None = None):
+        self.settings = settings = settings or DetectorSettings()
         self._palms, self._landmarks = (
             _network(name, sha256, settings.device) for name, sha256 in (PALM_FILE, LANDMARK_FILE)
         )
@@ -86,22 +86,27 @@ class MediaPipeDetector:
         most = self.settings.most_hands if searched else None
         return [_distinct(picture_hands)[:most] for picture_hands in hands]
 
-    def track(self, pictures: Iterable[Picture]) -> Iterator[list[HandKeypoints]]:
+    def track(self, pictures: Iterable[Picture], start: Sequence[HandBox] = ()) -> Iterator[list[HandKeypoints]]:
         """The hands of each picture of a video, in the order in which the pictures come. The memory is constant.
 
-        A hand keeps its place in the list while it is seen; its side is averaged over the frames so far.
+        `start` says where hands are in the first picture. A hand keeps its place in the list while it is seen; its side
+        is averaged over the frames so far. The whole picture is searched at the start, when a hand is lost, and now and
+        then while there are fewer than `most_hands`.
         """
         tracks: list[_Track] = []
-        since_search = 0
-        for picture in pictures:
+        searched_before = 0
+        for number, picture in enumerate(pictures):
             batch = picture[None]
-            followed = [track.followed(batch, self) for track in tracks]
-            kept = _distinct_tracks([track for track in followed if track is not None])
-            since_search += 1
+            if number == 0:
+                kept = [_Track.begun(hand) for hand in _distinct(self._hands(batch, [start])[0])]
+            else:
+                followed = [track.followed(batch, self) for track in tracks]
+                kept = _distinct_tracks([track for track in followed if track is not None])
+            searched_before += 1
             missing = len(kept) < self.settings.most_hands
-            if not kept or len(kept) < len(tracks) or (missing and since_search >= self.settings.search_period):
+            if not kept or len(kept) < len(tracks) or (missing and searched_before >= self.settings.search_period):
                 kept = self._with_new_hands(batch, kept)
-                since_search = 0
+                searched_before = 0
             tracks = kept
             yield [track.hand for track in tracks]
 
@@ -157,7 +162,7 @@ class MediaPipeDetector:
             batch = crops[start : start + self.settings.batch_size]
             seen = np.stack([_crop(pictures[row], box, LANDMARK_SIZE) for row, box in batch])
             landmarks, presence, side, _ = self._landmarks(seen)
-            for (row, box), *values in zip(batch, landmarks, presence, side, strict=True):
+            for (_, box), *values in zip(batch, landmarks, presence, side, strict=True):
                 yield _keypoints(box, pictures.shape[1:3], *values)
 
 
@@ -192,7 +197,7 @@ def _crop(picture: Picture, box: HandBox, size: int) -> Float[np.ndarray, "{size
     linear = box.picture_from_box[:, :2] / size
     offset = box.picture_from_box[:, 2] + linear @ [0.5, 0.5]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(picture, np.column_stack([linear, offset]), (size, size), flags=flags)
+    crop = cv2.warpAffine(np.ascontiguousarray(picture), np.column_stack([linear, offset]), (size, size), flags=flags)
     return crop.astype(np.float32) / 255
 
 

@@ -1,10 +1,10 @@
 """Adapts a detector's joints to ours: where in the hand it sees each joint, and how far its detections scatter.
 
 A detector was trained with another idea of where joints lie: its thumb base lies centimetres from a MANO hand's. Each
-joint gets an offset in the frame of the whole hand, fitted on labelled frames by the posterior mode of a model with
-heavy tails: offsets are Gaussian a priori, detections scatter by a Student t distribution about the projected joint.
-The scale of each joint's scatter is estimated with it by expectation maximisation (Lange, Little and Taylor, "Robust
-Statistical Modeling Using the t Distribution", 1989).
+joint gets an offset in the frame of the whole hand, fitted on labelled frames: offsets are Gaussian a priori, and detections
+scatter about the projected joint with the heavy tails of a Student t distribution. Weighted least squares and the
+joint's scatter are found in turns, as in Lange, Little and Taylor, "Robust Statistical Modeling Using the t
+Distribution", 1989; the scatter is corrected so that it is the covariance where detections are Gaussian.
 
 Residuals are measured in metres across the line of sight, so that labels near and far count alike.
 """
@@ -22,6 +22,7 @@ PRIOR_OFFSET_M = 0.015  # standard deviation of an offset along each axis, befor
 PRIOR_SCATTER_M = 0.006  # of detections across the line of sight, along each axis
 PRIOR_DETECTIONS = 4.0  # how many detections the prior scatter counts as
 TAIL = 4.0  # degrees of freedom of the Student t distribution
+GAUSSIAN_SHARE = 0.61583  # mean of 6 u / (4 + u) / 2 where u is the squared length of two standard normal numbers
 ROUNDS = 50
 
 
@@ -32,7 +33,8 @@ class JointOffsets:
     offsets_m: Float[Tensor, "21 3"]
     """From our joint to the detector's, in the frame of the hand in its rest pose."""
     scatter_m2: Float[Tensor, "21 2 2"]
-    """Covariance of the detections about the shifted joints, across the line of sight, along the picture's axes."""
+    """Covariance of the detections about the shifted joints, across the line of sight, along the picture's axes, and of
+    what the labels leave open. Outliers hardly count."""
 
     def apply(self, joints: Float[Tensor, "*b 21 3"], rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 21 3"]:
         """The joints where the detector sees them, in camera space (metres), for hands of these rotations."""
@@ -92,7 +94,7 @@ def fit_offsets(
     double = Camera(camera.intrinsics.double(), camera.width, camera.height)
     rays = double.rays(detections_px.double())[..., :2]
     labels = _Labels(joints.double(), rotations.double(), rays, confidence.double())
-    prior = torch.zeros_like(labels.joints[0]) if prior_m is None else prior_m.to(labels.joints)
+    prior = labels.joints.new_zeros(21, 3) if prior_m is None else prior_m.to(labels.joints)
     offsets, variance = prior, torch.full_like(prior[:, 0], PRIOR_SCATTER_M**2)
     for _ in range(ROUNDS):
         offsets, information = _offsets(labels, _weights(labels, offsets, variance), variance, prior)
@@ -126,4 +128,4 @@ def _scatter(
     residuals, weights = labels.residuals(offsets), _weights(labels, offsets, variance)
     squares = torch.einsum("nj,nja,njb->jab", weights, residuals, residuals)
     expected = PRIOR_DETECTIONS * PRIOR_SCATTER_M**2 * torch.eye(2).to(residuals)
-    return (squares + expected) / (PRIOR_DETECTIONS + labels.confidence.sum(dim=0))[:, None, None]
+    return (squares / GAUSSIAN_SHARE + expected) / (PRIOR_DETECTIONS + labels.confidence.sum(dim=0))[:, None, None]

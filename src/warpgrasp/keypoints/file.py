@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ def write_keypoints(path: Path, hands: Sequence[Sequence[HandKeypoints]], identi
         )
 
 
-def _row(hand: HandKeypoints, name: str) -> list[float] | float:
+def _row(hand: HandKeypoints, name: str) -> Any:
     if name == "box":
         return [*hand.box.centre_px, hand.box.side_px, math.nan if hand.box.turn is None else hand.box.turn]
     value = getattr(hand, name)
@@ -144,7 +144,7 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Shaped[np.ndarr
         return _array(file, entry.file_size)
 
 
-def _array(file: IO[bytes], size: int) -> Shaped[np.ndarray, "..."]:
+def _array(file: Any, size: int) -> Shaped[np.ndarray, "..."]:
     """An array whose header promises no more than the file holds."""
     version = np.lib.format.read_magic(file)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -48,7 +48,8 @@ class DetectorSettings:
 
     most_hands: int = 2
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    batch_size: int = 16
+    batch_size: int | None = None
+    """How many crops go through a network at once: one on a CPU, whose cache holds no more, and 32 on others."""
     search_period: int = 10
     """In a video with fewer hands than `most_hands`, the whole picture is searched again every so many frames."""
 
@@ -58,6 +59,7 @@ class MediaPipeDetector:
 
     def __init__(self, settings: DetectorSettings | None = None):
         self.settings = settings = settings or DetectorSettings()
+        self._batch_size = settings.batch_size or (1 if settings.device.type == "cpu" else 32)
         self._palms, self._landmarks = (
             _network(name, sha256, settings.device) for name, sha256 in (PALM_FILE, LANDMARK_FILE)
         )
@@ -120,10 +122,10 @@ class MediaPipeDetector:
     def palm_boxes(self, pictures: UInt8[np.ndarray, "n h w 3"]) -> list[list[HandBox]]:
         """The squares around the hands of each picture, by the palm network, the surest first."""
         _, height, width, _ = pictures.shape
-        whole = HandBox(((width - 1) / 2, (height - 1) / 2), max(width, height), 0.0)
+        whole = HandBox(((width - 1) / 2, (height - 1) / 2), float(max(width, height)), 0.0)
         boxes = []
-        for start in range(0, len(pictures), self.settings.batch_size):
-            crops = [_crop(picture, whole, PALM_SIZE) for picture in pictures[start : start + self.settings.batch_size]]
+        for start in range(0, len(pictures), self._batch_size):
+            crops = [_crop(picture, whole, PALM_SIZE) for picture in pictures[start : start + self._batch_size]]
             values, scores = self._palms(np.stack(crops))
             for picture_values, picture_scores in zip(values.double().numpy(), scores.double().numpy(), strict=True):
                 palms = _distinct_palms(*_decoded_palms(picture_values, picture_scores[:, 0]))
@@ -158,8 +160,8 @@ class MediaPipeDetector:
         self, pictures: UInt8[np.ndarray, "n h w 3"], crops: Sequence[tuple[int, HandBox]]
     ) -> Iterator[HandKeypoints]:
         """What the landmark network says of each crop: the number of a picture, and a box in it."""
-        for start in range(0, len(crops), self.settings.batch_size):
-            batch = crops[start : start + self.settings.batch_size]
+        for start in range(0, len(crops), self._batch_size):
+            batch = crops[start : start + self._batch_size]
             seen = np.stack([_crop(pictures[row], box, LANDMARK_SIZE) for row, box in batch])
             landmarks, presence, side, _ = self._landmarks(seen)
             for (_, box), *values in zip(batch, landmarks, presence, side, strict=True):
@@ -276,7 +278,7 @@ def _box_of_palm(palm: Float[np.ndarray, "9 2"], whole: HandBox) -> HandBox:
     width, height = corners[1] - corners[0]
     centre = corners.mean(axis=0) + BOX_SHIFT * height * np.array([math.sin(turn), -math.cos(turn)])
     centre_px = centre + whole.picture_from_box[:, 2]
-    return HandBox((float(centre_px[0]), float(centre_px[1])), max(BOX_PER_PALM * max(width, height), 1.0), turn)
+    return HandBox((float(centre_px[0]), float(centre_px[1])), max(BOX_PER_PALM * float(max(width, height)), 1.0), turn)
 
 
 def _near(box: HandBox, other: HandBox) -> bool:

@@ -286,10 +286,10 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
     stored = _floats(path, arrays, key, (-1, 21, 3 if arrays.get(key, EMPTY).shape[-1:] == (3,) else 2))
     sides = _sides(path, arrays, len(stored))
     joints, depth = _projected(path, arrays, stored, sides, size) if key == "pred_keypoints_3d" else (stored, None)
-    confidence = joints[..., 2] if joints.shape[2] == 3 else np.isfinite(joints).all(axis=2).astype(np.float64)
+    confidence = joints[..., 2] if joints.shape[2] == 3 else np.where(np.isfinite(joints).all(axis=2), 1.0, 0.0)
     hands = [
-        _hand(path, joints[row, :, :2], confidence[row], float(sides[row]), None if depth is None else depth[row])
-        for row in range(len(joints))
+        _hand(path, joints[row, :, :2], confidence[row], side, None if depth is None else depth[row])
+        for row, side in enumerate(sides.tolist())
     ]
     entries = [[] if hand is None else [hand] for hand in hands]
     names = next((arrays[key] for key in NAME_KEYS if key in arrays), None)

@@ -1,10 +1,10 @@
 """Adapts a detector's joints to ours: where in the hand it sees each joint, and how far its detections scatter.
 
 A detector was trained with another idea of where joints lie: its thumb base lies centimetres from a MANO hand's. Each
-joint gets an offset in the frame of the whole hand, fitted on labelled frames: offsets are Gaussian a priori, and detections
-scatter about the projected joint with the heavy tails of a Student t distribution. Weighted least squares and the
-joint's scatter are found in turns, as in Lange, Little and Taylor, "Robust Statistical Modeling Using the t
-Distribution", 1989; the scatter is corrected so that it is the covariance where detections are Gaussian.
+joint gets an offset in the frame of the whole hand, fitted on labelled frames: offsets are Gaussian a priori, and
+detections scatter about the projected joint by a Student t distribution, whose heavy tails leave outliers alone. The
+scale of each joint's scatter is found with the offsets by expectation maximisation (Lange, Little and Taylor, "Robust
+Statistical Modeling Using the t Distribution", 1989).
 
 Residuals are measured in metres across the line of sight, so that labels near and far count alike.
 """
@@ -22,7 +22,7 @@ PRIOR_OFFSET_M = 0.015  # standard deviation of an offset along each axis, befor
 PRIOR_SCATTER_M = 0.006  # of detections across the line of sight, along each axis
 PRIOR_DETECTIONS = 4.0  # how many detections the prior scatter counts as
 TAIL = 4.0  # degrees of freedom of the Student t distribution
-GAUSSIAN_SHARE = 0.61583  # mean of 6 u / (4 + u) / 2 where u is the squared length of two standard normal numbers
+GAUSSIAN_SHARE = 0.72675  # squared scale of that distribution, fitted to a normal one of variance 1, in two dimensions
 ROUNDS = 50
 
 
@@ -100,7 +100,9 @@ def fit_offsets(
         offsets, information = _offsets(labels, _weights(labels, offsets, variance), variance, prior)
         variance = _scatter(labels, offsets, variance).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
     unsure = torch.linalg.inv(information).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
-    scatter = _scatter(labels, offsets, variance) + unsure[:, None, None] * torch.eye(2).to(unsure)
+    scatter = _scatter(labels, offsets, variance, share=GAUSSIAN_SHARE) + unsure[:, None, None] * torch.eye(2).to(
+        unsure
+    )
     return JointOffsets(offsets.to(joints), scatter.to(joints))
 
 
@@ -122,10 +124,10 @@ def _offsets(
 
 
 def _scatter(
-    labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"]
+    labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"], share: float = 1.0
 ) -> Float[Tensor, "21 2 2"]:
-    """The covariance of the detections about the shifted joints, with the prior's."""
+    """The squared scale of the detections' scatter, with the prior's; by `GAUSSIAN_SHARE` it is a covariance."""
     residuals, weights = labels.residuals(offsets), _weights(labels, offsets, variance)
     squares = torch.einsum("nj,nja,njb->jab", weights, residuals, residuals)
     expected = PRIOR_DETECTIONS * PRIOR_SCATTER_M**2 * torch.eye(2).to(residuals)
-    return (squares / GAUSSIAN_SHARE + expected) / (PRIOR_DETECTIONS + labels.confidence.sum(dim=0))[:, None, None]
+    return (squares / share + expected) / (PRIOR_DETECTIONS + labels.confidence.sum(dim=0))[:, None, None]

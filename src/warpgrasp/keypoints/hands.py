@@ -13,9 +13,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from warpgrasp.hand import JOINTS, Side
+from warpgrasp.hand import FINGERS, JOINTS, Side, permutation
 
 Picture = UInt8[np.ndarray, "h w 3"]  # red, green, blue
+
+# The order of MediaPipe, OpenPose, COCO-WholeBody, HaMeR and WiLoR, by the names of our joints.
+DETECTOR_JOINTS = ("wrist", *(f"{finger}_{part}" for finger in FINGERS for part in ("1", "2", "3", "tip")))
+OURS_FROM_DETECTORS = permutation(JOINTS, from_=DETECTOR_JOINTS)
+
 WRIST = JOINTS.index("wrist")
 BASES = tuple(JOINTS.index(name) for name in ("index_1", "middle_1", "ring_1"))
 PALM_AND_MIDDLE = tuple(

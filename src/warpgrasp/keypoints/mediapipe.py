@@ -18,9 +18,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from warpgrasp.errors import DataError
-from warpgrasp.hand import FINGERS, JOINTS, permutation
 from warpgrasp.keypoints.graph import Network
-from warpgrasp.keypoints.hands import HandBox, HandKeypoints, Picture
+from warpgrasp.keypoints.hands import OURS_FROM_DETECTORS, WRIST, HandBox, HandKeypoints, Picture
 from warpgrasp.registry import Registry
 
 ASSETS = files("warpgrasp.keypoints") / "assets"
@@ -37,9 +36,6 @@ DEPTH_SCALE = 0.4  # by which the network's depths are larger than its pixels
 SAME_HAND = 0.15  # mean distance of joints by the box's side
 NEAR_CENTRES = 0.25  # distance of the centres of a hand's box and of a palm's, by the side
 TURNS = tuple(math.tau * step / 8 for step in range(8))  # tried where a box's turn is not known
-
-# The order of the network's landmarks, by the names of our joints.
-LANDMARKS = ("wrist", *(f"{finger}_{part}" for finger in FINGERS for part in ("1", "2", "3", "tip")))
 
 
 @dataclass(frozen=True)
@@ -113,11 +109,11 @@ class MediaPipeDetector:
             yield [track.hand for track in tracks]
 
     def _with_new_hands(self, batch: UInt8[np.ndarray, "1 h w 3"], tracks: list["_Track"]) -> list["_Track"]:
-        """The tracks, and those of hands that are found elsewhere in the picture."""
+        """The tracks, and those of hands that the palm network sees elsewhere in the picture."""
         known = [track.hand.box for track in tracks]
         new = [box for box in self.palm_boxes(batch)[0] if not any(_near(box, other) for other in known)]
-        found = sorted(self._hands(batch, [new])[0], key=lambda hand: -hand.presence)
-        return _distinct_tracks([*tracks, *(_Track.begun(hand) for hand in found)])[: self.settings.most_hands]
+        begun = [_Track.begun(hand) for hand in _distinct(self._hands(batch, [new])[0])]
+        return _distinct_tracks([*tracks, *begun])[: self.settings.most_hands]
 
     def palm_boxes(self, pictures: UInt8[np.ndarray, "n h w 3"]) -> list[list[HandBox]]:
         """The squares around the hands of each picture, by the palm network, the surest first."""
@@ -211,10 +207,10 @@ def _keypoints(
     side: Float[Tensor, " 1"],
 ) -> HandKeypoints:
     """A hand from the network's numbers; `size` is the picture's (height, width)."""
-    points = landmarks.double().numpy().reshape(21, 3)[permutation(JOINTS, from_=LANDMARKS)] / LANDMARK_SIZE
+    points = landmarks.double().numpy().reshape(21, 3)[OURS_FROM_DETECTORS] / LANDMARK_SIZE
     joints = points[:, :2] @ box.picture_from_box[:, :2].T + box.picture_from_box[:, 2]
     inside = ((joints >= -0.5) & (joints <= np.array(size[::-1]) - 0.5)).all(axis=1)
-    depth = (points[:, 2] - points[JOINTS.index("wrist"), 2]) * box.side_px / DEPTH_SCALE
+    depth = (points[:, 2] - points[WRIST, 2]) * box.side_px / DEPTH_SCALE
     confidence = np.where(inside, float(presence), 0.0)
     joints_px, relative_depth, joint_confidence = (
         torch.from_numpy(values).float() for values in (joints, depth, confidence)

@@ -18,13 +18,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from warpgrasp.errors import DataError
-from warpgrasp.hand import FINGERS, JOINTS, permutation
 from warpgrasp.keypoints.file import UNREADABLE, keypoints_of_arrays, read_arrays
-from warpgrasp.keypoints.hands import BASES, WRIST, HandBox, HandKeypoints
-
-# One order under four names: the wrist, then each finger from the thumb to the little one, from base to tip.
-PROGRAM_JOINTS = ("wrist", *(f"{finger}_{part}" for finger in FINGERS for part in ("1", "2", "3", "tip")))
-OURS_FROM_THEIRS = permutation(JOINTS, from_=PROGRAM_JOINTS)
+from warpgrasp.keypoints.hands import BASES, OURS_FROM_DETECTORS, WRIST, HandBox, HandKeypoints
 
 LARGEST_JSON_BYTES = 2**30
 FARTHEST_PX = 1e6
@@ -136,11 +131,11 @@ def _hand(
         return None
     if not (np.abs(joints[seen]) <= FARTHEST_PX).all():
         raise DataError(f"expected joints in pixels in {path}, found NaN or numbers beyond {FARTHEST_PX:.0f}")
-    placed = np.where(seen[:, None], joints, joints[seen].mean(axis=0))[OURS_FROM_THEIRS]
-    sure = confidence[OURS_FROM_THEIRS].clip(0, 1)
+    placed = np.where(seen[:, None], joints, joints[seen].mean(axis=0))[OURS_FROM_DETECTORS]
+    sure = confidence[OURS_FROM_DETECTORS].clip(0, 1)
     box = HandBox.around(_tensor(placed))
     turn_known = all(sure[row] > 0 for row in (WRIST, *BASES))
-    relative = np.zeros(21) if depth is None else depth[OURS_FROM_THEIRS]
+    relative = np.zeros(21) if depth is None else depth[OURS_FROM_DETECTORS]
     return HandKeypoints(
         _tensor(placed),
         _tensor(sure),
@@ -209,10 +204,10 @@ def _coco(places: _Places, content: Any, entries: Sequence[dict[str, Any]]) -> H
         raise DataError(f"expected `id` and `file_name` of each of COCO's images in {places.path}") from error
     keyed = []
     for entry in entries:
-        key = names.get(entry["image_id"], entry["image_id"])
-        if not isinstance(key, int | str):
+        key = entry["image_id"]
+        if not isinstance(key, int | str) or not isinstance(names.get(key, key), int | str):
             raise DataError(f"expected a number or a name as `image_id` in {places.path}")
-        keyed.append((key, list(_xyc_hands(places.path, _whole_body_hands(places.path, entry)))))
+        keyed.append((names.get(key, key), list(_xyc_hands(places.path, _whole_body_hands(places.path, entry)))))
     return places.by_key(keyed)
 
 

@@ -47,7 +47,7 @@ def test_a_known_bias_is_recovered_from_many_labels() -> None:
 def test_outliers_hardly_move_it() -> None:
     """One detection in six is 85 px off: a mean of 14 px, 24 mm, for least squares."""
     offsets = fit_offsets(*simulated(60, known_bias(), noise_px=1.0, outlier_share=1 / 6))
-    assert float((offsets.offsets_m - known_bias()).norm(dim=1).mean()) < 1.5e-3
+    assert float((offsets.offsets_m - known_bias()).norm(dim=1).mean()) < 2e-3
 
 
 def test_offsets_are_the_closed_form_of_a_single_observed_direction() -> None:
@@ -79,6 +79,17 @@ def test_one_label_shrinks_to_the_prior() -> None:
     assert float(moved[5]) == 0
     exact = fit_offsets(joints, rotations, camera, detections, confidence, prior_m=prior)
     torch.testing.assert_close(exact.offsets_m, prior, atol=1e-9, rtol=0)
+
+
+def test_a_frame_that_was_mistaken_altogether_hardly_counts() -> None:
+    """One frame of eight is 80 px off, 13 cm, in every joint: the seven others decide."""
+    joints, rotations, camera, detections, confidence = simulated(8, known_bias(), noise_px=1.0)
+    without = fit_offsets(
+        joints[1:], rotations[1:], Camera(camera.intrinsics[1:], 320, 240), detections[1:], confidence[1:]
+    )
+    detections[0] += torch.tensor([80.0, 0.0], dtype=torch.float64)
+    fitted = fit_offsets(joints, rotations, camera, detections, confidence)
+    assert float((fitted.offsets_m - without.offsets_m).norm(dim=1).max()) < 1e-3
 
 
 def test_no_labels_leave_the_prior() -> None:

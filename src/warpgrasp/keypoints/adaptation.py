@@ -2,9 +2,11 @@
 
 A detector was trained with another idea of where joints lie: its thumb base lies centimetres from a MANO hand's. Each
 joint gets an offset in the frame of the whole hand, fitted on labelled frames: offsets are Gaussian a priori, and
-detections scatter about the projected joint by a Student t distribution, whose heavy tails leave outliers alone. The
+detections scatter about the projected joint by Student t distributions, one for each detection and one for each frame
+as a whole, whose heavy tails leave outliers alone: joints that are hidden, and hands that were mistaken altogether. The
 scale of each joint's scatter is found with the offsets by expectation maximisation (Lange, Little and Taylor, "Robust
-Statistical Modeling Using the t Distribution", 1989).
+Statistical Modeling Using the t Distribution", 1989). A frame is judged by what the other frames and the prior say, so
+that even a single one can be mistaken.
 
 Residuals are measured in metres across the line of sight, so that labels near and far count alike.
 """
@@ -18,11 +20,13 @@ from torch import Tensor
 from warpgrasp.errors import DataError
 from warpgrasp.geometry import Camera
 
-PRIOR_OFFSET_M = 0.015  # standard deviation of an offset along each axis, before any label is seen
-PRIOR_SCATTER_M = 0.006  # of detections across the line of sight, along each axis
+PRIOR_OFFSET_M = 0.010  # standard deviation of an offset along each axis, before any label is seen
+PRIOR_SCATTER_M = 0.008  # of detections across the line of sight, along each axis
 PRIOR_DETECTIONS = 4.0  # how many detections the prior scatter counts as
-TAIL = 4.0  # degrees of freedom of the Student t distribution
-GAUSSIAN_SHARE = 0.72675  # squared scale of that distribution, fitted to a normal one of variance 1, in two dimensions
+TAIL = 4.0  # degrees of freedom of the Student t distributions
+GAUSSIAN_SHARE = (
+    0.72675  # squared scale of such a distribution, fitted to a normal one of variance 1, in two dimensions
+)
 ROUNDS = 50
 
 
@@ -95,39 +99,75 @@ def fit_offsets(
     rays = double.rays(detections_px.double())[..., :2]
     labels = _Labels(joints.double(), rotations.double(), rays, confidence.double())
     prior = labels.joints.new_zeros(21, 3) if prior_m is None else prior_m.to(labels.joints)
-    offsets, variance = prior, torch.full_like(prior[:, 0], PRIOR_SCATTER_M**2)
+    weights, variance = _Weights(labels.confidence, labels.confidence), torch.full_like(prior[:, 0], PRIOR_SCATTER_M**2)
+    posterior = _posterior(labels, weights, variance, prior)
     for _ in range(ROUNDS):
-        offsets, information = _offsets(labels, _weights(labels, offsets, variance), variance, prior)
-        variance = _scatter(labels, offsets, variance).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
-    unsure = torch.linalg.inv(information).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
-    scatter = _scatter(labels, offsets, variance, share=GAUSSIAN_SHARE) + unsure[:, None, None] * torch.eye(2).to(
-        unsure
-    )
-    return JointOffsets(offsets.to(joints), scatter.to(joints))
+        weights = _weights(labels.confidence, posterior.surprise(labels, variance))
+        variance = _scatter(labels, weights, posterior.offsets).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+        posterior = _posterior(labels, weights, variance, prior)
+    unsure = torch.linalg.inv(posterior.information).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+    scatter = _scatter(labels, weights, posterior.offsets, share=GAUSSIAN_SHARE)
+    scatter = scatter + unsure[:, None, None] * torch.eye(2).to(unsure)
+    return JointOffsets(posterior.offsets.to(joints), scatter.to(joints))
 
 
-def _weights(labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"]) -> Float[Tensor, "n 21"]:
-    """How much each detection counts: less the farther it lies from what the others say."""
-    squared = labels.residuals(offsets).square().sum(dim=-1) / variance
-    return labels.confidence * (TAIL + 2) / (TAIL + squared)
+@dataclass(frozen=True)
+class _Weights:
+    """How much detections count."""
+
+    detections: Float[Tensor, "n 21"]  # their confidence, and how well they fit
+    frames: Float[Tensor, "n 21"]  # their confidence, and how well their frame fits
 
 
-def _offsets(
-    labels: _Labels, weights: Float[Tensor, "n 21"], variance: Float[Tensor, " 21"], prior: Float[Tensor, "21 3"]
-) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "21 3 3"]]:
-    """The offsets that minimise the weighted squares and the prior's, and the inverse of their covariance."""
-    slopes, precision = labels.slopes, weights / variance
-    information = torch.einsum("nj,njai,njak->jik", precision, slopes, slopes)
-    information = information + torch.eye(3).to(prior) / PRIOR_OFFSET_M**2
-    gradient = torch.einsum("nj,njai,nja->ji", precision, slopes, labels.residuals(prior))
-    return prior + torch.linalg.solve(information, gradient[..., None])[..., 0], information
+def _weights(confidence: Float[Tensor, "n 21"], surprise: Float[Tensor, "n 21"]) -> _Weights:
+    """Detections and frames count less the farther they lie from what the others say."""
+    degrees = 2 * surprise.shape[1]
+    frames = ((TAIL + degrees) / (TAIL + surprise.sum(dim=1, keepdim=True))).clamp_max(1) * confidence
+    return _Weights(frames * (TAIL + 2) / (TAIL + surprise), frames)
+
+
+@dataclass(frozen=True)
+class _Posterior:
+    """What is known of the offsets for given weights: a normal distribution of each."""
+
+    prior: Float[Tensor, "21 3"]
+    frame_information: Float[Tensor, "n 21 3 3"]
+    frame_gradient: Float[Tensor, "n 21 3"]
+
+    @property
+    def information(self) -> Float[Tensor, "21 3 3"]:
+        """The inverse of the covariance."""
+        return self.frame_information.sum(dim=0) + torch.eye(3).to(self.prior) / PRIOR_OFFSET_M**2
+
+    @property
+    def offsets(self) -> Float[Tensor, "21 3"]:
+        """The mean."""
+        return self.prior + torch.linalg.solve(self.information, self.frame_gradient.sum(dim=0))
+
+    def surprise(self, labels: _Labels, variance: Float[Tensor, " 21"]) -> Float[Tensor, "n 21"]:
+        """The squared distance of each detection from what the other frames say, by its expected variance."""
+        others = torch.linalg.inv(self.information - self.frame_information)
+        offsets = torch.einsum("njik,njk->nji", others, self.frame_gradient.sum(dim=0) - self.frame_gradient)
+        slopes = labels.slopes
+        residuals = labels.residuals(self.prior) - torch.einsum("njai,nji->nja", slopes, offsets)
+        unsure = torch.einsum("njai,njik,njak->nj", slopes, others, slopes) / 2
+        return residuals.square().sum(dim=-1) / (variance + unsure)
+
+
+def _posterior(
+    labels: _Labels, weights: _Weights, variance: Float[Tensor, " 21"], prior: Float[Tensor, "21 3"]
+) -> _Posterior:
+    slopes, precision = labels.slopes, weights.detections / variance
+    information = torch.einsum("nj,njai,njak->njik", precision, slopes, slopes)
+    gradient = torch.einsum("nj,njai,nja->nji", precision, slopes, labels.residuals(prior))
+    return _Posterior(prior, information, gradient)
 
 
 def _scatter(
-    labels: _Labels, offsets: Float[Tensor, "21 3"], variance: Float[Tensor, " 21"], share: float = 1.0
+    labels: _Labels, weights: _Weights, offsets: Float[Tensor, "21 3"], share: float = 1.0
 ) -> Float[Tensor, "21 2 2"]:
     """The squared scale of the detections' scatter, with the prior's; by `GAUSSIAN_SHARE` it is a covariance."""
-    residuals, weights = labels.residuals(offsets), _weights(labels, offsets, variance)
-    squares = torch.einsum("nj,nja,njb->jab", weights, residuals, residuals)
+    residuals = labels.residuals(offsets)
+    squares = torch.einsum("nj,nja,njb->jab", weights.detections, residuals, residuals)
     expected = PRIOR_DETECTIONS * PRIOR_SCATTER_M**2 * torch.eye(2).to(residuals)
-    return (squares / share + expected) / (PRIOR_DETECTIONS + labels.confidence.sum(dim=0))[:, None, None]
+    return (squares / share + expected) / (PRIOR_DETECTIONS + weights.frames.sum(dim=0))[:, None, None]

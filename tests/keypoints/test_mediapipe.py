@@ -149,6 +149,11 @@ def test_boxes_must_be_given_for_each_picture(detector: MediaPipeDetector, pictu
         detector.detect(picture[None], [[], []])
 
 
+def test_pictures_too_large_are_refused(detector: MediaPipeDetector) -> None:
+    with pytest.raises(DataError, match="at most 32766 pixels a side"):
+        detector.detect(np.zeros((1, 1, 40_000, 3), np.uint8))
+
+
 def test_overlapping_palms_become_their_weighted_mean() -> None:
     palm = np.zeros((9, 2))
     palm[1] = 1.0

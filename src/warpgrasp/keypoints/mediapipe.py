@@ -28,6 +28,7 @@ LANDMARK_FILE = "hand_landmark_full.tflite", "11c272b891e1a99ab034208e23937a8008
 VERSION = "0.10.21"  # of the package that the networks were published in
 
 PALM_SIZE, LANDMARK_SIZE = 192, 224  # pixels along each side of what the networks see
+LARGEST_SIDE_PX = 32_766  # of what OpenCV samples
 PALM_LEAST_SCORE, LEAST_PRESENCE = 0.5, 0.5
 SAME_PALM_OVERLAP = 0.3  # intersection over union
 BOX_PER_PALM, BOX_SHIFT = 2.6, 0.5  # the hand's square by the palm's, and its shift towards the fingers, in palms
@@ -191,6 +192,11 @@ def _network(name: str, sha256: str, device: torch.device) -> Network:
 
 def _crop(picture: Picture, box: HandBox, size: int) -> Float[np.ndarray, "{size} {size} 3"]:
     """The colours in a turned square, in [0, 1]; black outside of the picture."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or max(picture.shape) > LARGEST_SIDE_PX:
+        raise DataError(
+            f"expected pictures of three bytes a pixel, of at most {LARGEST_SIDE_PX} pixels a side, got {picture.dtype} "
+            f"of shape {picture.shape}"
+        )
     # OpenCV counts pixels by their centres: position i of the crop is (i + 0.5) / size of the box.
     linear = box.picture_from_box[:, :2] / size
     offset = box.picture_from_box[:, 2] + linear @ [0.5, 0.5]

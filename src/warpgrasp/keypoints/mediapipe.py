@@ -194,8 +194,8 @@ def _crop(picture: Picture, box: HandBox, size: int) -> Float[np.ndarray, "{size
     """The colours in a turned square, in [0, 1]; black outside of the picture."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or max(picture.shape) > LARGEST_SIDE_PX:
         raise DataError(
-            f"expected pictures of three bytes a pixel, of at most {LARGEST_SIDE_PX} pixels a side, got {picture.dtype} "
-            f"of shape {picture.shape}"
+            f"expected pictures of three bytes a pixel, of at most {LARGEST_SIDE_PX} pixels a side, got "
+            f"{picture.dtype} of shape {picture.shape}"
         )
     # OpenCV counts pixels by their centres: position i of the crop is (i + 0.5) / size of the box.
     linear = box.picture_from_box[:, :2] / size

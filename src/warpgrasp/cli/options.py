@@ -47,20 +47,20 @@ def print_shares(labels: "Labels") -> None:
     console.print(table)
 
 
-HandChoice = Literal["open", "mano"]
-Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/registry.py, which is too heavy for `--help`
+HandChoice = str  # a name of HAND_MODELS, which is too heavy to be imported for `--help`
 
 
 @dataclass(frozen=True)
 class DataOptions:
     """How a folder of data is read."""
 
-    layout: Layout | None = None
-    """The folder's layout; told from its files unless it is given."""
+    layout: str | None = None
+    """The folder's layout: ho3d, fphab, dexycb, recording, or one of an installed package; told from its files unless
+    it is given."""
     protocol: str | None = None
     """Which of the layout's splits (docs/datasets.md); those of the recipe, run or file, or else the usual ones."""
     hand: HandChoice = "open"
-    """The hand model that the annotations were made with."""
+    """The hand model that the annotations were made with: open, mano, or one of an installed package."""
     mano_folder: Path | None = None
     """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
     side: Literal["right", "left", "both"] = "right"
@@ -73,11 +73,13 @@ class DataOptions:
 
         `as_shown`: with the left hands of recordings as left hands, as predictions of them are.
         """
-        from warpgrasp.data import open_dataset
+        from warpgrasp.data import DATASETS, open_dataset
         from warpgrasp.data.recording import Recordings
         from warpgrasp.data.sample import shipped_if_named
 
         root = shipped_if_named(root)
+        if self.layout is not None and self.layout not in DATASETS:
+            raise UsageError(f"expected one of {', '.join(DATASETS)} for --layout, got {self.layout!r}")
         model = hand_model(self.hand, self.mano_folder)
         sides = self.sides()
         dataset = open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=sides)
@@ -129,13 +131,8 @@ AS_USUAL = DataOptions()
 
 def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["right", "left"] = "right") -> "HandModel":
     """The hand named on the command line."""
-    from warpgrasp.hand import HandModel, load_mano, open_hand
+    from warpgrasp.hand import HAND_MODELS, load_hand
 
-    if hand == "open":
-        return HandModel(open_hand(side))
-    if mano_folder is None:
-        raise UserError(
-            "expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano; see "
-            "docs/datasets.md#mano"
-        )
-    return HandModel(load_mano(mano_folder, side))
+    if hand not in HAND_MODELS:
+        raise UsageError(f"expected one of {', '.join(HAND_MODELS)} for --hand, got {hand!r}")
+    return load_hand(hand, mano_folder, side=side)

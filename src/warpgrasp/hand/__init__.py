@@ -7,12 +7,14 @@ from warpgrasp.hand.joint_jacobian import joints_alone
 from warpgrasp.hand.mano import load_mano
 from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
 from warpgrasp.hand.open_hand import Side, left_hand, open_hand, open_hand_arrays, skin_textures
+from warpgrasp.hand.registry import HAND_MODELS, HandLoader, load_hand
 from warpgrasp.hand.skeleton import FINGERS, FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
 
 __all__ = [
     "FEWEST_JOINTS",
     "FINGERS",
     "FINGERTIPS",
+    "HAND_MODELS",
     "HO3D_JOINTS",
     "JOINTS",
     "LARGEST_RESIDUAL_M",
@@ -22,6 +24,7 @@ __all__ = [
     "FingerAxes",
     "FitError",
     "HandFit",
+    "HandLoader",
     "HandModel",
     "HandTemplate",
     "PosedHand",
@@ -30,6 +33,7 @@ __all__ = [
     "fit_hand_to_pixels",
     "joints_alone",
     "left_hand",
+    "load_hand",
     "load_mano",
     "open_hand",
     "open_hand_arrays",

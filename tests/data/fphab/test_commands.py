@@ -98,7 +98,9 @@ def test_a_bad_frame_is_refused_by_name_or_left_out_and_listed(copied: Path, tmp
     poses.write_text("\n".join([rows[0], rows[1].replace(" ", " nan ", 1), *rows[2:]]) + "\n")
     words = ("train", "toy", "--data", copied, *STEPS, "--stage2.steps", 6, "--photometric.pairs", 16)
     assert command(*words, "--out", tmp_path / "refused") == 1
-    assert re.search(r"expected 17 numbers in row 2 of .*object_pose\.txt, found 18", capsys.readouterr().err)
+    assert re.search(
+        r"expected 16 numbers for row 2, .*object_pose\.txt, found a list of 17", capsys.readouterr().err
+    )
     assert command(*words, "--out", tmp_path / "skipped", "--bad-frames", "skip") == 0
     listed = json.loads((tmp_path / "skipped/run.json").read_text())["bad_frames"]
     assert (listed["when_found"], listed["count"]) == ("skip", 2)
@@ -151,7 +153,7 @@ def test_doctor_says_once_what_is_missing(copied: Path, capsys) -> None:
     for what in (
         r"1 of 23 pictures, the first \S+color_0003\.jpeg",
         r"2 of 4 object meshes, the first \S+milk_model\.ply",
-        r"whole annotations of 1 frames, the first: expected numbers of at most 10000 \(mm\) in row 2 of \S+n\.txt",
+        r"whole annotations of 1 frames, the first: expected finite numbers for row 2, after .* in \S+n\.txt",
     ):
         assert len(re.findall(what, error)) == 1, (what, error)
     path.unlink()

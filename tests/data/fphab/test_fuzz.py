@@ -185,7 +185,7 @@ def test_a_row_without_end(root: Path, hand: HandModel, spoil) -> None:
     spoil(BARE_SKELETON, b"0 " * 100_000)
     said = refused_or_sane(root, hand, (FrameName(ALONE, 0), BARE), "skeleton.txt")
     assert said is not None
-    assert "expected 64 numbers in row 1" in said
+    assert "expected 63 numbers for row 1, after the frame's number, in" in said
 
 
 STRANGE: dict[str, Callable[[Any], Any]] = {
@@ -217,7 +217,7 @@ def test_strange_values_in_a_fit(root: Path, hand: HandModel, spoil, key: str) -
         spoil(FITS, pickle.dumps({**original, "000003.pkl": one}, protocol=4))
         assert refused_or_sane(root, hand, (NAME,), "pkls.pkl") is not None, f"{what} in {key} was read"
     spoil(FITS, pickle.dumps({**original, "000003.pkl": {k: v for k, v in one.items() if k != key}}, protocol=2))
-    assert f"expected the key {key} in" in (refused_or_sane(root, hand, (NAME,), "pkls.pkl") or "")
+    assert f"expected the key {key} of 000003.pkl in" in (refused_or_sane(root, hand, (NAME,), "pkls.pkl") or "")
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,8 @@ class Entry:
             raise DataError(f"expected finite numbers for {self.where(key)}, found NaN, infinity or one too large")
         if array.size and np.abs(array).max() > most:
             largest = array.flat[np.abs(array).argmax()]
-            raise DataError(f"expected numbers of at most {most:g} for {self.where(key)}, found {largest:g}")
+            wanted = "numbers" if shape else "a number"
+            raise DataError(f"expected {wanted} of at most {most:g} for {self.where(key)}, found {largest:g}")
         return array
 
     def tensor(self, key: str, shape: Sequence[int], *, most: float = LARGEST_NUMBER) -> Tensor:

@@ -73,16 +73,14 @@ class DataOptions:
 
         `as_shown`: with the left hands of recordings as left hands, as predictions of them are.
         """
-        from warpgrasp.data import DATASETS, open_dataset
+        from warpgrasp.data import open_dataset
         from warpgrasp.data.recording import Recordings
         from warpgrasp.data.sample import shipped_if_named
 
         root = shipped_if_named(root)
-        if self.layout is not None and self.layout not in DATASETS:
-            raise UsageError(f"expected one of {', '.join(DATASETS)} for --layout, got {self.layout!r}")
         model = hand_model(self.hand, self.mano_folder)
         sides = self.sides()
-        dataset = open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=sides)
+        dataset = open_dataset(root, model, size=size, layout=self.named_layout, protocol=self.protocol, sides=sides)
         return dataset.as_shown() if as_shown and isinstance(dataset, Recordings) else dataset
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
@@ -103,7 +101,7 @@ class DataOptions:
         from warpgrasp.data import layout_of
         from warpgrasp.data.sample import shipped_if_named
 
-        return self.layout or layout_of(shipped_if_named(root))
+        return self.named_layout or layout_of(shipped_if_named(root))
 
     def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
         """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""
@@ -116,6 +114,15 @@ class DataOptions:
             return Given(hand_model(self.hand, self.mano_folder), object, None, data)
         dataset = self.of_recordings_too(data).open(data, as_shown=True)
         return Given(dataset.hand, object, dataset)
+
+    @property
+    def named_layout(self) -> str | None:
+        """The layout that is named, if one is. Raises `UsageError` when there is none of that name."""
+        from warpgrasp.data import DATASETS
+
+        if self.layout is not None and self.layout not in DATASETS:
+            raise UsageError(f"expected one of {', '.join(DATASETS)} for --layout, got {self.layout!r}")
+        return self.layout
 
     def sides(self) -> "Sides":
         """Which hands are read, with the left hand model where it is needed."""

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from tests.sample_set import simple_sequence
 from warpgrasp.data.sample.files import PosedSequence
-from warpgrasp.data.sample.generate import Scene, paint, save_picture
+from warpgrasp.data.sample.generate import Appearance, paint, save_picture
 from warpgrasp.data.sample.grasp import OBJECTS as SAMPLE_OBJECTS
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.data.sample.sequence import GraspSequence
@@ -212,7 +212,7 @@ def conjugated(poses: np.ndarray, flip: np.ndarray) -> np.ndarray:
 
 
 def pictures_of(sequence: GraspSequence, number: int) -> list[torch.Tensor]:
-    model, scene = HandModel(open_hand()), Scene.random(np.random.default_rng(number))
+    model, scene = HandModel(open_hand()), Appearance.random(np.random.default_rng(number))
     posed = PosedSequence.of(sequence, model)
     small = torch.stack([paint(sequence, posed, model, scene, index) for index in range(len(sequence))])
     return list(F.interpolate(small, scale_factor=2, mode="nearest"))

@@ -21,9 +21,9 @@ INNER_JOINTS = [number for number, joint in enumerate(JOINTS) if not joint.endsw
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of a frame, for evaluation, in the camera in whose pixels its errors are given.
+    """A frame's annotation, for evaluation, with the camera in whose pixels errors are given.
 
-    It is that of the picture as it is on disk; of FPHAB, that of the reduced picture.
+    It is the camera of the picture as it is on disk; of FPHAB, that of the reduced picture.
     """
 
     intrinsics: Float[Tensor, "3 3"]

@@ -46,7 +46,7 @@ def _missing_parts(root: Path) -> list[str]:
 
 
 def _examine_pictures(dataset: Ho3d, absent: Sequence[str], problems: list[str]) -> Iterator[str]:
-    """Says which version it is, and returns it."""
+    """Yield a line about the pictures; the version that they tell is returned."""
     folder, gone = dataset.folder, set(absent)
     counts = {"jpg": 0, "png": 0}
     missing: list[FrameName] = []
@@ -84,7 +84,7 @@ def _examine_split(dataset: Ho3d, split: Split, version: str, problems: list[str
         )
     used = {name for frames in facts.values() for name, *_ in frames.values() if name is not None}
     unknown = sorted(name for name in used if not dataset.has_model(name))
-    if not (dataset.root / "models").is_dir():  # which is said already
+    if not (dataset.root / "models").is_dir():  # one of the missing parts
         return
     if unknown:
         problems.append(f"{len(unknown)} models of {split} under models/ ({_some([repr(name) for name in unknown])})")

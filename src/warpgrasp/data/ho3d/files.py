@@ -167,7 +167,7 @@ class Ho3dFolder:
         return Manifest.open(self.root, FACTS_KIND)
 
     def facts(self, split: Split) -> dict[str, dict[int, MetaFacts]]:
-        """What the annotation files of a split's frames hold, by sequence and frame; broken ones are left out.
+        """The facts of the annotation files of a split, by sequence and frame; broken files are left out.
 
         All are read the first time.
         """
@@ -189,7 +189,7 @@ class Ho3dFolder:
         return splits
 
     def facts_of(self, name: FrameName) -> MetaFacts:
-        """What the annotation file of a frame holds. Raises `DataError` when it is broken."""
+        """The facts of a frame's annotation file. Raises `DataError` when it is broken."""
         for split in self._splits_of.get(name.sequence, ()):
             facts = self.facts(split)[name.sequence].get(name.index)
             if facts is not None:
@@ -200,7 +200,7 @@ class Ho3dFolder:
         return NO_FACTS
 
     def nearest(self, name: FrameName, has: Literal["camera", "object_name"]) -> FrameName | None:
-        """The frame of the same sequence nearest to a frame (of two the earlier) that says what is asked for."""
+        """The nearest frame of the same sequence (of two the earlier) that has a camera or an object's name."""
         indices = [
             index
             for split in self._splits_of.get(name.sequence, ())

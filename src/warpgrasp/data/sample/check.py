@@ -1,4 +1,4 @@
-"""What the sample sequences promise, measured: contact by the exact distance, and motion between frames."""
+"""Measures of the sample sequences: contact by the exact distance, and motion between frames."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int

@@ -140,6 +140,19 @@ def test_yaml_that_is_more_than_values(tmp_path: Path, content: str, sentence: s
         read_yaml(path)
 
 
+def test_yaml_tuples_are_lists_and_no_other_tag_of_python_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("a: !!python/tuple\n- 1.5\n- !!python/tuple [2, 3]\nb: 1\n")
+    assert read_yaml(path).values == {"a": [1.5, [2, 3]], "b": 1}
+    for tag in ("list", "dict", "complex", "str", "bytes", "unicode", "none"):
+        path.write_text(f"a: !!python/{tag} [1, 2]\n")
+        with pytest.raises(DataError, match=f"python/{tag}"):
+            read_yaml(path)
+    path.write_text("a: !!python/tuple {b: 1}\n")
+    with pytest.raises(DataError, match="expected a sequence node"):
+        read_yaml(path)
+
+
 def test_arrays_are_measured_before_they_are_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez_compressed(path, a=np.arange(3.0), bomb=np.zeros(10_000_000))

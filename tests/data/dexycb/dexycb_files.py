@@ -135,6 +135,8 @@ def write_calibration(root: Path, view: WrittenView) -> None:
     numbers = {key: float(value) for key, value in colour.items()}
     intrinsics = root / "calibration" / "intrinsics" / f"{view.plan.serial}_640x480.yml"
     write_yaml(intrinsics, {"color": numbers, "depth": {key: 0.9 * value for key, value in numbers.items()}})
+    with intrinsics.open("a") as file:  # as the published files have it: the cameras' poses as a tagged tuple
+        file.write("extrinsics: !!python/tuple\n" + "".join(f"- {value}\n" for value in (1.0, *[0.0] * 10, 1e-3)))
     betas = [float(value) for value in view.hand_shape]
     write_yaml(root / "calibration" / f"mano_{view.plan.calibration}" / "mano.yml", {"betas": betas})
 
@@ -259,5 +261,5 @@ def edit_labels(path: Path, **arrays: np.ndarray | None) -> None:
 
 def edit_yaml(path: Path, **values: object) -> None:
     """Replace values of a YAML file, or remove those that are None."""
-    content = yaml.safe_load(path.read_text()) | values
+    content = yaml.load(path.read_text(), Loader=yaml.FullLoader) | values
     write_yaml(path, {key: value for key, value in content.items() if value is not None})

@@ -146,7 +146,7 @@ def test_a_pose_of_nan(refused: Refusal, command, copied_root: Path) -> None:
 @pytest.mark.parametrize("command", ["train", "evaluate", "doctor"], indirect=True)
 def test_a_pose_of_another_length(refused: Refusal, command, copied_root: Path) -> None:
     edit_meta(copied_root, lambda meta: meta.update(handPose=np.zeros(45)))
-    refused(command(copied_root), r"expected 48 numbers for handPose in .*A1/meta/0000\.pkl")
+    refused(command(copied_root), r"expected numbers in a list of 48 for handPose in .*A1/meta/0000\.pkl")
 
 
 @pytest.mark.parametrize("name", ["099_elephant", "../models", ""])

@@ -32,10 +32,10 @@ def entry(**values: object) -> Entry:
         ),
         (lambda e: e.items("a", int), "expected a list of whole numbers for a in folder/file.json, found 7"),
         (lambda e: e.number("a", most=5.0), "expected a number of at most 5 for a in folder/file.json, found 7"),
-        (lambda e: e.numbers("a", (3, 4)), "expected 3 × 4 numbers for a in folder/file.json, found 7"),
-        (lambda e: e.numbers("a", (-1, 2)), "expected n × 2 numbers for a in folder/file.json, found 7"),
-        (lambda e: e.entry("a"), "expected named values {…} for a in folder/file.json, found 7"),
-        (lambda e: e.entries("a"), "expected a list of named values for a in folder/file.json, found 7"),
+        (lambda e: e.numbers("a", (3, 4)), "expected numbers in a list of 3 × 4 for a in folder/file.json, found 7"),
+        (lambda e: e.numbers("a", (-1, 2)), "expected numbers in a list of n × 2 for a in folder/file.json, found 7"),
+        (lambda e: e.entry("a"), "expected an object {…} for a in folder/file.json, found 7"),
+        (lambda e: e.entries("a"), "expected a list of objects for a in folder/file.json, found 7"),
     ],
 )
 def test_every_question_says_what_was_expected(ask, sentence: str) -> None:
@@ -51,7 +51,7 @@ def test_the_place_of_a_value_is_named() -> None:
         DataError, match=r"expected the key shape of frames\[0\]\.hand in folder/file\.json, found pose"
     ):
         inner.value("shape")
-    with pytest.raises(DataError, match=r"named values \{…\} for frames\[1\] in .*, found 3"):
+    with pytest.raises(DataError, match=r"an object \{…\} for frames\[1\] in .*, found 3"):
         entry(frames=[{}, 3]).entries("frames")
 
 
@@ -90,7 +90,7 @@ def test_lists_and_arrays_give_the_same_numbers(rows: list[list[float]]) -> None
 def test_unit_axes_are_left_out_where_the_file_is_of_such_a_kind(value: object) -> None:
     np.testing.assert_array_equal(Entry({"a": value}, FILE, unit_axes=True).numbers("a", (2,)), [1, 2])
     if np.ndim(value) == 2:
-        with pytest.raises(DataError, match="expected 2 numbers"):
+        with pytest.raises(DataError, match="expected numbers in a list of 2 for"):
             entry(a=value).numbers("a", (2,))
 
 
@@ -98,7 +98,7 @@ def test_a_list_that_holds_itself_is_refused_at_once() -> None:
     endless: list[object] = [1.0, 2.0]
     endless[1] = endless
     for unit_axes in (True, False):
-        with pytest.raises(DataError, match="expected 2 × 2 numbers"):
+        with pytest.raises(DataError, match="expected numbers in a list of 2 × 2 for"):
             Entry({"a": [endless, endless]}, FILE, unit_axes=unit_axes).numbers("a", (2, 2))
 
 
@@ -107,7 +107,7 @@ def test_json_of_another_kind(tmp_path: Path) -> None:
     for content, sentence in (
         (b'{"format": "x-1", "a": 1, "a": 2}', "the key 'a' is given twice"),
         (b'{"format": "x-2"}', r'expected "format": "x-1" in .*a\.json, found \'x-2\''),
-        (b'[{"format": "x-1"}]', r"expected named values \{…\} in .*a\.json, found a list of 1"),
+        (b'[{"format": "x-1"}]', r"expected a JSON object \{…\} in .*a\.json, found a list of 1"),
         (b'{"format": ', "expected JSON in"),
         (b"[" * 100_000, "expected JSON in"),
         (b"\xff\xfe", "expected JSON in"),

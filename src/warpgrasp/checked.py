@@ -129,7 +129,8 @@ class Entry:
         """
         array = _array_of(self.value(key), tuple(shape), unit_axes=self.unit_axes)
         if isinstance(array, str):
-            wanted = " × ".join("n" if n < 0 else str(n) for n in shape) + " numbers" if shape else "a number"
+            lengths = " × ".join("n" if n < 0 else str(n) for n in shape)
+            wanted = f"numbers in a list of {lengths}" if shape else "a number"
             raise DataError(f"expected {wanted} for {self.where(key)}, found {array}")
         if not np.isfinite(array).all():
             raise DataError(f"expected finite numbers for {self.where(key)}, found NaN, infinity or one too large")
@@ -147,14 +148,14 @@ class Entry:
         """Named values under a key."""
         value = self.value(key)
         if not _is_named(value):
-            raise DataError(f"expected named values {{…}} for {self.where(key)}, found {_described(value)}")
+            raise DataError(f"expected an object {{…}} for {self.where(key)}, found {_described(value)}")
         return replace(self, values=value, place=self._full(key))
 
     def entries(self, key: str) -> list["Entry"]:
         """A list of named values under a key."""
         value = self.value(key)
         if not isinstance(value, list):
-            raise DataError(f"expected a list of named values for {self.where(key)}, found {_described(value)}")
+            raise DataError(f"expected a list of objects for {self.where(key)}, found {_described(value)}")
         numbered = replace(self, values={f"{key}[{number}]": item for number, item in enumerate(value)})
         return [numbered.entry(name) for name in numbered.values]
 
@@ -222,7 +223,7 @@ def _described(value: Any) -> str:
     """A value as an error shows it: its kind, and itself when it is short."""
     match value:
         case Mapping():
-            return "named values" if _is_named(value) else "values whose names are no texts"
+            return "an object" if _is_named(value) else "values whose names are no texts"
         case list() | tuple():
             return f"a list of {len(value)}"
         case np.ndarray():
@@ -251,7 +252,9 @@ def read_json_object(path: Path, format_name: str | None = None) -> Entry:
         if isinstance(error, DataError):
             raise
         raise DataError(f"expected JSON in {path}: {str(error)[:200]}") from error
-    entry = Entry.of(content, path)
+    if not isinstance(content, dict):
+        raise DataError(f"expected a JSON object {{…}} in {path}, found {_described(content)}")
+    entry = Entry(content, path)
     if format_name is not None and entry.value("format") != format_name:
         raise DataError(f'expected "format": "{format_name}" in {path}, found {_described(entry.value("format"))}')
     return entry

@@ -47,20 +47,21 @@ def print_shares(labels: "Labels") -> None:
     console.print(table)
 
 
-HandChoice = str  # a name of HAND_MODELS, which is too heavy to be imported for `--help`
+# Names of HAND_MODELS and DATASETS, which are too heavy to be imported for `--help`; packages may add more.
+HandChoice = Annotated[str, tyro.conf.arg(metavar="{open,mano}")]
+LayoutChoice = Annotated[str | None, tyro.conf.arg(metavar="{None,ho3d,fphab,dexycb,recording}")]
 
 
 @dataclass(frozen=True)
 class DataOptions:
     """How a folder of data is read."""
 
-    layout: str | None = None
-    """The folder's layout: ho3d, fphab, dexycb, recording, or one of an installed package; told from its files unless
-    it is given."""
+    layout: LayoutChoice = None
+    """The folder's layout, or one of an installed package; told from its files unless it is given."""
     protocol: str | None = None
     """Which of the layout's splits (docs/datasets.md); those of the recipe, run or file, or else the usual ones."""
     hand: HandChoice = "open"
-    """The hand model that the annotations were made with: open, mano, or one of an installed package."""
+    """The hand model that the annotations were made with, or one of an installed package."""
     mano_folder: Path | None = None
     """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
     side: Literal["right", "left", "both"] = "right"

@@ -98,7 +98,9 @@ def test_a_bad_frame_is_refused_by_name_or_left_out_and_listed(copied: Path, tmp
     poses.write_text("\n".join([rows[0], rows[1].replace(" ", " nan ", 1), *rows[2:]]) + "\n")
     words = ("train", "toy", "--data", copied, *STEPS, "--stage2.steps", 6, "--photometric.pairs", 16)
     assert command(*words, "--out", tmp_path / "refused") == 1
-    assert re.search(r"expected 16 numbers for row 2, .*object_pose\.txt, found a list of 17", capsys.readouterr().err)
+    assert re.search(
+        r"in a list of 16 for row 2, .*object_pose\.txt, found a list of 17", capsys.readouterr().err
+    )
     assert command(*words, "--out", tmp_path / "skipped", "--bad-frames", "skip") == 0
     listed = json.loads((tmp_path / "skipped/run.json").read_text())["bad_frames"]
     assert (listed["when_found"], listed["count"]) == ("skip", 2)

@@ -427,7 +427,7 @@ def test_broken_lists_are_refused(copied: Path, hand: HandModel, text: str, what
         ("0 2 0 0 0 0 2 0 0 0 0 2 0 0 0 500 1", "rigid transform"),
         ("0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 nan 1", "expected finite numbers for row 1, .*found NaN"),
         ("0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 1e300 1", r"expected numbers of at most 10000 for row 1, .*found 1e\+300"),
-        ("0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500", "expected 16 numbers for row 1, .*, found a list of 15"),
+        ("0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500", "expected numbers in a list of 16 for row 1, .*, found a list of 15"),
         ("0.5 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "frame's number"),
         ("-1 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "frame's number"),
         ("a 1 0 0 0 0 1 0 0 0 0 1 0 0 0 500 1", "frame's number"),

@@ -185,7 +185,7 @@ def test_a_row_without_end(root: Path, hand: HandModel, spoil) -> None:
     spoil(BARE_SKELETON, b"0 " * 100_000)
     said = refused_or_sane(root, hand, (FrameName(ALONE, 0), BARE), "skeleton.txt")
     assert said is not None
-    assert "expected 63 numbers for row 1, after the frame's number, in" in said
+    assert "expected numbers in a list of 63 for row 1, after the frame's number, in" in said
 
 
 STRANGE: dict[str, Callable[[Any], Any]] = {

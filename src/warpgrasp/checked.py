@@ -269,7 +269,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # The compiled loader, where it is there, is six times as fast. Both refuse tags that would call anything.
-class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Builds plain values only; a tuple, which Python's own YAML writer tags, becomes a list."""
 
 

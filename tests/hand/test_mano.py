@@ -9,7 +9,14 @@ import torch
 from tests.hand.mano_files import Ch, Select, dumps, mano_content, write
 from tests.hand.templates import small_template
 from warpgrasp.errors import UserError
-from warpgrasp.hand.mano import MANO_FINGERTIPS, HandFileError, load_mano
+from warpgrasp.hand.mano import (
+    MANO_FINGERTIPS,
+    HandFileError,
+    load_mano,
+    same_hand,
+    with_fingertips,
+    with_fingertips_of,
+)
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.hand.skeleton import MANO_JOINTS
@@ -103,6 +110,22 @@ def test_the_farthest_vertex_is_found_along_each_last_bone(tmp_path):
 
 
 @pytest.mark.parametrize("family", ["manopth", "smplx"])
+def test_fingertips_are_chosen_anew_and_told_by_the_name(tmp_path):
+    content = {key: np.asarray(value) for key, value in mano_content(open_hand(), wrapped=False).items()}
+    np.savez(tmp_path / "MANO_RIGHT.npz", **content)
+    manopth = HandModel(load_mano(tmp_path))
+    ho3d = with_fingertips(manopth, "ho3d")
+    assert ho3d.template.fingertip_vertices == (744, 333, 444, 555, 672)  # HO-3D's own tools
+    assert ho3d.template.name == "mano right (tips: ho3d)"
+    assert same_hand(ho3d.template.name, manopth.template.name)
+    assert not same_hand("mano left (tips: ho3d)", manopth.template.name)
+    assert with_fingertips_of(manopth.template.name, ho3d).template.fingertip_vertices == (745, 317, 444, 556, 673)
+    posed = ho3d(torch.zeros(1, 3), ho3d.mean_pose[None], torch.zeros(1, 10))
+    assert torch.equal(posed.joints[0, [4, 8, 12, 16, 20]], posed.vertices[0, [744, 333, 444, 555, 672]])
+    own = HandModel(open_hand())
+    assert with_fingertips(own, "ho3d") is own
+
+
 def test_a_file_of_manos_size_gets_the_published_fingertips(tmp_path, family):
     write(tmp_path / "MANO_RIGHT.pkl", mano_content(open_hand()))
     loaded = load_mano(tmp_path, fingertips=family)

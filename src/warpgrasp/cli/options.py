@@ -54,14 +54,14 @@ LayoutChoice = Annotated[str | None, tyro.conf.arg(metavar="{None,ho3d,fphab,dex
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How a folder of data is read."""
+    """How a folder of data is read. Layouts and hand models of installed packages can be named too."""
 
     layout: LayoutChoice = None
-    """The folder's layout, or one of an installed package; told from its files unless it is given."""
+    """The folder's layout; told from its files unless it is given."""
     protocol: str | None = None
     """Which of the layout's splits (docs/datasets.md); those of the recipe, run or file, or else the usual ones."""
     hand: HandChoice = "open"
-    """The hand model that the annotations were made with, or one of an installed package."""
+    """The hand model that the annotations were made with."""
     mano_folder: Path | None = None
     """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
     side: Literal["right", "left", "both"] = "right"

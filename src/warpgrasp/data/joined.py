@@ -10,7 +10,7 @@ import torch
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Frame, FrameName, ObjectModel
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, same_hand
 
 SAME_M = 1e-6  # of the vertices of one object in two data sets
 
@@ -40,7 +40,7 @@ class Joined:
 
     def __post_init__(self) -> None:
         for member in self.added:
-            if member.dataset.hand.template.name != self.first.hand.template.name:
+            if not same_hand(member.dataset.hand.template.name, self.first.hand.template.name):
                 raise DataError(
                     f"expected {member.dataset.root} with the hand {self.first.hand.template.name}, "
                     f"found {member.dataset.hand.template.name}"

@@ -19,7 +19,7 @@ from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, len
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel, left_hand
+from warpgrasp.hand import HandModel, left_hand, with_fingertips_of
 from warpgrasp.predictions import Flag, Predictions, finite, identified_object, open_predictions
 from warpgrasp.reconstruction import KnownObject
 from warpgrasp.refinement import QUALITY
@@ -88,7 +88,8 @@ class PredictedFile:
 
         Raises `TakeError` when they were made with another model.
         """
-        stated = self.header.get("hand")
+        stated = str(self.header.get("hand"))
+        right = with_fingertips_of(stated, right)
         if stated != right.template.name:
             raise TakeError(
                 f"expected the hand model of {self.path} ({stated}), got {right.template.name}; choose it by --hand "

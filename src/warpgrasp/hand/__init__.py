@@ -4,7 +4,7 @@ from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
 from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_hand, refusal
 from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, fit_hand_to_pixels
 from warpgrasp.hand.joint_jacobian import joints_alone
-from warpgrasp.hand.mano import load_mano
+from warpgrasp.hand.mano import Fingertips, load_mano, same_hand, with_fingertips, with_fingertips_of
 from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
 from warpgrasp.hand.open_hand import Side, left_hand, open_hand, open_hand_arrays, skin_textures
 from warpgrasp.hand.registry import HAND_MODELS, HandLoader, load_hand
@@ -22,6 +22,7 @@ __all__ = [
     "PLACEMENT_JOINT",
     "FingerAngles",
     "FingerAxes",
+    "Fingertips",
     "FitError",
     "HandFit",
     "HandLoader",
@@ -39,5 +40,8 @@ __all__ = [
     "open_hand_arrays",
     "permutation",
     "refusal",
+    "same_hand",
     "skin_textures",
+    "with_fingertips",
+    "with_fingertips_of",
 ]

@@ -16,7 +16,7 @@ from torch import Tensor
 from warpgrasp.data.recording import Recording, write_annotations
 from warpgrasp.errors import UserError
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel
+from warpgrasp.hand import PLACEMENT_JOINT, HandModel, same_hand
 from warpgrasp.predictions import Finish, Predictions, ShardWriter, known_hashes, read_predictions, share_in_view
 from warpgrasp.progress import frames_done
 from warpgrasp.refinement.refine import STAGES, Agreement, Shots, agreement, refine
@@ -150,7 +150,7 @@ def _known(recording: Recording, hand: HandModel) -> dict[int, Trajectory]:
             f"expected labels to start from in {recording.folder}, found none; label a few frames by "
             f"`warpgrasp annotate {recording.folder}`"
         )
-    if stated is not None and stated != hand.template.name:
+    if stated is not None and not same_hand(stated, hand.template.name):
         raise DensifyError(
             f"expected the hand model that the labels name ({stated}), got {hand.template.name}; choose it by --hand"
         )

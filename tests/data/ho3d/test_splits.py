@@ -14,6 +14,7 @@ from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.ho3d import files as folder_module
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.ho3d.splits import PLANS
+from warpgrasp.data.registry import examine
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
@@ -174,6 +175,17 @@ def test_doctor_counts_and_compares(copied_root: Path, capsys) -> None:
     assert "train: 1 frames without annotation, 1 of them without file" in page
     assert page.count("evaluation_verts.json missing") == 1
     assert page.endswith("nothing else is missing")
+
+
+def test_doctor_counts_pictures_that_no_list_names(copied_root: Path, hand: HandModel) -> None:
+    lines = (copied_root / "train.txt").read_text().split()
+    (copied_root / "train.txt").write_text("\n".join(line for line in lines if line not in ("A1/0006", "B1/0002")))
+    (copied_root / "train/B1/meta/0002.pkl").unlink()
+    said = [line for line in examine(copied_root, hand) if "neither list" in line]
+    assert len(said) == 1
+    assert said[0].startswith("train/: 2 pictures that neither list names, 1 of them with an annotation file, the first")
+    assert "A1/rgb/0006.jpg" in said[0]
+    assert len(Ho3d.open(copied_root, hand).names("train")) == 14
 
 
 def test_doctor_says_once_what_is_missing_and_where_it_is(copied_root: Path, tmp_path: Path, capsys) -> None:

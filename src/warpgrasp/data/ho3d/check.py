@@ -61,6 +61,14 @@ def _examine_pictures(dataset: Ho3d, absent: Sequence[str], problems: list[str])
         problems.append(f"{len(missing)} pictures, the first {folder.picture(first)}")
     version = "v2" if counts["png"] > counts["jpg"] else "v3"
     yield f"pictures: {counts['png']} png (as in v2), {counts['jpg']} jpg (as in v3)"
+    for place in PLACES:
+        if unlisted := folder.unlisted(place):
+            noted = sum(folder.meta(name).is_file() for name in unlisted)
+            yield (
+                f"{place}/: {len(unlisted)} pictures that neither list names, {noted} of them with an annotation file, "
+                f"the first {folder.picture(unlisted[0])}; they are not read, unless the protocol names their sequence "
+                f"and no list does"
+            )
     return version
 
 

@@ -25,7 +25,7 @@ from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation
+from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation, with_fingertips
 
 LONGEST_FOCAL_PX = 1e5
 EVALUATION_TRUTH = ("evaluation_xyz.json", "evaluation_verts.json")
@@ -44,8 +44,11 @@ class Ho3d:
     def open(
         cls, root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
     ) -> "Ho3d":
-        """The data set in a folder. Raises `DataError` when HO-3D has no such protocol."""
-        return cls(root, hand, size, chosen_protocol("HO-3D", PROTOCOLS, protocol))
+        """The data set in a folder; MANO's fingertips are those of HO-3D's own tools, of which its joints are.
+
+        Raises `DataError` when HO-3D has no such protocol.
+        """
+        return cls(root, with_fingertips(hand, "ho3d"), size, chosen_protocol("HO-3D", PROTOCOLS, protocol))
 
     @staticmethod
     def recognises(root: Path) -> bool:

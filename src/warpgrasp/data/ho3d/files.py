@@ -90,9 +90,18 @@ class Ho3dFolder:
         return sorted(sequence for sequence in wanted if self._place_on_disk(sequence) is None)
 
     def _pictured(self, sequence: str) -> list[FrameName]:
-        """The frames of a sequence that neither list names: those that have a picture."""
+        """The frames of a sequence that have a picture."""
         stems = {os.path.splitext(name)[0] for name in self._picture_names(sequence)}
         return [FrameName(sequence, int(stem)) for stem in sorted(stems) if re.fullmatch("[0-9]{4,8}", stem)]
+
+    def unlisted(self, place: Place) -> list[FrameName]:
+        """The frames that have a picture under `train/` or `evaluation/`, but are in neither list, by name."""
+        listed = {name for names in self.lists.values() for name in names}
+        try:
+            sequences = sorted(entry.name for entry in os.scandir(self.root / place) if entry.is_dir())
+        except OSError:
+            return []
+        return [name for sequence in sequences for name in self._pictured(sequence) if name not in listed]
 
     @cached_property
     def _places(self) -> dict[str, Place | None]:

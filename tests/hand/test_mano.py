@@ -109,7 +109,6 @@ def test_the_farthest_vertex_is_found_along_each_last_bone(tmp_path):
         assert np.linalg.norm(template.vertices[tip] - template.vertices[known]) < 0.008
 
 
-@pytest.mark.parametrize("family", ["manopth", "smplx"])
 def test_fingertips_are_chosen_anew_and_told_by_the_name(tmp_path):
     content = {key: np.asarray(value) for key, value in mano_content(open_hand(), wrapped=False).items()}
     np.savez(tmp_path / "MANO_RIGHT.npz", **content)
@@ -126,6 +125,7 @@ def test_fingertips_are_chosen_anew_and_told_by_the_name(tmp_path):
     assert with_fingertips(own, "ho3d") is own
 
 
+@pytest.mark.parametrize("family", ["manopth", "smplx"])
 def test_a_file_of_manos_size_gets_the_published_fingertips(tmp_path, family):
     write(tmp_path / "MANO_RIGHT.pkl", mano_content(open_hand()))
     loaded = load_mano(tmp_path, fingertips=family)

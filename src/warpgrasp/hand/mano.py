@@ -39,6 +39,9 @@ KEYS = (
 )
 
 
+COEFFICIENTS = "hands_coeffs"  # of the poses that the components were made from; some copies of the file leave it out
+
+
 class HandFileError(UserError):
     """A hand model's file is missing or is not one."""
 
@@ -105,6 +108,7 @@ def load_mano(
         pose_components=arrays["hands_components"],
         mean_pose=arrays["hands_mean"],
         fingertip_vertices=tips,
+        pose_deviations=arrays[COEFFICIENTS].std(axis=0) if COEFFICIENTS in arrays else None,
     )
 
 
@@ -138,7 +142,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             content = load_pickle(path, _ALLOWED)
         if not isinstance(content, dict):
             raise HandFileError(f"expected the arrays of a hand model in {path}, found a {type(content).__name__}")
-        return {key: _dense(content[key]) for key in KEYS if key in content}
+        return {key: _dense(content[key]) for key in (*KEYS, COEFFICIENTS) if key in content}
     except (
         PickleError,
         zipfile.BadZipFile,
@@ -185,6 +189,7 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
         "kintree_table": (2, joints),
         "hands_components": (angles, angles),
         "hands_mean": (angles,),
+        **({COEFFICIENTS: (*arrays[COEFFICIENTS].shape[:1], angles)} if COEFFICIENTS in arrays else {}),
     }
     for key, shape in expected.items():
         array = arrays[key]

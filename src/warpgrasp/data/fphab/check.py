@@ -47,9 +47,11 @@ def examine_fphab(dataset: Fphab) -> Iterator[str]:
     if problems:
         raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
     for sequence in _sequences(dataset):
-        frames, refused = dataset.annotation(sequence).frames, dataset.hands(sequence).refused_frames
-        believed = [frame for frame in frames if frame not in refused]  # the others are counted; where all are, why
-        dataset.frame(FrameName(sequence, (believed or frames)[0]), annotated=True)
+        frames, hands = dataset.annotation(sequence).frames, dataset.hands(sequence)
+        wanted = [frame for frame in frames if frame not in hands.unfitted_frames]  # the others are counted
+        believed = [frame for frame in wanted if frame not in hands.refused_frames]  # where none is, the reason is said
+        for frame in (believed or wanted)[:1]:
+            dataset.frame(FrameName(sequence, frame), annotated=True)
     yield "nothing is missing"
 
 
@@ -144,11 +146,32 @@ def _hands(dataset: Fphab) -> Iterator[str]:
                 f"{len(of_kind)} hands {kind}: their joints are {of_kind.mean():.1f} mm from the skeletons, "
                 f"{of_kind.max():.1f} mm in the worst frame (limit: {limit})"
             )
-    refused = {sequence: dataset.hands(sequence).refused_frames for sequence in _sequences(dataset)}
-    refused = {sequence: frames for sequence, frames in refused.items() if frames}
-    if refused:
-        first = next(iter(refused))
+    yield from _refused_hands(dataset, len(fitted))
+
+
+def _refused_hands(dataset: Fphab, count: int) -> Iterator[str]:
+    """The fits of another hand, and the hands that are beyond the limits."""
+    hands = {sequence: dataset.hands(sequence) for sequence in _sequences(dataset)}
+    another = [name for name in hands if dataset.fits_file(name) is not None and hands[name].fitted.all()]
+    if another:
         yield (
-            f"warning: {sum(map(len, refused.values()))} of these hands are beyond the limits, and refused where their "
-            f"annotation is wanted, the first in frame {refused[first][0]} of {first}"
+            f"warning: the fits of {len(another)} sequences are of another hand than {dataset.hand.template.name} "
+            f"(they were made with MANO: --hand mano), so it is fitted to the joints instead"
+        )
+    unfitted = [f"frame {frame} of {name}" for name in hands for frame in sorted(hands[name].unfitted_frames)]
+    if unfitted:
+        yield (
+            f"{len(unfitted)} hands ({100 * len(unfitted) / count:.2f} %) cannot be fitted within the limit: these "
+            f"frames are kept as unannotated frames, the first is {unfitted[0]}"
+        )
+    refused = [
+        f"frame {frame} of {name}"
+        for name in hands
+        for frame in hands[name].refused_frames
+        if frame not in hands[name].unfitted_frames
+    ]
+    if refused:
+        yield (
+            f"warning: {len(refused)} of these hands are beyond the limits, and refused where their annotation is "
+            f"wanted, the first in {refused[0]}"
         )

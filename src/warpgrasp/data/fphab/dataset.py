@@ -1,10 +1,10 @@
 """The loader of FPHAB: raw folders to frames."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from rich.progress import track
 from scipy.spatial import KDTree
@@ -39,8 +39,7 @@ SKELETON_FOLDERS = ("Hand_pose_annotation_v1", "Hand_pose_annotation_v1_1")
 POSE_FOLDERS = ("Object_6D_pose_annotation_v1_1", "Object_6D_pose_annotation_v1")
 VIDEO_FOLDERS = ("Video_files", "Video_files_480")  # full size, and the reduced copies of the released loaders
 FITS_FOLDERS = ("fhbhands_fits", "../assets/fhbhands_fits", "../../assets/fhbhands_fits")
-FRAMES_AT_ONCE = 64  # bounds memory
-NEAR_M = 0.010  # `subjects-near-10mm` keeps frames whose hand and object have vertices as near as this
+NEAR_M = 0.010  # from a vertex of the object to one of the 21 joints, as obman_train measures it
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Fphab:
 
     def at_size(self, size: tuple[int, int] | None) -> "Fphab":
         """The same data set, read at another size."""
-        shared = ("_sequences", "fits_folder", "_models", "_trees", "_annotations", "_hands")
+        shared = ("_sequences", "fits_folder", "_models", "_trees", "_annotations", "_hands", "_fitted_splits")
         return with_caches(replace(self, size=size), of=self, names=shared)
 
     # --- frames
@@ -125,31 +124,34 @@ class Fphab:
         return [FrameName(sequence, index) for sequence, frames in self.sequences[split].items() for index in frames]
 
     def is_annotated(self, name: FrameName) -> bool:
-        """Whether hand and object of a frame are given: of every frame of the splits they are.
+        """Whether hand and object of a frame are given: they are, but where the hand cannot be fitted to its joints.
 
-        Raises `DataError` where one of them is broken.
+        The first question about a split fits the hands of all its sequences that have no fits, unless they were fitted
+        in an earlier start. Raises `DataError` where an annotation is broken.
         """
-        frames = (frames.get(name.sequence, ()) for frames in self.sequences.values())
-        listed = any(name.index in some for some in frames)
-        if listed:
-            self.annotation(name.sequence).of(name.index)
-        return listed
+        split: Split | None = next((split for split, frames in self.sequences.items() if name.sequence in frames), None)
+        if split is None or name.index not in self.sequences[split][name.sequence]:
+            return False
+        self.annotation(name.sequence).of(name.index)
+        if split not in self._fitted_splits:
+            self._fitted_splits.add(split)
+            for sequence in track(self.sequences[split], f"hands, {split}", transient=True):
+                with suppress(DataError):  # which is raised when a frame of that sequence is asked for
+                    self.hands(sequence)
+        return name.index not in self.hands(name.sequence).unfitted_frames
 
     def _near_frames(self, sequence: str) -> list[int]:
-        """The frames whose hand and object are near; those that cannot be read stay, and raise when they are read."""
-        annotation, hands = self.annotation(sequence), self.hands(sequence)
-        model = self.object_model(object_of(sequence))
+        """The frames with a joint near the object; those that cannot be read stay, and raise when they are read."""
+        annotation, model = self.annotation(sequence), self.object_model(object_of(sequence))
         if model.name not in self._trees:
             self._trees[model.name] = KDTree((model.vertices + model.centre_m).double().numpy())
-        refused, far = set(hands.refused_frames), set()
-        for start in range(0, len(hands.frames), FRAMES_AT_ONCE):
-            rows = torch.arange(start, min(start + FRAMES_AT_ONCE, len(hands.frames)))
-            poses = torch.stack([annotation.poses.values[hands.frames[row]] for row in rows.tolist()])
-            in_object = (hands.vertices(self.hand, rows) - poses[:, None, :3, 3]) @ poses[:, :3, :3]
-            bound_m = 1.01 * NEAR_M  # beyond which the tree gives infinity
-            distance, _ = self._trees[model.name].query(in_object.double().numpy(), distance_upper_bound=bound_m)
-            far |= {hands.frames[row] for row in rows[distance.min(axis=1) > NEAR_M].tolist()}
-        return [frame for frame in annotation.frames if frame not in far - refused]
+        far = set()
+        for frame in annotation.whole_frames:
+            joints, pose = annotation.of(frame)
+            in_object = ((joints - pose[:3, 3]) @ pose[:3, :3]).double().numpy()
+            if self._trees[model.name].query(in_object)[0].min() > NEAR_M:
+                far.add(frame)
+        return [frame for frame in annotation.frames if frame not in far]
 
     # --- files
 
@@ -277,6 +279,10 @@ class Fphab:
     @cached_property
     def _annotations(self) -> dict[str, SequenceAnnotation]:
         return {}
+
+    @cached_property
+    def _fitted_splits(self) -> set[Split]:
+        return set()
 
     @cached_property
     def _hands(self) -> dict[str, SequenceHands]:

@@ -142,6 +142,8 @@ def _rows(path: Path, *, columns: int) -> _Rows:
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"expected rows of numbers in {path}: {error}") from error
     rows = [row for row in map(str.split, lines) if row]
+    if len(rows) > LARGEST_FRAME + 1:
+        raise DataError(f"expected a row for each of at most {LARGEST_FRAME + 1} frames in {path}, found {len(rows)}")
     frames, numbers, broken = [], np.zeros((len(rows), columns - 1)), {}
     for number, words in enumerate(rows, start=1):
         frames.append(_frame_number(words[0], f"row {number} of {path}"))

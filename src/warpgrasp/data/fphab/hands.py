@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,11 @@ from warpgrasp.files import cache_folder, replacing
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import HandFit, HandModel, HandTemplate, fit_hand, joints_alone, refusal
 
-# FPHAB's joints and MANO's differ by definition, by a centimetre or so. Fits whose joints lie farther from the
-# skeleton's were made with another hand (the open hand's wrist alone lies elsewhere) or are in another frame.
-FIT_AGREEMENT_M = 0.03
+# FPHAB's joints and MANO's differ by definition, by a centimetre or so. Parameters of MANO posed by another hand model
+# lie 18 to 26 mm off: fits as far from the skeletons were made with another hand, or are in another frame.
+FIT_AGREEMENT_M = 0.015
 FARTHEST_FIT_M = 0.1  # in a single frame, where the skeleton's sensors may have slipped: half a hand's length
-FIT_VERSION = 1  # to be raised with every change of hand/fit.py that changes its results
+FIT_VERSION = 2  # to be raised with every change of hand/fit.py that changes its results
 FIT_FOLDER = ".warpgrasp/hand_fits"  # beside the data
 LARGEST_FIT_BYTES = 64_000_000  # of an array: 300,000 frames
 
@@ -43,10 +44,15 @@ class SequenceHands:
     fitted: Bool[Tensor, " n"]  # at import, to the joints alone
     broken: Mapping[int, DataError] = field(default_factory=dict)  # of other frames, what is wrong with their fits
 
-    @property
+    @cached_property
     def refused_frames(self) -> list[int]:
         """The frames whose surface is not that of the skeleton."""
         return [frame for row, frame in enumerate(self.frames) if self._wrong(row) is not None]
+
+    @cached_property
+    def unfitted_frames(self) -> frozenset[int]:
+        """The frames whose joints the hand could not be fitted to: they have no annotation."""
+        return frozenset(frame for frame in self.refused_frames if self.fitted[self.frames.index(frame)])
 
     def surface(
         self, hand: HandModel, frame: int, *, skeleton: Path, fits: Path | None
@@ -90,27 +96,36 @@ class SequenceHands:
 def hands_of(
     hand: HandModel, joints: Mapping[int, Float[Tensor, "21 3"]], *, fits: PerFrame[ManoFit], root: Path
 ) -> SequenceHands:
-    """The hand in the frames whose joints are given; `root` is where fits made here are kept."""
-    stated = [frame for frame in joints if frame in fits.values]
-    missing = [frame for frame in joints if frame not in fits]
-    parts: list[SequenceHands] = []
-    if stated:
-        chosen = [fits.values[frame] for frame in stated]
-        rotation, translation, pose, shape = (
-            torch.stack([getattr(fit, name) for fit in chosen]) for name in ("rotation", "translation", "pose", "shape")
-        )
-        with torch.no_grad():
-            placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
-        residual = (placed - torch.stack([joints[frame] for frame in stated])).norm(dim=-1).mean(dim=-1)
-        done = torch.zeros(len(stated)).bool()
-        parts.append(SequenceHands(tuple(stated), rotation, translation, pose, shape, residual, done))
-    if missing:
+    """The hand in the frames whose joints are given; `root` is where fits made here are kept.
+
+    Fits are MANO's. Another hand that they do not agree with is fitted to the joints instead, as where there are none.
+    """
+    parts = []
+    if stated := [frame for frame in joints if frame in fits.values]:
+        posed = _stated(hand, joints, {frame: fits.values[frame] for frame in stated})
+        if hand.template.name.startswith("mano ") or posed.residual_m.median() <= FIT_AGREEMENT_M:
+            parts.append(posed)
+        else:
+            fits = PerFrame({}, {})
+    if missing := [frame for frame in joints if frame not in fits]:
         fit = cached_fit(hand, torch.stack([joints[frame] for frame in missing]), root=root)
         shape, done = fit.shape.expand(len(missing), -1), torch.ones(len(missing)).bool()
         parts.append(
             SequenceHands(tuple(missing), fit.rotation, fit.translation, fit.pose, shape, fit.residual_m, done)
         )
     return _joined(parts, hand, fits.broken)
+
+
+def _stated(hand: HandModel, joints: Mapping[int, Float[Tensor, "21 3"]], fits: Mapping[int, ManoFit]) -> SequenceHands:
+    """The hand in the frames that have a fit."""
+    rotation, translation, pose, shape = (
+        torch.stack([getattr(fit, name) for fit in fits.values()])
+        for name in ("rotation", "translation", "pose", "shape")
+    )
+    with torch.no_grad():
+        placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
+    residual = (placed - torch.stack([joints[frame] for frame in fits])).norm(dim=-1).mean(dim=-1)
+    return SequenceHands(tuple(fits), rotation, translation, pose, shape, residual, torch.zeros(len(fits)).bool())
 
 
 def _joined(parts: Sequence[SequenceHands], hand: HandModel, broken: Mapping[int, DataError]) -> SequenceHands:
@@ -153,6 +168,7 @@ def _key(template: HandTemplate, joints: Float[Tensor, "n 21 3"]) -> str:
         template.joint_regressor,
         template.skinning_weights,
         template.pose_components,
+        template.pose_deviations,
         template.mean_pose,
         joints.detach().cpu().numpy(),
     )

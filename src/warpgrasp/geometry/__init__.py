@@ -22,7 +22,7 @@ from warpgrasp.geometry.rotation import (
     mirrored_rotation,
     nearest_rotation,
 )
-from warpgrasp.geometry.solid import SignedDistance, Solid, Surface, exact_signed_distance, surface_samples
+from warpgrasp.geometry.solid import SignedDistance, Solid, Surface, surface_samples
 
 __all__ = [
     "MIRROR",
@@ -35,7 +35,6 @@ __all__ = [
     "axis_angle_from_matrix",
     "boundary_loop",
     "bounding_box_corners",
-    "exact_signed_distance",
     "is_mesh_of",
     "join",
     "loop_closing_faces",

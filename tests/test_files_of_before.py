@@ -39,15 +39,15 @@ from warpgrasp.experiments.sweep import Setting, plan
 from warpgrasp.frame import FramePair
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh
+from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.photometric.consistency import photometric_consistency
 from warpgrasp.photometric.contrast import appearance
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import KnownObject, load_checkpoint
-from warpgrasp.training.loop import Training
 from warpgrasp.training.recipes import RECIPES
-from warpgrasp.training.run import data_fingerprint, fingerprint_of
+from warpgrasp.training.run import Training, data_fingerprint, fingerprint_of
 
 # ---- The end of the imports. ----
 
@@ -429,8 +429,13 @@ def test_labels_and_drafts_of_a_recording(recordings: Path, tmp_path: Path, side
     (entry,) = drafts["frames"]
     state = store.get(1)
     assert state is not None
-    assert {name: value.tolist() for name, value in vars(state.hand).items()} == entry["hand"]
-    assert {name: value.tolist() for name, value in vars(state.object).items()} == entry["object"]
+    for part in ("hand", "object"):
+        rotation = matrix_from_axis_angle(torch.tensor(entry[part]["rotation"], dtype=torch.float64))
+        np.testing.assert_array_equal(getattr(state, f"{part}_rotation"), rotation)
+    assert state.object_centre.tolist() == entry["object"]["centre"]
+    assert state.wrist.tolist() == entry["hand"]["wrist"]
+    assert state.joint_angles.tolist() == entry["hand"]["joints"]
+    assert state.shape.tolist() == entry["hand"]["shape"]
     assert [pair.point.tolist() for pair in state.pairs] == [pair["point"] for pair in entry["object_points"]]
     assert {name: pixel.tolist() for name, pixel in state.joints_px} == entry["hand_joints"]
     label = store.get(0)
@@ -525,7 +530,7 @@ PAGES = [
 @pytest.mark.parametrize("command", PAGES)
 def test_every_option_is_still_there(command: str, capsys, monkeypatch) -> None:
     """By its page of help; with the default that it had."""
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "100")  # narrow enough for one column of options
     run(*command.split(), "--help")
     found, expected = options(capsys.readouterr().out), known_options()[command]
     assert {name: found.get(name, "no such option") for name in expected} == expected

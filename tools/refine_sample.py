@@ -24,12 +24,12 @@ from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation import score
 from warpgrasp.experiments import EXPERIMENTS, TRAINING_PREDICTIONS, Reproduction, plan
 from warpgrasp.export import RecordingOptions, export_recording
+from warpgrasp.files import write_json
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import predict_few
 from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.refinement import densify
-from warpgrasp.training import write_json
 
 STORED = Path("docs/results/refine.json")
 ROWS = ("1.67 %", "3.33 %", "5 %")

@@ -19,6 +19,7 @@ from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
 from warpgrasp.report.paper_figures import middle_finger_m
 from warpgrasp.report.picture_grid import GAP_PX, HEAD_PX, NOTE_PX, Tile, save_sheet
+from warpgrasp.training.log import LogOptions
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.run import open_run
 
@@ -77,7 +78,7 @@ def test_refinement_over_the_steps(sample_root: Path, tmp_path: Path) -> None:
     with open_run(training, run, command=[]):
         first = train_stage(training, training.recipe.stage1, run / "stage1.safetensors")
         final = run / "weights.safetensors"
-        train_stage(training, training.recipe.stage2, final, initial=first, snapshots=(2, 6))
+        train_stage(training, training.recipe.stage2, final, initial=first, log=LogOptions(snapshots=(2, 6)))
     assert list(FinishedRun.read(run).stages()) == ["0 steps", "2 steps", "6 steps"]
     out = tmp_path / "fig.png"
     assert draw("9", [run], sample_root, out) == 0

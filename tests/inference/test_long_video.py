@@ -32,13 +32,13 @@ def resident_bytes():
 noted = []
 
 @contextmanager
-def counted(description, total, *, done=0):
+def counted(description, total, *, unit, done):
     def advance(frames):
         before = noted[-1][0] if noted else done
         noted.append([before + frames, resident_bytes()])
     yield advance
 
-stream.frames_done = counted
+stream.progress_bar = counted
 status = main(sys.argv[2:])
 noted.append([noted[-1][0], resident_bytes()])
 with open(sys.argv[1], "w") as file:

@@ -24,8 +24,8 @@ from tests.browser import CHROMIUM, FLAGS, HARMLESS
 from tests.export.predicted_sequences import predictions_by, sequence_of
 from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.errors import UserError
-from warpgrasp.export.sequence import PredictedFile, PredictedSequence, SequenceError, pictures_of_dataset
+from warpgrasp.errors import DataError, UserError
+from warpgrasp.export.sequence import PredictedFile, PredictedSequence, pictures_of_dataset
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
@@ -255,7 +255,7 @@ def test_the_difference_of_colours_that_densify_measured(tmp_path: Path, hand: H
     np.testing.assert_array_equal(found, [np.nan, 0.125, np.nan])
     for broken in ("frame,other\n0,1\n", "frame,difference_after\n0,much\n", "frame,difference_after\nx\n"):
         quality.write_text(broken)
-        with pytest.raises(SequenceError, match=r"expected what `densify` wrote in .*quality\.csv"):
+        with pytest.raises(DataError, match=r"expected what `densify` wrote in .*quality\.csv"):
             PredictedFile.opened(file).difference(indices)
 
 

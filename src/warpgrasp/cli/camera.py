@@ -136,11 +136,13 @@ def _warn(text: str) -> None:
 def _picture_size(recording: Path, size: tuple[int, int] | None) -> tuple[int, int] | None:
     """The (width, height) of the recording's pictures, or what is stated where it has none yet."""
     from warpgrasp.data.recording import FRAMES_FOLDER, VIDEO_STEM, open_footage
+    from warpgrasp.data.recording.footage import say_notices
     from warpgrasp.errors import DataError
 
     if not (any(recording.glob(f"{VIDEO_STEM}.*")) or (recording / FRAMES_FOLDER).is_dir()):
         return size
     footage = open_footage(recording)
+    say_notices(footage)
     first = footage.picture(footage.numbers[0])
     footage.close()
     found = (first.shape[1], first.shape[0])

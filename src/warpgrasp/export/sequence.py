@@ -1,8 +1,7 @@
 """One sequence of a predictions file, with the hand model, object, camera and pictures that it takes to show it."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,19 @@ from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand
-from warpgrasp.predictions import Flag, Predictions, finite, identified_object, open_predictions
+from warpgrasp.predictions import (
+    Flag,
+    Predictions,
+    finite,
+    identified_object,
+    open_predictions,
+    pose_of_predictions,
+)
 from warpgrasp.reconstruction import KnownObject
-from warpgrasp.refinement import QUALITY
+from warpgrasp.refinement import QUALITY, read_quality
 from warpgrasp.scene import Scene
 
 LISTED = 8  # sequences that an error names
-DIFFERENCE = "difference_after"  # the column of `densify`'s quality.csv
 FITS_M = 1e-4  # as near as predicted vertices lie to those of their parameters, by the same hand model
 FRAMES_PER_CHUNK = 256  # that are read from the file together
 
@@ -93,22 +98,15 @@ class PredictedSequence:
         In double precision, camera space. Raises `SequenceError` when the predicted vertices are not those that the
         parameters give the hand model.
         """
-        rotation, placement, coefficients, shape = (
-            torch.from_numpy(np.asarray(array)).float()
-            for array in (part.hand_rotation, part.hand_translation, part.hand_pose, part.hand_shape)
-        )
-        angles = self.hand.pose_from_coefficients(coefficients)
-        rest = self.hand(torch.zeros(len(part), 3), angles, shape)
-        placement_joint = rest.joints[:, PLACEMENT_JOINT, None]
+        pose = pose_of_predictions(part, self.hand)
+        rest = self.hand(torch.zeros(len(part), 3), pose.joint_angles, pose.shape)
+        placement = torch.from_numpy(np.array(part.hand_translation)).float()
         vertices, joints = (
-            pose_points(rotation, placement, points - placement_joint) for points in (rest.vertices, rest.joints)
+            pose_points(pose.hand_rotation, placement, points - rest.joints[:, PLACEMENT_JOINT, None])
+            for points in (rest.vertices, rest.joints)
         )
-        check_vertices(vertices, torch.from_numpy(np.asarray(part.hand_vertices)).float(), self.hand)
-        object_rotation, object_centre = (
-            torch.from_numpy(np.asarray(array)) for array in (part.object_rotation, part.object_translation)
-        )
-        pose = Pose(object_rotation, object_centre, rotation, joints[:, 0], angles, shape)
-        return pose.to(torch.float64), joints.double()
+        check_vertices(vertices, torch.from_numpy(np.array(part.hand_vertices)).float(), self.hand)
+        return replace(pose, wrist=joints[:, 0]).to(torch.float64), joints.double()
 
     def scenes(self) -> Iterator[tuple[FrameName, Scene]]:
         """Hand and object of each frame as one mesh, in camera space."""
@@ -290,19 +288,12 @@ class PredictedFile:
     def difference(self, indices: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
         """The difference of colours to the nearest label of the frames of these numbers.
 
-        None where `densify` measured none. Raises `SequenceError` when its quality.csv cannot be read.
+        None where `densify` measured none. Raises `DataError` when its quality.csv cannot be read.
         """
         path = self.path.with_name(QUALITY)
         if "labels" not in self.header or not path.is_file():
             return None
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                by_frame = {int(row["frame"]): float(row[DIFFERENCE] or "nan") for row in csv.DictReader(file)}
-        except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
-            raise SequenceError(
-                f"expected what `densify` wrote in {path}, but it cannot be read: {error!r}; run it again, or remove "
-                f"the file"
-            ) from error
+        by_frame = read_quality(path, "difference_after")
         return np.array([by_frame.get(int(index), np.nan) for index in indices])
 
     def object_of_file(self, mesh: Path, name: str) -> ObjectModel:

@@ -1,12 +1,12 @@
-"""Fits the hand model to 21 joints: what a frame that is annotated by its joints alone needs for a surface.
+"""Fits the hand model to 21 joints, which gives a surface to frames that are annotated by their joints alone.
 
 The fit is the most probable hand, under independent normal errors of the joints (`JOINT_ERROR_M` per coordinate) and
 normal priors: poses about the model's mean pose with covariance CᵀC + POSE_FLOOR_RAD² I, C the model's own pose
 components (one unit is a standard deviation), and shapes about zero with unit variance. Joints say nothing of some
 angles (a finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a call.
 
-It is found by Levenberg and Marquardt's method, all frames together: the shape is the only unknown that they share,
-so each step eliminates the frames' own unknowns first (the Schur complement, as in bundle adjustment).
+Levenberg and Marquardt's method finds it, for all frames together: the shape is the only unknown that they share, so
+each step eliminates the frames' own unknowns first (the Schur complement, as in bundle adjustment).
 """
 
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ JOINT_ERROR_M = 0.003
 POSE_FLOOR_RAD = 0.1  # bending that the pose components do not foresee
 # A frame whose joints lie farther from the fit, on average, is not this hand in these units and this order. Measured
 # with the open hand: joints that each lie 10 mm beside the model's by another definition leave 7 to 8 mm, fingers that
-# run from tip to base 12.5 mm and more, the order of HO-3D's files 21 mm, metres taken for millimetres a metre. What it
-# does not tell: a left hand or two fingers exchanged leave only 2 to 6 mm (a strangely bent hand fits them).
+# run from tip to base 12.5 mm and more, the order of HO-3D's files 21 mm, metres taken for millimetres a metre. It does
+# not reveal a left hand or two exchanged fingers, which leave only 2 to 6 mm (a strangely bent hand fits them).
 LARGEST_RESIDUAL_M = 0.012
 # Of a shape parameter, in standard deviations. The open hand scaled as a whole passes from 0.6 to 1.4 times its size:
 # every human hand does, and joints that collapse to a few centimetres do not.
 LARGEST_SHAPE = 6.0
 
 LARGEST_STEPS = 60
-LARGEST_DAMPING = 1e8  # at which a step is nothing
-SMALLEST_GAIN = 1e-5  # relative; what is left moves no joint by a tenth of a millimetre
+LARGEST_DAMPING = 1e8  # at which a step moves nothing
+SMALLEST_GAIN = 1e-5  # relative; further steps would move no joint by a tenth of a millimetre
 FRAMES_AT_ONCE = 256  # bounds memory
 PALM = [JOINTS.index(joint) for joint in ("wrist", "index_1", "middle_1", "ring_1", "little_1")]
 
@@ -78,7 +78,7 @@ class HandFit:
 
 
 def refusal(residual_m: Tensor, shape: Float[Tensor, " s"]) -> str | None:
-    """Why a frame's fit is not to be believed (what was found), or None."""
+    """Why a frame's fit is not to be trusted, as the end of a sentence that says what was found; None when it is."""
     if not residual_m <= LARGEST_RESIDUAL_M:
         return f"joints that the fitted hand misses by {1000 * residual_m:.0f} mm on average"
     if not shape.abs().max() <= LARGEST_SHAPE:
@@ -90,9 +90,8 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
     """Fit rotation, translation and pose of every frame, and one shape, to 21 joints.
 
     `joints` are in the order of `JOINTS`, in metres, in any one Cartesian frame that is not mirrored (usually camera
-    space): the fit is in the same. The result is a function of the arguments alone. Every frame gets a fit; whether it
-    is to be believed is told by `refusal`. Raises `FitError` when there is no frame, or a
-    joint is not finite.
+    space): the fit is in the same. The result is a function of the arguments alone. Every frame gets a fit; `refusal`
+    tells whether it is to be trusted. Raises `FitError` when there is no frame, or a joint is not finite.
     """
     if not len(joints):
         raise FitError("expected the joints of at least one frame to fit a hand to, got none")
@@ -103,10 +102,10 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
         )
     problem = _Problem.of(hand, joints.detach().double())
     with torch.no_grad():
-        found = minimise(problem, problem.start())
-        rotation = axis_angle_from_matrix(found.rotation)
+        fitted = minimise(problem, problem.start())
+        rotation = axis_angle_from_matrix(fitted.rotation)
         rotation, wrist, pose, shape = (
-            part.to(hand.mean_pose) for part in (rotation, found.wrist, found.pose, found.shape)
+            part.to(hand.mean_pose) for part in (rotation, fitted.wrist, fitted.pose, fitted.shape)
         )
         return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
 
@@ -155,7 +154,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is minimised: half the sum of squares of the weighted residuals."""
+    """The objective: half the sum of squares of the weighted residuals."""
 
     chain: JointChain
     target: Float[Tensor, "n 21 3"]
@@ -166,7 +165,7 @@ class _Problem:
         return _Problem(JointChain(hand, like=target), target, pose_precision(hand, like=target))
 
     def start(self) -> PlacedHand:
-        """The mean pose and shape, its palm laid on the given one."""
+        """The hand of mean pose and shape, its palm laid on that of the given joints."""
         count, model = len(self.target), self.chain.model
         rotation = torch.eye(3).to(self.target).expand(count, -1, -1)
         pose, shape = model.mean_pose.expand(count, -1), self.target.new_zeros(model.shape_count)
@@ -182,7 +181,7 @@ class _Problem:
         return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + at.shape.square().sum())
 
     def linearised(self, at: PlacedHand) -> Normal:
-        """The normal equations about `at`, of a few frames at a time."""
+        """The normal equations about `at`, computed for `FRAMES_AT_ONCE` frames at a time."""
         starts = range(0, len(at), FRAMES_AT_ONCE)
         parts = [self._linearised(at, slice(start, start + FRAMES_AT_ONCE)) for start in starts]
         return Normal(
@@ -213,7 +212,7 @@ class _Problem:
 
 @runtime_checkable
 class Problem(Protocol):
-    """Half a sum of squares of hands."""
+    """A least-squares problem of placed hands."""
 
     def cost(self, at: PlacedHand) -> float:
         """Half the sum of squares."""
@@ -225,17 +224,17 @@ class Problem(Protocol):
 
 
 def minimise(problem: Problem, at: PlacedHand) -> PlacedHand:
-    """Levenberg and Marquardt: less damping after a step that helped, more after one that did not."""
+    """Minimise by Levenberg and Marquardt: less damping after a step that lowers the cost, more after any other."""
     damping, cost, normal = 1e-2, problem.cost(at), problem.linearised(at)
     for _ in range(LARGEST_STEPS):
-        further = at.moved(*normal.step(damping))
-        lower = problem.cost(further)
-        if not lower < cost:  # also NaN
+        moved = at.moved(*normal.step(damping))
+        moved_cost = problem.cost(moved)
+        if not moved_cost < cost:  # also NaN
             damping *= 8
             if damping > LARGEST_DAMPING:
                 break
             continue
-        gain, at, cost, damping = cost - lower, further, lower, max(damping / 4, 1e-9)
+        gain, at, cost, damping = cost - moved_cost, moved, moved_cost, max(damping / 4, 1e-9)
         if gain < SMALLEST_GAIN * cost:
             break
         normal = problem.linearised(at)

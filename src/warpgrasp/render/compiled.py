@@ -13,7 +13,7 @@ import torch
 
 
 def share_out(work: Callable[..., None], arrays: tuple[np.ndarray, ...]) -> None:
-    """Call `work` with the arrays cut along the batch, once per thread, the calling one among them.
+    """Call `work` with parts of the arrays along the batch, once per thread, the calling thread among them.
 
     A plain thread pool, the kernels releasing the GIL: numba's own threads would be a second OpenMP runtime, whose
     threads go on spinning after each call and take the cores from PyTorch's.
@@ -37,10 +37,10 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """The jaxtyping hook of the tests wraps functions, which numba cannot compile: hence `unwrap`.
+    """Compile a kernel by numba at its first call.
 
-    What is compiled is kept for the next process, beside this file or, where that cannot be written, in the user's
-    cache folder.
+    The machine code is kept for the next process, beside this file or, where that cannot be written, in the user's
+    cache folder. The jaxtyping hook of the tests wraps functions, which numba cannot compile: hence `unwrap`.
     """
     function = inspect.unwrap(kernel)
     try:

@@ -1,4 +1,4 @@
-"""What a rasteriser gives, and the differentiable geometry of its pixels.
+"""The rasteriser's protocol and result, and the differentiable geometry of its pixels.
 
 The renderer decides only *which* triangle each pixel sees. Where on that triangle is recomputed here from the vertices,
 so the exact gradient reaches them (decision 0001).
@@ -81,7 +81,7 @@ class Fragments:
         return Fragments(pixels, face_ids.clamp_min(0), face_ids >= 0, height, width)
 
     def face_id_images(self) -> Int[Tensor, "b h w"]:
-        """The face that each pixel sees, -1 where none: what the list was made of."""
+        """The face that each pixel sees, -1 where none, as in the raster that the list was made of."""
         beyond, (u, v) = self.height * self.width, self.pixels.unbind(-1)
         images = self.face_ids.new_full((len(self.pixels), beyond + 1), -1)
         place = torch.where(self.covered, v * self.width + u, beyond)  # padding falls off the end

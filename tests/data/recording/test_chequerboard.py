@@ -196,7 +196,7 @@ def test_boards_counted_from_behind_are_turned_round() -> None:
         (["--board", "nowhere.txt"], r"a video \(\.mp4, .*\) or a folder of pictures of a chequerboard"),
         (["--board", "nowhere.mp4"], r"expected the video nowhere\.mp4, found no such file"),
         (["--board", "nowhere.mp4", "--corners", "2", "6"], r"at least 3 inner corners"),
-        (["--exif", "nowhere.jpg"], r"expected a photograph in nowhere\.jpg"),
+        (["--exif", "nowhere.jpg"], r"expected the picture nowhere\.jpg, found no such file"),
     ],
 )
 def test_what_is_refused(arguments: list[str], message: str, tmp_path: Path, capsys) -> None:
@@ -357,7 +357,7 @@ def test_exif_for_a_cropped_video(tmp_path: Path) -> None:
 def test_a_heic_photograph_is_refused_by_name(tmp_path: Path, capsys) -> None:
     (tmp_path / "IMG_1.jpg").write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic" + bytes(100))
     assert main(["camera", str(tmp_path), "--exif", str(tmp_path / "IMG_1.jpg")]) == 1
-    assert re.search(r"a JPEG or PNG photograph in .*IMG_1\.jpg, found HEIC; save it as JPEG", capsys.readouterr().err)
+    assert re.search(r"expected .*IMG_1\.jpg.* found a (damaged )?HEIC", capsys.readouterr().err)
 
 
 def test_exif_that_says_nothing(tmp_path: Path, capsys) -> None:

@@ -4,6 +4,7 @@ import json
 import random
 import struct
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 
 from tests.data.meshes.mesh_files import INDICES, XYZ, Gltf, glb_of_text, obj_text, ply_header, ply_text
 from tests.data.recording.camera_texts import FILES, CameraFile
 from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, simple_label, write_video
+from tests.data.recording.video_kinds import REORDERED, Coding, even_frames, with_edits, write_coded
 from warpgrasp.data.recording.annotations import HandJoints, Label, write_annotations
 from warpgrasp.data.recording.calibrations import read_cameras
 from warpgrasp.data.recording.camera import check_lens
@@ -260,3 +263,44 @@ def test_damaged_camera_files(tmp_path: Path, file: CameraFile) -> None:
             path.write_bytes(damaged(file.content, chance))
         refused += not read_or_refused(path)
     assert refused > 3
+
+
+@pytest.mark.parametrize(
+    ("name", "coding"),
+    [
+        ("video.mp4", Coding(options=REORDERED)),
+        ("video.mov", Coding(options=REORDERED, pixel_aspect=Fraction(4, 3))),
+        ("video.m4v", Coding(options=REORDERED, container_options={"movflags": "frag_keyframe+empty_moov"})),
+        ("video.avi", Coding("mpeg4", options={})),
+        ("video.mkv", Coding("ffv1", "yuv420p10le", {}, tags={"color_trc": 16})),
+    ],
+)
+def test_damaged_videos_of_other_kinds(small: Path, hand: HandModel, name: str, coding: Coding) -> None:
+    (small / "video.mp4").unlink()
+    content = write_coded(small / name, even_frames(8), coding).read_bytes()
+    if name == "video.mp4":
+        (small / name).write_bytes(with_edits(content, [(2, None), (6, 2)]))
+    if coding.pixel_aspect is not None:
+        edit(small / "camera.json", lambda camera: camera.update(width=85))
+    assert refused_count(small / name, hand, 20, damaged) > 2
+
+
+@pytest.mark.parametrize(
+    "name", ["0.jpg", "1.png", "2.tif", "3.webp", "1403636579763555584.bmp", "PXL_20230405_123456789.jpeg"]
+)
+def test_damaged_pictures(small: Path, hand: HandModel, name: str) -> None:
+    (small / "video.mp4").unlink()
+    (small / "annotations.json").unlink()
+    (small / "frames").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    deep = name.endswith((".png", ".tif"))
+    picture = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257 if deep else pixels)
+    path = small / "frames" / name
+    picture.save(path, **({} if name.endswith("bmp") else {"exif": exif}))
+    chance, content, refused = random.Random(name), path.read_bytes(), 0
+    for _ in range(60):
+        path.write_bytes(damaged(content, chance))
+        refused += not read_everything(small, hand)
+    assert refused > 5

@@ -23,7 +23,7 @@ from warpgrasp.evaluation.metrics import score
 from warpgrasp.export.recording import RecordingOptions, export_recording
 from warpgrasp.frame import Frame, FrameName, ObjectModel, pose_points
 from warpgrasp.hand.model import HandModel
-from warpgrasp.inference.predict import predict_few
+from warpgrasp.inference.prediction import predict_few
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 

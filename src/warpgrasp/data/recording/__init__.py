@@ -29,7 +29,7 @@ from warpgrasp.data.recording.focal import (
     focal_from_field_of_view,
 )
 from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
-from warpgrasp.data.recording.labels import annotation_of, fitted_hand
+from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.object import (
     MESH_ENDINGS,
     OBJECT_FILE,
@@ -72,6 +72,7 @@ __all__ = [
     "board_pictures",
     "calibrate",
     "centred_lens",
+    "check_labels",
     "examine_recordings",
     "find_board",
     "fitted_hand",
@@ -79,12 +80,14 @@ __all__ = [
     "focal_from_exif",
     "focal_from_field_of_view",
     "is_recording",
+    "label_of_pose",
     "lens_of",
     "mirror_symmetry",
     "models_in_any_units",
     "open_clip",
     "open_footage",
     "open_pictures",
+    "pose_of_label",
     "read_annotations",
     "read_document",
     "read_lens",

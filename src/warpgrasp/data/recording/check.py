@@ -1,5 +1,6 @@
 """Checks recordings: reads everything, says what is there, and warns of what photometry cannot see."""
 
+import hashlib
 from collections.abc import Iterator
 
 import cv2
@@ -8,8 +9,8 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from warpgrasp.data.recording.annotations import HandJoints
-from warpgrasp.data.recording.dataset import EXAMINED, Recordings
-from warpgrasp.data.recording.doubts import doubts
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.doubts import EXAMINED, doubts
 from warpgrasp.data.recording.evidence import (
     FAINT_TEXTURE_LEVELS,
     LARGEST_SHARE_OF_WIDTH,
@@ -20,6 +21,7 @@ from warpgrasp.data.recording.evidence import (
     texture_levels,
 )
 from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.recording.footage import count_as_said
 from warpgrasp.data.recording.labels import fitted_hand
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera
@@ -52,6 +54,8 @@ def _facts(recording: Recording) -> Iterator[str]:
         steady = steps.max() - steps.min() < 0.5 * np.median(steps)
         rate = f", {times[-1]:.1f} s, {1 / np.median(steps):.2f} per second" + ("" if steady else " (varying)")
     yield f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}{rate}, in {footage.file_of(numbers[0]).name}"
+    count_as_said(footage)
+    yield from (f"warning: {notice}" for notice in footage.notices)
     fx, fy, cx, cy = (lens.intrinsics[row, column] for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
     named = "" if lens.model == "opencv" else f" of the model {lens.model}"
     bent = f"; undistorted from {len(lens.distortion)} coefficients{named}" if lens.distorted else ""
@@ -113,8 +117,13 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
     follower, textures = GapFollower(), []
     before: tuple[int, LabelledSurface] | None = None
     moves: list[tuple[float, int, int]] = []
+    pictures: dict[bytes, int] = {}
+    repeated: list[tuple[int, int]] = []
     for number in track(recording.footage.numbers, description=f"read {name}", transient=True):
-        grey = _grey(recording.picture(number), width, height)
+        picture = recording.picture(number)
+        same = pictures.setdefault(hashlib.blake2b(picture.tobytes(), digest_size=16).digest(), number)
+        repeated += [(same, number)] if same != number else []
+        grey = _grey(picture, width, height)
         label = None
         if number in recording.labels:
             truth = dataset.truth(FrameName(name, number))
@@ -125,6 +134,12 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
             before = (number, label)
         follower.add(number, grey, label)
     follower.finish()
+    if repeated and recording.footage.times_s is None:
+        yield (
+            f"warning: copies of other pictures: {len(repeated)}, the first frame {repeated[0][1]}, a copy of "
+            f"{repeated[0][0]}; if frames were repeated to keep a rate, remove the copies and keep the other numbers, "
+            f"which tell the time"
+        )
     if recording.labels:
         yield from _texture_lines(textures)
         yield from _motion_lines(follower, moves, camera, scale)

@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from warpgrasp.data.picture_file import read_upright
 from warpgrasp.data.recording.board_solution import BoardSolution, BoardView, Coefficients, NoSolution, facing, solve
 from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.footage import PICTURE_ENDINGS
+from warpgrasp.data.recording.footage import picture_names, say_notices
 from warpgrasp.data.recording.lens_choice import Candidate, fitted_candidates, model_deviation, simplest
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
@@ -49,13 +49,11 @@ class Calibration:
 def board_pictures(path: Path) -> Iterator[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
     """The pictures of a folder, or some of a video's, by name. Raises `DataError` when there are none."""
     if path.is_dir():
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURE_ENDINGS)
-        if not files:
-            raise DataError(f"expected pictures ({', '.join(PICTURE_ENDINGS)}) of a chequerboard in {path}, found none")
-        for file in files:
-            yield file.name, _read(file)
+        for name in picture_names(path):
+            yield name, read_upright(path / name)
     elif path.suffix.lower() in FORMAT_OF:
         video = Video(path)
+        say_notices(video)
         count = len(video.numbers)
         for number in np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int)).tolist():
             yield f"frame {number}", video.picture(number)
@@ -64,14 +62,6 @@ def board_pictures(path: Path) -> Iterator[tuple[str, UInt8[np.ndarray, "h w 3"]
         raise DataError(
             f"expected a video ({', '.join(FORMAT_OF)}) or a folder of pictures of a chequerboard, found {path}"
         )
-
-
-def _read(file: Path) -> UInt8[np.ndarray, "h w 3"]:
-    try:
-        with Image.open(file, formats=("JPEG", "PNG")) as opened:
-            return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"expected a whole picture in {file}: {error}") from error
 
 
 def find_board(picture: UInt8[np.ndarray, "h w 3"], corners: tuple[int, int]) -> Float[np.ndarray, "n 2"] | None:

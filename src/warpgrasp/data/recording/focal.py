@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, ImageOps
 
+from warpgrasp.data.picture_file import opened_picture
 from warpgrasp.data.recording.camera import FOCAL_RANGE, Lens
 from warpgrasp.errors import DataError
 
@@ -124,27 +125,10 @@ def _by_equivalent(equivalent_mm: float, photograph: _Photograph, scale: float, 
 
 
 def _photograph(path: Path) -> _Photograph:
-    try:
-        with Image.open(path, formats=("JPEG", "PNG")) as opened:
-            size = ImageOps.exif_transpose(opened).size
-            data = opened.getexif().get_ifd(ExifTags.IFD.Exif)
-            return _Photograph(path, size, {name: _number(data.get(ExifTags.Base[name].value)) for name in _NAMES})
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if _is_heif(path):
-            raise DataError(
-                f"expected a JPEG or PNG photograph in {path}, found HEIC; save it as JPEG with its EXIF data "
-                f"(heif-convert on Linux, `sips -s format jpeg` on a Mac)"
-            ) from error
-        raise DataError(f"expected a photograph in {path}: {error}") from error
-
-
-def _is_heif(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            start = file.read(12)
-    except OSError:
-        return False
-    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
+    with opened_picture(path) as (_, opened):
+        size = ImageOps.exif_transpose(opened).size
+        data = opened.getexif().get_ifd(ExifTags.IFD.Exif)
+        return _Photograph(path, size, {name: _number(data.get(ExifTags.Base[name].value)) for name in _NAMES})
 
 
 _NAMES = (

@@ -6,13 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warpgrasp.reconstruction.encoders.resnet18 import (
-    EncoderWeightsError,
-    ResNet18,
-    freeze_batch_norm,
-    load_encoder_weights,
-    precision_on,
-)
+from warpgrasp.reconstruction.encoders.encoder import freeze_batch_norm, load_encoder_weights, precision_on
+from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError, ResNet18
 
 
 def torchvision_shapes() -> dict[str, tuple[int, ...]]:

@@ -8,23 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
+from warpgrasp.reconstruction import freeze_batch_norm
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
-from warpgrasp.training import loop, step, tracking
-from warpgrasp.training.loop import Training, train_stage
-from warpgrasp.training.tracking import TrackerError, choose_tracker
+from warpgrasp.training import log, loop, objective
+from warpgrasp.training.log import LogOptions, Monitor, TrackerError, choose_tracker
+from warpgrasp.training.loop import initial_network, train_stage
+from warpgrasp.training.run import Training
 
 Curves = dict[str, dict[int, float]]
 
 
 def train_tracked(training: Training, out: Path) -> str:
-    first = train_stage(training, training.recipe.stage1, out / "stage1.safetensors", tracker="tensorboard")
-    last = train_stage(
-        training, training.recipe.stage2, out / "weights.safetensors", initial=first, tracker="tensorboard"
-    )
+    options = LogOptions(tracker="tensorboard")
+    first = train_stage(training, training.recipe.stage1, out / "stage1.safetensors", log=options)
+    last = train_stage(training, training.recipe.stage2, out / "weights.safetensors", initial=first, log=options)
     return load_checkpoint(last).sha256
 
 
@@ -58,7 +60,7 @@ def same(shown_curves: Curves, logged_curves: Curves) -> bool:
 def test_the_events_are_the_log_and_change_no_weight(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
-    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
+    monkeypatch.setattr(log, "LOG_EVERY_STEPS", 1)
     assert train_tracked(prepare(sample_root, short_recipe()), tmp_path) == undisturbed
     for stage in ("stage1", "weights"):
         assert same(shown(tmp_path / "tracking" / stage), logged(tmp_path / f"{stage}.jsonl")), stage
@@ -102,6 +104,21 @@ def test_pictures_of_the_warp_reach_every_tracker(tracker: str, sample_root: Pat
         assert (reference != warped).any()
 
 
+def test_measuring_leaves_the_network_as_it_was(sample_root: Path) -> None:
+    training = prepare(sample_root, short_recipe())
+    network = initial_network(training).train()
+    freeze_batch_norm(network)
+    before = {name: module.training for name, module in network.named_modules()}
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    measurement = Monitor.of(training)(network)
+    assert {name: module.training for name, module in network.named_modules()} == before
+    assert set(before.values()) == {True, False}
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    groups = {name.partition("/")[0] for name in measurement.values}
+    assert groups == {"annotated", "unannotated", "evaluation"}
+    assert len(measurement.pictures) == 2
+
+
 @pytest.mark.slow
 def test_errors_are_measured_beside_the_training_and_change_no_weight(sample_root: Path, tmp_path: Path) -> None:
     words = ["train", "toy", "--data", str(sample_root), "--tracker", "none"]
@@ -123,8 +140,8 @@ def test_errors_are_measured_beside_the_training_and_change_no_weight(sample_roo
 def test_an_interrupted_stage_shows_each_step_once(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
-    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
-    training, supervised, calls = prepare(sample_root, short_recipe()), step.supervised, []
+    monkeypatch.setattr(log, "LOG_EVERY_STEPS", 1)
+    training, supervised, calls = prepare(sample_root, short_recipe()), objective.supervised, []
 
     def until_step_4(*arguments, **options):
         calls.append(1)
@@ -133,11 +150,11 @@ def test_an_interrupted_stage_shows_each_step_once(
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(step, "supervised", until_step_4)
+    monkeypatch.setattr(objective, "supervised", until_step_4)
     with pytest.raises(KeyboardInterrupt):
         train_tracked(training, tmp_path)
     assert list(shown(tmp_path / "tracking" / "stage1")["loss"]) == [0, 1, 2, 3]
-    monkeypatch.setattr(step, "supervised", supervised)
+    monkeypatch.setattr(objective, "supervised", supervised)
     assert train_tracked(training, tmp_path) == undisturbed
     assert same(shown(tmp_path / "tracking" / "stage1"), logged(tmp_path / "stage1.jsonl"))
 
@@ -159,7 +176,7 @@ def test_train_tracks_by_itself_where_it_can(trained_run: Path) -> None:
 
 
 def test_nothing_is_needed(monkeypatch) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
+    monkeypatch.setattr(log, "find_spec", lambda name: None)
     assert choose_tracker(None) == "none"
     assert choose_tracker("none") == "none"
     with pytest.raises(TrackerError, match=r"expected tensorboard .*tracker tensorboard.*warpgrasp\[tracking\].*none"):
@@ -169,7 +186,7 @@ def test_nothing_is_needed(monkeypatch) -> None:
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
     sample_root: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
+    monkeypatch.setattr(log, "find_spec", lambda name: None)
     words = ["train", "toy", "--data", str(sample_root), "--out", str(tmp_path / "run"), "--tracker", "wandb"]
     assert main(words) == 1
     assert "expected wandb to be installed for --tracker wandb" in capsys.readouterr().err

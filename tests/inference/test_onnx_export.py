@@ -13,9 +13,9 @@ from tests.inference.networks import HEIGHT, WIDTH, models, small_network, some_
 from warpgrasp.cli import main
 from warpgrasp.frame import Frames, Reconstruction
 from warpgrasp.hand.model import HandModel
-from warpgrasp.inference import onnx as onnx_export
-from warpgrasp.inference.onnx import INPUTS, OUTPUTS, DeployedNetwork
-from warpgrasp.inference.predict import reconstruct
+from warpgrasp.inference import onnx_export
+from warpgrasp.inference.onnx_export import INPUTS, OUTPUTS, DeployedNetwork
+from warpgrasp.inference.prediction import reconstruct_frames
 from warpgrasp.reconstruction.checkpoint import checkpoint_of, save_checkpoint
 from warpgrasp.reconstruction.network import HandObjectNetwork
 
@@ -44,7 +44,7 @@ def test_what_is_exported_is_the_network(hand: HandModel) -> None:
     network, frames = small_network(hand), some_frames(4)
     with torch.no_grad():
         outputs = DeployedNetwork(network, width=WIDTH, height=HEIGHT)(*arguments(network, frames))
-    wanted = expected(reconstruct(network, frames))
+    wanted = expected(reconstruct_frames(network, frames))
     assert tuple(wanted) == OUTPUTS
     for name, output in zip(OUTPUTS, outputs, strict=True):
         assert_close(output, wanted[name], rtol=0, atol=1e-6)
@@ -99,7 +99,7 @@ def test_the_file_computes_what_pytorch_does(hand: HandModel, tmp_path: Path) ->
     for count, vertices in ((1, 40), (5, 7)):
         frames = some_frames(count, vertices=vertices)
         given = {name: value.numpy() for name, value in zip(INPUTS, arguments(network, frames), strict=True)}
-        wanted = expected(reconstruct(network, frames))
+        wanted = expected(reconstruct_frames(network, frames))
         for name, found in zip(OUTPUTS, session.run(None, given), strict=True):
             tolerance = 1e-4 if "vertices" in name or "joints" in name else 1e-3  # metres; angles, coefficients
             assert_close(torch.from_numpy(found), wanted[name], rtol=0, atol=tolerance)

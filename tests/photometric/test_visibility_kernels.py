@@ -5,8 +5,8 @@ import torch
 
 from tests.render.scenes import CAMERA, HEIGHT, WIDTH, soup
 from warpgrasp.geometry.mesh import Mesh
-from warpgrasp.photometric import visibility as round_trip
-from warpgrasp.photometric.visibility import Visibility, returning_by_tensors
+from warpgrasp.photometric import visibility
+from warpgrasp.photometric.visibility import RoundTrips, Visibility
 from warpgrasp.render import reference as rasterizer
 
 
@@ -19,8 +19,8 @@ def found_by(way, seed: int, count: int = 4000) -> Visibility:
 
     surfaces = [soup(10 + seed), soup(20 + seed)]
     target = Mesh(
-        torch.cat([one.vertices for one in surfaces]),
-        torch.cat([one.faces for one in surfaces]),
+        torch.cat([surface.vertices for surface in surfaces]),
+        torch.cat([surface.faces for surface in surfaces]),
         random(2, surfaces[0].faces.shape[1]) < 0.2,
     )
     # Moved by about as much as the tolerance, some of it behind the camera.
@@ -31,21 +31,23 @@ def found_by(way, seed: int, count: int = 4000) -> Visibility:
     landing_px[:, 1::50] = 1e30
     landing_px[:, 2::50] = landing_px[:, 2::50].round() + 0.5  # as near to one pixel as to the next
     return way(
-        torch.arange(count).expand(2, -1) % 7 > 0,
-        started_px,
-        landing_px,
-        before,
-        target,
-        reference_camera=CAMERA,
-        target_camera=CAMERA,
-        tolerance_px=40.0,
-        target_face_ids=rasterizer.rasterize(target, CAMERA).face_ids,
+        RoundTrips(
+            torch.arange(count).expand(2, -1) % 7 > 0,
+            started_px,
+            landing_px,
+            before,
+            target,
+            reference_camera=CAMERA,
+            target_camera=CAMERA,
+            target_face_ids=rasterizer.rasterize(target, CAMERA).face_ids,
+            tolerance_px=40.0,
+        )
     )
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_it_keeps_the_same_pixels(seed: int):
-    found, expected = (found_by(way, seed) for way in (round_trip.returning, returning_by_tensors))
+    found, expected = (found_by(way, seed) for way in (RoundTrips.by_compiled_loop, RoundTrips.by_tensors))
     assert torch.equal(found.mutual, expected.mutual)
     assert torch.equal(found.astray, expected.astray)
     assert not (found.mutual & found.astray).any()
@@ -54,8 +56,8 @@ def test_it_keeps_the_same_pixels(seed: int):
 
 
 def test_the_uncompiled_kernel_is_the_compiled_one(monkeypatch):
-    compiled = found_by(round_trip.returning, 0, 500)
-    monkeypatch.setattr(round_trip, "_returning", round_trip.returning_kernel)
-    plain = found_by(round_trip.returning, 0, 500)
+    compiled = found_by(RoundTrips.by_compiled_loop, 0, 500)
+    monkeypatch.setattr(visibility, "_round_trips", visibility.round_trips_kernel)
+    plain = found_by(RoundTrips.by_compiled_loop, 0, 500)
     assert torch.equal(plain.mutual, compiled.mutual)
     assert torch.equal(plain.astray, compiled.astray)

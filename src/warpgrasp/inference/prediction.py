@@ -1,4 +1,4 @@
-"""From the frames of a data set to a predictions file."""
+"""Predictions of batches of frames by a network, and of the frames of a data set into a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,30 +11,11 @@ from torch import Tensor
 from warpgrasp.data import Dataset
 from warpgrasp.data.recording import PICTURES_INTERVAL_S
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
-from warpgrasp.predictions import Finish, PosedHand, Predictions, ShardWriter, share_in_view
-from warpgrasp.progress import frames_done
+from warpgrasp.predictions import HandPosing, Postprocessing, Predictions, ShardWriter, Smoothing, share_in_view
+from warpgrasp.progress import progress_bar
 from warpgrasp.reconstruction import HandObjectNetwork
 
 SHARD_FRAMES = 320
-
-
-def reconstruct(network: HandObjectNetwork, frames: Frames) -> Reconstruction:
-    """Reconstruct a batch of frames by a network, without gradient."""
-    network.eval()
-    with torch.inference_mode():
-        return network(frames.image, frames.camera, frames.objects)
-
-
-def posed_hand(network: HandObjectNetwork) -> PosedHand:
-    """The hand of parameters as a network gives it."""
-    device = next(network.parameters()).device
-
-    def posed(*parameters: Tensor) -> tuple[Tensor, Tensor]:
-        rotation, translation, pose, shape = (parameter.to(device) for parameter in parameters)
-        hand = network.posed_hand(rotation, translation, pose=pose, shape=shape)
-        return hand.vertices.cpu(), hand.joints.cpu()
-
-    return posed
 
 
 def predict(
@@ -54,13 +35,13 @@ def predict(
     """
     writer = ShardWriter(out, header)
     shards = [names[start : start + SHARD_FRAMES] for start in range(0, len(names), SHARD_FRAMES)]
-    with frames_done(f"predict {out.stem}", len(names), shown=show_progress) as advance:
+    with progress_bar(f"predict {out.stem}", len(names), unit="frames", shown=show_progress) as advance:
         for number, shard in enumerate(shards):
             if not writer.has(number):
                 writer.write(number, predict_few(network, dataset, shard, batch=batch))
             advance(len(shard))
-    finish = Finish(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, posed_hand(network), smooth_frames)
-    writer.finish(len(shards), finish)
+    smoothing = smoothing_of(smooth_frames, hand_posing(network))
+    writer.finish(len(shards), Postprocessing(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, smoothing))
 
 
 def predict_few(
@@ -71,16 +52,23 @@ def predict_few(
     for start in range(0, len(names), batch):
         read = [dataset.frame(name, annotated=False) for name in names[start : start + batch]]
         frames = move_to(Frames.of(read), device)
-        parts.append(predictions_of(frames, reconstruct(network, frames)))
+        parts.append(predictions_of(frames, reconstruct_frames(network, frames)))
     return Predictions.joined(parts)
+
+
+def reconstruct_frames(network: HandObjectNetwork, frames: Frames) -> Reconstruction:
+    """Reconstruct a batch of frames by a network, without gradient."""
+    network.eval()
+    with torch.inference_mode():
+        return network(frames.image, frames.camera, frames.objects)
 
 
 def predictions_of(frames: Frames, reconstruction: Reconstruction) -> Predictions:
     """A batch as it is stored. The frames' camera decides what is in view."""
-    hand, thing = reconstruction.hand, reconstruction.object
-    camera = frames.camera.to(hand.vertices)
+    hand, posed_object = reconstruction.hand, reconstruction.object
+    camera, real = frames.camera.to(hand.vertices), frames.objects.real.to(hand.vertices.device)
 
-    def array(tensor: torch.Tensor) -> np.ndarray:
+    def array(tensor: Tensor) -> np.ndarray:
         return tensor.float().cpu().numpy()
 
     return Predictions(
@@ -93,8 +81,25 @@ def predictions_of(frames: Frames, reconstruction: Reconstruction) -> Prediction
         hand_translation=array(hand.translation),
         hand_pose=array(hand.pose_coefficients),
         hand_shape=array(hand.shape),
-        object_rotation=array(thing.rotation),
-        object_translation=array(thing.translation),
+        object_rotation=array(posed_object.rotation),
+        object_translation=array(posed_object.translation),
         hand_in_view=array(share_in_view(hand.vertices, camera)),
-        object_in_view=array(share_in_view(thing.vertices, camera, frames.objects.real.to(thing.vertices.device))),
+        object_in_view=array(share_in_view(posed_object.vertices, camera, real)),
     )
+
+
+def hand_posing(network: HandObjectNetwork) -> HandPosing:
+    """How a network poses its hand by given parameters, skeleton adaptation included."""
+    device = next(network.parameters()).device
+
+    def pose_hand(*parameters: Tensor) -> tuple[Tensor, Tensor]:
+        rotation, translation, pose, shape = (parameter.to(device) for parameter in parameters)
+        hand = network.posed_hand(rotation, translation, pose=pose, shape=shape)
+        return hand.vertices.cpu(), hand.joints.cpu()
+
+    return pose_hand
+
+
+def smoothing_of(frames: float, pose_hand: HandPosing) -> Smoothing | None:
+    """The temporal filter of a standard deviation in frames; none where it is 0."""
+    return Smoothing(frames, pose_hand) if frames else None

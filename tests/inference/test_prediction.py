@@ -1,6 +1,5 @@
 """From pictures to a predictions file: resumable, and blind to annotations."""
 
-import importlib
 import pickle
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
-from warpgrasp.inference.predict import predict
+from warpgrasp.inference.prediction import predict
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.predictions.shards import ShardWriter
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
@@ -28,7 +27,7 @@ def network() -> HandObjectNetwork:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("warpgrasp.inference.predict"), "SHARD_FRAMES", 6)
+    monkeypatch.setattr("warpgrasp.inference.prediction.SHARD_FRAMES", 6)
 
 
 def test_every_frame_in_the_order_of_the_list(network, sample_root: Path, hand: HandModel, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""The network with the hand model inside as one ONNX file: what another program needs to run it."""
+"""The network with its hand model as one ONNX file, for other programs."""
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from warpgrasp.errors import UserError
+from warpgrasp.files import replacing
 from warpgrasp.frame import Objects
 from warpgrasp.geometry import Camera
 from warpgrasp.reconstruction import HandObjectNetwork
@@ -36,6 +36,24 @@ FORMAT = "warpgrasp-onnx-1"
 
 class ExportError(UserError):
     """A network cannot be exported."""
+
+
+def export_onnx(
+    network: HandObjectNetwork, path: Path, *, width: int, height: int, notes: Mapping[str, str] | None = None
+) -> None:
+    """Write the network to an ONNX file; the batch and the object's number of vertices stay free.
+
+    The file's metadata name the format, the objects in the order of `object_row`, and `notes`. Raises `ExportError`
+    when a package is missing.
+    """
+    deployed = DeployedNetwork(network, width=width, height=height).cpu().eval()
+    batch, vertices = torch.export.Dim("batch", min=1), torch.export.Dim("vertices", min=1)
+    shapes = ({0: batch}, {0: batch}, {0: batch, 1: vertices}, {0: batch})
+    program = onnx_program(deployed, example_inputs(network, width=width, height=height), INPUTS, OUTPUTS, shapes)
+    metadata = {"format": FORMAT, "objects": json.dumps(network.object_names), **(notes or {})}
+    program.model.metadata_props.update(metadata)
+    with replacing(path) as temporary:
+        program.save(temporary)
 
 
 class DeployedNetwork(nn.Module):
@@ -63,13 +81,14 @@ class DeployedNetwork(nn.Module):
             object_vertices,
             torch.ones_like(object_vertices[..., 0], dtype=torch.bool),
             object_row.new_zeros((batch, 0, 3)),
-            object_vertices.new_zeros((batch, 8, 3)),  # the box is not asked for
+            object_vertices.new_zeros((batch, 8, 3)),  # no output depends on the box
         )
         features = self.network.features(image)
-        found = self.network.reconstruct(features, Camera(intrinsics, *self._size), objects, rows=object_row)
-        hand, thing = found.hand, found.object
+        camera = Camera(intrinsics, *self._size)
+        reconstruction = self.network.reconstruct(features, camera, objects, rows=object_row)
+        hand, posed = reconstruction.hand, reconstruction.object
         of_hand = (hand.vertices, hand.joints, hand.rotation, hand.translation, hand.pose_coefficients, hand.shape)
-        return *of_hand, thing.vertices, thing.rotation, thing.translation
+        return *of_hand, posed.vertices, posed.rotation, posed.translation
 
 
 def example_inputs(network: HandObjectNetwork, *, width: int, height: int, batch: int = 2) -> tuple[Tensor, ...]:
@@ -81,28 +100,6 @@ def example_inputs(network: HandObjectNetwork, *, width: int, height: int, batch
         0.05 * torch.randn(batch, 8, 3),
         torch.arange(batch) % len(network.object_names),
     )
-
-
-def export_onnx(
-    network: HandObjectNetwork, path: Path, *, width: int, height: int, notes: Mapping[str, str] | None = None
-) -> None:
-    """Write the network to an ONNX file; the batch and the object's number of vertices stay free.
-
-    The file's metadata name the format, the objects in the order of `object_row`, and `notes`. It is written under a
-    temporary name, then renamed. Raises `ExportError` when a package is missing.
-    """
-    deployed = DeployedNetwork(network, width=width, height=height).cpu().eval()
-    batch, vertices = torch.export.Dim("batch", min=1), torch.export.Dim("vertices", min=1)
-    shapes = ({0: batch}, {0: batch}, {0: batch, 1: vertices}, {0: batch})
-    program = onnx_program(deployed, example_inputs(network, width=width, height=height), INPUTS, OUTPUTS, shapes)
-    stated = {"format": FORMAT, "objects": json.dumps(network.object_names), **(notes or {})}
-    program.model.metadata_props.update(stated)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        program.save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def encoder_program(network: HandObjectNetwork, picture: Float[Tensor, "1 3 h w"]) -> Any:
@@ -128,7 +125,7 @@ def onnx_program(
             f"expected the package{'s' if len(missing) > 1 else ''} {' and '.join(missing)} to export to ONNX, found "
             f"none; install by pip install 'warpgrasp[onnx]'"
         )
-    with _quiet(), torch.no_grad():
+    with _without_notes(), torch.no_grad():
         return torch.onnx.export(
             module,
             arguments,
@@ -142,8 +139,8 @@ def onnx_program(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's notes on packages that it does not need and on names that it does not use."""
+def _without_notes() -> Iterator[None]:
+    """Silence the exporter's notes on packages that it does not need and on names that it does not use."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The progress bar (how far a task is, how fast it goes, how long it will take), and notices beside a result."""
+"""The progress bar, which says how far a task is and how long it will take; and notices to the user."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -108,7 +108,7 @@ class DataOptions:
         return self.layout or layout_of(shipped_if_named(root))
 
     def sources(self, file: Path, *, data: Path | None, object: Path | None) -> "SequenceSources":
-        """What a predictions file is shown with: a data set, or footage and a mesh."""
+        """What is given besides a predictions file to show it: a data set, or footage and a mesh."""
         from warpgrasp.export import PredictedFile, SequenceSources
 
         footage = data is not None and (

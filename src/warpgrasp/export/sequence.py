@@ -293,8 +293,8 @@ class PredictedFile:
         path = self.path.with_name(QUALITY)
         if "labels" not in self.header or not path.is_file():
             return None
-        by_frame = read_quality(path, "difference_after")
-        return np.array([by_frame.get(int(index), np.nan) for index in indices])
+        differences = read_quality(path, "difference_after")
+        return np.array([differences.get(int(index), np.nan) for index in indices])
 
     def object_of_file(self, mesh: Path, name: str) -> ObjectModel:
         """The object of a mesh file. Raises `ObjectError` when the mesh is not the one that was predicted with."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from warpgrasp.data.recording.video_picture import BT_601
+from warpgrasp.data.recording import BT_601
 from warpgrasp.errors import DataError
 from warpgrasp.export.sequence import PredictedSequence, SequenceError
 from warpgrasp.geometry import Camera
@@ -94,7 +94,7 @@ class VideoWriter:
         even = size[0] % 2 == 0 and size[1] % 2 == 0
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"  # 4:2:0 halves both sides
         self._stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
-        # What FFmpeg's scaler makes of RGB, said in the file: of wide pictures players would guess another matrix.
+        # The matrix of FFmpeg's conversion from RGB is stated: of wide pictures players would guess another.
         self._stream.codec_context.colorspace, self._stream.codec_context.color_range = BT_601, LIMITED_RANGE
         if codec == "libx264":
             self._stream.options = {"crf": str(NEARLY_LOSSLESS_CRF), "preset": "fast"}

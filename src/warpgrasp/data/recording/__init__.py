@@ -40,10 +40,12 @@ from warpgrasp.data.recording.object import (
     write_object,
 )
 from warpgrasp.data.recording.reel import Reel
+from warpgrasp.data.recording.video_picture import BT_601
 
 __all__ = [
     "ALIKE_SHARE",
     "ANNOTATIONS_FILE",
+    "BT_601",
     "FRAMES_FOLDER",
     "LARGEST_DISTANCE_M",
     "LARGEST_FRAME",

@@ -1,12 +1,14 @@
 """An encoder of another package, which joins by an entry point alone: trained, stored and predicted with."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tests.extensions import example, install
 from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.hand.model import HandModel
@@ -15,49 +17,19 @@ from warpgrasp.reconstruction.encoders.encoder import ENCODERS, EncoderError, ne
 from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError
 from warpgrasp.registry import RegistryError
 
-MODULE = '''
-"""Mean colours of the four quarters of a picture, mixed by one layer."""
-
-import torch
-from torch import nn
-
-from warpgrasp.reconstruction import EncoderWeightsError
-
-
-class Quarters(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.feature_count = 8 * width
-        self.mix = nn.Linear(12, self.feature_count)
-
-    def forward(self, image):
-        return self.mix(nn.functional.adaptive_avg_pool2d(image, 2).flatten(1))
-
-    def load_initial_weights(self, source):
-        raise EncoderWeightsError(f"expected --encoder-weights none for quarters, got {source}")
-
-
-def no_module(width):
-    return object()
-'''
 TOY = ["--network.encoder", "quarters", "--network.width", "2", "--stage1.steps", "2", "--stage2.steps", "2"]
 
 
 @pytest.fixture
-def package(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Path:
-    """The folder of an installed package with two entry points."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "quarters.py").write_text(MODULE)
-    notes = folder / "quarters-1.0.dist-info"
-    notes.mkdir()
-    (notes / "METADATA").write_text("Metadata-Version: 2.1\nName: quarters\nVersion: 1.0\n")
-    (notes / "entry_points.txt").write_text(
-        "[warpgrasp.encoders]\nquarters = quarters:Quarters\nno-module = quarters:no_module\n"
-    )
+def package(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Iterator[Path]:
+    """The folder of the installed example of docs/extending.md, with another entry point that is no encoder."""
+    folder, quarters = tmp_path_factory.mktemp("site"), example("An encoder")
+    no_module = "\n\ndef no_module(width):\n    return object()\n"
+    install(folder, quarters, more_code=no_module, more_entries=(f"no-module = {quarters.module}:no_module",))
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(ENCODERS, "_loaded", {})
     yield folder
-    sys.modules.pop("quarters", None)
+    sys.modules.pop(quarters.module, None)
 
 
 def trained(sample_root: Path, out: Path, *words: str) -> int:

@@ -27,7 +27,7 @@ ROWS = [
     {"hand", "render"},
     {"frame"},
     {"geometry"},
-    {"files", "pickled", "registry", "progress", "guard"},
+    {"checked", "files", "pickled", "registry", "progress", "guard"},
     {"errors"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}

@@ -17,8 +17,7 @@ from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.experiments.scoring import FinishedRun
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
-from warpgrasp.report.paper_figures import middle_finger_m
-from warpgrasp.report.picture_grid import GAP_PX, HEAD_PX, NOTE_PX, Tile, save_grid
+from warpgrasp.report.paper_figures import GAP_PX, HEAD_PX, NOTE_PX, Tile, middle_finger_m, save_grid
 from warpgrasp.training.log import LogOptions
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.run import open_run

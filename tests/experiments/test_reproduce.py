@@ -15,7 +15,7 @@ import pytest
 from tests.data.fphab.fphab_files import write_fphab
 from tests.training.test_resume import driven
 from warpgrasp.cli import main
-from warpgrasp.data.sample.shipped import SHIPPED
+from warpgrasp.data.sample.files import SHIPPED
 from warpgrasp.experiments import plans, sweep
 from warpgrasp.experiments.plans import EXPERIMENTS, networks, published
 from warpgrasp.experiments.results import from_json, markdown

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 console = Console()
 
 Positional = Annotated[Path, tyro.conf.Positional]
-HandChoice = Literal["open", "mano"]
-Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/registry.py, which is too heavy for `--help`
+# Names of HAND_MODELS and DATASETS, which are too heavy to be imported for `--help`; packages may add more.
+HandChoice = Annotated[str, tyro.conf.arg(metavar="{open,mano}")]
+LayoutChoice = Annotated[str | None, tyro.conf.arg(metavar="{None,ho3d,fphab,dexycb,recording}")]
 SEQUENCES_SHOWN = 20  # each with its own row; of more, a summary
 
 
@@ -57,9 +58,9 @@ def print_shares(labels: "Labels") -> None:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How a folder of data is read."""
+    """How a folder of data is read. Layouts and hand models of installed packages can be named too."""
 
-    layout: Layout | None = None
+    layout: LayoutChoice = None
     """The folder's layout; told from its files unless it is given."""
     protocol: str | None = None
     """Which of the layout's splits (docs/datasets.md); those of the recipe, run or file, or else the usual ones."""
@@ -84,7 +85,7 @@ class DataOptions:
         root = shipped_if_named(root)
         model = hand_model(self.hand, self.mano_folder)
         sides = self.sides()
-        dataset = open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=sides)
+        dataset = open_dataset(root, model, size=size, layout=self.named_layout, protocol=self.protocol, sides=sides)
         return dataset.as_shown() if as_shown and isinstance(dataset, Recordings) else dataset
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
@@ -105,7 +106,7 @@ class DataOptions:
         from warpgrasp.data import layout_of
         from warpgrasp.data.sample import shipped_if_named
 
-        return self.layout or layout_of(shipped_if_named(root))
+        return self.named_layout or layout_of(shipped_if_named(root))
 
     def sources(self, file: Path, *, data: Path | None, object: Path | None) -> "SequenceSources":
         """What is given besides a predictions file to show it: a data set, or footage and a mesh."""
@@ -118,6 +119,15 @@ class DataOptions:
             return SequenceSources(hand_model(self.hand, self.mano_folder), object, None, data)
         dataset = self.of_recordings_too(data).open(data, as_shown=True)
         return SequenceSources(dataset.hand, object, dataset)
+
+    @property
+    def named_layout(self) -> str | None:
+        """The layout that is named, if one is. Raises `UsageError` when there is none of that name."""
+        from warpgrasp.data import DATASETS
+
+        if self.layout is not None and self.layout not in DATASETS:
+            raise UsageError(f"expected one of {', '.join(DATASETS)} for --layout, got {self.layout!r}")
+        return self.layout
 
     def sides(self) -> "Sides":
         """Which hands are read, with the left hand model where it is needed."""
@@ -132,14 +142,9 @@ AS_USUAL = DataOptions()
 
 
 def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["right", "left"] = "right") -> "HandModel":
-    """The hand model that is named on the command line. Raises `UserError` when MANO's folder is not given."""
-    from warpgrasp.hand import HandModel, load_mano, open_hand
+    """The hand named on the command line."""
+    from warpgrasp.hand import HAND_MODELS, load_hand
 
-    if hand == "open":
-        return HandModel(open_hand(side))
-    if mano_folder is None:
-        raise UserError(
-            "expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano; see "
-            "docs/datasets.md#mano"
-        )
-    return HandModel(load_mano(mano_folder, side))
+    if hand not in HAND_MODELS:
+        raise UsageError(f"expected one of {', '.join(HAND_MODELS)} for --hand, got {hand!r}")
+    return load_hand(hand, mano_folder, side=side)

@@ -266,7 +266,8 @@ class PredictedFile:
 
         Raises `SequenceError` when they were made with another model.
         """
-        stated = self.header.get("hand")
+        stated = str(self.header.get("hand"))
+        right = with_fingertips_of(stated, right)
         if stated != right.template.name:
             raise SequenceError(
                 f"expected the hand model of {self.path} ({stated}), got {right.template.name}; choose it by --hand "

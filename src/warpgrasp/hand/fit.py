@@ -2,8 +2,11 @@
 
 The fit is the most probable hand, under independent normal errors of the joints (`JOINT_ERROR_M` per coordinate) and
 normal priors: poses about the model's mean pose with covariance CᵀC + POSE_FLOOR_RAD² I, C the model's own pose
-components (one unit is a standard deviation), and shapes about zero with unit variance. Joints say nothing of some
-angles (a finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a call.
+components, each times the standard deviation of its coefficient, and shapes about zero with unit variance. Joints say
+nothing of some angles (a finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a
+call. Its prior is weighed against the mean of the frames, not their sum: a data set's joints are never quite the
+model's, and this difference, which all frames share, would otherwise drive the shape the farther the more frames there
+are (to 22 standard deviations with 84 frames of a sensor's skeleton).
 
 Levenberg and Marquardt's method finds it, for all frames together: the shape is the only unknown that they share, so
 each step eliminates the frames' own unknowns first (the Schur complement, as in bundle adjustment).
@@ -77,11 +80,11 @@ class HandFit:
         return HandFit(rotation, translation, pose, shape, vertices, fitted, residual)
 
 
-def refusal(residual_m: Tensor, shape: Float[Tensor, " s"]) -> str | None:
-    """Why a frame's fit is not to be trusted, as the end of a sentence that says what was found; None when it is."""
+def refusal(residual_m: Tensor, shape: Float[Tensor, " s"] | None = None) -> str | None:
+    """Why a frame's fit cannot be trusted, as the end of a sentence, or None. The shape tells wrong units."""
     if not residual_m <= LARGEST_RESIDUAL_M:
         return f"joints that the fitted hand misses by {1000 * residual_m:.0f} mm on average"
-    if not shape.abs().max() <= LARGEST_SHAPE:
+    if shape is not None and not shape.abs().max() <= LARGEST_SHAPE:
         return f"joints that only a hand {shape.abs().max():.0f} standard deviations from the mean shape would have"
     return None
 
@@ -126,7 +129,7 @@ def pose_cost(hand: HandModel, pose: Float[Tensor, " 45"]) -> float:
 
 def pose_precision(hand: HandModel, *, like: Tensor) -> Float[Tensor, "45 45"]:
     """The inverse covariance of poses about the mean pose."""
-    components = hand.pose_components.to(like)
+    components = hand.pose_components.to(like) * hand.pose_deviations.to(like)[:, None]
     return torch.linalg.inv(components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(like))
 
 
@@ -178,7 +181,7 @@ class _Problem:
         """Half the sum of squares."""
         misses = (self.chain.joints(at) - self.target).square().sum() / JOINT_ERROR_M**2
         bent = at.pose - self.chain.model.mean_pose
-        return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + at.shape.square().sum())
+        return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + len(at) * at.shape.square().sum())
 
     def linearised(self, at: PlacedHand) -> Normal:
         """The normal equations about `at`, computed for `FRAMES_AT_ONCE` frames at a time."""
@@ -187,9 +190,9 @@ class _Problem:
         return Normal(
             torch.cat([part.own for part in parts]),
             torch.cat([part.mixed for part in parts]),
-            torch.stack([part.shape for part in parts]).sum(dim=0) + torch.eye(len(at.shape)).to(at.shape),
+            torch.stack([part.shape for part in parts]).sum(dim=0) + len(at) * torch.eye(len(at.shape)).to(at.shape),
             torch.cat([part.own_gradient for part in parts]),
-            torch.stack([part.shape_gradient for part in parts]).sum(dim=0) + at.shape,
+            torch.stack([part.shape_gradient for part in parts]).sum(dim=0) + len(at) * at.shape,
         )
 
     def _linearised(self, at: PlacedHand, rows: slice) -> Normal:

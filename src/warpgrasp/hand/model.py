@@ -34,6 +34,7 @@ class HandTemplate:
     pose_components: Float[np.ndarray, "c 45"]
     mean_pose: Float[np.ndarray, " 45"]
     fingertip_vertices: tuple[int, ...]  # thumb, index, middle, ring, little
+    pose_deviations: Float[np.ndarray, " c"] | None = None  # of the coefficients of real poses; None for one each
 
     def rest_wrist(self, shape: Float[np.ndarray, " s"]) -> Float[np.ndarray, " 3"]:
         """Where a hand of this shape has its wrist, about which it turns, in the model's coordinates; in float64."""
@@ -104,6 +105,7 @@ class HandModel(nn.Module):
     joint_regressor: Tensor
     skinning_weights: Tensor
     pose_components: Tensor
+    pose_deviations: Tensor
     mean_pose: Tensor
     fingertip_vertices: Tensor
     joints_from_mano: Tensor
@@ -123,6 +125,8 @@ class HandModel(nn.Module):
         constant("joint_regressor", template.joint_regressor)
         constant("skinning_weights", template.skinning_weights)
         constant("pose_components", template.pose_components)
+        deviations = template.pose_deviations
+        constant("pose_deviations", np.ones(len(template.pose_components)) if deviations is None else deviations)
         constant("mean_pose", template.mean_pose)
         constant("fingertip_vertices", np.asarray(template.fingertip_vertices), torch.int64)
         if template.pose_directions is None:

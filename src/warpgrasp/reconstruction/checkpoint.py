@@ -19,7 +19,7 @@ from warpgrasp.errors import UserError
 from warpgrasp.files import replacing
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, same_hand
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 from warpgrasp.reconstruction.placement import OutputScales
 
@@ -79,7 +79,7 @@ class Checkpoint:
 
     def network(self, hand: HandModel) -> HandObjectNetwork:
         """Rebuild the network. Raises `CheckpointError` when it was trained with another hand."""
-        if hand.template.name != self.hand:
+        if not same_hand(hand.template.name, self.hand):
             raise CheckpointError(
                 f"expected the hand that the network was trained with ({self.hand}), got {hand.template.name}; "
                 f"choose it by --hand"

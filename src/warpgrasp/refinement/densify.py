@@ -15,7 +15,7 @@ from torch import Tensor
 from warpgrasp.data.recording import Recording, label_of_pose, pose_of_label, write_annotations
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, same_hand
 from warpgrasp.predictions import (
     Postprocessing,
     Predictions,
@@ -128,7 +128,7 @@ def _labelled_poses(recording: Recording, hand: HandModel) -> dict[int, Pose]:
             f"expected labels to start from in {recording.folder}, found none; label a few frames by "
             f"`warpgrasp annotate {recording.folder}`"
         )
-    if stated is not None and stated != hand.template.name:
+    if stated is not None and not same_hand(stated, hand.template.name):
         raise DensifyError(
             f"expected the hand model that the labels name ({stated}), got {hand.template.name}; choose it by --hand"
         )

@@ -15,7 +15,6 @@ from warpgrasp.data.recording.annotations import (
     write_annotations,
 )
 from warpgrasp.data.recording.camera import Lens, lens_of, read_lens, write_lens
-from warpgrasp.data.recording.check import examine_recordings
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
 from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, open_pictures
 from warpgrasp.data.recording.dataset import Recordings
@@ -74,7 +73,6 @@ __all__ = [
     "board_pictures",
     "calibrate",
     "centred_lens",
-    "examine_recordings",
     "find_board",
     "fitted_hand",
     "focal_from_equivalent",

@@ -1,4 +1,4 @@
-"""Checks recordings: reads everything, says what is there, and warns of what photometry cannot see."""
+"""Examines recordings: reads everything, lists what is there, and warns of motion and symmetry that pictures hide."""
 
 import hashlib
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from warpgrasp.geometry import Camera
 LOOKED_AT_WIDTH_PX = 320  # of the pictures in which texture and motion are measured: what training sees is of this size
 
 
-def examine_recordings(dataset: Recordings) -> Iterator[str]:
+def examine_recording(dataset: Recordings) -> Iterator[str]:
     """Lines about recordings; every frame and label is read. Raises `DataError` at the first that is broken."""
     dataset = dataset.as_shown()
     for name, recording in dataset.recordings.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from warpgrasp.data.dataset import Split, Truth
+from warpgrasp.data.dataset import Split, Truth, chosen_protocol
 from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
@@ -48,23 +48,21 @@ class Recordings:
     """How many labels of each recording were looked at with doubt; the same for all copies of the data set."""
 
     @staticmethod
-    def opened(
-        root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
+    def recognises(root: Path) -> bool:
+        """Whether a folder is a recording, or holds recordings."""
+        return bool(recording_folders(root))
+
+    @classmethod
+    def open(
+        cls, root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
     ) -> "Recordings":
         """The recordings of a folder, all their files but the pictures read and checked.
 
         Raises `DataError` naming the first file that is wrong, or when another protocol than `recording` is asked for.
         """
-        if protocol not in (None, PROTOCOL):
-            raise DataError(f"expected the protocol {PROTOCOL} of recordings in {root}, got {protocol!r}")
-        dataset = Recordings(root, hand, size)
+        dataset = cls(root, hand, size, chosen_protocol("recordings", (PROTOCOL,), protocol))
         _ = dataset.recordings
         return dataset
-
-    @staticmethod
-    def recognises(root: Path) -> bool:
-        """Whether a folder is a recording, or holds recordings."""
-        return bool(recording_folders(root))
 
     def at_size(self, size: tuple[int, int] | None) -> "Recordings":
         """The same recordings, read at another size."""
@@ -129,12 +127,12 @@ class Recordings:
 
     def objects(self, split: Split) -> list[ObjectModel]:
         """The objects of a split's recordings."""
-        models = {one.name: one for one in (self._model(name) for name in self.sequences[split])}
+        models = {model.name: model for model in map(self._model, self.sequences[split])}
         return [models[name] for name in sorted(models)]
 
     def object_model(self, name: str) -> ObjectModel:
         """The object of that name."""
-        models = {one.name: one for one in (self._model(sequence) for sequence in self.recordings)}
+        models = {model.name: model for model in map(self._model, self.recordings)}
         if name not in models:
             raise DataError(f"expected an object of {self.root} ({', '.join(sorted(models))}), got {name!r}")
         return models[name]

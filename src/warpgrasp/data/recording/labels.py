@@ -11,7 +11,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, ObjectModel, Pose
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from warpgrasp.hand import HandFit, HandModel, Side, fit_hand, refusal
+from warpgrasp.hand import HandFit, HandModel, Side, fit_hand, refusal, same_hand
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
 
@@ -91,7 +91,7 @@ def _posed(
     recording: Recording, parameters: HandParameters, hand: HandModel, where: str
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "21 3"], Float[Tensor, "3 3"]]:
     stated = recording.annotations.hand_model
-    if stated != hand.template.name:
+    if not same_hand(str(stated), hand.template.name):
         raise DataError(
             f"expected the hand model that {recording.folder / FILE} names ({stated}), got {hand.template.name}; "
             f"choose it by --hand open|mano"

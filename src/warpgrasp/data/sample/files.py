@@ -1,11 +1,15 @@
-"""Writes sequences in HO-3D version 3's own layout, so that the sample data go through the real loader."""
+"""The sample data as files, in HO-3D version 3's own layout, so that they go through the real loader.
+
+Generated sequences are written; the shipped ones are unpacked in the user's cache.
+"""
 
 import json
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from warpgrasp.data.ho3d.annotations import FLIP, hand_meta, joints_in_file, obj
 from warpgrasp.data.sample.grasp import OBJECT_NAMES, OBJECTS, object_surface
 from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence
 from warpgrasp.errors import DataError
+from warpgrasp.files import cache_folder, replacing_folder
 from warpgrasp.hand import HandModel, open_hand
 
 Sequences = Mapping[str, GraspSequence]
@@ -53,18 +58,39 @@ def write_layout(root: Path, train: Sequences, evaluation: Sequences, paint: Pai
         raise DataError(
             f"expected to write a new data set, but {root} exists already; remove it or choose another name"
         )
-    partial = root.with_name(f".{root.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        hand = HandModel(open_hand())
+    hand = HandModel(open_hand())
+    with replacing_folder(root) as partial, as_file(OBJECTS) as objects:
         _write_split(partial, "train", train, hand, paint)
         _write_split(partial, "evaluation", evaluation, hand, paint)
-        with as_file(OBJECTS) as folder:
-            for name in OBJECT_NAMES:
-                shutil.copytree(folder / name, partial / "models" / name)
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for name in OBJECT_NAMES:
+            shutil.copytree(objects / name, partial / "models" / name)
+
+
+SHIPPED = files("warpgrasp.data.sample") / "shipped.zip"
+SAMPLE = Path("sample")  # as data sets are named: the shipped one, where there is no such folder
+
+
+def shipped_if_named(root: Path) -> Path:
+    """`root`, or the shipped sequences, unpacked in the user's cache, where `root` is `sample` and no folder."""
+    return unpack_shipped(cache_folder() / "sample") if root == SAMPLE and not root.exists() else root
+
+
+def unpack_shipped(root: Path) -> Path:
+    """Unpack the shipped sequences to `root`, unless they are there already.
+
+    Raises `DataError` when something else is there.
+    """
+    stamp = root / "shipped.sha"
+    with as_file(SHIPPED) as path, zipfile.ZipFile(path) as archive:
+        checksum = f"{sum(entry.CRC for entry in archive.infolist()):x}"
+        if stamp.is_file() and stamp.read_text() == checksum:
+            return root
+        if root.exists():
+            raise DataError(f"expected the shipped sample data in {root}, found something else; remove it")
+        with replacing_folder(root) as partial:
+            archive.extractall(partial)
+            (partial / "shipped.sha").write_text(checksum)
+    return root
 
 
 def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel, paint: Painter) -> None:

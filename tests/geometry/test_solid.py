@@ -1,8 +1,10 @@
+"""Signed distances, exact and on a grid, against those of a box."""
+
 import numpy as np
 import pytest
 
 from warpgrasp.data.sample.grasp import OBJECT_NAMES, object_distance, object_surface
-from warpgrasp.geometry.solid import SignedDistance, Surface, exact_signed_distance, surface_samples
+from warpgrasp.geometry.solid import SignedDistance, Solid, Surface, surface_samples
 
 HALF = np.array([0.02, 0.03, 0.05])
 
@@ -24,7 +26,7 @@ def points() -> np.ndarray:
 
 
 def test_exact_distance_is_that_of_a_box(points):
-    np.testing.assert_allclose(exact_signed_distance(box(), points), box_distance(points), atol=1e-12)
+    np.testing.assert_allclose(Solid(box()).signed_distance(points), box_distance(points), atol=1e-12)
 
 
 def test_grid_distance_is_that_of_a_box(points):
@@ -39,7 +41,7 @@ def test_grid_distance_is_that_of_a_box(points):
 def test_grid_agrees_with_exact_distance_near_the_objects(name):
     generator, (samples, _) = np.random.default_rng(1), surface_samples(object_surface(name))
     points = samples[generator.integers(len(samples), size=300)] + generator.normal(0, 0.003, (300, 3))
-    error = np.abs(object_distance(name)(points) - exact_signed_distance(object_surface(name), points))
+    error = np.abs(object_distance(name)(points) - Solid(object_surface(name)).signed_distance(points))
     assert error.max() < 0.0008
     assert np.percentile(error, 90) < 0.0002
 

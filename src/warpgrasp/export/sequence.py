@@ -16,7 +16,7 @@ from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, len
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand
+from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand, with_fingertips_of
 from warpgrasp.predictions import Flag, Predictions, finite, identified_object, open_predictions
 from warpgrasp.reconstruction import KnownObject
 from warpgrasp.refinement import QUALITY, read_quality

@@ -1,7 +1,6 @@
 """Every registry of docs/extending.md, joined from outside by the page's code and used by the page's commands."""
 
 import ast
-import dataclasses
 import json
 import os
 import re
@@ -13,17 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from safetensors.numpy import load_file
 
-from tests.extensions import PAGE, Example, example, install
-from tests.footage_files import write_obj
+from tests.extensions import PAGE, Example, example, install, write_shelf
 from tests.oracles.bilinear import bilinear
 from tests.sample_set import Sample
 from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.pictures import read_picture
-from warpgrasp.frame import Annotation, FrameName
 from warpgrasp.hand.model import HandModel
 from warpgrasp.photometric import photometric_consistency
 from warpgrasp.predictions import Predictions, read_predictions
@@ -45,17 +41,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shelf(sample: Sample, hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in the page's layout, of sequence A1."""
-    root, dataset = tmp_path_factory.mktemp("data") / "DIR", Ho3d(sample.root, hand)
-    root.mkdir()
-    names = [FrameName("A1", index) for index in range(8)]
-    truths = [dataset.truth(name) for name in names]
-    model, fields = truths[0].object, [field.name for field in dataclasses.fields(Annotation)]
-    write_obj(root / "object.obj", model.vertices.numpy(), model.faces.tolist())
-    arrays = {field: np.stack([getattr(truth.annotation, field).numpy() for truth in truths]) for field in fields}
-    np.savez(root / "truth.npz", intrinsics=truths[0].intrinsics.numpy(), **arrays)
-    for number, name in enumerate(names):
-        Image.open(dataset.picture_file(name)).save(root / f"{number:02d}.png")
+    """A folder in the layout of the page's data set."""
+    root = tmp_path_factory.mktemp("data") / "DIR"
+    write_shelf(root, Ho3d(sample.root, hand))
     return root
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.export.predicted_sequences import predictions_by, sequence_of
+from tests.extensions import example, install
 from tests.footage_files import Brought
 from warpgrasp.cli import main
 from warpgrasp.cli.show import TargetOptions
@@ -19,31 +20,16 @@ from warpgrasp.files import replacing, replacing_folder
 from warpgrasp.hand.model import HandModel
 from warpgrasp.predictions.file import read_predictions
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
-
-
-def add_to_path(folder: Path, module: str, text: str, entry_points: str) -> None:
-    """A package as `pip` installs it, in a folder of its own."""
-    information = folder / "toy-0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 0\n")
-    (information / "entry_points.txt").write_text(f"[warpgrasp.exports]\n{entry_points}\n")
-    (folder / f"{module}.py").write_text(text)
-
 
 @pytest.fixture
 def toy_format(tmp_path: Path, monkeypatch) -> Iterator[None]:
     """The worked example of docs/extending.md, installed; and members that are broken."""
-    section = PAGE.read_text().partition("## An export format")[2].partition("\n## ")[0]
-    (code,), (table,) = (re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL) for kind in ("python", "toml"))
-    header, entry = table.strip().splitlines()
-    assert header == '[project.entry-points."warpgrasp.exports"]'
-    (tmp_path / "installed").mkdir()
-    more = 'number = "toy_export:NUMBER"\nmissing = "toy_export:MISSING"\nglb = "toy_export:NUMBER"'
-    add_to_path(tmp_path / "installed", "toy_export", code + "NUMBER = 3\n", f"{entry}\n{more}".replace('"', ""))
+    depths = example("An export format")
+    broken = (f"number = {depths.module}:NUMBER", f"missing = {depths.module}:MISSING", f"glb = {depths.module}:NUMBER")
+    install(tmp_path / "installed", depths, more_code="NUMBER = 3\n", more_entries=broken)
     monkeypatch.syspath_prepend(tmp_path / "installed")
     yield
-    sys.modules.pop("toy_export", None)
+    sys.modules.pop(depths.module, None)
     EXPORTS._loaded.clear()
 
 
@@ -67,7 +53,7 @@ def test_a_format_of_another_package(toy_format: None, words: list[str], predict
         (["--to", "depths=OUT/a.txt", "--json", "OUT/a.txt"], 1, r"expected another path for each of json, depths"),
         (["--to", "depth=OUT/a.txt"], 1, r"expected one of glb, .*ho3d, depths, .* export format, got 'depth'"),
         (["--to", "number=OUT/a.txt"], 1, r"expected an ExportFormat for number of .*warpgrasp\.exports, found int"),
-        (["--to", "missing=OUT/a.txt"], 1, r"toy_export:MISSING of warpgrasp\.exports, but it cannot be imported"),
+        (["--to", "missing=OUT/a.txt"], 1, r"depths_export:MISSING of warpgrasp\.exports, but it cannot be imported"),
         (["--to", "OUT/a.txt"], 2, r"expected NAME=PATH for --to, got '.*/a\.txt'"),
         (["--glb", "OUT/a.glb", "--to", "glb=OUT/b.glb"], 2, r"expected one path for the format glb, got .* and .*"),
     ],

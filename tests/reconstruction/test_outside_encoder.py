@@ -1,90 +1,35 @@
-"""An encoder of another package, which joins by an entry point alone: trained, stored and predicted with."""
+"""An encoder of another package: what is refused, and which runs it belongs to; tests/test_extending.py predicts."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
+from tests.extensions import example, install
 from warpgrasp.cli import main
-from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.hand.model import HandModel
-from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.reconstruction.encoders.encoder import ENCODERS, EncoderError, new_encoder
 from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError
 from warpgrasp.registry import RegistryError
 
-MODULE = '''
-"""Mean colours of the four quarters of a picture, mixed by one layer."""
-
-import torch
-from torch import nn
-
-from warpgrasp.reconstruction import EncoderWeightsError
-
-
-class Quarters(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.feature_count = 8 * width
-        self.mix = nn.Linear(12, self.feature_count)
-
-    def forward(self, image):
-        return self.mix(nn.functional.adaptive_avg_pool2d(image, 2).flatten(1))
-
-    def load_initial_weights(self, source):
-        raise EncoderWeightsError(f"expected --encoder-weights none for quarters, got {source}")
-
-
-def no_module(width):
-    return object()
-'''
 TOY = ["--network.encoder", "quarters", "--network.width", "2", "--stage1.steps", "2", "--stage2.steps", "2"]
 
 
 @pytest.fixture
-def package(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Path:
-    """The folder of an installed package with two entry points."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "quarters.py").write_text(MODULE)
-    notes = folder / "quarters-1.0.dist-info"
-    notes.mkdir()
-    (notes / "METADATA").write_text("Metadata-Version: 2.1\nName: quarters\nVersion: 1.0\n")
-    (notes / "entry_points.txt").write_text(
-        "[warpgrasp.encoders]\nquarters = quarters:Quarters\nno-module = quarters:no_module\n"
-    )
+def package(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Iterator[Path]:
+    """The folder of the installed example of docs/extending.md, with another entry point that is no encoder."""
+    folder, quarters = tmp_path_factory.mktemp("site"), example("An encoder")
+    no_module = "\n\ndef no_module(width):\n    return object()\n"
+    install(folder, quarters, more_code=no_module, more_entries=(f"no-module = {quarters.module}:no_module",))
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(ENCODERS, "_loaded", {})
     yield folder
-    sys.modules.pop("quarters", None)
+    sys.modules.pop(quarters.module, None)
 
 
 def trained(sample_root: Path, out: Path, *words: str) -> int:
     common = ["--tracker", "none", "--encoder-weights", "none"]
     return main(["train", "toy", "--data", str(sample_root), "--out", str(out), *common, *TOY, *words])
-
-
-def test_it_is_trained_stored_and_predicted_with(
-    package: Path, sample_root: Path, hand: HandModel, tmp_path: Path
-) -> None:
-    out, file = tmp_path / "run", tmp_path / "p.npz"
-    assert trained(sample_root, out) == 0
-    checkpoint = load_checkpoint(out / "weights.safetensors")
-    assert (checkpoint.config.encoder, checkpoint.config.width) == ("quarters", 2)
-    assert main(["predict", str(sample_root), "--weights", str(out), "--out", str(file)]) == 0
-    # The regressed shape, by NumPy from the stored tensors and the pictures.
-    tensors = {name.removeprefix("network."): array for name, array in load_file(out / "weights.safetensors").items()}
-    dataset = Ho3d(sample_root, hand, size=(64, 48))
-    images = np.stack([dataset.frame(name, annotated=False).image.numpy() for name in dataset.names("evaluation")])
-    values = (images - 0.5).reshape(-1, 3, 2, 24, 2, 32).mean(axis=(3, 5)).reshape(len(images), 12)
-    for layer in ("encoder.mix", "heads.hand_pose_shape.0", "heads.hand_pose_shape.2", "heads.hand_pose_shape.4"):
-        values = values @ tensors[f"{layer}.weight"].T + tensors[f"{layer}.bias"]
-        if layer in ("heads.hand_pose_shape.0", "heads.hand_pose_shape.2"):
-            values = np.maximum(values, 0)
-    with np.load(file) as stored:
-        np.testing.assert_allclose(stored["hand_shape"], values[:, -10:], rtol=0, atol=2e-7)
-        assert np.ptp(stored["hand_shape"], axis=0).max() > 2e-5  # it depends on the picture
 
 
 def test_without_its_package_the_run_is_refused_in_one_sentence(

@@ -46,12 +46,20 @@ def initial_network(training: Training) -> HandObjectNetwork:
 
 
 def _start_at_mean_rotations(network: HandObjectNetwork, training: Training) -> None:
-    """Let the rotation outputs start at the mean annotated rotations of the hand and of each object."""
+    """Let the rotation outputs start at the mean annotated rotations of the hand and of each object.
+
+    Raises `DataError` when no annotation holds the hand's rotation.
+    """
     hands, by_object = [], {name: [] for name in network.object_names}
     for (frame,) in training.source.readable(training.supervised_names):
         if frame.annotation is not None and frame.annotation.hand_rotation is not None:
             hands.append(frame.annotation.hand_rotation)
             by_object[frame.object.name].append(frame.annotation.object_rotation)
+    if not hands:
+        raise DataError(
+            "expected the rotation of the whole hand in annotations of the training frames, since the recipe starts at "
+            "their mean, found none; start at the identity by --no-base-rotations"
+        )
     network.set_base_rotations(
         mean_rotation(torch.stack(hands)),
         {name: mean_rotation(torch.stack(rotations)) for name, rotations in by_object.items() if rotations},

@@ -330,9 +330,7 @@ def test_what_cannot_be_fitted_is_an_unannotated_frame(copied: Path, hand: HandM
     dataset = Fphab(copied, hand)
     assert [index for index in range(8) if not dataset.is_annotated(FrameName(A0.sequence, index))] == [5]
     assert dataset.frame(FrameName(A0.sequence, 5), annotated=False).annotation is None
-    with pytest.raises(
-        DataError, match=r"the 21 joints of a hand in frame 5 of .*skeleton\.txt, found joints"
-    ):
+    with pytest.raises(DataError, match=r"the 21 joints of a hand in frame 5 of .*skeleton\.txt, found joints"):
         dataset.truth(FrameName(A0.sequence, 5))
     dataset.truth(FrameName(A0.sequence, 4))
 

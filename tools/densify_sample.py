@@ -7,7 +7,6 @@ docs/results/densify.json; tools/results_page.py writes them into docs/results.m
 """
 
 import argparse
-import csv
 import json
 import shutil
 import tempfile
@@ -23,11 +22,11 @@ from warpgrasp.data import Dataset, open_dataset
 from warpgrasp.data.recording import Recording
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation import score
-from warpgrasp.export import Export, export_recording
+from warpgrasp.export import RecordingOptions, export_recording
+from warpgrasp.files import write_json
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.predictions import read_predictions
-from warpgrasp.refinement import suggested_frames
-from warpgrasp.training import write_json
+from warpgrasp.refinement import QUALITY, read_quality, suggested_frames
 
 STORED = Path("docs/results/densify.json")
 SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3
@@ -39,7 +38,7 @@ def choices(dataset: Dataset, sequence: str, folder: Path) -> dict[str, list[int
     """Which frames are labelled, by how they are chosen."""
     frames = len([name for name in dataset.names("train") if name.sequence == sequence])
     bare = folder / "bare"
-    export_recording(dataset, "train", sequence, bare, Export())
+    export_recording(dataset, "train", sequence, bare, RecordingOptions())
     suggested = sorted(suggested_frames(Recording.read(bare), COUNT))
     shutil.rmtree(bare)
     drawn = {
@@ -55,7 +54,7 @@ def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -
     recording, out = folder / sequence, folder / "out"
     for old in (recording, out):
         shutil.rmtree(old, ignore_errors=True)
-    export_recording(dataset, "train", sequence, recording, Export(train=labels))
+    export_recording(dataset, "train", sequence, recording, RecordingOptions(train=labels))
     started = time.monotonic()
     if warpgrasp(["densify", str(recording), "--out", str(out)]):
         raise SystemExit(1)
@@ -63,12 +62,12 @@ def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -
     predictions, _ = read_predictions(out / "predictions.npz")
     names = [name for name in predictions.names if name.index not in labels]
     scores = score(predictions, dataset, names)
-    with (out / "quality.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["labelled"] == "0"]
+    labelled, *signs = (read_quality(out / QUALITY, column) for column in ("labelled", *SIGNS))
+    others = [frame for frame in labelled if not labelled[frame]]
     errors = np.add(scores.per_frame["hand_joint_error_px"], scores.per_frame["object_vertex_error_px"])
     correlations = {
-        sign: float(spearmanr(errors, [float(row[sign] or "nan") for row in rows], nan_policy="omit")[0])
-        for sign in SIGNS
+        sign: float(spearmanr(errors, [values[frame] for frame in others], nan_policy="omit")[0])
+        for sign, values in zip(SIGNS, signs, strict=True)
     }
     return {"labels": labels, "seconds": seconds, "scores": scores.means, "rank_correlations": correlations}
 

@@ -7,9 +7,11 @@ unpredictable name in a private folder beside its destination, synced to the dis
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -33,6 +35,9 @@ __all__ = [
 ]
 
 
+LONGEST_HOLDER = 200  # characters that say who holds a lock
+
+
 class LockedError(UserError):
     """Another process holds a lock."""
 
@@ -52,13 +57,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new, empty folder to fill; it becomes `path`, which must not exist, when the block succeeds."""
+def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a new, empty folder to fill; it becomes `path` when the block succeeds.
+
+    `path` must not exist, or with `overwrite` be a folder at most, which is then removed with all that is in it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _private_folder(path) as folder:
         temporary = folder / path.name
         temporary.mkdir()
         yield temporary
+        if overwrite and path.is_dir():
+            path.rename(folder / f"{path.name}.before")
         temporary.rename(path)
 
 
@@ -89,20 +99,38 @@ def write_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def exclusive(path: Path, refusal: str) -> Iterator[None]:
-    """Hold the lock file `path` while the block runs.
+    """Hold the lock file `path` while the block runs; afterwards the file is removed.
 
-    The operating system lets go of it when the process ends, however it ends. Raises `LockedError` saying `refusal`
-    when another process holds it.
+    The operating system lets go of it when the process ends, however it ends. A file beside it, `path` with `.holder`,
+    names process, machine and time. Raises `LockedError` saying `refusal`, in which `{holder}` stands for that text,
+    when another process or block holds it; and `OSError` when its folder is missing or cannot be written, or when the
+    path is a link.
     """
-    lock = FileLock(path)
+    path.parent.stat()  # filelock would make a folder that is missing
+    lock, holder = FileLock(path), path.with_name(f"{path.name}.holder")
     try:
-        lock.acquire(timeout=0)
+        # Not at once: the file that was just opened may be the one that its last holder has just removed.
+        lock.acquire(timeout=0.1, poll_interval=0.02)
     except Timeout as error:
-        raise LockedError(refusal) from error
+        raise LockedError(refusal.replace("{holder}", _holder_in(holder))) from error
     try:
+        write_text(holder, f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M')},")
         yield
     finally:
+        for held in (holder, path):
+            with suppress(OSError):
+                held.unlink()
         lock.release()
+
+
+def _holder_in(path: Path) -> str:
+    """Who holds a lock, as its holder wrote it down."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return "another process"
+    with open(descriptor, encoding="utf-8", errors="replace") as file:
+        return file.read(LONGEST_HOLDER) or "another process"
 
 
 def cache_folder() -> Path:

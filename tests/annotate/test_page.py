@@ -67,8 +67,8 @@ def test_a_move_is_saved_and_found_again(folder: Path, hand: HandModel) -> None:
         assert re.search(r"2 labels, 0 drafts in .*small", server.stop().replace("\n", " "))
     assert not (folder / ".annotate.lock").exists()
     state = opened(folder, hand)
-    np.testing.assert_allclose(state.current.object.centre, shown[1], atol=1e-6)
-    turn = Rotation.from_rotvec(state.current.object.rotation) * Rotation.from_quat(shown[0], scalar_first=True).inv()
+    np.testing.assert_allclose(state.current.object_centre, shown[1], atol=1e-6)
+    turn = Rotation.from_matrix(state.current.object_rotation) * Rotation.from_quat(shown[0], scalar_first=True).inv()
     assert turn.magnitude() < 1e-6
 
 
@@ -127,7 +127,7 @@ def test_what_is_shown_as_saved_survives_a_kill(folder: Path, hand: HandModel) -
         for pause_ms in (0, 120, 400):
             shown = nudged_and_killed(browse, folder, pause_ms=pause_ms)
             state = opened(folder, hand)
-            depth = state.current.object.centre[2]
+            depth = state.current.object_centre[2]
             assert depth == pytest.approx(shown, abs=1e-9) or depth == pytest.approx(1.01 * shown, abs=1e-9)
             assert state.labelled == [0, 3]
 
@@ -158,7 +158,7 @@ def test_clicks_are_pixels_and_points(folder: Path, hand: HandModel) -> None:
     assert name == "wrist"
     np.testing.assert_allclose(pixel, expected, atol=0.1)  # a pixel of the window is a twentieth of one of these
     np.testing.assert_allclose(pair.pixel, expected, atol=0.1)
-    seen = state.current.object.centre + Rotation.from_rotvec(state.current.object.rotation).apply(pair.point)
+    seen = state.current.object_centre + Rotation.from_matrix(state.current.object_rotation).apply(pair.point)
     along = seen / seen[2] - centre / centre[2]
     assert np.linalg.norm(along) < 0.002  # the point lies on the line of sight that was clicked along
     assert np.abs(pair.point).max() < 0.051  # and on the wedge

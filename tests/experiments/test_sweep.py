@@ -16,16 +16,14 @@ from warpgrasp.experiments.sweep import (
     Network,
     Plan,
     Setting,
-    SweepError,
     Watcher,
-    alone_in,
     plan,
     run_here,
 )
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
-from warpgrasp.training import loop, step
+from warpgrasp.training import loop, objective
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.settings import Recipe
 
@@ -144,7 +142,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    setting, supervised, calls = setting_of(sample_root, tmp_path), step.supervised, []
+    setting, supervised, calls = setting_of(sample_root, tmp_path), objective.supervised, []
     whole = plan(pair(short_recipe()), setting)
 
     def interrupted(*arguments, **options):
@@ -153,7 +151,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(step, "supervised", interrupted)
+    monkeypatch.setattr(objective, "supervised", interrupted)
     with pytest.raises(KeyboardInterrupt):
         carried_out(whole, setting)
     failures, notes = carried_out(whole, setting)
@@ -194,16 +192,6 @@ def test_a_failed_run_is_named_and_the_others_finish(sample_root: Path, tmp_path
     assert "Traceback" in log.read_text()
     assert not setting.folder(failures[0].job.fingerprint).exists()
     assert failures[1].log is None
-
-
-def test_one_command_at_a_time(tmp_path: Path) -> None:
-    with alone_in(tmp_path / "out"):
-        with pytest.raises(SweepError, match="expected no other command at work in"), alone_in(tmp_path / "out"):
-            pass
-        with alone_in(tmp_path / "other"):
-            pass
-    with alone_in(tmp_path / "out"):
-        pass
 
 
 def test_the_log_of_a_failure_goes_when_the_run_succeeds(sample_root: Path, tmp_path: Path, monkeypatch) -> None:

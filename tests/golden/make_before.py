@@ -2,6 +2,8 @@
 
 It was run once, with the code of commit 4c01e0d54e8ecad6a94009ad357aba27dd6778e6, and is never run again: the files are
 never regenerated, for then they would say nothing. It is kept to show how they came about, and works with that commit.
+Only options.json was written once more with the code of that commit, by pages of help of one column (COLUMNS=100): by
+those of two it held half of a recipe's options, and with them parts of the other column.
 The test module that it shares functions with reads options.json when it is imported: begin with one that holds `{}`.
 
     OMP_NUM_THREADS=1 python -m tests.golden.make_before
@@ -42,19 +44,19 @@ from tests.test_files_of_before import (
     sweep_folders,
     write_tables,
 )
-from warpgrasp.annotate.poses import PointPair
+from warpgrasp.annotate.edited_frame import EditedFrame, PointPair
 from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.cli import COMMANDS, main
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.registry import open_dataset
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
+from warpgrasp.files import source_commit
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop
 from warpgrasp.training.recipes import RECIPES
-from warpgrasp.training.run import commit
 
 PICTURE_QUALITY = 30
 SMALL = (64, 48)
@@ -93,16 +95,16 @@ def write_recording(sample: sample_set.Sample, folder: Path, side: Any) -> None:
     sequence = sample.sequences["train"][name]
     hands = {index: hand_parameters(sequence, index) for index in (0, 2)}
     dataset = open_dataset(sample.root, hand, size=SMALL)
-    export_recording(dataset, "train", name, folder, Export((0, 3), (2,), hands, "frames", side=side))
+    export_recording(dataset, "train", name, folder, RecordingOptions((0, 3), (2,), hands, "frames", side=side))
     recording = Recording.read(folder)
     store = AnnotationStore(recording, recording.hand(hand))
     state = store.get(0)
     assert state is not None
     points = recording.object.model.vertices.double().numpy()[[0, 100, 200, 300]]
     pairs = tuple(PointPair(point, np.array([20.25 + 5 * place, 10.5 + place])) for place, point in enumerate(points))
-    begun = state.with_hand(wrist=state.hand.wrist + 0.01).with_object(centre=state.object.centre - 0.01)
+    begun = state.moved(wrist=state.wrist + 0.01, object_centre=state.object_centre - 0.01)
     begun = begun.with_joint("wrist", np.array([31.5, 20.125])).with_joint("index_tip", np.array([12.0, 7.75]))
-    store.put(1, type(begun)(begun.object, begun.hand, pairs, begun.joints_px))
+    store.put(1, EditedFrame(begun.pose, pairs, begun.joints_px))
     store.save()
 
 
@@ -203,7 +205,7 @@ def make() -> None:
             write_recording(sample, work / "recordings" / side, side)
         keep_archive("ho3d.zip", work / "ho3d")
         keep_archive("recordings.zip", work / "recordings")
-        keep("made.json", {"commit": commit(), "machine": machine()})
+        keep("made.json", {"commit": source_commit(), "machine": machine()})
         write_runs(work / "ho3d")
         write_numbers(work / "ho3d", work / "recordings", work)
     write_options()

@@ -18,19 +18,22 @@ from tests.sample_set import TRAIN_FRAMES, Sample
 from warpgrasp.cli import main
 from warpgrasp.data.recording.annotations import read_annotations, write_annotations
 from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.recording.labels import label_of_pose, pose_of_label
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import Side, left_hand
 from warpgrasp.predictions.file import read_predictions, write_predictions
-from warpgrasp.refinement.densify import PREDICTIONS, QUALITY, DensifyError, _of_predictions, densify
-from warpgrasp.refinement.refine import Stage
-from warpgrasp.refinement.trajectory import between_labels, label_of, of_label
+from warpgrasp.predictions.poses import pose_of_predictions
+from warpgrasp.refinement.densify import PREDICTIONS, DensifyError, between_labels, densify
+from warpgrasp.refinement.quality import QUALITY
+from warpgrasp.refinement.refine import ALL_FRAMES, Stage
+from warpgrasp.scene import posed_hand
 
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 LABELS = (1, 6)
-SHORT = (Stage(80, 25, 0.4), Stage(160, 15, 0.2))
+SHORT = replace(ALL_FRAMES, stages=(Stage(80, 25, 0.4), Stage(160, 15, 0.2)))
 
 
 def exported(sample: Sample, hand: HandModel, folder: Path, side: Side) -> Path:
@@ -38,7 +41,7 @@ def exported(sample: Sample, hand: HandModel, folder: Path, side: Side) -> Path:
     sequence = sample.sequences["train"]["A1"]
     hands = {number: hand_parameters(sequence, number) for number in (*LABELS, 3)}
     dataset = open_dataset(sample.root, hand)
-    export_recording(dataset, "train", "A1", folder, Export(LABELS, (3,), hands, "frames", side=side))
+    export_recording(dataset, "train", "A1", folder, RecordingOptions(LABELS, (3,), hands, "frames", side=side))
     return folder
 
 
@@ -51,7 +54,7 @@ def recording_folder(sample: Sample, hand: HandModel, tmp_path_factory: pytest.T
 @pytest.fixture(scope="module", autouse=True)
 def _short() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "STAGES", SHORT)
+        patch.setattr(module, "ALL_FRAMES", SHORT)
         yield
 
 
@@ -72,9 +75,9 @@ def test_the_other_frames_come_nearer_to_the_truth(
     names = [name for name in predictions.names if name.index not in LABELS]
     found = score(predictions, dataset, names).means
     recording = Recording.read(recording_folder)
-    known = {place: of_label(recording.labels[place], hand, recording.object.model) for place in LABELS}
+    known = {place: pose_of_label(recording.labels[place], hand, recording.object.model) for place in LABELS}
     begun = between_labels(known, TRAIN_FRAMES)
-    surface, joints = begun.hand(hand)
+    surface, joints = posed_hand(begun, hand)
     start = replace(
         predictions,
         hand_vertices=surface.numpy(),
@@ -98,16 +101,16 @@ def test_labels_stay_and_every_frame_gets_one(recording_folder: Path, densified:
     for label in after.labels:
         if label.frame in LABELS:
             assert np.array_equal(label.hand.pose, stated[label.frame].hand.pose)
-        one = of_label(label, hand, model)
-        surface, joints = one.hand(hand)
+        pose = pose_of_label(label, hand, model)
+        surface, joints = posed_hand(pose, hand)
         assert_close(surface[0], torch.from_numpy(predictions.hand_vertices[label.frame]), rtol=0, atol=1e-5)
         assert_close(joints[0], torch.from_numpy(predictions.hand_joints[label.frame]), rtol=0, atol=1e-5)
         assert_close(
-            one.object_centre[0], torch.from_numpy(predictions.object_translation[label.frame]), rtol=0, atol=1e-5
+            pose.object_centre[0], torch.from_numpy(predictions.object_translation[label.frame]), rtol=0, atol=1e-5
         )
     # The label that was held out was not looked at: its frame is refined as any other.
-    held_out = of_label(stated[3], hand, model)
-    assert not torch.equal(of_label(after.labels[3], hand, model).wrist, held_out.wrist)
+    held_out = pose_of_label(stated[3], hand, model)
+    assert not torch.equal(pose_of_label(after.labels[3], hand, model).wrist, held_out.wrist)
 
 
 def test_quality_is_measured_in_every_frame(densified: Path) -> None:
@@ -124,15 +127,15 @@ def test_quality_is_measured_in_every_frame(densified: Path) -> None:
     assert all(float(row["acceleration_mm_per_frame2"]) >= 0 for row in rows[1:-1])
 
 
-def test_the_trajectory_survives_labels_and_predictions(recording_folder: Path, densified: Path, hand) -> None:
+def test_poses_survive_labels_and_predictions(recording_folder: Path, densified: Path, hand) -> None:
     model = Recording.read(recording_folder).object.model
     stored, _ = read_predictions(densified / PREDICTIONS)
-    trajectory = _of_predictions(stored, hand)
-    for place in range(len(trajectory)):
-        one = trajectory.rows(slice(place, place + 1))
-        again = of_label(label_of(place, one, hand, model), hand, model)
+    poses = pose_of_predictions(stored, hand)
+    for place in range(len(poses)):
+        pose = poses.rows(slice(place, place + 1))
+        again = pose_of_label(label_of_pose(place, pose, hand, model), hand, model)
         for name, values in again.arrays.items():
-            assert_close(values, getattr(one, name), rtol=0, atol=2e-5, msg=name)
+            assert_close(values, getattr(pose, name), rtol=0, atol=2e-5, msg=name)
 
 
 def test_an_interrupted_one_goes_on(
@@ -180,7 +183,8 @@ def test_a_left_hand(sample: Sample, densified: Path, hand: HandModel, tmp_path:
     written = read_annotations(out)
     assert (written.side, written.hand_model) == ("left", "open-hand left")
     for label in written.labels[:3]:
-        _, joints = of_label(label, left_hand(hand), Recording.read(folder).object.model).hand(left_hand(hand))
+        pose = pose_of_label(label, left_hand(hand), Recording.read(folder).object.model)
+        _, joints = posed_hand(pose, left_hand(hand))
         assert_close(joints[0], torch.from_numpy(left.hand_joints[label.frame]), rtol=0, atol=1e-5)
     capsys.readouterr()
     assert main(["evaluate", str(out / PREDICTIONS), "--data", str(folder), "--out", str(tmp_path / "s.json")]) == 0

@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from warpgrasp.evaluation.scene import Scene
 
 from warpgrasp.data.frames import Labels, choose_labels
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.evaluation.metrics import METRICS, Motion, score
+from warpgrasp.evaluation.metrics import METRICS, SurfaceMotion, score
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh
 from warpgrasp.hand.model import HandModel
 from warpgrasp.predictions.file import Predictions
 from warpgrasp.report import page as report_module
-from warpgrasp.report.charts import Curve
+from warpgrasp.report.charts import TrainingCurve
 from warpgrasp.report.comparison import TRUTH, choose_frames, compare, label_distance
 from warpgrasp.report.overlay import HAND, OBJECT, Window, enlarged, labels_of, outline, overlay, turned_view
-from warpgrasp.report.page import Protocol, Report, ReportedArm, protocol_text, score_table, write_report
-from warpgrasp.report.picture_grid import save_strip
+from warpgrasp.report.page import Report, ReportedArm, ReportedProtocol, protocol_text, score_table, write_report
+from warpgrasp.report.paper_figures import save_frames
+from warpgrasp.scene import Scene
 
 FOCAL_PX, DEPTH_M = 80.0, 0.5
 
@@ -166,9 +166,14 @@ def report(sample_root: Path, hand: HandModel) -> Report:
         predictions = shifted(dataset, every, by_m)
         arms[arm] = ReportedArm(predictions, {g: score(predictions, dataset, names) for g, names in groups.items()})
     rows = [{"step": step, "loss": 1 / (step + 1), "hand_joints": 0.1, "lambda_c": 0.0} for step in range(0, 100, 10)]
-    curves = {"stage 1": Curve(rows), "control": Curve(rows, 100), "photometric": Curve([], 100), "full": Curve(rows)}
-    protocol = Protocol("toy", 7, 64, 48, 8, 100, 100, 4, 4, 4, 3e-3, 10)
-    return Report(dataset, labels, arms, curves, Motion(8.25, 25.5), protocol, 12.0)
+    curves = {
+        "stage 1": TrainingCurve(rows),
+        "control": TrainingCurve(rows, 100),
+        "photometric": TrainingCurve([], 100),
+        "full": TrainingCurve(rows),
+    }
+    protocol = ReportedProtocol("toy", 7, 64, 48, 8, 100, 100, 4, 4, 4, 3e-3, 10)
+    return Report(dataset, labels, arms, curves, SurfaceMotion(8.25, 25.5), protocol, 12.0)
 
 
 def two_frames(labels: Labels, evaluation: dict[str, list[int]]) -> list[FrameName]:
@@ -285,7 +290,7 @@ def test_strip_has_a_column_per_arm(report: Report, tmp_path: Path) -> None:
 
     arms = {arm: report.arms[arm].predictions for arm in ("control", "photometric")}
     path = tmp_path / "strip.png"
-    save_strip(path, report.dataset, [FrameName("E1", 1)], arms)
+    save_frames(path, report.dataset, [FrameName("E1", 1)], arms)
     with Image.open(path) as picture:
         assert picture.size == (4 * 408 + 8, 40 + 308)
     assert [one.name for one in tmp_path.iterdir()] == ["strip.png"]

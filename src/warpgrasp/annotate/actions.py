@@ -1,21 +1,24 @@
-"""Everything that a user of the annotation page can do, by buttons, keys, handles or clicks."""
+"""The actions of a user of the annotation page, by buttons, keys, handles or clicks."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from warpgrasp.annotate.edited_frame import PointPair
 from warpgrasp.annotate.page import AnnotatePage
-from warpgrasp.annotate.poses import PointPair
-from warpgrasp.annotate.refinement import View, refine
 from warpgrasp.annotate.state import ReadOnlyError
 from warpgrasp.errors import UserError
+from warpgrasp.frame import Pose
 from warpgrasp.hand import JOINTS
+from warpgrasp.refinement import RefinedFrame, refine_frame
 
 NUDGE, FINE_NUDGE = 1.01, 1.001  # steps in depth
-
+PLACE_OF = {"object": "object_centre", "hand": "wrist"}  # the fields of `Pose`
 
 Action = Callable[[], None]
 
@@ -79,9 +82,9 @@ class AnnotateActions:
         if source is None:
             raise UserError("there is no other annotated frame to copy from")
         self.page.show()
-        self.page.tell(f"copied from frame {source}")
+        self.page.show_note(f"copied from frame {source}")
 
-    # How it looks.
+    # Drawing.
 
     def draw_as(self, style: str) -> None:
         """Draw surfaces, wireframes or nothing."""
@@ -99,7 +102,7 @@ class AnnotateActions:
         self.page.draw()
 
     def set_opacity(self, opacity: float) -> None:
-        """How opaque hand and object are."""
+        """Set how opaque hand and object are."""
         self.page.panel.opacity.value = opacity
         self.page.draw()
 
@@ -110,73 +113,69 @@ class AnnotateActions:
 
     # Poses.
 
-    def move(self, which: str) -> None:
+    def move(self, part: str) -> None:
         """Show the handles of the object, of the hand, or none."""
-        self.page.moved, self.page.clicking, self.page.asked = which, "nothing", None
+        self.page.moved, self.page.clicking, self.page.asked = part, "nothing", None
         if self.page.state.read_only is not None:
             self.page.moved = "nothing"
             raise ReadOnlyError(f"this recording is open for reading only: {self.page.state.read_only}")
         self.page.show()
 
-    def drag(self, which: str, wxyz: Float[np.ndarray, " 4"], place: Float[np.ndarray, " 3"]) -> None:
-        """What a handle was moved to."""
-        rotation = Rotation.from_quat(wxyz, scalar_first=True).as_rotvec()
-        current = self.page.state.current
-        if which == "object":
-            changed = current.with_object(rotation=rotation, centre=np.array(place))
-        else:
-            changed = current.with_hand(rotation=rotation, wrist=np.array(place))
-        self.page.change(changed, by=which, handles=False)
+    def drag(self, part: str, wxyz: Float[np.ndarray, " 4"], place: Float[np.ndarray, " 3"]) -> None:
+        """Follow a handle."""
+        rotation = Rotation.from_quat(wxyz, scalar_first=True).as_matrix()
+        parts = {f"{part}_rotation": rotation, PLACE_OF[part]: place}
+        self.page.change(self.page.state.current.moved(**parts), by=part, handles=False)
 
-    def set_depth(self, which: str, depth_m: float) -> None:
+    def set_depth(self, part: str, depth_m: float) -> None:
         """Move along the line of sight, so that the place in the picture stays."""
-        current = self.page.state.current
-        if which == "object":
-            changed = current.with_object(centre=current.object.centre * depth_m / current.object.centre[2])
-        else:
-            changed = current.with_hand(wrist=current.hand.wrist * depth_m / current.hand.wrist[2])
-        self.page.change(changed, by=f"{which} depth")
+        place = self._place(part)
+        moved = self.page.state.current.moved(**{PLACE_OF[part]: place * depth_m / place[2]})
+        self.page.change(moved, by=f"{part} depth")
 
     def nudge(self, factor: float) -> None:
-        """Move what has handles nearer or farther."""
-        current, which = self.page.state.current, self.page.moved
-        if which != "nothing":
-            depth = current.object.centre[2] if which == "object" else current.hand.wrist[2]
-            self.set_depth(which, float(depth) * factor)
+        """Move the part that has handles nearer or farther."""
+        part = self.page.moved
+        if part != "nothing":
+            self.set_depth(part, float(self._place(part)[2]) * factor)
+
+    def _place(self, part: str) -> Float[np.ndarray, " 3"]:
+        current = self.page.state.current
+        return current.object_centre if part == "object" else current.wrist
 
     def bend(self, row: str, finger: int, degrees: float) -> None:
         """Set one angle of one finger."""
         current = self.page.state.current
-        angles = self.page.axes.angles(current.hand.joints)
+        angles = self.page.axes.angles(current.joint_angles)
         wanted = getattr(angles, row).copy()
         wanted[finger] = np.radians(degrees)
-        joints = self.page.axes.with_angles(current.hand.joints, replace(angles, **{row: wanted}))
-        self.page.change(current.with_hand(joints=joints), by=f"{row} {finger}")
+        joint_angles = self.page.axes.with_angles(current.joint_angles, replace(angles, **{row: wanted}))
+        self.page.change(current.moved(joint_angles=joint_angles), by=f"{row} {finger}")
 
     def set_shape(self, number: int, value: float) -> None:
         """Set one shape parameter; the wrist stays where it is."""
         current = self.page.state.current
-        shape = current.hand.shape.copy()
+        shape = current.shape.copy()
         shape[number] = value
-        self.page.change(current.with_hand(shape=shape), by=f"shape {number}")
+        self.page.change(current.moved(shape=shape), by=f"shape {number}")
 
     # Clicks.
 
     def click_on(self, mode: str) -> None:
-        """What clicks mean: points of the object, joints of the hand, or nothing."""
+        """Let clicks mean points of the object, joints of the hand, or nothing."""
         self.page.clicking, self.page.asked = mode, None
         if mode == "joints":
             self._ask_for_next_joint()
         self.page.show()
 
     def clicked(self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]) -> None:
-        """A click along a ray of the world."""
+        """Take a click along a ray of the world."""
         page, current = self.page, self.page.state.current
         if page.clicking == "points" and page.asked is None:
             page.asked = page.scene.object_point_of_ray(origin, direction, current)
             page.show()
             if page.asked is None:
-                page.tell("there is no object where you clicked")
+                page.show_note("there is no object where you clicked")
             return
         pixel = page.scene.pixel_of_ray(origin, direction)
         if page.clicking == "nothing" or pixel is None:
@@ -187,10 +186,10 @@ class AnnotateActions:
         elif page.asked is not None:
             pair, page.asked = PointPair(page.asked, pixel), None
             page.change(replace(current, pairs=(*current.pairs, pair)))
-        page.say()
+        page.show_status()
 
     def _ask_for_next_joint(self) -> None:
-        """The first joint after the one at hand that was not clicked on yet."""
+        """Choose the first joint, from the chosen one on, that was not clicked on yet."""
         seen = {name for name, _ in self.page.state.current.joints_px}
         start = JOINTS.index(self.page.panel.joint.value)
         missing = [name for name in (*JOINTS[start:], *JOINTS[:start]) if name not in seen]
@@ -207,14 +206,14 @@ class AnnotateActions:
             name = current.joints_px[-1][0]
             page.change(current.with_joint(name, None))
             page.panel.joint.value = name
-            page.say()
+            page.show_status()
         elif page.clicking != "joints" and current.pairs:
             page.change(replace(current, pairs=current.pairs[:-1]))
 
-    def clear(self, what: str) -> None:
+    def clear(self, kind: str) -> None:
         """Take all points of the object back, or all joints of the hand."""
         self.page.asked = None
-        empty = {"pairs": ()} if what == "points" else {"joints_px": ()}
+        empty = {"pairs": ()} if kind == "points" else {"joints_px": ()}
         self.page.change(replace(self.page.state.current, **empty))
 
     def place_object(self) -> None:
@@ -230,7 +229,7 @@ class AnnotateActions:
     def _finish_clicking(self, note: str) -> None:
         self.page.clicking, self.page.asked = "nothing", None
         self.page.show()
-        self.page.tell(note)
+        self.page.show_note(note)
 
     def refine(self) -> None:
         """Move hand and object until they have the colours of the nearest label; takes seconds."""
@@ -239,40 +238,44 @@ class AnnotateActions:
             if page.refining:
                 return
             page.refining = True
-            page.tell("refining …")
+            page.show_note("refining …")
         try:
             page.act(self._refined())
         finally:
             page.refining = False
 
     def _refined(self) -> Action:
-        """What is to be done once the poses are refined, which holds nobody up."""
+        """Refine without holding up anybody; the action that is to follow, under the page's lock, is returned."""
         state = self.page.state
-        frame, before = state.frame, state.current
-        others = [label for label in state.labelled if label != frame]
+        number, before = state.frame, state.current.pose
         try:
-            if not others:
-                raise UserError("expected a label in another frame, by whose colours to refine this one, found none")
-            nearest = min(others, key=lambda label: abs(label - frame))
-            recording = state.recording
-            here = View(self.page.read(frame), state.annotation(frame, before))
-            there = View(self.page.read(nearest), state.annotation(nearest))
-            found = refine(before, here, there, camera=state.camera, model=recording.object.model, hand=state.hand)
+            label, refined = self._refine(number, before)
         except UserError as error:
-            refusal = error
-
-            def refuse() -> None:
-                raise refusal
-
-            return refuse
+            return partial(_refuse, error)
 
         def apply() -> None:
-            if state.frame != frame or state.current is not before:
+            if state.frame != number or state.current.pose is not before:
                 raise UserError("the frame was changed while it was being refined; the refined poses were dropped")
-            self.page.change(found.state)
-            self.page.tell(
-                f"refined by frame {nearest}: colour difference {found.before:.3f} → {found.after:.3f}, over "
-                f"{100 * found.compared_share:.0f} % of its surface"
+            self.page.change(state.current.posed(refined.pose))
+            self.page.show_note(
+                f"refined by frame {label}: colour difference {refined.difference_before:.3f} → "
+                f"{refined.difference_after:.3f}, over {100 * refined.compared_share:.0f} % of its surface"
             )
 
         return apply
+
+    def _refine(self, number: int, pose: Pose) -> tuple[int, RefinedFrame]:
+        """Refine a frame by its nearest label, whose number comes first."""
+        state = self.page.state
+        others = [label for label in state.labelled if label != number]
+        if not others:
+            raise UserError("expected a label in another frame, by whose colours to refine this one, found none")
+        nearest = min(others, key=lambda label: abs(label - number))
+        pictures = [torch.from_numpy(self.page.read(shown)).permute(2, 0, 1) for shown in (number, nearest)]
+        label, model = state.pose(nearest), state.recording.object.model
+        refined = refine_frame(pose, label, torch.stack(pictures), camera=state.camera, hand=state.hand, model=model)
+        return nearest, refined
+
+
+def _refuse(error: UserError) -> None:
+    raise error

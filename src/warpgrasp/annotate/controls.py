@@ -1,15 +1,33 @@
-"""Which control of the annotation page does what."""
+"""The controls, keys, handles and clicks of the annotation page, connected with the actions."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import viser
 
-from warpgrasp.annotate.actions import FINE_NUDGE, NUDGE, AnnotateActions
+from warpgrasp.annotate.actions import FINE_NUDGE, NUDGE, Action, AnnotateActions
 from warpgrasp.annotate.page import AnnotatePage
 
-Action = Callable[[], None]
+KEYS = """
+| key | |
+|---|---|
+| Page Down, Page Up | next, previous frame (Shift: by 10) |
+| K, J | next, previous label |
+| N | suggested frame |
+| L | finish the frame: a label; again: a draft |
+| C | copy from the annotation before |
+| Ctrl+Z, U · Ctrl+Shift+Z, R | undo · redo |
+| O, H, Z | move the object, the hand, nothing |
+| T, G | nearer, farther (Shift: finer) |
+| V | back to the camera's view |
+| X | surface, wireframe |
+| B | hide and show |
+| 1 … 9, 0 | opacity 10 % … 90 %, 100 % |
+| P, I | click points of the object, joints of the hand |
+| Backspace, Escape | take the last point back, stop clicking |
+| F | refine by the colours of the nearest label |
+| Ctrl+K | all commands by name |
+"""
 
 
 def connect(page: AnnotatePage) -> None:
@@ -24,7 +42,7 @@ def connect(page: AnnotatePage) -> None:
 
 
 def _on(page: AnnotatePage, control: Any, action: Action) -> None:
-    """Act in the order of events, when somebody uses a control; not when the page itself sets it."""
+    """Run an action when a user changes a control, in the order of events; not when the page itself sets it."""
 
     async def used(event: viser.GuiEvent[Any]) -> None:
         if event.client is not None:
@@ -38,7 +56,7 @@ def _on_button(page: AnnotatePage, button: viser.GuiButtonHandle, action: Action
 
 
 def _on_group(page: AnnotatePage, group: viser.GuiButtonGroupHandle, choices: dict[str, Action]) -> None:
-    """Choices that turn to a frame lock the page themselves, after the frame is read."""
+    """Run the action of a choice; those that turn to a frame lock the page themselves, after the frame is read."""
     assert list(choices) == list(group.options)
     turning = group is page.panel.go
     group.on_click(lambda _: choices[group.value]() if turning else page.act(choices[group.value]))
@@ -72,9 +90,9 @@ def _connect_view(page: AnnotatePage, actions: AnnotateActions) -> None:
 def _connect_poses(page: AnnotatePage, actions: AnnotateActions) -> None:
     panel = page.panel
     moved = ("object", "hand", "nothing")
-    _on_group(page, panel.moved, {which: lambda which=which: actions.move(which) for which in moved})
-    for which, slider in (("object", panel.object_depth), ("hand", panel.hand_depth)):
-        _on(page, slider, lambda which=which, slider=slider: actions.set_depth(which, slider.value))
+    _on_group(page, panel.moved, {part: lambda part=part: actions.move(part) for part in moved})
+    for part, slider in (("object", panel.object_depth), ("hand", panel.hand_depth)):
+        _on(page, slider, lambda part=part, slider=slider: actions.set_depth(part, slider.value))
     for row, sliders in panel.fingers.rows.items():
         for number, slider in enumerate(sliders):
             _on(page, slider, lambda row=row, n=number, slider=slider: actions.bend(row, n, slider.value))
@@ -85,12 +103,12 @@ def _connect_poses(page: AnnotatePage, actions: AnnotateActions) -> None:
 
 
 def _connect_handle(
-    page: AnnotatePage, actions: AnnotateActions, which: str, handle: viser.TransformControlsHandle
+    page: AnnotatePage, actions: AnnotateActions, part: str, handle: viser.TransformControlsHandle
 ) -> None:
     @handle.on_update
     async def _(event: viser.TransformControlsEvent) -> None:
         if event.phase == "update":
-            page.act(lambda: actions.drag(which, np.array(handle.wxyz), np.array(handle.position)))
+            page.act(lambda: actions.drag(part, np.array(handle.wxyz), np.array(handle.position)))
         else:
             page.state.end_gesture()
 
@@ -99,9 +117,9 @@ def _connect_clicks(page: AnnotatePage, actions: AnnotateActions) -> None:
     panel = page.panel
     modes = ("points", "joints", "nothing")
     _on_group(page, panel.click, {mode: lambda mode=mode: actions.click_on(mode) for mode in modes})
-    _on(page, panel.joint, page.say)
+    _on(page, panel.joint, page.show_status)
     cleared: dict[str, Action] = {"last": actions.take_back}
-    cleared |= {f"all {what}": lambda what=what: actions.clear(what) for what in ("points", "joints")}
+    cleared |= {f"all {kind}": lambda kind=kind: actions.clear(kind) for kind in ("points", "joints")}
     _on_group(page, panel.take_back, cleared)
     _on_button(page, panel.place, actions.place_object)
     _on_button(page, panel.fit, actions.fit_hand)
@@ -114,7 +132,8 @@ def _connect_clicks(page: AnnotatePage, actions: AnnotateActions) -> None:
 
 
 def _connect_keys(page: AnnotatePage, actions: AnnotateActions) -> None:
-    """viser keeps W, A, S, D, Q, E and the arrows for turned views."""
+    """Connect the keys of `KEYS`. viser keeps W, A, S, D, Q, E and the arrows for turned views."""
+    page.panel.keys.content = KEYS
 
     def key(label: str, hotkey: Any, action: Action, *, modifier: Any = None, slow: bool = False) -> None:
         command = page.server.gui.add_command(label, hotkey=hotkey, modifier=modifier)

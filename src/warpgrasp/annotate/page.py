@@ -1,28 +1,33 @@
-"""The annotation page: shows what `AnnotationState` says, and saves it.
+"""The annotation page of one recording, which shows its `AnnotationState` and saves it, and the panel beside the scene.
 
-What a user does (annotate_actions.py) is done under the page's lock, for a short time each; reading a frame and
-refining are done outside it, since viser's event loop waits for the lock too.
+User actions (actions.py) run under the page's lock, for a short time each; reading a frame and refining run outside it,
+since viser's event loop waits for the lock too.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import viser
 from jaxtyping import Float, UInt8
 
-from warpgrasp.annotate.panel import AnnotatePanel
-from warpgrasp.annotate.poses import FEWEST_PAIRS, FrameState
+from warpgrasp.annotate.edited_frame import FEWEST_PAIRS, NEAREST_M, EditedFrame
 from warpgrasp.annotate.scene import AnnotateScene, at_camera, go_to_camera
 from warpgrasp.annotate.state import AnnotationState
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.hand import FEWEST_JOINTS, FingerAxes
+from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, FingerAngles, FingerAxes
 from warpgrasp.refinement import suggested_position
 
 SAVE_EVERY_S = 0.3
 GESTURE_PAUSE_S = 1.0  # changes by one control that are farther apart are two
 LISTED_LABELS = 12
+KNUCKLE_DEG, CURL_DEG, SPREAD_DEG = (-60.0, 110.0), (-45.0, 120.0), (-45.0, 60.0)
+SHAPE_RANGE = 4.0  # standard deviations
+FARTHEST_SLIDER_M = 2.0
+MOVED = ("object", "hand", "nothing")
+STYLES = ("surface", "wireframe", "hidden")
 
 
 class AnnotatePage:
@@ -34,7 +39,9 @@ class AnnotatePage:
         self.axes = FingerAxes.of(state.hand.template)
         self.scene = AnnotateScene(server.scene, state.recording, state.hand)
         shapes = state.hand.shape_count
-        self.panel = AnnotatePanel(server.gui, frames=len(state.numbers), shapes=shapes, read_only=state.read_only)
+        self.panel = AnnotatePanel(
+            server.gui, frames=len(state.numbers), shapes=shapes, disabled=state.read_only is not None
+        )
         self.positions = {number: position for position, number in enumerate(state.numbers)}
         self.wanted = state.frame  # the frame asked for last
         self.moved = "object" if state.read_only is None else "nothing"
@@ -50,19 +57,19 @@ class AnnotatePage:
         self._saver.start()
 
     def close(self) -> None:
-        """Write what is not written yet, and stop. Raises what saving raises."""
+        """Stop, and write all changes. Raises `OSError` or `DataError` when that is impossible."""
         self._stop.set()
         self._saver.join()
         self.state.save()
 
     def set_travelled(self, travelled: Float[np.ndarray, " n"]) -> None:
-        """How far the picture has moved up to each frame: from now on frames are suggested by it."""
+        """Suggest frames by how far the picture has moved up to each of them."""
         with self.lock:
             self._travelled = travelled
-            self.say()
+            self.show_status()
 
     def show_frame(self, frame: int) -> None:
-        """Turn to a frame. Where another one is asked for meanwhile, that one alone is shown."""
+        """Turn to a frame, unless another one is asked for meanwhile."""
         self.wanted = frame
         try:
             with self._reading:
@@ -71,12 +78,12 @@ class AnnotatePage:
                 picture = self.state.recording.picture(frame)
         except DataError as error:
             trouble = str(error)
-            self.act(lambda: self.tell(f"⚠️ {trouble}"))
+            self.act(lambda: self.show_note(f"⚠️ {trouble}"))
             return
         self.act(lambda: self._turn_to(frame, picture))
 
     def read(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
-        """A frame's picture. One at a time: a decoder is not for several threads."""
+        """A frame's picture; one at a time, since a decoder serves one thread only."""
         with self._reading:
             return self.state.recording.picture(frame)
 
@@ -89,7 +96,7 @@ class AnnotatePage:
         self.show()
 
     def act(self, action: Callable[[], None]) -> None:
-        """Do something; what a user did wrong is told on the page, which shows the state as it is."""
+        """Run an action under the page's lock. A `UserError` becomes a note, and the page shows the unchanged state."""
         with self.lock:
             self._note = ""
             try:
@@ -97,9 +104,9 @@ class AnnotatePage:
             except UserError as error:
                 self.wanted = self.state.frame
                 self.show()
-                self.tell(f"⚠️ {error}")
+                self.show_note(f"⚠️ {error}")
 
-    def change(self, changed: FrameState, *, by: str = "", handles: bool = True) -> None:
+    def change(self, changed: EditedFrame, *, by: str = "", handles: bool = True) -> None:
         """Change the frame at hand; changes by the same control without a pause are one gesture."""
         name, when = self._touched
         if name != by or time.monotonic() - when > GESTURE_PAUSE_S:
@@ -109,18 +116,18 @@ class AnnotatePage:
         self.show(handles=handles)
 
     def show(self, *, handles: bool = True) -> None:
-        """Show the frame at hand as it is; its handles too, unless it is they that have just been moved."""
+        """Show the frame at hand as it is; set its handles too, unless they have just been moved."""
         with self.server.atomic():
             current = self.state.current
             self.scene.show(current, handles=handles)
             self.scene.show_points(current, self.asked, kind=self.clicking)
-            angles = self.axes.angles(current.hand.joints)
+            angles = self.axes.angles(current.joint_angles)
             self.panel.show(current, angles, position=self.positions[self.state.frame])
             self.draw()
-            self.say()
+            self.show_status()
 
     def draw(self) -> None:
-        """Hand and object as they are to be drawn; hidden where a click on the picture is awaited."""
+        """Draw hand and object in the chosen style; hide them where a click on the picture is awaited."""
         clicking = self.clicking != "nothing"
         pixel_awaited = self.clicking == "joints" or (clicking and self.asked is not None)
         self.scene.set_style(
@@ -131,13 +138,13 @@ class AnnotatePage:
         )
         self.scene.set_handles("nothing" if clicking or self.hidden else self.moved)
 
-    def tell(self, note: str) -> None:
-        """Say something until the next thing is done."""
+    def show_note(self, note: str) -> None:
+        """Show a note until the next action."""
         self._note = note
-        self.say()
+        self.show_status()
 
-    def say(self) -> None:
-        """What is known of the frame, the labels, and what is on disk."""
+    def show_status(self) -> None:
+        """Show which frames are labelled, what is saved, and what the page waits for."""
         state, panel = self.state, self.panel
         kind = "label" if state.current.done else "draft" if state.frame in state.drafted else "not begun"
         labels, suggested = state.labelled, self.suggested()
@@ -176,11 +183,11 @@ class AnnotatePage:
     def view_from_camera(self, camera: viser.CameraHandle) -> None:
         """Put a viewer where the recording's camera stood."""
         current = self.state.current
-        target = (current.object.centre + current.hand.wrist) / 2
+        target = (current.object_centre + current.wrist) / 2
         go_to_camera(camera, self.state.recording.lens, zoom=self.panel.zoom.value, target=target)
 
     def welcome(self, client: viser.ClientHandle) -> None:
-        """A viewer comes: at the camera, and there again when the window changes its shape. Turned views are told."""
+        """Put a new viewer at the camera, again when the window changes its shape, and note turned views."""
         aspect = client.camera.aspect
         self.view_from_camera(client.camera)
 
@@ -194,14 +201,14 @@ class AnnotatePage:
             if turned != self._turned:
                 with self.lock:
                     self._turned = turned
-                    self.say()
+                    self.show_status()
 
     def _save_again_and_again(self) -> None:
         while not self._stop.wait(SAVE_EVERY_S):
             self.save()
 
     def save(self) -> None:
-        """Write what has changed, and say so once it is on disk."""
+        """Write all changes, and show that they are on disk."""
         if not self.state.unsaved:
             return
         try:
@@ -212,4 +219,97 @@ class AnnotatePage:
         with self.lock:
             self._trouble = trouble
             self._saved_at = time.strftime(" at %H:%M:%S")
-            self.say()
+            self.show_status()
+
+
+@dataclass(frozen=True)
+class Fingers:
+    """A slider for each finger (order: `FINGERS`)."""
+
+    knuckle: tuple[viser.GuiSliderHandle[float], ...]
+    curl: tuple[viser.GuiSliderHandle[float], ...]
+    spread: tuple[viser.GuiSliderHandle[float], ...]
+
+    @property
+    def rows(self) -> dict[str, tuple[viser.GuiSliderHandle[float], ...]]:
+        """The sliders by the names of `FingerAngles`."""
+        return {"knuckle": self.knuckle, "curl": self.curl, "spread": self.spread}
+
+
+class AnnotatePanel:
+    """The handles of all controls, made once and set to a frame's values. Nothing is decided here."""
+
+    def __init__(self, gui: viser.GuiApi, *, frames: int, shapes: int, disabled: bool):
+        """`disabled` makes a panel for looking only."""
+        gui.configure_theme(show_logo=False, show_share_button=False, control_width="large", dark_mode=True)
+        gui.set_panel_label("warpgrasp annotate")
+        gui.main_panel.dock_right()
+        self.status = gui.add_markdown("")
+        with gui.add_folder("Frame"):
+            self._add_frame_controls(gui, frames, disabled=disabled)
+        with gui.add_folder("View"):
+            self.opacity = gui.add_slider("opacity", min=0.05, max=1.0, step=0.05, initial_value=0.5)
+            self.style = gui.add_button_group("draw as", STYLES)
+            self.zoom = gui.add_slider("zoom", min=1.0, max=8.0, step=0.1, initial_value=1.0)
+            self.camera = gui.add_button("Back to the camera's view")
+        with gui.add_folder("Move"):
+            self.moved = gui.add_button_group("handles of", MOVED, disabled=disabled)
+            depth = {
+                "min": NEAREST_M,
+                "max": FARTHEST_SLIDER_M,
+                "step": 0.001,
+                "initial_value": 0.5,
+                "disabled": disabled,
+            }
+            self.object_depth = gui.add_slider("object: depth (m)", **depth)
+            self.hand_depth = gui.add_slider("hand: depth (m)", **depth)
+        with gui.add_folder("Fingers and shape (degrees, standard deviations)"):
+            self._add_finger_controls(gui, shapes, disabled=disabled)
+        with gui.add_folder("By clicking"):
+            self._add_click_controls(gui, disabled=disabled)
+        with gui.add_folder("Keyboard", expand_by_default=False):
+            self.keys = gui.add_markdown("")
+
+    def _add_frame_controls(self, gui: viser.GuiApi, frames: int, *, disabled: bool) -> None:
+        self.summary = gui.add_markdown("")
+        self.position = gui.add_slider("frame", min=0, max=max(frames - 1, 1), step=1, initial_value=0)
+        self.go = gui.add_button_group("go to", ("‹", "›", "‹ label", "label ›", "suggested"))
+        self.done = gui.add_checkbox("finished", initial_value=False, disabled=disabled)
+        self.held_out = gui.add_checkbox("held out", initial_value=False, disabled=disabled)
+        self.edit = gui.add_button_group("edit", ("undo", "redo", "copy from before"), disabled=disabled)
+
+    def _add_finger_controls(self, gui: viser.GuiApi, shapes: int, *, disabled: bool) -> None:
+        tabs, rows = gui.add_tab_group(), []
+        for title, (low, high) in (("bend", KNUCKLE_DEG), ("curl", CURL_DEG), ("spread", SPREAD_DEG)):
+            bounds = {"min": low, "max": high, "step": 0.5, "initial_value": 0.0, "disabled": disabled}
+            with tabs.add_tab(title):
+                rows.append(tuple(gui.add_slider(finger, **bounds) for finger in FINGERS))
+        self.fingers = Fingers(*rows)
+        bounds = {"min": -SHAPE_RANGE, "max": SHAPE_RANGE, "step": 0.05, "initial_value": 0.0, "disabled": disabled}
+        with tabs.add_tab("shape"):
+            self.shape = tuple(gui.add_slider(f"shape {number + 1}", **bounds) for number in range(shapes))
+
+    def _add_click_controls(self, gui: viser.GuiApi, *, disabled: bool) -> None:
+        self.clicked = gui.add_markdown("")
+        self.click = gui.add_button_group("click on", ("points", "joints", "nothing"), disabled=disabled)
+        self.joint = gui.add_dropdown("next joint", JOINTS, disabled=disabled)
+        self.take_back = gui.add_button_group("take back", ("last", "all points", "all joints"), disabled=disabled)
+        self.place = gui.add_button("Place the object by its points", disabled=disabled)
+        self.fit = gui.add_button("Fit the hand to its joints", disabled=disabled)
+        self.refine = gui.add_button("Refine by the nearest label's colours", disabled=disabled)
+
+    def show(self, frame: EditedFrame, angles: FingerAngles, *, position: int) -> None:
+        """Set every control to a frame's values. Values outside a slider's range stand at its end."""
+        self.position.value = position
+        self.done.value, self.held_out.value = frame.done, frame.use == "evaluation"
+        for row, sliders in self.fingers.rows.items():
+            _set(sliders, np.degrees(getattr(angles, row)))
+        _set(self.shape, frame.shape)
+        _set((self.object_depth, self.hand_depth), (frame.object_centre[2], frame.wrist[2]))
+
+
+def _set(sliders: Iterable[viser.GuiSliderHandle[float]], values: Iterable[float]) -> None:
+    for slider, value in zip(sliders, values, strict=True):
+        step = slider.step
+        rounded = round(float(value) / step) * step
+        slider.value = round(min(max(rounded, slider.min), slider.max), 6)

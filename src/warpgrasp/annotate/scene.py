@@ -1,51 +1,28 @@
-"""Where a viewer of the annotation page stands: at the recording's camera, looking at the whole frame or at a part.
-
-The 3D scene of the annotation page: the frame, hand and object in camera space, and the handles that move them.
+"""The 3D scene of the annotation page: the frame, hand and object in camera space, and the handles that move them.
 
 The frame is a textured rectangle where the camera's matrix puts it, behind everything. A viewer at the camera's place
-sees hand and object exactly over their picture, whatever the principal point and wherever it looks.
+sees hand and object exactly over their picture, whatever the principal point and wherever the viewer looks.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 import viser
 from jaxtyping import Float, UInt8
 from scipy.spatial.transform import Rotation
+from torch import Tensor
 
-from warpgrasp.annotate.poses import FrameState, HandPose
+from warpgrasp.annotate.edited_frame import EditedFrame
 from warpgrasp.data.recording import Lens, Recording
+from warpgrasp.frame import Pose
 from warpgrasp.hand import FINGERS, HandModel
+from warpgrasp.scene import posed_hand
 
 MARGIN = 1.02  # of the frame's size in the window
 AT_CAMERA_M = 1e-4
-LOOKED_AT_M = 0.5  # whence turning the view starts
-
-
-def at_camera(camera: viser.CameraHandle) -> bool:
-    """Whether a viewer stands where the recording's camera stood: only there surfaces lie over their picture."""
-    return float(np.linalg.norm(camera.position)) < AT_CAMERA_M
-
-
-def go_to_camera(camera: viser.CameraHandle, lens: Lens, *, zoom: float, target: Float[np.ndarray, " 3"]) -> None:
-    """Stand at the camera; at `zoom` 1 the whole frame is seen, at more its part around `target`."""
-    half_height = tangent_of_half_height(lens, max(camera.aspect, 1e-3)) * MARGIN / zoom
-    ahead = np.array([0.0, 0.0, 1.0]) if zoom <= 1 else target / np.linalg.norm(target)
-    camera.up_direction = (0.0, -1.0, 0.0)
-    camera.position = (0.0, 0.0, 0.0)
-    camera.look_at = LOOKED_AT_M * ahead
-    camera.fov = 2 * float(np.arctan(half_height))
-
-
-def tangent_of_half_height(lens: Lens, aspect: float) -> float:
-    """The tangent of half the vertical field of view in which a viewer along the optical axis sees the whole frame."""
-    fx, fy, cx, cy = (lens.intrinsics[i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    wide = max(cx + 0.5, lens.width - 0.5 - cx) / fx
-    high = max(cy + 0.5, lens.height - 0.5 - cy) / fy
-    return float(max(high, wide / aspect))
-
-
+LOOKED_AT_M = 0.5  # the distance of the point about which the view is turned first
 HAND_COLOUR, OBJECT_COLOUR = (250, 158, 66), (69, 143, 245)  # as in reports
 POINT_COLOUR, ASKED_COLOUR = (255, 60, 200), (60, 255, 120)
 FINGER_COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 180, 255), (210, 110, 255))
@@ -82,50 +59,49 @@ class AnnotateScene:
         rest = np.zeros((len(hand.template.vertices), 3))
         self._hand_mesh = scene.add_mesh_simple("/hand/surface", rest, self._hand_faces, color=HAND_COLOUR, **plain)
         self._picture: UInt8[np.ndarray, "h w 3"] | None = None
-        self._frame: viser.ImageHandle | None = None
-        self._frame_depth_m = 0.0
-        self._posed: HandPose | None = None
+        self._image: viser.ImageHandle | None = None
+        self._picture_depth_m = 0.0
+        self._posed: Pose | None = None  # the one that the hand's mesh shows
 
-    def show_picture(self, picture: UInt8[np.ndarray, "h w 3"], state: FrameState) -> None:
-        """Another frame."""
-        self._picture, self._frame_depth_m = picture, 0.0
-        self._place_frame(state)
+    def show_picture(self, picture: UInt8[np.ndarray, "h w 3"], frame: EditedFrame) -> None:
+        """Show the picture of another frame."""
+        self._picture, self._picture_depth_m = picture, 0.0
+        self._place_picture(frame)
 
-    def show(self, state: FrameState, *, handles: bool = True) -> None:
-        """Hand and object where a frame has them; the handles too, unless it is they that have just been moved."""
+    def show(self, frame: EditedFrame, *, handles: bool = True) -> None:
+        """Show hand and object where a frame has them; set the handles too, unless they have just been moved."""
         if handles:
             for handle, rotation, place in (
-                (self.object_handle, state.object.rotation, state.object.centre),
-                (self.hand_handle, state.hand.rotation, state.hand.wrist),
+                (self.object_handle, frame.object_rotation, frame.object_centre),
+                (self.hand_handle, frame.hand_rotation, frame.wrist),
             ):
-                handle.wxyz = Rotation.from_rotvec(rotation).as_quat(scalar_first=True)
+                handle.wxyz = Rotation.from_matrix(rotation).as_quat(scalar_first=True)
                 handle.position = place
-        hand = state.hand
-        if self._posed is None or hand.joints is not self._posed.joints or hand.shape is not self._posed.shape:
-            self._hand_mesh.vertices = self._about_wrist(hand).astype(np.float32)
-            self._posed = hand
+        pose, last = frame.pose, self._posed
+        if last is None or pose.joint_angles is not last.joint_angles or pose.shape is not last.shape:
+            self._hand_mesh.vertices = self._about_wrist(pose).numpy()
+            self._posed = pose
         if self._picture is not None:
-            self._place_frame(state)
+            self._place_picture(frame)
 
-    def _about_wrist(self, hand: HandPose) -> Float[np.ndarray, "v 3"]:
-        """The unturned hand's surface, its wrist in the origin."""
-        pose, shape = (torch.from_numpy(part).float()[None] for part in (hand.joints, hand.shape))
+    def _about_wrist(self, pose: Pose) -> Float[Tensor, "v 3"]:
+        """The surface of the unturned hand, its wrist in the origin."""
+        unturned = replace(pose, hand_rotation=torch.eye(3)[None], wrist=torch.zeros(1, 3))
         with torch.no_grad():
-            posed = self._hand(torch.zeros(1, 3), pose, shape)
-        return (posed.vertices[0] - posed.joints[0, 0]).double().numpy()
+            return posed_hand(unturned.to(torch.float32), self._hand)[0][0]
 
-    def _place_frame(self, state: FrameState) -> None:
+    def _place_picture(self, frame: EditedFrame) -> None:
         """Behind hand and object; moved only when it no longer is, or is much too far."""
-        farthest = max(state.object.centre[2], state.hand.wrist[2])
-        if FRAME_BEHIND * farthest * 0.75 < self._frame_depth_m < FRAME_BEHIND * farthest * 1.5:
+        farthest = max(frame.object_centre[2], frame.wrist[2])
+        if FRAME_BEHIND * farthest * 0.75 < self._picture_depth_m < FRAME_BEHIND * farthest * 1.5:
             return
         assert self._picture is not None
         depth, lens = FRAME_BEHIND * farthest, self._lens
-        self._frame_depth_m = depth
+        self._picture_depth_m = depth
         fx, fy, cx, cy = (lens.intrinsics[i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
         # Pixel (0, 0) is the centre of the first pixel: the picture reaches half a pixel beyond the outermost centres.
         middle = depth * np.array([((lens.width - 1) / 2 - cx) / fx, ((lens.height - 1) / 2 - cy) / fy, 1.0])
-        self._frame = self._scene.add_image(
+        self._image = self._scene.add_image(
             "/frame",
             self._picture,
             float(lens.width * depth / fx),
@@ -138,24 +114,24 @@ class AnnotateScene:
         )
 
     def set_style(self, *, opacity: float, wireframe: bool, object_shown: bool, hand_shown: bool) -> None:
-        """How hand and object are drawn."""
+        """Set how hand and object are drawn."""
         for mesh, shown in ((self._object, object_shown), (self._hand_mesh, hand_shown)):
             mesh.opacity = None if opacity >= 1 else opacity
             mesh.wireframe = wireframe
             mesh.visible = shown
 
     def set_handles(self, moved: str) -> None:
-        """Which of the two can be moved: `object`, `hand` or neither. (A hidden handle would hide its surface.)"""
+        """Let the object, the hand or nothing be moved. (A hidden handle would hide its surface.)"""
         for name, handle in (("object", self.object_handle), ("hand", self.hand_handle)):
             handle.disable_axes = handle.disable_sliders = handle.disable_rotations = name != moved
 
-    def show_points(self, state: FrameState, asked: Float[np.ndarray, " 3"] | None, *, kind: str) -> None:
-        """The points that were clicked on: those of the object (`points`), the hand's (`joints`), or none.
+    def show_points(self, frame: EditedFrame, asked: Float[np.ndarray, " 3"] | None, *, kind: str) -> None:
+        """Show the points that were clicked on: the object's (`points`), the hand's (`joints`), or none.
 
         `asked` is a point of the object whose pixel is still to come.
         """
-        pairs = state.pairs if kind == "points" else ()
-        joints = state.joints_px if kind == "joints" else ()
+        pairs = frame.pairs if kind == "points" else ()
+        joints = frame.joints_px if kind == "joints" else ()
         pixels = [pair.pixel for pair in pairs] + [pixel for _, pixel in joints]
         colours = [POINT_COLOUR] * len(pairs) + [_finger_colour(name) for name, _ in joints]
         homogeneous = np.array([[*pixel, 1.0] for pixel in pixels], dtype=np.float64).reshape(-1, 3)
@@ -164,7 +140,7 @@ class AnnotateScene:
         self._cloud("/dots", DOT_DEPTH_M * rays, colours, DOT_DEPTH_M * radius)
         points = [pair.point for pair in pairs] + ([] if asked is None else [asked])
         shades = ([POINT_COLOUR] * len(pairs) + [ASKED_COLOUR])[: len(points)]
-        self._cloud("/object/points", np.array(points).reshape(-1, 3), shades, float(state.object.centre[2]) * radius)
+        self._cloud("/object/points", np.array(points).reshape(-1, 3), shades, float(frame.object_centre[2]) * radius)
 
     def _cloud(
         self, name: str, points: Float[np.ndarray, "n 3"], colours: Sequence[tuple[int, int, int]], size: float
@@ -182,17 +158,17 @@ class AnnotateScene:
         """The pixel of the frame that a ray meets, from wherever it comes; None beside the frame."""
         if abs(direction[2]) < 1e-9:
             return None
-        point = origin + direction * (self._frame_depth_m - origin[2]) / direction[2]
+        point = origin + direction * (self._picture_depth_m - origin[2]) / direction[2]
         pixel = (self._lens.intrinsics @ point)[:2] / point[2]
         inside = (pixel > -0.5).all() and pixel[0] < self._lens.width - 0.5 and pixel[1] < self._lens.height - 0.5
         return pixel if inside else None
 
     def object_point_of_ray(
-        self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"], state: FrameState
+        self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"], frame: EditedFrame
     ) -> Float[np.ndarray, " 3"] | None:
         """The first point of the object, in its own coordinates, that a ray meets (Möller and Trumbore 1997)."""
-        turn = Rotation.from_rotvec(state.object.rotation)
-        start, along = turn.inv().apply(np.stack([origin - state.object.centre, direction]))
+        turn = Rotation.from_matrix(frame.object_rotation)
+        start, along = turn.inv().apply(np.stack([origin - frame.object_centre, direction]))
         a, b, c = self.object_vertices[self.object_faces].transpose(1, 0, 2)
         across = np.cross(along, c - a)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -203,6 +179,29 @@ class AnnotateScene:
             depth = (turned * (c - a)).sum(axis=1) * scale
             met = (u >= 0) & (v >= 0) & (u + v <= 1) & (depth > 0) & np.isfinite(depth)
         return start + depth[met].min() * along if met.any() else None
+
+
+def at_camera(camera: viser.CameraHandle) -> bool:
+    """Whether a viewer stands where the recording's camera stood: only there surfaces lie over their picture."""
+    return float(np.linalg.norm(camera.position)) < AT_CAMERA_M
+
+
+def go_to_camera(camera: viser.CameraHandle, lens: Lens, *, zoom: float, target: Float[np.ndarray, " 3"]) -> None:
+    """Stand at the camera; at `zoom` 1 the whole frame is seen, at more its part around `target`."""
+    half_height = tangent_of_half_height(lens, max(camera.aspect, 1e-3)) * MARGIN / zoom
+    ahead = np.array([0.0, 0.0, 1.0]) if zoom <= 1 else target / np.linalg.norm(target)
+    camera.up_direction = (0.0, -1.0, 0.0)
+    camera.position = (0.0, 0.0, 0.0)
+    camera.look_at = LOOKED_AT_M * ahead
+    camera.fov = 2 * float(np.arctan(half_height))
+
+
+def tangent_of_half_height(lens: Lens, aspect: float) -> float:
+    """The tangent of half the vertical field of view in which a viewer along the optical axis sees the whole frame."""
+    fx, fy, cx, cy = (lens.intrinsics[i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    wide = max(cx + 0.5, lens.width - 0.5 - cx) / fx
+    high = max(cy + 0.5, lens.height - 0.5 - cy) / fy
+    return float(max(high, wide / aspect))
 
 
 def _finger_colour(joint: str) -> tuple[int, int, int]:

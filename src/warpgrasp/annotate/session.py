@@ -1,12 +1,10 @@
-"""viser's server behind a guard: nothing is answered without the secret of the address, nor to other web pages.
+"""One sitting of the annotation page: the lock, viser's server behind a guard, the page, and their end.
 
 A server on the loopback interface is open to every program of the machine and, through the browser, to every web page:
 WebSockets know no same-origin rule. So each address begins with a random token, and a WebSocket must come from a page
 of this very server. viser has no such check; its one server, for pages and WebSockets alike, is made by
-`websockets.asyncio.server.serve`, whose hook for requests is wrapped here while viser starts. That this worked is
-tried out before the address is given away: with another viser, in which it does not, there is no server.
-
-One sitting: the lock, the server, the page, and their end.
+`websockets.asyncio.server.serve`, whose hook for requests is wrapped here while viser starts. The guard is tried out
+before the address is given away: there is no server with a viser in which the hook does not work.
 """
 
 import contextlib
@@ -18,6 +16,7 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import viser
@@ -27,20 +26,95 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from warpgrasp.annotate.controls import connect
-from warpgrasp.annotate.lock import take_writer_lock
 from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.annotate.state import AnnotationState
 from warpgrasp.data.recording import Recording, open_footage
 from warpgrasp.errors import DataError, UserError
+from warpgrasp.files import LockedError, exclusive
 from warpgrasp.guard import HEADERS, Guard, address_of, is_loopback, is_wildcard, new_token
 from warpgrasp.hand import HandModel
 from warpgrasp.refinement import scanned_positions, small_grey, travelled_px
 
+LOCK_FILE = ".annotate.lock"
 POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws://{host} wss://{host} data: "
     "blob:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 RequestHook = Callable[[ServerConnection, Request], Response | None]
+
+
+def serve(
+    recording: Recording,
+    hand: HandModel,
+    *,
+    host: str,
+    port: int,
+    read_only: str | None,
+    open_browser: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Serve the annotation page of a recording until the process is told to stop (SIGINT or SIGTERM).
+
+    The recording is open for reading only when `read_only` says why, or when somebody else is writing it. Raises
+    `UserError` when its labels or drafts are broken, and `OSError` when the last changes cannot be written.
+    """
+    with contextlib.ExitStack() as until_the_end:
+        stop = until_the_end.enter_context(_told_to_stop())
+        read_only = read_only or _write_lock(recording.folder, until_the_end)
+        state = AnnotationState(recording, hand, read_only=read_only)
+        server = GuardedServer(host, port)
+        page = AnnotatePage(server, state)
+        connect(page)
+        if not is_loopback(host):
+            say(f"warning: listening on {host}: whoever gets the address may write, and it is sent unencrypted")
+        if read_only is not None:
+            say(f"read only: {read_only}")
+        say(f"annotate {recording.folder} at {server.address} (Ctrl+C ends it)")
+        if open_browser:
+            webbrowser.open(server.address)
+        threading.Thread(target=_scan, args=(recording, page), daemon=True).start()
+        stop.wait()
+        page.close()
+        server.stop()
+        labels, drafts = len(state.labelled), len(state.drafted)
+        say(f"{labels} labels, {drafts} drafts in {recording.folder}")
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set while the block runs."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write_lock(folder: Path, held: contextlib.ExitStack) -> str | None:
+    """Hold the right to write the recording's labels until `held` is closed, or say why nobody here may write."""
+    try:
+        held.enter_context(exclusive(folder / LOCK_FILE, "{holder} is annotating it"))
+    except LockedError as error:
+        return str(error)
+    except OSError as error:
+        return f"{folder} cannot be written ({error.strerror})"
+    return None
+
+
+def _scan(recording: Recording, page: AnnotatePage) -> None:
+    """Measure how the picture moves, by a decoder of its own, for the suggestions."""
+    footage = open_footage(recording.folder)
+    numbers = footage.numbers
+    positions = scanned_positions(len(numbers))
+    try:
+        greys = (small_grey(footage.picture(numbers[position])) for position in positions)
+        page.set_travelled(travelled_px(positions, greys, len(numbers)))
+    except DataError:  # a damaged frame: suggestions count frames then; the frame itself says so when it is shown
+        return
+    finally:
+        footage.close()
 
 
 def hook_of(guard: Guard, inner: RequestHook) -> RequestHook:
@@ -101,15 +175,15 @@ class GuardedServer(viser.ViserServer):
             connection = http.client.HTTPConnection(reached, port, timeout=10)
             try:
                 connection.request("GET", path, headers=headers)
-                found = connection.getresponse().status
+                answered = connection.getresponse().status
             except (OSError, http.client.HTTPException) as error:
-                found = error
+                answered = error
             finally:
                 connection.close()
-            if found != wanted:
+            if answered != wanted:
                 raise UserError(
                     f"expected a viser whose server can be guarded, found that viser {viser.__version__} answers "
-                    f"{found} instead of {wanted.value}; install the version that constraints.txt names"
+                    f"{answered} instead of {wanted.value}; install the version that constraints.txt names"
                 )
 
 
@@ -126,63 +200,3 @@ def _hooked(guard: Guard) -> Iterator[None]:
         yield
     finally:
         websockets.asyncio.server.serve = real  # type: ignore[misc]
-
-
-def serve(
-    recording: Recording,
-    hand: HandModel,
-    *,
-    host: str,
-    port: int,
-    read_only: str | None,
-    open_browser: bool,
-    say: Callable[[str], None],
-) -> None:
-    """Serve the annotation page of a recording until the process is told to stop (SIGINT or SIGTERM).
-
-    The recording is open for reading only when `read_only` says why, or when somebody else is writing it. Raises
-    `UserError` when its labels or drafts are broken, and `OSError` when the last changes cannot be written.
-    """
-    lock = None
-    if read_only is None:
-        taken = take_writer_lock(recording.folder)
-        lock, read_only = (None, taken) if isinstance(taken, str) else (taken, None)
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        state = AnnotationState(recording, hand, read_only=read_only)
-        server = GuardedServer(host, port)
-        page = AnnotatePage(server, state)
-        connect(page)
-        if not is_loopback(host):
-            say(f"warning: listening on {host}: whoever gets the address may write, and it is sent unencrypted")
-        if read_only is not None:
-            say(f"read only: {read_only}")
-        say(f"annotate {recording.folder} at {server.address} (Ctrl+C ends it)")
-        if open_browser:
-            webbrowser.open(server.address)
-        threading.Thread(target=_scan, args=(recording, page), daemon=True).start()
-        stop.wait()
-        page.close()
-        server.stop()
-        labels, drafts = len(state.labelled), len(state.drafted)
-        say(f"{labels} labels, {drafts} drafts in {recording.folder}")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if lock is not None:
-            lock.release()
-
-
-def _scan(recording: Recording, page: AnnotatePage) -> None:
-    """Measure how the picture moves, by a decoder of its own, for the suggestions."""
-    footage = open_footage(recording.folder)
-    numbers = footage.numbers
-    positions = scanned_positions(len(numbers))
-    try:
-        greys = (small_grey(footage.picture(numbers[position])) for position in positions)
-        page.set_travelled(travelled_px(positions, greys, len(numbers)))
-    except DataError:  # a damaged frame: suggestions count frames then; the frame itself says so when it is shown
-        return
-    finally:
-        footage.close()

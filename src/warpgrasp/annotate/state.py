@@ -1,4 +1,4 @@
-"""What annotating a recording is, without any page: the frame at hand, its poses, undo and redo, what is saved.
+"""The annotation of a recording without any page: the frame at hand, its pose, undo and redo, saving.
 
 Every method may be called from any thread.
 """
@@ -7,24 +7,17 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
-from warpgrasp.annotate.poses import FrameState, HandPose, ObjectPose, pose_from_pairs
+from warpgrasp.annotate.edited_frame import EditedFrame, check_pose, first_pose, object_pose_from_pairs
 from warpgrasp.annotate.store import AnnotationStore
-from warpgrasp.data.recording import LARGEST_DISTANCE_M, LARGEST_SHAPE, Recording
+from warpgrasp.data.recording import Recording
 from warpgrasp.errors import UserError
-from warpgrasp.frame import Annotation
-from warpgrasp.geometry import Camera
-from warpgrasp.hand import JOINTS, MANO_JOINTS, HandModel, fit_hand_to_pixels
+from warpgrasp.frame import Annotation, Pose
+from warpgrasp.geometry import Camera, matrix_from_axis_angle
+from warpgrasp.hand import JOINTS, HandModel, fit_hand_to_pixels
 
-NEAREST_M = 0.05  # no hand is held nearer to a camera
 LARGEST_UNDO = 500
-FIRST_DEPTH_M = 0.5  # where hand and object lie before anybody moved them
-# The hand before anybody turned it: fingers up, its back to the camera, as one sees one's own.
-ROW = ("middle", "index", "little")
-FIRST_HAND_UP, FIRST_HAND_BACK = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, -1.0])
 
 
 class ReadOnlyError(UserError):
@@ -33,15 +26,15 @@ class ReadOnlyError(UserError):
 
 @dataclass
 class _History:
-    past: list[FrameState] = field(default_factory=list)
-    future: list[FrameState] = field(default_factory=list)
+    past: list[EditedFrame] = field(default_factory=list)
+    future: list[EditedFrame] = field(default_factory=list)
     gesture: str | None = None  # changes of one gesture are undone together
 
 
 class AnnotationState:
     """The annotation of one recording.
 
-    A frame that nobody has begun shows the poses of the frame before it that was; nothing of it is kept until it is
+    A frame that nobody has begun has the pose of the last begun frame before it; nothing of it is kept until it is
     changed. `read_only` says why nothing may be changed, where that is so.
     """
 
@@ -55,7 +48,7 @@ class AnnotationState:
         self._lock = threading.RLock()
         self._saving = threading.Lock()
         self._histories: dict[int, _History] = {}
-        self._first = first_poses(recording, hand)
+        self._first = EditedFrame(first_pose(recording, hand))
         begun = sorted({*self.labelled, *self.drafted})
         self._frame = begun[0] if begun else self.numbers[0]
 
@@ -70,7 +63,7 @@ class AnnotationState:
         return self._frame
 
     @property
-    def current(self) -> FrameState:
+    def current(self) -> EditedFrame:
         """The frame at hand."""
         with self._lock:
             return self._store.get(self._frame) or self._proposal(self._frame)
@@ -102,22 +95,22 @@ class AnnotationState:
             self.end_gesture()
             self._frame = frame
 
-    def change(self, state: FrameState, *, gesture: str | None = None) -> None:
+    def change(self, frame: EditedFrame, *, gesture: str | None = None) -> None:
         """Change the frame at hand. Changes that follow each other in one gesture are undone together.
 
-        Raises `ReadOnlyError`, and `UserError` for poses that no label can have.
+        Raises `ReadOnlyError`, and `UserError` for a pose that no label can have.
         """
         with self._lock:
             self._require_writable()
-            check_state(state)
+            check_pose(frame)
             history, before = self._history, self.current
             if gesture is None or gesture != history.gesture:
                 history.past = [*history.past, before][-LARGEST_UNDO:]
             history.future, history.gesture = [], gesture
-            self._store.put(self._frame, state)
+            self._store.put(self._frame, frame)
 
     def end_gesture(self) -> None:
-        """What follows is a gesture of its own."""
+        """Let the next change be the first of another gesture."""
         with self._lock:
             self._history.gesture = None
 
@@ -142,14 +135,14 @@ class AnnotationState:
             return True
 
     def copy_from_previous(self) -> int | None:
-        """Take the poses of the last frame before this one that was begun, or of the first after it; says which."""
+        """Take the pose of the last begun frame before this one, or of the first after it; its number is returned."""
         with self._lock:
             source = self._neighbour(self._frame)
             if source is None:
                 return None
             other = self._store.get(source)
             assert other is not None
-            self.change(replace(self.current, object=other.object, hand=other.hand, stated_hand=None))
+            self.change(self.current.posed(other.pose))
             return source
 
     def set_done(self, done: bool) -> None:
@@ -160,36 +153,38 @@ class AnnotationState:
     def place_object_by_pairs(self) -> None:
         """Put the object where its points are seen. Raises `UserError` when they fix no pose."""
         with self._lock:
-            state = self.current
-            self.change(replace(state, object=pose_from_pairs(state.pairs, self.camera)))
+            rotation, centre = object_pose_from_pairs(self.current.pairs, self.camera)
+            self.change(self.current.moved(object_rotation=rotation, object_centre=centre))
 
     def fit_hand_to_joints(self) -> float:
-        """Put the hand where its joints are seen, and say how far they are missed (pixels, mean).
+        """Put the hand where its joints are seen; the mean distance of the joints from their pixels is returned.
 
         With labels in other frames the hand keeps its shape: it is the same person's. Raises `UserError` when the
         joints fix no hand.
         """
         with self._lock:
-            state = self.current
+            current = self.current
             joints_px, seen = torch.full((21, 2), torch.nan), torch.zeros(21, dtype=torch.bool)
-            for name, pixel in state.joints_px:
+            for name, pixel in current.joints_px:
                 joints_px[JOINTS.index(name)], seen[JOINTS.index(name)] = torch.from_numpy(pixel).float(), True
-            others = [frame for frame in self.labelled if frame != self._frame]
-            shape = torch.from_numpy(state.hand.shape).float() if others else None
+            keeps_shape = any(number != self._frame for number in self.labelled)
+            shape = current.pose.shape[0].float() if keeps_shape else None
             fit = fit_hand_to_pixels(self.hand, joints_px, seen, camera=self.camera, shape=shape)
-            rotation, wrist, joints, fitted_shape = (
-                part.double().numpy() for part in (fit.rotation[0], fit.joints[0, 0], fit.pose[0], fit.shape)
-            )
-            kept = state.hand.shape if others else fitted_shape
-            self.change(state.with_hand(rotation=rotation, wrist=wrist, joints=joints, shape=kept))
-            missed = (self.camera.project(fit.joints[0]) - joints_px)[seen].norm(dim=-1).mean()
-            return float(missed)
+            rotation = matrix_from_axis_angle(fit.rotation[0].double())
+            parts = {"hand_rotation": rotation, "wrist": fit.joints[0, 0], "joint_angles": fit.pose[0]}
+            parts |= {} if keeps_shape else {"shape": fit.shape}
+            self.change(current.moved(**{name: part.double().numpy() for name, part in parts.items()}))
+            return float((self.camera.project(fit.joints[0]) - joints_px)[seen].norm(dim=-1).mean())
 
-    def annotation(self, frame: int, state: FrameState | None = None) -> Annotation:
-        """Hand and object of a frame, as it is or as `state` has it, in camera space."""
+    def annotation(self, number: int, frame: EditedFrame | None = None) -> Annotation:
+        """Hand and object in camera space, of a frame as it is, or as `frame` has it."""
         with self._lock:
-            shown = state or self._store.get(frame) or self._proposal(frame)
-            return self._store.annotation(frame, shown)
+            return self._store.annotation(number, frame or self._store.get(number) or self._proposal(number))
+
+    def pose(self, number: int) -> Pose:
+        """The pose of a frame."""
+        with self._lock:
+            return (self._store.get(number) or self._proposal(number)).pose
 
     def save(self) -> None:
         """Write what has changed. Raises `OSError` or `DataError` when that is impossible; then nothing is lost."""
@@ -207,45 +202,11 @@ class AnnotationState:
 
     def _neighbour(self, frame: int) -> int | None:
         begun = sorted({*self.labelled, *self.drafted} - {frame})
-        before = [one for one in begun if one < frame]
+        before = [number for number in begun if number < frame]
         return before[-1] if before else begun[0] if begun else None
 
-    def _proposal(self, frame: int) -> FrameState:
-        """What is shown of a frame that nobody has begun."""
+    def _proposal(self, frame: int) -> EditedFrame:
+        """A frame that nobody has begun, with the pose of its neighbour."""
         source = self._neighbour(frame)
         other = None if source is None else self._store.get(source)
-        return self._first if other is None else FrameState(other.object, other.hand)
-
-
-def check_state(state: FrameState) -> None:
-    """Raise `UserError` for poses that no label can have."""
-    for what, place in (("the object's centre", state.object.centre), ("the wrist", state.hand.wrist)):
-        if not (place[2] >= NEAREST_M and (np.abs(place) < LARGEST_DISTANCE_M).all()):
-            raise UserError(
-                f"expected {what} in front of the camera, {NEAREST_M:g} to {LARGEST_DISTANCE_M:g} m away, got a depth "
-                f"of {place[2]:.2f} m"
-            )
-    if (np.abs(state.hand.shape) > LARGEST_SHAPE).any():
-        raise UserError(f"expected shape parameters within ±{LARGEST_SHAPE:g}")
-
-
-def first_poses(recording: Recording, hand: HandModel) -> FrameState:
-    """Hand and object side by side in the middle of the picture."""
-    lens, template = recording.lens, hand.template
-    middle = np.linalg.inv(lens.intrinsics) @ np.array([(lens.width - 1) / 2, (lens.height - 1) / 2, 1.0])
-    centre = FIRST_DEPTH_M * middle
-    shape = np.zeros(hand.shape_count)
-    wrist = template.rest_wrist(shape)
-    joints = np.asarray(template.joint_regressor, dtype=np.float64) @ template.vertices
-    middle_base, index_base, little_base = (joints[MANO_JOINTS.index(f"{finger}_1")] for finger in ROW)
-    up = middle_base - wrist
-    back = np.cross(little_base - index_base, up)
-    back = back if recording.side == "right" else -back
-    rotation = Rotation.align_vectors(
-        np.stack([FIRST_HAND_UP, FIRST_HAND_BACK]), np.stack([up, back]) / np.linalg.norm([up, back], axis=1)[:, None]
-    )[0]
-    beside = np.array([0.1, 0.06, 0.0])
-    return FrameState(
-        ObjectPose(np.zeros(3), centre - beside * [1, 0, 0]),
-        HandPose(rotation.as_rotvec(), centre + beside, np.asarray(template.mean_pose, dtype=np.float64), shape),
-    )
+        return self._first if other is None else EditedFrame(other.pose)

@@ -1,8 +1,8 @@
-"""`annotation_drafts.json`: frames that are not finished, and the points clicked on, so that a restart loses nothing.
+"""The labels and drafts of one recording: those on disk, those changed since, and how they get there.
 
-Only `warpgrasp annotate` reads this file; deleting it deletes unfinished work and no label.
-
-The labels and drafts of one recording: what is on disk, what has changed since, and how it gets there.
+Labels are in `annotations.json`. `annotation_drafts.json` holds frames that are not finished, and the points clicked
+on, so that a restart loses nothing. Only `warpgrasp annotate` reads this file; deleting it deletes unfinished work and
+no label.
 """
 
 import os
@@ -11,107 +11,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
-from warpgrasp.annotate.poses import FrameState, HandPose, ObjectPose, PointPair, hand_of_parameters, label_of, state_of
+from warpgrasp.annotate.edited_frame import EditedFrame, PointPair, float64_rows
 from warpgrasp.data.recording import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording import (
     LARGEST_FRAME,
     USES,
     AnnotationFile,
     Entry,
-    HandJoints,
     HandParameters,
     Label,
     Recording,
     annotation_of,
-    fitted_hand,
+    label_of_pose,
+    pose_of_label,
     read_annotations,
     read_document,
     write_annotations,
     write_document,
 )
 from warpgrasp.errors import DataError
-from warpgrasp.frame import Annotation
+from warpgrasp.frame import Annotation, Pose
+from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from warpgrasp.hand import JOINTS, HandModel, same_hand
 
 FORMAT = "warpgrasp-drafts-1"
 DRAFTS_FILE = "annotation_drafts.json"
 
 
-def read_drafts(folder: Path, *, hand_model: str, shape_count: int) -> dict[int, FrameState]:
-    """The drafts of a recording by frame; none where there is no file.
-
-    Raises `DataError` naming the file and the fact, also when they were made with another hand model.
-    """
-    path = folder / DRAFTS_FILE
-    if not path.exists():
-        return {}
-    entry = read_document(path, FORMAT)
-    entry.only("format", "hand_model", "frames")
-    if entry.text("hand_model") != hand_model:
-        raise DataError(
-            f"expected drafts made with {hand_model} in {path}, found {entry.text('hand_model')}; choose it by --hand "
-            f"open|mano and --side right|left, or delete the file"
-        )
-    drafts = {}
-    for one in entry.entries("frames"):
-        one.only("frame", "use", "hand", "object", "object_points", "hand_joints")
-        drafts[one.whole("frame", least=0, most=LARGEST_FRAME)] = _state(one, shape_count)
-    return drafts
-
-
-def _state(entry: Entry, shape_count: int) -> FrameState:
-    hand, thing, joints = entry.entry("hand"), entry.entry("object"), entry.entry("hand_joints")
-    joints.only(*JOINTS)
-    pairs = entry.entries("object_points")
-    return FrameState(
-        ObjectPose(thing.numbers("rotation", (3,)), thing.numbers("centre", (3,))),
-        HandPose(
-            hand.numbers("rotation", (3,)),
-            hand.numbers("wrist", (3,)),
-            hand.numbers("joints", (45,)),
-            hand.numbers("shape", (shape_count,)),
-        ),
-        tuple(PointPair(one.numbers("point", (3,)), one.numbers("pixel", (2,))) for one in pairs),
-        tuple((name, joints.numbers(name, (2,))) for name in JOINTS if joints.has(name)),
-        use=entry.choice("use", USES),
-    )
-
-
-def drafts_document(drafts: Mapping[int, FrameState], *, hand_model: str) -> dict[str, Any]:
-    """The file's content for these frames."""
-    return {
-        "format": FORMAT,
-        "hand_model": hand_model,
-        "frames": [_written(frame, drafts[frame]) for frame in sorted(drafts)],
-    }
-
-
-def _written(frame: int, state: FrameState) -> dict[str, Any]:
-    hand = {name: np.asarray(value).tolist() for name, value in vars(state.hand).items()}
-    return {
-        "frame": frame,
-        "use": state.use,
-        "hand": hand,
-        "object": {"rotation": state.object.rotation.tolist(), "centre": state.object.centre.tolist()},
-        "object_points": [{"point": pair.point.tolist(), "pixel": pair.pixel.tolist()} for pair in state.pairs],
-        "hand_joints": {name: pixel.tolist() for name, pixel in state.joints_px},
-    }
-
-
-def write_drafts(folder: Path, content: dict[str, Any]) -> None:
-    """Write the drafts, whole or not at all; without any, no file."""
-    path = folder / DRAFTS_FILE
-    if content["frames"] or path.exists():
-        write_document(path, content)
-
-
 class AnnotationStore:
     """Frames by number, as they are on disk and as they have been changed. Not for several threads at once.
 
     A finished frame is a label in `annotations.json`; an unfinished one, and every point that was clicked on, is in
-    `annotation_drafts.json`. Labels of frames that were not changed are written again as they were read.
+    `annotation_drafts.json`. Labels and drafts of frames that were not changed are written again as they were read.
     """
 
     def __init__(self, recording: Recording, hand: HandModel):
@@ -119,19 +52,16 @@ class AnnotationStore:
 
         Raises `DataError` when one is broken or was made with another hand model.
         """
-        # Labels that are new are of the hand model at hand, whatever the file said before there were any.
+        # New labels are of the hand model at hand, whatever the file said before there were any.
         self.recording = replace(recording, annotations=AnnotationFile(hand.template.name, (), recording.side))
         self.hand = hand
-        self.object_centre_m = recording.object.model.centre_m.double().numpy()
         self._labels: dict[int, Label] = {}
-        self._seen: dict[int, FrameState] = {}  # unchanged ones
-        self._label_states: dict[int, FrameState] = {}  # the states that labels on disk were written from
+        self._unchanged: dict[int, EditedFrame] = {}
+        self._label_frames: dict[int, EditedFrame] = {}  # those that labels on disk were written from
         self._signature: tuple[int, ...] | None = None
         self._read_labels()
-        model = hand.template.name
-        self._drafts = read_drafts(recording.folder, hand_model=model, shape_count=hand.shape_count)
-        self._drafts_on_disk = drafts_document(self._drafts, hand_model=model)
-        self._changed: dict[int, FrameState] = {}  # since the files were read
+        self._drafts = _Drafts.read(recording.folder, hand)
+        self._changed: dict[int, EditedFrame] = {}  # since the files were read
         self._unsaved: set[int] = set()
 
     @property
@@ -142,53 +72,57 @@ class AnnotationStore:
     @property
     def labelled(self) -> list[int]:
         """The frames that have a label, or get one with the next save, ascending."""
-        kept = {frame for frame in self._labels if frame not in self._changed}
-        return sorted(kept | {frame for frame, state in self._changed.items() if state.done})
+        kept = {number for number in self._labels if number not in self._changed}
+        return sorted(kept | {number for number, frame in self._changed.items() if frame.done})
 
     @property
     def drafted(self) -> list[int]:
         """The frames that somebody began and has not finished, ascending."""
-        frames = {frame for frame in self._drafts if frame not in self._changed}
-        frames |= {frame for frame, state in self._changed.items() if not state.done}
-        return sorted(frames - set(self.labelled))
+        numbers = {number for number in self._drafts.frames if number not in self._changed}
+        numbers |= {number for number, frame in self._changed.items() if not frame.done}
+        return sorted(numbers - set(self.labelled))
 
-    def get(self, frame: int) -> FrameState | None:
-        """A frame's state, or None when nobody has begun it.
+    def get(self, number: int) -> EditedFrame | None:
+        """A frame by its number, or None when nobody has begun it.
 
         Raises `DataError` when its label's joints are no hand's.
         """
-        if frame in self._changed:
-            return self._changed[frame]
-        if frame not in self._seen and (frame in self._labels or frame in self._drafts):
-            self._seen[frame] = self._loaded(frame)
-        return self._seen.get(frame)
+        if number in self._changed:
+            return self._changed[number]
+        if number not in self._unchanged and (number in self._labels or number in self._drafts.frames):
+            self._unchanged[number] = self._loaded(number)
+        return self._unchanged.get(number)
 
-    def _loaded(self, frame: int) -> FrameState:
-        draft = self._drafts.get(frame)
-        if frame not in self._labels:
+    def _loaded(self, number: int) -> EditedFrame:
+        draft, label = self._drafts.frames.get(number), self._labels.get(number)
+        if label is None:
             assert draft is not None
             return draft
-        label = self._labels[frame]
         annotation_of(self.recording, label, self.hand)  # raises for what is no hand and object in front of the camera
-        match label.hand:
-            case HandParameters():
-                hand = hand_of_parameters(label.hand, self.hand.template)
-            case HandJoints():
-                hand = _fitted(label.hand, self.hand)
-        state = state_of(label, hand, self.object_centre_m)
-        if draft is None:
-            return state
-        return replace(state, pairs=draft.pairs, joints_px=draft.joints_px)
+        return EditedFrame(
+            pose_of_label(label, self.hand, self.recording.object.model, dtype=torch.float64),
+            () if draft is None else draft.pairs,
+            () if draft is None else draft.joints_px,
+            done=True,
+            use=label.use,
+            stated_hand=label.hand,
+            stated_object=(label.object_rotation, label.object_translation),
+        )
 
-    def put(self, frame: int, state: FrameState) -> None:
+    def put(self, number: int, frame: EditedFrame) -> None:
         """Change a frame; `save` writes it."""
-        self._changed[frame] = state
-        self._unsaved.add(frame)
+        self._changed[number] = frame
+        self._unsaved.add(number)
 
-    def annotation(self, frame: int, state: FrameState) -> Annotation:
-        """Hand and object in camera space, as the label of that state means them."""
-        label = label_of(frame, state, self.hand.template, self.object_centre_m)
-        return annotation_of(self.recording, label, self.hand)
+    def annotation(self, number: int, frame: EditedFrame) -> Annotation:
+        """Hand and object in camera space, as the label of that frame means them."""
+        return annotation_of(self.recording, self._label(number, frame), self.hand)
+
+    def _label(self, number: int, frame: EditedFrame) -> Label:
+        label = label_of_pose(number, frame.pose, self.hand, self.recording.object.model, use=frame.use)
+        rotation, translation = frame.stated_object or (label.object_rotation, label.object_translation)
+        hand = frame.stated_hand or label.hand
+        return replace(label, hand=hand, object_rotation=rotation, object_translation=translation)
 
     def save(self) -> None:
         """Write what has changed, so that no moment exists in which neither file holds it.
@@ -200,35 +134,29 @@ class AnnotationStore:
             self._read_labels()
         written = dict(self._changed)
         labels = self._labels_with(written)
-        begun = {**self._drafts, **written}
+        begun = {**self._drafts.frames, **written}
         drafts = {
-            frame: state for frame, state in begun.items() if frame not in labels or state.pairs or state.joints_px
+            number: frame for number, frame in begun.items() if number not in labels or frame.pairs or frame.joints_px
         }
-        if labels.keys() != self._labels.keys() or any(labels[frame] is not self._labels[frame] for frame in labels):
-            gained = {frame: state for frame, state in written.items() if frame not in self._labels}
-            self._write_drafts({**drafts, **gained})
+        if labels.keys() != self._labels.keys() or any(labels[number] is not self._labels[number] for number in labels):
+            gained = {number: frame for number, frame in written.items() if number not in self._labels}
+            self._drafts.write({**drafts, **gained})
             model, side = self._model_of(labels), self.recording.side
             write_annotations(self.recording.folder, list(labels.values()), hand_model=model, side=side)
             self._signature = _signature(self.recording.folder / FILE)
             self._labels = labels
-            self._label_states = {frame: state for frame, state in written.items() if state.done}
-        self._write_drafts(drafts)
-        self._unsaved -= {frame for frame, state in written.items() if self._changed[frame] is state}
+            self._label_frames = {number: frame for number, frame in written.items() if frame.done}
+        self._drafts.write(drafts)
+        self._unsaved -= {number for number, frame in written.items() if self._changed[number] is frame}
 
-    def _labels_with(self, changed: Mapping[int, FrameState]) -> dict[int, Label]:
+    def _labels_with(self, changed: Mapping[int, EditedFrame]) -> dict[int, Label]:
         labels = dict(self._labels)
-        for frame, state in changed.items():
-            if not state.done:
-                labels.pop(frame, None)
-            elif self._label_states.get(frame) is not state:
-                labels[frame] = label_of(frame, state, self.hand.template, self.object_centre_m)
+        for number, frame in changed.items():
+            if not frame.done:
+                labels.pop(number, None)
+            elif self._label_frames.get(number) is not frame:
+                labels[number] = self._label(number, frame)
         return labels
-
-    def _write_drafts(self, drafts: Mapping[int, FrameState]) -> None:
-        content = drafts_document(drafts, hand_model=self.hand.template.name)
-        if content != self._drafts_on_disk:
-            write_drafts(self.recording.folder, content)
-            self._drafts_on_disk = content
 
     def _model_of(self, labels: Mapping[int, Label]) -> str | None:
         by_parameters = any(isinstance(label.hand, HandParameters) for label in labels.values())
@@ -247,19 +175,95 @@ class AnnotationStore:
                 f"{self.hand.template.name}; choose it by --hand open|mano"
             )
         self._labels = {label.frame: label for label in file.labels}
-        self._seen, self._label_states = {}, {}
+        self._unchanged, self._label_frames = {}, {}
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file is written anew."""
+    """Numbers that change when a file is written anew."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
         return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _fitted(stated: HandJoints, hand: HandModel) -> HandPose:
-    fit = fitted_hand(stated, hand)
-    rotation, wrist, joints = (part.double().numpy() for part in (fit.rotation[0], fit.joints[0, 0], fit.pose[0]))
-    return HandPose(rotation, wrist, joints, fit.shape.double().numpy())
+class _Drafts:
+    """`annotation_drafts.json`: frames as they were read, and as the file holds them now."""
+
+    def __init__(self, path: Path, hand_model: str, frames: Mapping[int, EditedFrame], entries: Mapping[int, Any]):
+        self.frames = frames
+        self._path, self._hand_model, self._entries = path, hand_model, entries
+        self._on_disk = [entries[number] for number in sorted(entries)]
+
+    @staticmethod
+    def read(folder: Path, hand: HandModel) -> "_Drafts":
+        """Read the drafts of a recording; none where there is no file.
+
+        Raises `DataError` naming the file and the fact, also when they were made with another hand model.
+        """
+        path, hand_model = folder / DRAFTS_FILE, hand.template.name
+        if not path.exists():
+            return _Drafts(path, hand_model, {}, {})
+        document = read_document(path, FORMAT)
+        document.only("format", "hand_model", "frames")
+        if document.text("hand_model") != hand_model:
+            raise DataError(
+                f"expected drafts made with {hand_model} in {path}, found {document.text('hand_model')}; choose it by "
+                f"--hand open|mano and --side right|left, or delete the file"
+            )
+        frames, entries = {}, {}
+        for entry in document.entries("frames"):
+            entry.only("frame", "use", "hand", "object", "object_points", "hand_joints")
+            number = entry.whole("frame", least=0, most=LARGEST_FRAME)
+            frames[number], entries[number] = _frame_of(entry, hand.shape_count), dict(entry.values)
+        return _Drafts(path, hand_model, frames, entries)
+
+    def write(self, drafts: Mapping[int, EditedFrame]) -> None:
+        """Write drafts, whole or not at all; without any, no file. Nothing is written when nothing has changed."""
+        entries = [
+            self._entries[number] if frame is self.frames.get(number) else _entry_of(number, frame)
+            for number, frame in sorted(drafts.items())
+        ]
+        if entries == self._on_disk:
+            return
+        if entries or self._path.exists():
+            write_document(self._path, {"format": FORMAT, "hand_model": self._hand_model, "frames": entries})
+        self._on_disk = entries
+
+
+def _frame_of(entry: Entry, shape_count: int) -> EditedFrame:
+    hand, target, joints = entry.entry("hand"), entry.entry("object"), entry.entry("hand_joints")
+    joints.only(*JOINTS)
+    pose = Pose(
+        matrix_from_axis_angle(float64_rows(target.numbers("rotation", (3,)))),
+        float64_rows(target.numbers("centre", (3,))),
+        matrix_from_axis_angle(float64_rows(hand.numbers("rotation", (3,)))),
+        float64_rows(hand.numbers("wrist", (3,))),
+        float64_rows(hand.numbers("joints", (45,))),
+        float64_rows(hand.numbers("shape", (shape_count,))),
+    )
+    pairs = (
+        PointPair(pair.numbers("point", (3,)), pair.numbers("pixel", (2,))) for pair in entry.entries("object_points")
+    )
+    joints_px = tuple((name, joints.numbers(name, (2,))) for name in JOINTS if joints.has(name))
+    return EditedFrame(pose, tuple(pairs), joints_px, use=entry.choice("use", USES))
+
+
+def _entry_of(number: int, frame: EditedFrame) -> dict[str, Any]:
+    pose = frame.pose
+    hand_rotation, object_rotation = (
+        axis_angle_from_matrix(matrix)[0].tolist() for matrix in (pose.hand_rotation, pose.object_rotation)
+    )
+    return {
+        "frame": number,
+        "use": frame.use,
+        "hand": {
+            "rotation": hand_rotation,
+            "wrist": frame.wrist.tolist(),
+            "joints": frame.joint_angles.tolist(),
+            "shape": frame.shape.tolist(),
+        },
+        "object": {"rotation": object_rotation, "centre": frame.object_centre.tolist()},
+        "object_points": [{"point": pair.point.tolist(), "pixel": pair.pixel.tolist()} for pair in frame.pairs],
+        "hand_joints": {name: pixel.tolist() for name, pixel in frame.joints_px},
+    }

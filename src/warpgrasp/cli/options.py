@@ -1,6 +1,6 @@
-"""The terminal that commands print to, and what they share there.
+"""What commands share: the terminal they print to, checks, and the options that say how a folder of data is read.
 
-Options that say how a folder of data is read, the same for every command.
+Heavy modules are imported inside the functions, so that `--help` answers at once.
 """
 
 from dataclasses import dataclass, replace
@@ -16,21 +16,30 @@ from warpgrasp.errors import UserError
 if TYPE_CHECKING:
     from warpgrasp.data import Dataset, Labels
     from warpgrasp.data.dexycb import Sides
-    from warpgrasp.export import Given
+    from warpgrasp.export import SequenceSources
     from warpgrasp.hand import HandModel
 
 console = Console()
 
 Positional = Annotated[Path, tyro.conf.Positional]
-SEQUENCES_SHOWN = 20  # one by one; of more, a summary
+# Names of HAND_MODELS and DATASETS, which are too heavy to be imported for `--help`; packages may add more.
+HandChoice = Annotated[str, tyro.conf.arg(metavar="{open,mano}")]
+LayoutChoice = Annotated[str | None, tyro.conf.arg(metavar="{None,ho3d,fphab,dexycb,recording}")]
+SEQUENCES_SHOWN = 20  # each with its own row; of more, a summary
 
 
 class UsageError(UserError):
     """The command line cannot be understood: exit status 2."""
 
 
+def check_new(out: Path, *, force: bool) -> None:
+    """Raise `UserError` when a file to write is there already and may not be overwritten."""
+    if out.exists() and not force:
+        raise UserError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+
+
 def print_shares(labels: "Labels") -> None:
-    """The annotated frames of each sequence; of many sequences the spread."""
+    """Print the annotated frames of each sequence; of many sequences the spread."""
     shares = labels.shares
     if len(shares) > SEQUENCES_SHOWN:
         counts = sorted(share.annotated for share in shares.values())
@@ -45,11 +54,6 @@ def print_shares(labels: "Labels") -> None:
         which = ", ".join(map(str, labels.annotated[sequence]))
         table.add_row(sequence, str(share.frames), str(share.annotated), f"{100 * share.fraction:.2f} %", which)
     console.print(table)
-
-
-# Names of HAND_MODELS and DATASETS, which are too heavy to be imported for `--help`; packages may add more.
-HandChoice = Annotated[str, tyro.conf.arg(metavar="{open,mano}")]
-LayoutChoice = Annotated[str | None, tyro.conf.arg(metavar="{None,ho3d,fphab,dexycb,recording}")]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class DataOptions:
     def open(self, root: Path, *, size: tuple[int, int] | None = None, as_shown: bool = False) -> "Dataset":
         """The data set in a folder, or the shipped one where it is called `sample`.
 
-        `as_shown`: with the left hands of recordings as left hands, as predictions of them are.
+        `as_shown` gives left hands of recordings as left hands, as in predictions, and not as their mirror images.
         """
         from warpgrasp.data import open_dataset
         from warpgrasp.data.recording import Recordings
@@ -85,14 +89,14 @@ class DataOptions:
         return dataset.as_shown() if as_shown and isinstance(dataset, Recordings) else dataset
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
-        """The same, where recordings have no sides to choose from: they are read alike, whichever hand they show."""
+        """The same, but for recordings without a side: they are read alike, whichever hand they show."""
         recording = self.side == "left" and self._layout_of(root) == "recording"
         return replace(self, side="right") if recording else self
 
     def in_splits_of(self, protocol: str, root: Path) -> "DataOptions":
-        """The same in the splits that a run or a file says it is of, unless others are named.
+        """The same, in the splits of a run or a predictions file unless others are named.
 
-        `protocol` is as it was stored; that of another layout says nothing of this folder.
+        `protocol` is as the run or file stores it; that of another layout does not apply to this folder.
         """
         name = protocol.partition("+")[0].partition(" ")[0]  # without added data, without sides
         of_this_layout = name.partition("/")[0] == self._layout_of(root)
@@ -104,17 +108,17 @@ class DataOptions:
 
         return self.named_layout or layout_of(shipped_if_named(root))
 
-    def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
-        """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""
-        from warpgrasp.export import Given, PredictedFile
+    def sources(self, file: Path, *, data: Path | None, object: Path | None) -> "SequenceSources":
+        """What is given besides a predictions file to show it: a data set, or footage and a mesh."""
+        from warpgrasp.export import PredictedFile, SequenceSources
 
         footage = data is not None and (
             data.is_file() or PredictedFile.opened(file).header.get("protocol") == "footage"
         )
         if data is None or footage:
-            return Given(hand_model(self.hand, self.mano_folder), object, None, data)
+            return SequenceSources(hand_model(self.hand, self.mano_folder), object, None, data)
         dataset = self.of_recordings_too(data).open(data, as_shown=True)
-        return Given(dataset.hand, object, dataset)
+        return SequenceSources(dataset.hand, object, dataset)
 
     @property
     def named_layout(self) -> str | None:

@@ -1,15 +1,17 @@
-"""`warpgrasp annotate`.
-
-`warpgrasp suggest`.
-
-`warpgrasp densify`.
-"""
+"""`warpgrasp annotate`, `suggest` and `densify`: one recording, labelled, and its labels carried to all frames."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from warpgrasp.cli.options import HandChoice, Positional, UsageError, console, hand_model
 from warpgrasp.errors import UserError
+
+if TYPE_CHECKING:
+    from warpgrasp.data.recording import Recording
+    from warpgrasp.predictions import Predictions
+    from warpgrasp.refinement import Densified
+
+LEAST_COMPARED_SHARE = 0.3  # of the labelled surface: less says little of a frame
 
 
 def annotate(
@@ -36,8 +38,6 @@ def annotate(
         read_only: Only look; somebody else may write.
         open_browser: Open the page in this machine's browser.
     """
-    from warpgrasp.data.recording import Recording, is_recording
-
     try:
         from warpgrasp.annotate import serve
     except ModuleNotFoundError as error:
@@ -46,12 +46,10 @@ def annotate(
         raise UserError(
             "expected the package viser, found none; install it: pip install 'warpgrasp[viewer]'"
         ) from error
-    if not is_recording(recording):
-        raise UserError(f"expected the folder of one recording (camera.json, object.json, a video), found {recording}")
-    read = Recording.read(recording).of_side(side)
+    annotated = _recording(recording).of_side(side)
     serve(
-        read,
-        read.hand(hand_model(hand, mano_folder)),
+        annotated,
+        annotated.hand(hand_model(hand, mano_folder)),
         host=host,
         port=port,
         read_only="as asked for by --read-only" if read_only else None,
@@ -67,14 +65,11 @@ def suggest(recording: Positional, /, *, count: int = 3) -> None:
         recording: The folder of one recording, with labels or without.
         count: How many frames.
     """
-    from warpgrasp.data.recording import Recording, is_recording
     from warpgrasp.refinement import suggested_frames
 
     if count < 1:
         raise UsageError(f"expected --count of at least 1, got {count}")
-    if not is_recording(recording):
-        raise UserError(f"expected the folder of one recording (camera.json, object.json, a video), found {recording}")
-    frames = suggested_frames(Recording.read(recording), count)
+    frames = suggested_frames(_recording(recording), count)
     if not frames:
         console.print("every frame has a label")
         return
@@ -91,7 +86,7 @@ def densify(
     mano_folder: Path | None = None,
     force: bool = False,
 ) -> None:
-    """Carry the labels of a recording to all of its frames, by the colours of what is labelled.
+    """Carry the labels of a recording to all of its frames, by the colours of the labelled surfaces.
 
     No network is trained. `out` gets predictions.npz (for `view`, `export`, `evaluate`), annotations.json with a label
     for every frame, and quality.csv.
@@ -104,36 +99,48 @@ def densify(
         mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
         force: Overwrite predictions that are there.
     """
-    from warpgrasp.data.recording import Recording, is_recording
-    from warpgrasp.predictions import read_predictions
+    from warpgrasp.files import source_commit
     from warpgrasp.refinement import PREDICTIONS
     from warpgrasp.refinement import densify as carry_on
-    from warpgrasp.training import commit
 
-    if not is_recording(recording):
-        raise UserError(f"expected the folder of one recording (camera.json, object.json, a video), found {recording}")
+    labelled = _recording(recording)
     if (out / PREDICTIONS).exists() and not force:
         raise UserError(f"expected a folder without {PREDICTIONS}, but {out} has it; overwrite it by --force")
     if out.resolve() == recording.resolve():
         raise UserError(f"expected another folder than the recording's own, whose labels would be replaced, got {out}")
-    read, begun = Recording.read(recording), None
-    if start is not None:
-        begun, header = read_predictions(start)
-        if header.get("side", "right") != read.side:
-            raise UserError(
-                f"expected predictions of a {read.side} hand to start from, as the labels are of one, found those of "
-                f"the other in {start}; predict them by `warpgrasp predict --side {read.side}`"
-            )
-    found = carry_on(read, hand_model(hand, mano_folder), out, program=commit(), start=begun)
-    others = [place for place in range(len(found.predictions)) if place not in found.known]
+    begun = None if start is None else _predictions_to_start_from(start, labelled)
+    densified = carry_on(labelled, hand_model(hand, mano_folder), out, program=source_commit(), start=begun)
+    console.print(_summary(densified, out), soft_wrap=True)
+
+
+def _recording(folder: Path) -> "Recording":
+    from warpgrasp.data.recording import Recording, is_recording
+
+    if not is_recording(folder):
+        raise UserError(f"expected the folder of one recording (camera.json, object.json, a video), found {folder}")
+    return Recording.read(folder)
+
+
+def _predictions_to_start_from(start: Path, recording: "Recording") -> "Predictions":
+    from warpgrasp.predictions import read_predictions
+
+    predictions, header = read_predictions(start)
+    if header.get("side", "right") != recording.side:
+        raise UserError(
+            f"expected predictions of a {recording.side} hand to start from, as the labels are of one, found those of "
+            f"the other in {start}; predict them by `warpgrasp predict --side {recording.side}`"
+        )
+    return predictions
+
+
+def _summary(densified: "Densified", out: Path) -> str:
+    others = [position for position in range(len(densified.predictions)) if position not in densified.labelled]
     if not others:
-        console.print(f"every frame has a label; wrote them in {out}", soft_wrap=True)
-        return
-    before, after = (float(one.difference[others].nanmean()) for one in (found.before, found.after))
-    lost = int((found.after.compared_share[others] < 0.3).sum())
-    console.print(
-        f"{len(found.known)} labels, {len(others)} other frames; difference to the nearest label {before:.3f}, then "
-        f"{after:.3f}; {lost} frames show too little of what is labelled (quality.csv)",
-        soft_wrap=True,
+        return f"every frame has a label; wrote them in {out}"
+    before, after = (float(agreement.difference[others].nanmean()) for agreement in (densified.before, densified.after))
+    lost = int((densified.after.compared_share[others] < LEAST_COMPARED_SHARE).sum())
+    return (
+        f"{len(densified.labelled)} labels, {len(others)} other frames; difference to the nearest label {before:.3f}, "
+        f"then {after:.3f}; {lost} frames show too little of the labelled surfaces (quality.csv)\n"
+        f"wrote predictions.npz, annotations.json, quality.csv in {out}"
     )
-    console.print(f"wrote predictions.npz, annotations.json, quality.csv in {out}", soft_wrap=True)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
 from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Frame, FrameName, ObjectModel
+from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, same_hand
 
-SAME_M = 1e-6  # of the vertices of one object in two data sets
+SAME_M = 1e-6  # of the places of one object in the mesh files of two data sets
 
 
 @dataclass(frozen=True)
@@ -180,9 +179,5 @@ def join_datasets(first: Dataset, added: Sequence[Dataset]) -> Joined:
 def _is_same(model: ObjectModel, other: ObjectModel) -> bool:
     if model is other:
         return True
-    return (
-        model.vertices.shape == other.vertices.shape
-        and torch.equal(model.faces, other.faces)
-        and bool((model.vertices - other.vertices).abs().max() <= SAME_M)
-        and bool((model.centre_m - other.centre_m).abs().max() <= SAME_M)
-    )
+    alike = is_mesh_of(mesh_identity(model.vertices, model.faces), other.vertices, other.faces)
+    return alike and bool((model.centre_m - other.centre_m).abs().max() <= SAME_M)

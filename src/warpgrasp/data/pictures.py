@@ -1,31 +1,27 @@
 """Reads picture files."""
 
 import os
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from warpgrasp.errors import DataError
-
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # a header that promises gigabytes
+from warpgrasp.data.picture_file import opened_picture, rgb_pixels
 
 Size = tuple[int, int]
 Pixels = UInt8[np.ndarray, "h w 3"]
 DECODERS = max(1, min(8, (os.cpu_count() or 1) - 1))  # threads that read ahead
 MOST_AHEAD = 512  # pictures; of more, those that were asked for first are given up
 
-JPEG_END, PNG_SIGNATURE = b"\xff\xd9", b"\x89PNG\r\n\x1a\n"
+JPEG_END = b"\xff\xd9"
 
 
 _asked: OrderedDict[tuple[Path, Size | None], Future[tuple[Pixels, Size]]] = OrderedDict()
@@ -62,19 +58,13 @@ def read_picture(path: Path, size: Size | None) -> tuple[UInt8[Tensor, "3 h w"],
 
 
 def _pixels(path: Path, size: Size | None) -> tuple[Pixels, Size]:
-    try:
-        data = path.read_bytes()
-        with Image.open(BytesIO(data)) as opened:
-            original_size = opened.size
-            # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is enough. Its last pixels may reach beyond the picture,
-            # which ends at `box`.
-            draft = None if size is None else opened.draft("RGB", size)
-            box = (0, 0, *original_size) if draft is None else draft[1]
-            pixels = _decoded(data, opened, shrunk=opened.size != original_size)
-    except FileNotFoundError as error:
-        raise DataError(f"expected the picture {path}, found no such file") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, *BOMBS) as error:
-        raise DataError(f"expected a whole picture in {path}: {error}") from error
+    with opened_picture(path) as (data, opened):
+        original_size = opened.size
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is enough. Its last pixels may reach beyond the picture,
+        # which ends at `box`.
+        draft = None if size is None else opened.draft("RGB", size)
+        box = (0, 0, *original_size) if draft is None else draft[1]
+        pixels = _decoded(data, opened, path, shrunk=opened.size != original_size)
     return resized_pixels(pixels, size, box), original_size
 
 
@@ -101,32 +91,16 @@ def resized_pixels(
     return np.asarray(Image.fromarray(pixels).resize(size, average, (left, top, right, bottom)))
 
 
-def _decoded(data: bytes, opened: Image.Image, *, shrunk: bool) -> UInt8[np.ndarray, "h w 3"]:
+def _decoded(data: bytes, opened: Image.Image, path: Path, *, shrunk: bool) -> UInt8[np.ndarray, "h w 3"]:
     """The pixels, by the faster of two decoders where both give the same.
 
     OpenCV saves a copy (640×480 JPEG: 1.7 instead of 2.6 ms). Whatever is unusual is left to Pillow, and so is a JPEG
     that does not end as it should, since not every version of OpenCV refuses half of a file.
     """
-    if opened.format == "PNG":
-        _check_png(data)
     usual = opened.format == "PNG" or (opened.format == "JPEG" and data.endswith(JPEG_END))
-    if usual and opened.mode == "RGB" and not shrunk:
+    usual &= opened.mode == "RGB" and "transparency" not in opened.info and getattr(opened, "n_frames", 1) == 1
+    if usual and not shrunk:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
         if decoded is not None:
             return decoded
-    return np.asarray(opened.convert("RGB"))
-
-
-def _check_png(data: bytes) -> None:
-    """Compare the lengths and checksums of its parts. Raises `ValueError` where one is wrong.
-
-    Pillow reads pixels whatever their checksums are; OpenCV believes a length and asks for gigabytes.
-    """
-    start, name = len(PNG_SIGNATURE), b""
-    while name != b"IEND":
-        end = start + 8 + int.from_bytes(data[start : start + 4], "big")
-        if end + 4 > len(data):
-            raise ValueError(f"it ends after {len(data)} bytes, {end + 4 - len(data)} too early")
-        if zlib.crc32(memoryview(data)[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise ValueError(f"wrong checksum of the {end - start - 8} bytes from byte {start + 8} on")
-        name, start = data[start + 4 : start + 8], end + 4
+    return rgb_pixels(opened, path)

@@ -1,6 +1,6 @@
 """Metrics and official scores (paper Sec. 4.2-4.3): numbers only."""
 
-from warpgrasp.evaluation.assessment import Assessment, assess
+from warpgrasp.evaluation.assessment import MEASURES, Assessment, Figure, Measure, assess
 from warpgrasp.evaluation.ho3d import (
     F_THRESHOLDS_M,
     ChallengeHands,
@@ -10,18 +10,30 @@ from warpgrasp.evaluation.ho3d import (
     official_scores,
     write_submission,
 )
-from warpgrasp.evaluation.metrics import METRICS, EvaluationError, Motion, Scores, measure_motion, score
+from warpgrasp.evaluation.metrics import (
+    METRICS,
+    EvaluationError,
+    Scores,
+    SurfaceMotion,
+    evaluate,
+    measure_motion,
+    score,
+)
 
 __all__ = [
     "F_THRESHOLDS_M",
+    "MEASURES",
     "METRICS",
     "Assessment",
     "ChallengeHands",
     "EvaluationError",
-    "Motion",
+    "Figure",
+    "Measure",
     "OfficialScores",
     "Scores",
+    "SurfaceMotion",
     "assess",
+    "evaluate",
     "evaluation_names",
     "f_scores",
     "measure_motion",

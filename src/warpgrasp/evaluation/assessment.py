@@ -1,10 +1,12 @@
-"""Everything but the paper's six errors (`metrics.score`): aligned hand errors, PCK, ADD, steadiness, contact.
+"""All figures beside the paper's six errors (`metrics.score`): aligned hand errors, PCK, ADD, steadiness, contact.
 
-Each figure is named by what is measured, its alignment, its limit, its unit (docs/scoring.md).
+A figure's name says the quantity, its alignment, its limit and its unit (docs/scoring.md). `MEASURES` is the registry;
+packages join by the entry-point group `warpgrasp.metrics`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,7 +14,6 @@ from jaxtyping import Float
 from rich.progress import track
 
 from warpgrasp.data import Dataset, Truth
-from warpgrasp.evaluation.contact import VOXEL_M, ContactShare, Grasp, IntersectionVolume, PenetrationDepth
 from warpgrasp.evaluation.joints import (
     Alignment,
     FramePck,
@@ -22,11 +23,23 @@ from warpgrasp.evaluation.joints import (
     procrustes_aligned,
 )
 from warpgrasp.evaluation.metrics import AccelerationError, EvaluationError, FrameMean
-from warpgrasp.evaluation.object_pose import AddAccuracy, AddError, AddSError, ObjectPoints, ObjectPose
+from warpgrasp.evaluation.objects import (
+    VOXEL_M,
+    AddAccuracy,
+    AddError,
+    AddSError,
+    ContactShare,
+    Grasp,
+    IntersectionVolume,
+    ObjectPoints,
+    ObjectPose,
+    PenetrationDepth,
+)
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera, Solid, Surface
 from warpgrasp.hand import HandModel
 from warpgrasp.predictions import Predictions
+from warpgrasp.registry import Registry
 
 MM_PER_M = 1000.0
 DEXYCB_MM = Thresholds(50.0, 100)  # DexYCB's evaluation, in each of its alignments
@@ -37,12 +50,24 @@ RELEASED_PX = Thresholds(100.0, 100)
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure over all frames; `value` is None when no frame has it."""
+    """A figure over all frames; `value` is None when it is defined in no frame."""
 
     name: str
     value: float | None
     frames: int
     left_out: int = 0
+
+
+class Measure(Protocol):
+    """Figures of one kind, collected frame by frame. The registry holds functions that make one for a hand model."""
+
+    def update(self, name: FrameName, predictions: Predictions, row: int, truth: Truth) -> None:
+        """Add a frame: `row` of the predictions against the truth, in camera space and metres."""
+        ...
+
+    def figures(self) -> Iterator[Figure]:
+        """The figures of all frames."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +85,7 @@ class Assessment:
 
     figures: list[Figure]
     curves: list[PckCurve]
-    open_objects: list[str]  # whose meshes are not closed; "inside" is then a matter of solid angles
+    open_objects: list[str]  # their meshes are not closed: solid angles decide there what lies inside
 
 
 @dataclass
@@ -77,17 +102,17 @@ class JointError:
     def update(self, predicted: Float[np.ndarray, "b 21 3"], expected: Float[np.ndarray, "b 21 3"]) -> None:
         """Add the joints of a batch of frames, in metres and camera space."""
         aligned = aligned_joints(predicted, expected, self.alignment)
-        for one in self.keypoints:
-            one.update(MM_PER_M * np.linalg.norm(aligned - expected, axis=-1))
+        for keypoints in self.keypoints:
+            keypoints.update(MM_PER_M * np.linalg.norm(aligned - expected, axis=-1))
 
     def figures(self) -> Iterator[Figure]:
         """The mean error, except in camera space where `metrics.score` has it, and the areas."""
         frames = self.keypoints[0].frames
         if self.alignment != "camera":
             yield Figure(f"hand_joint_error_{self.alignment}_mm", self.keypoints[0].mean(), frames)
-        for one in self.keypoints:
-            name = f"hand_joint_pck_auc_{self.alignment}_{one.thresholds.limit:g}mm"
-            yield Figure(name, one.compute(), frames)
+        for keypoints in self.keypoints:
+            name = f"hand_joint_pck_auc_{self.alignment}_{keypoints.thresholds.limit:g}mm"
+            yield Figure(name, keypoints.compute(), frames)
 
 
 @dataclass
@@ -117,7 +142,7 @@ class PixelPck:
 
 @dataclass(frozen=True)
 class HandFigures:
-    """All that is measured of hands beside the errors of `metrics.score`."""
+    """The figures of hands beside the errors of `metrics.score`."""
 
     joints: tuple[JointError, ...] = field(
         default_factory=lambda: (
@@ -135,12 +160,12 @@ class HandFigures:
     def update(self, name: FrameName, predictions: Predictions, row: int, truth: Truth) -> None:
         """Add a frame."""
         predicted, expected = _double(predictions.hand_joints[row]), _double(truth.annotation.hand_joints)
-        for one in self.joints:
-            one.update(predicted[None], expected[None])
+        for joint_error in self.joints:
+            joint_error.update(predicted[None], expected[None])
         self.pixels.update(_pixel_distances(truth, predicted, expected)[None])
         self.acceleration.update(name, predicted, expected)
         surface, true_surface = predictions.hand_vertices[row], _double(truth.annotation.hand_vertices)
-        if surface.shape != true_surface.shape:  # of another hand model: no vertex corresponds to another
+        if surface.shape != true_surface.shape:  # another hand model: vertices do not correspond
             self.vertices.add(None)
             self.vertices_procrustes.add(None)
             return
@@ -149,9 +174,9 @@ class HandFigures:
         self.vertices_procrustes.add(MM_PER_M * _mean_distance(aligned, true_surface))
 
     def figures(self) -> Iterator[Figure]:
-        """Named as documented."""
-        for one in self.joints:
-            yield from one.figures()
+        """The figures, named as in docs/scoring.md."""
+        for joint_error in self.joints:
+            yield from joint_error.figures()
         yield _mean("hand_vertex_error_camera_mm", self.vertices)
         yield _mean("hand_vertex_error_procrustes_mm", self.vertices_procrustes)
         yield from self.pixels.figures()
@@ -160,7 +185,7 @@ class HandFigures:
 
 @dataclass(frozen=True)
 class ObjectFigures:
-    """All that is measured of objects beside the errors of `metrics.score`."""
+    """The figures of objects beside the errors of `metrics.score`."""
 
     add: AddError = field(default_factory=AddError)
     add_s: AddSError = field(default_factory=AddSError)
@@ -185,7 +210,7 @@ class ObjectFigures:
         self.acceleration.update(name, *pairs[1])
 
     def figures(self) -> Iterator[Figure]:
-        """Named as documented."""
+        """The figures, named as in docs/scoring.md."""
         yield _mean("object_add_camera_mm", self.add.frames)
         yield _mean("object_add_s_camera_mm", self.add_s.frames)
         yield _mean("object_add_0.1d_camera_share", self.accuracy.frames)
@@ -202,7 +227,7 @@ class ObjectFigures:
 
 @dataclass(frozen=True)
 class ContactFigures:
-    """What the predictions' hands and objects do to each other; the truth is not looked at."""
+    """Contact and penetration of the predicted hands and objects. The annotation is not used."""
 
     hand: HandModel
     depth: PenetrationDepth = field(default_factory=PenetrationDepth)
@@ -210,7 +235,7 @@ class ContactFigures:
     share: ContactShare = field(default_factory=ContactShare)
     _objects: dict[str, tuple[Solid, Float[np.ndarray, "n 3"]]] = field(default_factory=dict, repr=False)
 
-    def update(self, predictions: Predictions, row: int, truth: Truth) -> None:
+    def update(self, name: FrameName, predictions: Predictions, row: int, truth: Truth) -> None:
         """Add a frame. Raises `EvaluationError` when the vertices are not of the hand model."""
         faces = torch.cat([self.hand.faces, self.hand.closing_faces]).numpy()
         vertices = _double(predictions.hand_vertices[row])
@@ -237,7 +262,7 @@ class ContactFigures:
         return sorted(name for name, (solid, _) in self._objects.items() if not solid.closed)
 
     def figures(self) -> Iterator[Figure]:
-        """Named as documented."""
+        """The figures, named as in docs/scoring.md."""
         yield _mean("penetration_depth_camera_mm", self.depth.frames)
         yield _mean("intersection_volume_camera_cm3", self.volume.frames)
         yield _mean("contact_5mm_camera_share", self.share.frames)
@@ -251,18 +276,29 @@ def assess(
     contact: bool,
     show_progress: bool = True,
 ) -> Assessment:
-    """Measure the named frames, all of which `metrics.score` has found predicted; with `contact` that too (slower)."""
+    """Measure the named frames, each of which must be predicted, by every measure of `MEASURES`.
+
+    `contact` adds the contact figures, which take longer.
+    """
     row_of = {name: row for row, name in enumerate(predictions.names)}
     hands, objects, grasps = HandFigures(), ObjectFigures(), ContactFigures(dataset.hand)
+    measures: list[Measure] = [hands, objects, *([grasps] if contact else [])]
+    measures += [MEASURES[name](dataset.hand) for name in MEASURES if name not in OWN_MEASURES]
     for name in track(names, description="further measures", transient=True, disable=not show_progress):
-        row, truth = row_of[name], dataset.truth(name)
-        hands.update(name, predictions, row, truth)
-        objects.update(name, predictions, row, truth)
-        if contact:
-            grasps.update(predictions, row, truth)
-    figures = [*hands.figures(), *objects.figures(), *(grasps.figures() if contact else ())]
+        truth = dataset.truth(name)
+        for measure in measures:
+            measure.update(name, predictions, row_of[name], truth)
+    figures = [figure for measure in measures for figure in measure.figures()]
     curves = [hands.pixels.curve(), objects.corners.curve(), objects.vertex_curve()]
     return Assessment(figures, curves, grasps.open_objects)
+
+
+OWN_MEASURES: dict[str, Callable[[HandModel], Measure]] = {
+    "hands": lambda hand: HandFigures(),
+    "objects": lambda hand: ObjectFigures(),
+    "contact": ContactFigures,
+}
+MEASURES = Registry("metric", "warpgrasp.metrics", OWN_MEASURES)
 
 
 def _mean(name: str, frames: FrameMean) -> Figure:
@@ -285,7 +321,7 @@ def _mean_distance(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "n 3"]) -> 
 def _pixel_distances(
     truth: Truth, predicted: Float[np.ndarray, "k 3"], expected: Float[np.ndarray, "k 3"]
 ) -> Float[np.ndarray, " k"]:
-    """In pixels of the picture on disk."""
+    """The distances in pixels of the picture on disk."""
     camera = Camera(truth.intrinsics.double(), 1, 1)  # projecting needs no size
     pixels = [camera.project(torch.from_numpy(points)).numpy() for points in (predicted, expected)]
     return np.linalg.norm(pixels[0] - pixels[1], axis=-1)

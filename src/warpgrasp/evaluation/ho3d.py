@@ -1,12 +1,9 @@
-"""The hands of HO-3D's challenge: its files' axes and orders, and the `pred.zip` that its server takes.
+"""HO-3D's challenge: the `pred.zip` that its server takes, and the fourteen figures of its script's `scores.txt`.
 
-HO-3D's official figures, computed here: the fourteen that its script writes to `scores.txt`.
-
-Definitions: docs/scoring.md. The script's F-scores compare every vertex with every other; here the nearest
-vertex comes from a k-d tree, with equal results (`python -m benchmarks ho3d_scoring`).
+Definitions: docs/scoring.md. The script's F-scores compare every vertex with every other; here the nearest vertex comes
+from a k-d tree, with equal results (`python -m benchmarks ho3d_scoring`).
 """
 
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -22,11 +19,17 @@ from warpgrasp.data.ho3d import CV_FROM_GL, Ho3d, read_number_list
 from warpgrasp.errors import DataError
 from warpgrasp.evaluation.joints import KeypointError, Thresholds, procrustes_aligned, scale_translation_aligned
 from warpgrasp.evaluation.metrics import EvaluationError
+from warpgrasp.files import replacing
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, permutation
 from warpgrasp.predictions import Predictions
 
 GL_FROM_CV = np.array(CV_FROM_GL)  # its own inverse
+WRIST, MIDDLE_BASE = HO3D_JOINTS.index("wrist"), HO3D_JOINTS.index("middle_1")
+DISTANCES_M = Thresholds(0.05, 100)
+F_THRESHOLDS_M = (0.005, 0.015)
+CM_PER_M = 100.0
+BATCH_FRAMES = 64
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class ChallengeHands:
         if missing:
             raise EvaluationError(
                 f"expected a prediction of each of the {len(names)} frames of HO-3D's evaluation split, missing "
-                f"{len(missing)}, the first {_shown(missing[0])}; run `warpgrasp predict --split evaluation`"
+                f"{len(missing)}, the first {missing[0]}; run `warpgrasp predict --split evaluation`"
             )
         rows = [row_of[name] for name in names]
         joints = predictions.hand_joints[rows][:, permutation(HO3D_JOINTS, from_=JOINTS)] * GL_FROM_CV
@@ -63,14 +66,12 @@ class ChallengeHands:
         for points in (self.joints, self.vertices):
             broken = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
             if len(broken):
-                raise EvaluationError(
-                    f"expected finite predictions, found NaN or infinity in {_shown(names[broken[0]])}"
-                )
+                raise EvaluationError(f"expected finite predictions, found NaN or infinity in {names[broken[0]]}")
             behind = np.flatnonzero((points[..., 2] > 0).all(axis=1))
             if len(behind):
                 raise EvaluationError(
                     f"expected hands in front of the camera, found {len(behind)} behind it, the first in "
-                    f"{_shown(names[behind[0]])}; HO-3D's script refuses such predictions"
+                    f"{names[behind[0]]}; HO-3D's script refuses such predictions"
                 )
 
     @staticmethod
@@ -94,12 +95,11 @@ def evaluation_names(dataset: Dataset) -> list[FrameName]:
 
 
 def write_submission(path: Path, hands: ChallengeHands) -> None:
-    """Write `pred.json` = [joints, vertices] into a zip, under a temporary name that is then renamed.
+    """Replace a zip file by one that holds `pred.json` = [joints, vertices].
 
-    Nine digits are written, so that every float32 comes back as it was.
+    Nine digits are written, so that every float32 is read back exactly.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         entry = zipfile.ZipInfo("pred.json", date_time=(1980, 1, 1, 0, 0, 0))
         entry.compress_type = zipfile.ZIP_DEFLATED
         with zipfile.ZipFile(temporary, "w") as archive, archive.open(entry, "w", force_zip64=True) as file:
@@ -108,9 +108,6 @@ def write_submission(path: Path, hands: ChallengeHands) -> None:
                 file.writelines(_frames_as_json(points))
                 file.write(b"]")
             file.write(b"]")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _frames_as_json(frames: Float[np.ndarray, "n k 3"]) -> Iterator[bytes]:
@@ -128,17 +125,6 @@ def _json_numbers(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "n k 
             f"the data set (docs/datasets.md)"
         )
     return read_number_list(path, shape)
-
-
-def _shown(name: FrameName) -> str:
-    return f"{name.sequence}/{name.index:04d}"
-
-
-WRIST, MIDDLE_BASE = HO3D_JOINTS.index("wrist"), HO3D_JOINTS.index("middle_1")
-DISTANCES_M = Thresholds(0.05, 100)
-F_THRESHOLDS_M = (0.005, 0.015)
-CM_PER_M = 100.0
-BATCH = 64  # frames
 
 
 @dataclass(frozen=True)
@@ -215,17 +201,17 @@ class OfficialMetrics:
         values = [value for part in parts for value in (CM_PER_M * part.mean(), part.compute())]
         raw, aligned = np.mean(self.f_scores, axis=0), np.mean(self.f_scores_procrustes, axis=0)
         values += [float(value) for pair in zip(raw, aligned, strict=True) for value in pair]
-        names = [one.name for one in fields(OfficialScores)]
+        names = [field.name for field in fields(OfficialScores)]
         return OfficialScores(**dict(zip(names, values, strict=True)))
 
 
 def official_scores(predicted: ChallengeHands, true: ChallengeHands) -> OfficialScores:
-    """The figures of all frames, a progress bar being shown."""
+    """The figures of all frames, with a progress bar."""
     if len(predicted.joints) != len(true.joints):
         raise EvaluationError(f"expected {len(true.joints)} predicted frames, found {len(predicted.joints)}")
     metrics = OfficialMetrics()
-    for start in track(range(0, len(true.joints), BATCH), description="HO-3D's figures", transient=True):
-        rows = slice(start, start + BATCH)
+    for start in track(range(0, len(true.joints), BATCH_FRAMES), description="HO-3D's figures", transient=True):
+        rows = slice(start, start + BATCH_FRAMES)
         metrics.update(
             ChallengeHands(predicted.joints[rows], predicted.vertices[rows]),
             ChallengeHands(true.joints[rows], true.vertices[rows]),
@@ -239,11 +225,12 @@ def f_scores(
     thresholds: Sequence[float],
     true_tree: KDTree | None = None,
 ) -> list[float]:
-    """At each threshold, the harmonic mean of the two shares of points that have one of the other set nearer (<).
+    """The F-score at each threshold: the harmonic mean of precision and recall of the predicted points.
 
-    Zero when both shares are. `true_tree` holds the true points, where it is there already.
+    A point counts when a point of the other set is nearer (<) than the threshold. Zero when both shares are zero.
+    `true_tree` is the k-d tree of the true points, where the caller has it.
     """
-    farthest = 1.001 * max(thresholds)  # beyond it no distance is needed
+    farthest = 1.001 * max(thresholds)  # distances beyond it change no score
     to_true, _ = (KDTree(true, balanced_tree=False) if true_tree is None else true_tree).query(
         predicted, distance_upper_bound=farthest
     )

@@ -1,6 +1,7 @@
-"""Alignments: the prediction brought to the truth before they are compared. A metric's name says which it is.
+"""Errors of the hand's joints: alignments of the prediction to the truth, and percentages of correct keypoints (PCK).
 
-Shares of correct keypoints (PCK) and of correct frames, which are two things (paper Sec. 4.2, Fig. 5).
+A metric's name says which alignment it uses. The share of correct keypoints and the share of correct frames are
+different metrics (paper Sec. 4.2, Fig. 5).
 """
 
 from dataclasses import dataclass, field

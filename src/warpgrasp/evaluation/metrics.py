@@ -1,24 +1,25 @@
-"""Metrics: `update` with a batch, `compute` the mean. A name carries its unit; nothing is aligned unless it says so.
+"""The paper's six errors, the acceleration error (Kanazawa et al. 2019), and the motion of the surfaces.
 
-How unsteady predictions are: the error of their acceleration (Kanazawa et al. 2019).
-
-How far surfaces move between an unannotated frame and the annotated one that it is compared with.
+A metric is updated with a batch and computes its mean at the end. Its name carries its unit; nothing is aligned unless
+the name says so.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from warpgrasp.data import Dataset, Labels
+from warpgrasp.data import SPLITS, Dataset, Labels
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import render_flow
-from warpgrasp.predictions import Predictions
+from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.scene import Scene
 
 
@@ -107,6 +108,24 @@ class Scores:
         }
 
 
+def evaluate(predictions: Predictions | Path | str, dataset: Dataset) -> Scores:
+    """Score a predictions file, or predictions in memory, against a data set's annotations.
+
+    A file that names its split is scored on all annotated frames of that split, other predictions on those of their
+    frames that are annotated. Raises `PredictionsError` when the file cannot be read, and `EvaluationError` when a
+    frame of the split was not predicted, or no predicted frame is annotated.
+    """
+    header: dict[str, Any] = {}
+    if not isinstance(predictions, Predictions):
+        predictions, header = read_predictions(Path(predictions))
+    split = header.get("split")
+    candidates = dataset.names(split) if split in SPLITS else predictions.names
+    names = [name for name in candidates if dataset.is_annotated(name)]
+    if not names:
+        raise EvaluationError(f"expected predictions of annotated frames of {dataset.root}, got none to score")
+    return score(predictions, dataset, names)
+
+
 def score(predictions: Predictions, dataset: Dataset, names: Iterable[FrameName]) -> Scores:
     """Score predictions against a data set's annotations on the named frames.
 
@@ -117,8 +136,8 @@ def score(predictions: Predictions, dataset: Dataset, names: Iterable[FrameName]
     missing = [name for name in wanted if name not in row_of]
     if missing:
         raise EvaluationError(
-            f"expected a prediction of each of {len(wanted)} frames, missing {len(missing)}, the first "
-            f"{missing[0].sequence}/{missing[0].index:04d}; predict the split that you evaluate"
+            f"expected a prediction of each of {len(wanted)} frames, missing {len(missing)}, the first {missing[0]}; "
+            f"predict the split that you evaluate"
         )
     metrics = {name: MeanPointError() for name in METRICS}
     for name in wanted:
@@ -163,7 +182,7 @@ class AccelerationError:
 
     @property
     def left_out(self) -> int:
-        """How many frames have not."""
+        """The number of frames that lack a neighbour."""
         return len(self._offsets) - len(self.scored)
 
     def compute(self) -> float:
@@ -184,17 +203,19 @@ def _beside(name: FrameName, step: int) -> FrameName:
 
 
 @dataclass(frozen=True)
-class Motion:
+class SurfaceMotion:
     """Displacement of the surface points that the reference sees, in pixels of the pictures on disk."""
 
     median: float
     p95: float
 
 
-def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], every: int = 1) -> Motion:
-    """Measure it from the annotations of all frames (for reports; training never sees these).
+def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], every: int = 1) -> SurfaceMotion:
+    """Measure the motion from each unannotated frame to its label, by the annotations of all frames.
 
-    `size` is (width, height) of the pictures on disk; `every` takes one unannotated frame in so many.
+    The report says it; training never sees these annotations.
+
+    `size` is (width, height) of the pictures on disk; of `every` unannotated frames one is measured.
     """
     displacements = []
     for name in labels.unannotated_names[::every]:
@@ -203,12 +224,12 @@ def measure_motion(dataset: Dataset, labels: Labels, *, size: tuple[int, int], e
         flow = render_flow(source, destination, source_camera=camera, destination_camera=destination_camera)
         displacements.append(flow.flow_px[flow.visible].norm(dim=-1).numpy())
     if not displacements:
-        return Motion(0.0, 0.0)
+        return SurfaceMotion(0.0, 0.0)
     median, p95 = np.percentile(np.concatenate(displacements), [50, 95])
-    return Motion(float(median), float(p95))
+    return SurfaceMotion(float(median), float(p95))
 
 
 def _surface(dataset: Dataset, name: FrameName, size: tuple[int, int]) -> tuple[Mesh, Camera]:
     truth = dataset.truth(name)
     scene = Scene.annotated(dataset.hand, truth.annotation, truth.object)
-    return scene.mesh, Camera(truth.intrinsics[None], *size)
+    return scene.mesh, Camera(truth.intrinsics, *size).batched

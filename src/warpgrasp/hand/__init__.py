@@ -1,7 +1,7 @@
 """The parametric hand."""
 
 from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
-from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_hand, refusal
+from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_cost, fit_hand, pose_cost, refusal
 from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, fit_hand_to_pixels
 from warpgrasp.hand.joint_jacobian import joints_alone
 from warpgrasp.hand.mano import Fingertips, load_mano, same_hand, with_fingertips, with_fingertips_of
@@ -30,6 +30,7 @@ __all__ = [
     "HandTemplate",
     "PosedHand",
     "Side",
+    "fit_cost",
     "fit_hand",
     "fit_hand_to_pixels",
     "joints_alone",
@@ -39,6 +40,7 @@ __all__ = [
     "open_hand",
     "open_hand_arrays",
     "permutation",
+    "pose_cost",
     "refusal",
     "same_hand",
     "skin_textures",

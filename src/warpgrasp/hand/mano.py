@@ -43,7 +43,7 @@ COEFFICIENTS = "hands_coeffs"  # of the poses that the components were made from
 
 
 class HandFileError(UserError):
-    """A hand model's file is missing or is not one."""
+    """The file of a hand model is missing, or holds something else."""
 
 
 class _Stub:
@@ -158,7 +158,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _dense(value: Any) -> np.ndarray:
-    """Undo what the file's writers wrapped arrays in: `Select` (some of an array's entries), `Ch`, sparse matrices."""
+    """The array inside the file's wrappers: `Select` (some of an array's entries), `Ch`, sparse matrices."""
     if not isinstance(value, _Stub):
         return np.asarray(value)
     fields = value.__dict__
@@ -173,7 +173,7 @@ def _dense(value: Any) -> np.ndarray:
 
 
 def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Refuse what is not a hand model, saying which array is wrong."""
+    """Raise `HandFileError` naming the array that is not one of a hand model."""
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise HandFileError(f"expected the arrays {', '.join(KEYS)} in {path}, missing {', '.join(missing)}")

@@ -1,6 +1,6 @@
 """The parametric hand: blend shapes, kinematic chain and linear blend skinning (Romero et al. 2017, Sec. 3).
 
-One model serves the shipped open hand and the user's own MANO file: whatever gives a `HandTemplate` can be skinned.
+One model serves the shipped open hand and the user's own MANO file: any `HandTemplate` can be skinned.
 """
 
 from dataclasses import dataclass, replace
@@ -69,7 +69,7 @@ class HandTemplate:
 
 @dataclass(frozen=True)
 class _Level:
-    """Joints equally far from the wrist, one of each finger: composed together, they cost what one does."""
+    """Joints equally far from the wrist, one of each finger: they are composed together, at the cost of one joint."""
 
     joints: list[int]
     parents: list[int]
@@ -133,7 +133,7 @@ class HandModel(nn.Module):
             self.register_buffer("pose_directions", None, persistent=False)
         else:
             constant("pose_directions", template.pose_directions)
-        # Indices as buffers: a list would be uploaded to a GPU at each call, which then would have to be waited for.
+        # Indices are buffers: a list would be uploaded to a GPU at each call, and the call would wait for it.
         constant("joints_from_mano", np.asarray(permutation(JOINTS, from_=HO3D_JOINTS)), torch.int64)
         levels = _Level.of_tree(template.parents)
         self._depth = len(levels)

@@ -1,6 +1,8 @@
-"""Poses moved until the pictures agree with them: densify, suggest, and the refinement that both stand on."""
+"""Poses refined until the pictures agree with them: one frame, or all frames of a recording from a few labels."""
 
-from warpgrasp.refinement.densify import PREDICTIONS, QUALITY, densify
+from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify
+from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
+from warpgrasp.refinement.refine import ALL_FRAMES, ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
 from warpgrasp.refinement.suggest import (
     scanned_positions,
     small_grey,
@@ -10,9 +12,22 @@ from warpgrasp.refinement.suggest import (
 )
 
 __all__ = [
+    "ALL_FRAMES",
+    "ONE_FRAME",
     "PREDICTIONS",
     "QUALITY",
+    "Agreement",
+    "Criterion",
+    "Densified",
+    "Descent",
+    "LabelledPictures",
+    "RefinedFrame",
+    "Stage",
+    "agreement",
     "densify",
+    "read_quality",
+    "refine",
+    "refine_frame",
     "scanned_positions",
     "small_grey",
     "suggested_frames",

@@ -1,8 +1,6 @@
 """From a few labels of a recording to hand and object in every frame, without a network."""
 
-import csv
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,18 +9,35 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from warpgrasp.data.recording import Recording, write_annotations
+from warpgrasp.data.recording import Recording, label_of_pose, pose_of_label, write_annotations
 from warpgrasp.errors import UserError
-from warpgrasp.geometry import Camera
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel, same_hand
-from warpgrasp.predictions import Finish, Predictions, ShardWriter, known_hashes, read_predictions, share_in_view
-from warpgrasp.progress import frames_done
-from warpgrasp.refinement.refine import STAGES, Agreement, Shots, agreement, refine
-from warpgrasp.refinement.trajectory import Trajectory, between_labels, label_of, of_label
+from warpgrasp.frame import Pose
+from warpgrasp.hand import HandModel, same_hand
+from warpgrasp.predictions import (
+    Postprocessing,
+    Predictions,
+    ShardWriter,
+    mesh_hashes,
+    pose_of_predictions,
+    predictions_of_pose,
+    read_predictions,
+)
+from warpgrasp.progress import progress_bar
+from warpgrasp.refinement.quality import (
+    QUALITY,
+    Agreement,
+    FrameQuality,
+    LabelledPictures,
+    acceleration_mm,
+    agreement,
+    write_quality,
+)
+from warpgrasp.refinement.refine import ALL_FRAMES, refine
 
-PREDICTIONS, QUALITY = "predictions.npz", "quality.csv"
+PREDICTIONS = "predictions.npz"
 LONGEST_STRETCH = 2000  # frames between two labels, whose pictures lie in memory together
 
 
@@ -31,41 +46,30 @@ class DensifyError(UserError):
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Frames that are refined together, by their positions: from one label to the next, or to an end."""
-
-    first: int
-    last: int
-    ends: bool  # with the recording: else the next stretch stores the label that both share
-
-    @property
-    def kept(self) -> slice:
-        """Those that are stored from this stretch, counted within it."""
-        return slice(0, self.last - self.first + int(self.ends))
-
-    @property
-    def beyond(self) -> slice:
-        """Those that the next stretch stores, counted within this one."""
-        return slice(self.last - self.first + int(self.ends), None)
-
-
-@dataclass(frozen=True)
 class Densified:
     """Hand and object in every frame, and how well they agree with the nearest label, before and after."""
 
     predictions: Predictions
-    known: list[int]  # the labelled positions
+    labelled: list[int]  # positions
     before: Agreement
     after: Agreement
 
-    def acceleration_mm(self) -> Float[np.ndarray, " n"]:
-        """The mean second difference of hand joints and object centre from frame to frame; NaN at the ends."""
-        points = np.concatenate(
-            [self.predictions.hand_joints, self.predictions.object_translation[:, None]], axis=1
-        ).astype(np.float64)
-        found = np.full(len(points), np.nan)
-        found[1:-1] = 1000 * np.linalg.norm(points[2:] - 2 * points[1:-1] + points[:-2], axis=-1).mean(axis=1)
-        return found
+    def quality(self) -> list[FrameQuality]:
+        """The lines of `quality.csv`."""
+        return [
+            FrameQuality(
+                frame=number,
+                labelled=int(position in self.labelled),
+                frames_to_label=min(abs(position - labelled) for labelled in self.labelled),
+                difference_before=float(self.before.difference[position]),
+                difference_after=float(self.after.difference[position]),
+                compared_share=float(self.after.compared_share[position]),
+                acceleration_mm_per_frame2=float(acceleration),
+            )
+            for position, (number, acceleration) in enumerate(
+                zip(self.predictions.index.tolist(), acceleration_mm(self.predictions), strict=True)
+            )
+        ]
 
 
 def densify(
@@ -77,74 +81,48 @@ def densify(
     start: Predictions | None = None,
     show_progress: bool = True,
 ) -> Densified:
-    """Write predictions, labels and quality of every frame into the folder `out`; an interrupted one goes on.
+    """Write predictions, labels and quality of every frame into the folder `out`; an interrupted run is continued.
 
     Poses start between the labels, or at those of `start`, a network's. The recording's labels of use `train` stay as
     they are; those held out are not looked at. `hand` is the right hand's model, also where they are of a left hand.
     Raises `DensifyError` when there are none, when two are too far apart, or when `start` lacks a frame.
     """
-    right, hand = hand, recording.hand(hand)
-    known = _known(recording, hand)
-    numbers, model = list(recording.footage.numbers), recording.object.model
-    begun = between_labels(known, len(numbers)) if start is None else _begun(start, known, numbers, hand)
-    stretches = _stretches(sorted(known), len(numbers))
-    sequence = recording.folder.resolve().name
+    own_hand = recording.hand(hand)
+    labels, numbers = _labelled_poses(recording, own_hand), list(recording.footage.numbers)
+    first = between_labels(labels, len(numbers)) if start is None else _of_start(start, labels, numbers, own_hand)
+    task = _Task(recording, own_hand, numbers, labels, first)
+    stretches = _stretches(sorted(labels), len(numbers))
     header: dict[str, Any] = {
         "protocol": "recording",
         "split": "all",
-        "hand": right.template.name,
+        "hand": hand.template.name,
         "side": recording.side,
         "method": "densify",
-        "labels": [numbers[place] for place in sorted(known)],
+        "labels": [numbers[position] for position in sorted(labels)],
         "start": "labels" if start is None else "predictions",
-        "objects": known_hashes([model]),
-        "cameras": {sequence: recording.lens.content},
+        "objects": mesh_hashes([recording.object.model]),
+        "cameras": {task.sequence: recording.lens.content},
         "commit": program,
     }
     out.mkdir(parents=True, exist_ok=True)
     writer = ShardWriter(out / PREDICTIONS, header)
-    steps, before, after = sum(stage.steps for stage in STAGES), [], []
-    with frames_done(f"densify {sequence}", steps * len(stretches), shown=show_progress) as advance:
-        for number, stretch in enumerate(stretches):
-            rows = slice(stretch.first, stretch.last + 1)
-            shots, first = _shots(recording, numbers[rows], known, stretch), begun.rows(rows)
-            if writer.has(number):
-                advance(steps)
-            else:
-                whole = refine(first, shots, hand=hand, model=model, stages=STAGES, on_step=lambda: advance(1))
-                part = whole.rows(stretch.kept)
-                writer.write(number, _predictions(part, numbers[rows][stretch.kept], recording, hand))
-            # As it is stored, so that an interrupted run measures what an undisturbed one does.
-            stored = _of_predictions(writer.read(number), hand)
-            found = Trajectory.joined([stored, first.rows(stretch.beyond)])
-            width_px = STAGES[-1].width_px
-            before.append(_rows(agreement(first, shots, hand=hand, model=model, width_px=width_px), stretch.kept))
-            after.append(_rows(agreement(found, shots, hand=hand, model=model, width_px=width_px), stretch.kept))
-    finish = Finish(lambda _: model, lambda _: recording.clip.interval_s, lambda *_: (torch.zeros(0), torch.zeros(0)))
-    writer.finish(len(stretches), finish)
+    agreements = list(_refined_stretches(task, stretches, writer, show_progress))
+    writer.finish(len(stretches), Postprocessing(lambda _: recording.object.model, lambda _: recording.clip.interval_s))
     predictions, _ = read_predictions(out / PREDICTIONS)
-    frames = _of_predictions(predictions, hand)
-    labels = [
-        recording.labels[number]
-        if place in known
-        else label_of(number, frames.rows(slice(place, place + 1)), hand, model)
-        for place, number in enumerate(numbers)
-    ]
-    write_annotations(out, labels, hand_model=hand.template.name, side=recording.side)
-    found = Densified(predictions, sorted(known), _joined(before), _joined(after))
-    _write_quality(out / QUALITY, found)
-    return found
+    densified = Densified(predictions, sorted(labels), *map(_joined, zip(*agreements, strict=True)))
+    _write_labels(out, task, pose_of_predictions(predictions, own_hand))
+    write_quality(out / QUALITY, densified.quality())
+    return densified
 
 
-def _known(recording: Recording, hand: HandModel) -> dict[int, Trajectory]:
-    """The labelled frames that may be used, by their positions."""
-    model, labels = recording.object.model, recording.labels
+def _labelled_poses(recording: Recording, hand: HandModel) -> dict[int, Pose]:
+    """The poses of the labels that may be used, by their positions."""
     stated = recording.annotations.hand_model
-    usable = [
-        (place, labels[number])
-        for place, number in enumerate(recording.footage.numbers)
-        if number in labels and labels[number].use == "train"
-    ]
+    usable = {
+        position: recording.labels[number]
+        for position, number in enumerate(recording.footage.numbers)
+        if number in recording.labels and recording.labels[number].use == "train"
+    }
     if not usable:
         raise DensifyError(
             f"expected labels to start from in {recording.folder}, found none; label a few frames by "
@@ -154,13 +132,46 @@ def _known(recording: Recording, hand: HandModel) -> dict[int, Trajectory]:
         raise DensifyError(
             f"expected the hand model that the labels name ({stated}), got {hand.template.name}; choose it by --hand"
         )
-    return {place: of_label(label, hand, model) for place, label in usable}
+    return {position: pose_of_label(label, hand, recording.object.model) for position, label in usable.items()}
 
 
-def _begun(start: Predictions, known: Mapping[int, Trajectory], numbers: Sequence[int], hand: HandModel) -> Trajectory:
-    """The poses of predictions, in the recording's order, but for the labelled frames.
+def between_labels(labels: Mapping[int, Pose], count: int) -> Pose:
+    """The poses of `count` frames from the labelled ones, by their positions.
 
-    The hand has one shape in all frames that are not known: the mean of the labels', which say more of it.
+    Between two labels the motion is even, before the first and beyond the last there is none. The hand has one shape
+    in all frames without a label: the mean of the labels'.
+    """
+    positions = sorted(labels)
+    labelled = Pose.joined([labels[position] for position in positions])
+    every = np.arange(count)
+    inside = np.clip(every, positions[0], positions[-1])
+
+    def numbers(values: Float[Tensor, "k c"]) -> Float[Tensor, "n c"]:
+        columns = [np.interp(every, positions, column) for column in values.double().numpy().T]
+        return torch.from_numpy(np.stack(columns, axis=-1)).float()
+
+    def rotations(values: Float[Tensor, "k 3 3"]) -> Float[Tensor, "n 3 3"]:
+        if len(positions) == 1:
+            return values.expand(count, -1, -1).clone()
+        turns = Rotation.from_matrix(values.double().numpy())
+        return torch.from_numpy(Slerp(positions, turns)(inside).as_matrix()).float()
+
+    shape = labelled.shape.mean(dim=0).expand(count, -1).clone()
+    shape[positions] = labelled.shape
+    return Pose(
+        rotations(labelled.object_rotation),
+        numbers(labelled.object_centre),
+        rotations(labelled.hand_rotation),
+        numbers(labelled.wrist),
+        numbers(labelled.joint_angles),
+        shape,
+    )
+
+
+def _of_start(start: Predictions, labels: Mapping[int, Pose], numbers: Sequence[int], hand: HandModel) -> Pose:
+    """The poses of predictions in the recording's order, the labelled frames' replaced by their labels'.
+
+    The hand has one shape in all other frames: the mean of the labels', which say more of it.
     """
     row_of = {int(index): row for row, index in enumerate(start.index)}
     missing = [number for number in numbers if number not in row_of]
@@ -169,106 +180,119 @@ def _begun(start: Predictions, known: Mapping[int, Trajectory], numbers: Sequenc
             f"expected predictions of every frame to start from, missing {len(missing)}, the first frame {missing[0]}; "
             f"predict them by `warpgrasp predict --split all`"
         )
-    found = _of_predictions(start.rows(np.array([row_of[number] for number in numbers])), hand)
-    found.shape[:] = torch.cat([label.shape for label in known.values()]).mean(dim=0)
-    for place, label in known.items():
-        for name, values in found.arrays.items():
-            values[place] = getattr(label, name)[0]
-    return found
+    pose = pose_of_predictions(start.rows(np.array([row_of[number] for number in numbers])), hand)
+    pose.shape[:] = torch.cat([label.shape for label in labels.values()]).mean(dim=0)
+    for position, label in labels.items():
+        for name, values in pose.arrays.items():
+            values[position] = label.arrays[name][0]
+    return pose
 
 
-def _stretches(known: Sequence[int], count: int) -> list[Stretch]:
+@dataclass(frozen=True)
+class _Stretch:
+    """Frames that are refined together, by their positions: from one label to the next, or to an end."""
+
+    first: int
+    last: int
+    ends: bool  # with the recording: else the next stretch stores the label that both share
+
+    @property
+    def rows(self) -> slice:
+        """Its frames, in the recording."""
+        return slice(self.first, self.last + 1)
+
+    @property
+    def stored(self) -> slice:
+        """The frames that are stored from this stretch, counted within it."""
+        return slice(0, self.last - self.first + int(self.ends))
+
+    @property
+    def beyond(self) -> slice:
+        """The frames that the next stretch stores, counted within this one."""
+        return slice(self.last - self.first + int(self.ends), None)
+
+
+def _stretches(labelled: Sequence[int], count: int) -> list[_Stretch]:
     """The frames before the first label, between each two, and after the last. Each label is stored once."""
-    ends = sorted({0, *known, count - 1})
+    ends = sorted({0, *labelled, count - 1})
     pairs = list(pairwise(ends)) or [(0, 0)]
     longest = max(last - first for first, last in pairs)
     if longest > LONGEST_STRETCH:
         raise DensifyError(
             f"expected at most {LONGEST_STRETCH} frames between two labels, found {longest}; label a frame between them"
         )
-    return [Stretch(first, last, last == count - 1) for first, last in pairs]
+    return [_Stretch(first, last, last == count - 1) for first, last in pairs]
 
 
-def _shots(recording: Recording, numbers: Sequence[int], known: Mapping[int, Trajectory], stretch: Stretch) -> Shots:
-    pictures = [torch.from_numpy(recording.picture(number)).permute(2, 0, 1) for number in numbers]
-    labelled = torch.tensor([place in known for place in range(stretch.first, stretch.last + 1)])
-    return Shots(torch.stack(pictures), recording.lens.camera, labelled)
+@dataclass(frozen=True)
+class _Task:
+    """A recording, its own hand, the numbers of its frames, its labels by position, and where all poses start."""
+
+    recording: Recording
+    hand: HandModel
+    numbers: list[int]
+    labels: Mapping[int, Pose]
+    start: Pose
+
+    @property
+    def sequence(self) -> str:
+        """The name of the recording's folder."""
+        return self.recording.folder.resolve().name
+
+    def pictures(self, stretch: _Stretch) -> LabelledPictures:
+        """The pictures of a stretch."""
+        numbers = self.numbers[stretch.rows]
+        pictures = [torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers]
+        labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
+        return LabelledPictures(torch.stack(pictures), self.recording.lens.camera, labelled)
+
+    def predictions(self, pose: Pose, numbers: Sequence[int]) -> Predictions:
+        """The predictions of the frames of these numbers."""
+        times_s = np.array([self.recording.clip.time_s(number) for number in numbers])
+        return predictions_of_pose(
+            pose,
+            sequence=self.sequence,
+            indices=numbers,
+            times_s=times_s,
+            hand=self.hand,
+            model=self.recording.object.model,
+            camera=self.recording.lens.camera,
+        )
 
 
-def _predictions(part: Trajectory, numbers: Sequence[int], recording: Recording, hand: HandModel) -> Predictions:
-    model, camera = recording.object.model, recording.lens.camera
-    batched = Camera(camera.intrinsics.float().expand(len(part), 3, 3), camera.width, camera.height)
-    with torch.no_grad():
-        vertices, joints = part.hand(hand)
-        thing = part.object(model)
-    # The inverse of `pose_from_coefficients`, of all components.
-    coefficients = (part.angles - hand.mean_pose).double() @ torch.linalg.pinv(hand.pose_components.double())
-    times_s = np.array([recording.clip.time_s(number) for number in numbers])
-
-    def array(values: Tensor) -> np.ndarray:
-        return values.float().numpy()
-
-    return Predictions(
-        sequence=np.array([recording.folder.resolve().name] * len(part)),
-        index=np.array(numbers),
-        object_name=np.array([model.name] * len(part)),
-        hand_vertices=array(vertices),
-        hand_joints=array(joints),
-        hand_rotation=array(part.hand_rotation),
-        hand_translation=array(joints[:, PLACEMENT_JOINT]),
-        hand_pose=array(coefficients),
-        hand_shape=array(part.shape),
-        object_rotation=array(part.object_rotation),
-        object_translation=array(part.object_centre),
-        time_s=times_s,
-        hand_in_view=array(share_in_view(vertices, batched)),
-        object_in_view=array(share_in_view(thing, batched)),
-    )
-
-
-def _of_predictions(stored: Predictions, hand: HandModel) -> Trajectory:
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(values)).float()
-
-    return Trajectory(
-        tensor(stored.object_rotation),
-        tensor(stored.object_translation),
-        tensor(stored.hand_rotation),
-        tensor(stored.hand_joints[:, 0]),
-        hand.pose_from_coefficients(tensor(stored.hand_pose)),
-        tensor(stored.hand_shape),
-    )
-
-
-def _rows(one: Agreement, rows: slice) -> Agreement:
-    return Agreement(one.difference[rows], one.compared_share[rows])
+def _refined_stretches(
+    task: _Task, stretches: Sequence[_Stretch], writer: ShardWriter, show_progress: bool
+) -> Iterator[tuple[Agreement, Agreement]]:
+    """Write each stretch as a shard that is not written yet, and measure its stored frames before and after."""
+    parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
+    steps, width_px = sum(stage.steps for stage in ALL_FRAMES.stages), ALL_FRAMES.stages[-1].width_px
+    with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
+        for shard, stretch in enumerate(stretches):
+            pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)
+            if writer.has(shard):
+                advance(steps)
+            else:
+                refined = refine(start, pictures, **parts, descent=ALL_FRAMES, on_step=lambda: advance(1))
+                numbers = task.numbers[stretch.rows][stretch.stored]
+                writer.write(shard, task.predictions(refined.rows(stretch.stored), numbers))
+            # As it is stored, so that an interrupted run measures what an undisturbed one does.
+            stored = pose_of_predictions(writer.read(shard), task.hand)
+            end = Pose.joined([stored, start.rows(stretch.beyond)])
+            before, after = (agreement(pose, pictures, **parts, width_px=width_px) for pose in (start, end))
+            yield before.rows(stretch.stored), after.rows(stretch.stored)
 
 
 def _joined(parts: Sequence[Agreement]) -> Agreement:
     return Agreement(torch.cat([part.difference for part in parts]), torch.cat([part.compared_share for part in parts]))
 
 
-def _write_quality(path: Path, found: Densified) -> None:
-    """A line for each frame; what was not measured stays empty."""
-    rows = []
-    accelerations = found.acceleration_mm()
-    for place, number in enumerate(found.predictions.index.tolist()):
-        cells = {
-            "frame": number,
-            "labelled": int(place in found.known),
-            "frames_to_label": min(abs(place - one) for one in found.known),
-            "difference_before": float(found.before.difference[place]),
-            "difference_after": float(found.after.difference[place]),
-            "compared_share": float(found.after.compared_share[place]),
-            "acceleration_mm_per_frame2": float(accelerations[place]),
-        }
-        rows.append({name: "" if isinstance(cell, float) and np.isnan(cell) else cell for name, cell in cells.items()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(rows[0]))
-            table.writeheader()
-            table.writerows(rows)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _write_labels(out: Path, task: _Task, pose: Pose) -> None:
+    """Write a label for every frame; the recording's own that were used stay as they are."""
+    recording, model = task.recording, task.recording.object.model
+    labels = [
+        recording.labels[number]
+        if position in task.labels
+        else label_of_pose(number, pose.rows(slice(position, position + 1)), task.hand, model)
+        for position, number in enumerate(task.numbers)
+    ]
+    write_annotations(out, labels, hand_model=task.hand.template.name, side=recording.side)

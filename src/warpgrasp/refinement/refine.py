@@ -1,29 +1,32 @@
-"""A trajectory moved until its surfaces have the colours that labelled frames show on them, all frames together.
+"""Poses refined until their surfaces have the colours that labelled frames show on them, all frames together.
 
-The photometric term of the paper (Eq. 1, in both directions, half of it on local contrast), not over the weights of a
-network but over the poses themselves; and motion that is smooth. Coarse pictures come first, in which far is near.
+The photometric term of the paper (Eq. 1) is minimised not over the weights of a network but over the poses themselves.
+Coarse pictures come first, in which a displacement is a smaller number of pixels: a start that is off by more than some
+hundredths of the picture's width is not corrected.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from warpgrasp.frame import FramePair, ObjectModel, colours
-from warpgrasp.geometry import Camera, Mesh, join, matrix_from_axis_angle
+from warpgrasp.errors import UserError
+from warpgrasp.frame import ObjectModel, Pose
+from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import HandModel
-from warpgrasp.photometric import PhotometricConsistency, appearance, photometric_consistency
-from warpgrasp.refinement.trajectory import Trajectory
+from warpgrasp.photometric import MINIMAL_SHARE
+from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures, agreement
 
-CONTRAST_SHARE = 0.5
 # What one unit of an offset is: Adam moves all of them alike.
 TURN_RAD, MOVE_M, BEND_RAD = 0.02, 0.004, 0.03
-SMOOTH_COST = 3e-3  # of a change of velocity by one unit from frame to frame
-BEND_COST, BENT_RAD = 5e-3, 0.15  # colours say little of single joints: a bend of so much in all of them costs so much
-AT_ONCE = 32  # pairs
+# Colours say little of single joints, and of depth: a bend by BENT_RAD in every joint costs BEND_COST, and a move of
+# hand and object by MOVED_M the `move_cost`, both as mean colour differences.
+BEND_COST, BENT_RAD, MOVED_M = 5e-3, 0.15, 0.02
+
+Offsets = Mapping[str, Float[Tensor, "n k"]]
+OFFSET_SIZES = {"turn": 3, "move": 3, "hand_turn": 3, "hand_move": 3, "bend": 45}
 
 
 @dataclass(frozen=True)
@@ -35,144 +38,202 @@ class Stage:
     rate: float
 
 
-STAGES = (Stage(80, 80, 0.4), Stage(160, 80, 0.2), Stage(320, 40, 0.08))
+@dataclass(frozen=True)
+class Descent:
+    """How poses are moved: in which stages, by which comparison, and what else costs."""
+
+    stages: tuple[Stage, ...]  # from coarse to fine
+    criterion: Criterion
+    smooth_cost: float = 0.0  # of a change of velocity by one unit from frame to frame
+    move_cost: float = 0.0  # of moving hand and object by `MOVED_M`
+    smallest_share: float | None = None
+    """Each stage ends at each frame's least cost among the steps that compare more than this share of what its first
+    step compares, since to compare less is a way to hide instead of to fit. None: it ends at the last step.
+    """
+
+    def fitting(self, width_px: int) -> list[Stage]:
+        """The stages for pictures of this width, which are never enlarged."""
+        fitting = [stage for stage in self.stages if stage.width_px <= width_px]
+        return fitting or [replace(self.stages[0], width_px=width_px)]
+
+
+# All frames of a recording together, and one frame that somebody waits for.
+ALL_FRAMES = Descent(
+    (Stage(80, 80, 0.4), Stage(160, 80, 0.2), Stage(320, 40, 0.08)),
+    Criterion(),
+    smooth_cost=3e-3,
+)
+ONE_FRAME = Descent(
+    (Stage(160, 60, 0.3), Stage(320, 60, 0.15), Stage(640, 60, 0.08)),
+    Criterion(contrast_share=0.0, both_directions=False),
+    move_cost=3e-3,
+    smallest_share=0.7,
+)
 
 
 @dataclass(frozen=True)
-class Shots:
-    """The pictures of consecutive frames, and which of them are labelled."""
+class RefinedFrame:
+    """One refined frame: its pose, and the agreement with its label before and after, at the finest width."""
 
-    pictures: UInt8[Tensor, "n 3 h w"]
-    camera: Camera  # of one picture
-    labelled: Bool[Tensor, " n"]
-
-    def nearest_label(self) -> Int[Tensor, " n"]:
-        """For each frame the position of its nearest label; of two as near the earlier."""
-        known = torch.nonzero(self.labelled)[:, 0]
-        apart = (torch.arange(len(self.labelled))[:, None] - known).abs()
-        return known[apart.argmin(dim=1)]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How well a frame's surfaces agree with its nearest label's: Eq. 1 in both directions."""
-
-    difference: Float[Tensor, " n"]  # mean absolute difference of what is compared; NaN where nothing was
-    compared_share: Float[Tensor, " n"]  # of the surface that the label shows
+    pose: Pose
+    difference_before: float
+    difference_after: float
+    compared_share: float  # of the label's surface, after
 
 
 def refine(
-    start: Trajectory,
-    shots: Shots,
+    start: Pose,
+    pictures: LabelledPictures,
     *,
     hand: HandModel,
     model: ObjectModel,
-    stages: Sequence[Stage],
+    descent: Descent = ALL_FRAMES,
     on_step: Callable[[], None] = lambda: None,
-) -> Trajectory:
-    """Refine all frames but the labelled ones, which stay as they are and which the others are compared with."""
-    sizes = {"turn": 3, "move": 3, "hand_turn": 3, "hand_move": 3, "bend": 45}
-    offsets = {name: torch.zeros(len(start), size, requires_grad=True) for name, size in sizes.items()}
-    free = torch.nonzero(~shots.labelled)[:, 0]
+) -> Pose:
+    """Refine all frames but the labelled ones, which stay as they are and which the others are compared with.
+
+    The result has the precision of `start`; pictures are compared in float32.
+    """
+    free = torch.nonzero(~pictures.labelled)[:, 0]
     if not len(free):
         return start
-    fitting = [stage for stage in stages if stage.width_px <= shots.camera.width]
-    for stage in fitting or [replace(stages[0], width_px=shots.camera.width)]:
-        scale = _Scale.of(start, shots, stage.width_px, hand=hand, model=model)
-        optimiser = torch.optim.Adam(list(offsets.values()), lr=stage.rate)
-        for _ in range(stage.steps):
-            optimiser.zero_grad()
-            for few in free.split(AT_ONCE):
-                moved = _moved(start.rows(few), {name: value[few] for name, value in offsets.items()})
-                (scale.compare(moved, few)[0].sum() + _bend_cost(offsets["bend"][few])).backward()
-            _smooth_cost(_moved(start, offsets)).backward()
-            for value in offsets.values():
-                assert value.grad is not None
-                value.grad[shots.labelled] = 0
-            optimiser.step()
-            on_step()
+    offsets = {name: torch.zeros(len(start), size, requires_grad=True) for name, size in OFFSET_SIZES.items()}
+    for stage in descent.fitting(pictures.camera.width):
+        comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model, criterion=descent.criterion)
+        _descend(offsets, comparison, free, descent, stage, on_step)
     with torch.no_grad():
-        return _moved(start, offsets)
+        return _moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
 
 
-@torch.no_grad()
-def agreement(found: Trajectory, shots: Shots, *, hand: HandModel, model: ObjectModel, width_px: int) -> Agreement:
-    """Compare every frame with its nearest label; a label agrees with itself."""
-    scale = _Scale.of(found, shots, min(width_px, shots.camera.width), hand=hand, model=model)
-    parts = [scale.compare(found.rows(few), few) for few in torch.arange(len(found)).split(AT_ONCE)]
-    difference, share = (torch.cat(values) for values in zip(*parts, strict=True))
-    return Agreement(torch.where(share > 0, difference, torch.nan), share)
+def refine_frame(
+    start: Pose,
+    label: Pose,
+    pictures: UInt8[Tensor, "2 3 h w"],
+    *,
+    camera: Camera,
+    hand: HandModel,
+    model: ObjectModel,
+    descent: Descent = ONE_FRAME,
+) -> RefinedFrame:
+    """Refine one frame by one label of the same camera; `pictures` shows the frame, then the label.
+
+    Raises `UserError` when too little of the label's surface is seen, or when the colours do not become more alike.
+    """
+    labelled = LabelledPictures(pictures, camera, torch.tensor([False, True]))
+    width_px = descent.fitting(camera.width)[-1].width_px
+
+    def measured(pose: Pose) -> tuple[float, float]:
+        agreed = agreement(pose, labelled, hand=hand, model=model, width_px=width_px, criterion=descent.criterion)
+        return float(agreed.difference[0]), float(agreed.compared_share[0])
+
+    both = Pose.joined([start, label])
+    before, share_before = measured(both)
+    if share_before < MINIMAL_SHARE:
+        raise UserError(
+            "expected hand and object to show some of the surface that the nearest label shows, found nearly nothing "
+            "to compare; annotate by hand, or label a frame nearer to this one first"
+        )
+    refined = refine(both, labelled, hand=hand, model=model, descent=descent)
+    after, share_after = measured(refined)
+    if not after < before or share_after <= (descent.smallest_share or 0.0) * share_before:
+        raise UserError(
+            f"expected poses nearby whose colours are more like the nearest label's, found none (difference "
+            f"{before:.3f}, then {after:.3f}); nothing was changed"
+        )
+    return RefinedFrame(refined.rows(slice(0, 1)), before, after, share_after)
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """Pictures at one width as they are compared, and the labelled surfaces."""
+def _descend(
+    offsets: Offsets,
+    comparison: Comparison,
+    free: Int[Tensor, " m"],
+    descent: Descent,
+    stage: Stage,
+    on_step: Callable[[], None],
+) -> None:
+    """Move the offsets of the `free` frames by Adam."""
+    start, parts = comparison.start, free.split(AT_ONCE)
+    seen = comparison.seen_labels(free) if len(parts) == 1 else None
+    best = None if descent.smallest_share is None else _BestOffsets(offsets, descent.smallest_share)
+    optimiser = torch.optim.Adam(list(offsets.values()), lr=stage.rate)
+    labelled = torch.ones(len(start), dtype=torch.bool).index_fill_(0, free, False)
+    for _ in range(stage.steps):
+        optimiser.zero_grad()
+        for rows in parts:
+            chosen = {name: offset[rows] for name, offset in offsets.items()}
+            difference, share = comparison.compare(_moved(start.rows(rows), chosen), rows, seen)
+            cost = difference + _offset_cost(chosen, descent)
+            cost.sum().backward()
+            if best is not None:
+                best.keep(rows, chosen, cost, share)
+        _smooth_cost(_moved(start, offsets), descent).backward()
+        for offset in offsets.values():
+            assert offset.grad is not None
+            offset.grad[labelled] = 0
+        optimiser.step()
+        on_step()
+    if best is not None:
+        best.restore(offsets)
 
-    images: Float[Tensor, "n c h w"]
-    camera: Camera
-    labels: Mesh  # of every frame's nearest label
-    nearest: Int[Tensor, " n"]
-    hand: HandModel
-    model: ObjectModel
 
-    @staticmethod
+class _BestOffsets:
+    """The offsets of each frame's least cost so far."""
+
+    def __init__(self, offsets: Offsets, smallest_share: float):
+        self._offsets = {name: offset.detach().clone() for name, offset in offsets.items()}
+        count = len(self._offsets["turn"])
+        self._least, self._smallest_share = torch.full((count,), torch.inf), smallest_share
+        self._first_share = torch.full((count,), torch.nan)
+
     @torch.no_grad()
-    def of(start: Trajectory, shots: Shots, width_px: int, *, hand: HandModel, model: ObjectModel) -> "_Scale":
-        full = shots.camera
-        camera = full.resized(width_px, max(1, round(full.height * width_px / full.width)))
-        size = [camera.height, camera.width]
-        images = [
-            appearance(
-                F.interpolate(colours(few), size=size, mode="bilinear", antialias=True), contrast_share=CONTRAST_SHARE
-            )
-            for few in shots.pictures.split(AT_ONCE)
-        ]
-        nearest = shots.nearest_label()
-        return _Scale(torch.cat(images), camera, _surface(start.rows(nearest), hand, model), nearest, hand, model)
+    def keep(
+        self, rows: Int[Tensor, " m"], chosen: Offsets, cost: Float[Tensor, " m"], share: Float[Tensor, " m"]
+    ) -> None:
+        """Keep the offsets of the frames at `rows` whose cost is less than before, and enough of which is compared."""
+        first = self._first_share[rows]
+        first = self._first_share[rows] = torch.where(first.isnan(), share, first)
+        better = (share > self._smallest_share * first) & (cost < self._least[rows])
+        self._least[rows[better]] = cost[better]
+        for name, offset in chosen.items():
+            self._offsets[name][rows[better]] = offset[better]
 
-    def compare(self, moved: Trajectory, rows: Int[Tensor, " m"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-        """Eq. 1 between these frames and their labels, and the share that was compared: means over both directions."""
-        camera = Camera(self.camera.intrinsics.expand(len(rows), 3, 3), self.camera.width, self.camera.height)
-        known = Mesh(self.labels.vertices[rows], self.labels.faces[rows], self.labels.auxiliary_faces[rows])
-        target = known.with_vertices(_surface(moved, self.hand, self.model).vertices)
-        pair = FramePair(self.images[rows], camera, self.images[self.nearest[rows]], camera, known)
-        there: PhotometricConsistency = photometric_consistency(pair, target)
-        back = photometric_consistency(pair.reversed(target), known)
-        return (there.loss + back.loss) / 2, (there.compared_share + back.compared_share) / 2
+    @torch.no_grad()
+    def restore(self, offsets: Offsets) -> None:
+        """Set all offsets to the kept ones."""
+        for name, offset in offsets.items():
+            offset.copy_(self._offsets[name])
 
 
-def _surface(one: Trajectory, hand: HandModel, model: ObjectModel) -> Mesh:
-    vertices, _ = one.hand(hand)
-    return join(hand.closed_mesh(vertices), Mesh.of(one.object(model), model.faces))
-
-
-def _moved(start: Trajectory, offsets: dict[str, Tensor]) -> Trajectory:
-    return Trajectory(
+def _moved(start: Pose, offsets: Offsets) -> Pose:
+    return Pose(
         matrix_from_axis_angle(TURN_RAD * offsets["turn"]) @ start.object_rotation,
         start.object_centre + MOVE_M * offsets["move"],
         matrix_from_axis_angle(TURN_RAD * offsets["hand_turn"]) @ start.hand_rotation,
         start.wrist + MOVE_M * offsets["hand_move"],
-        start.angles + BEND_RAD * offsets["bend"],
+        start.joint_angles + BEND_RAD * offsets["bend"],
         start.shape,
     )
 
 
-def _bend_cost(bend: Float[Tensor, "m 45"]) -> Float[Tensor, ""]:
-    return BEND_COST * (BEND_RAD * bend / BENT_RAD).square().mean(dim=1).sum()
+def _offset_cost(offsets: Offsets, descent: Descent) -> Float[Tensor, " n"]:
+    """What leaving the start costs."""
+    bent = (BEND_RAD * offsets["bend"] / BENT_RAD).square().mean(dim=1)
+    moves = torch.cat([offsets["move"], offsets["hand_move"]], dim=1)
+    return BEND_COST * bent + descent.move_cost * (MOVE_M * moves / MOVED_M).square().sum(dim=1) / 2
 
 
-def _smooth_cost(moved: Trajectory) -> Float[Tensor, ""]:
+def _smooth_cost(moved: Pose, descent: Descent) -> Float[Tensor, ""]:
     """Squared second differences over time, each part in units of its offsets."""
 
     def changes(values: Tensor, unit: float, share: float = 1.0) -> Tensor:
         flat = values.flatten(1)
         return share * ((flat[2:] - 2 * flat[1:-1] + flat[:-2]) / unit).square().sum()
 
-    return SMOOTH_COST * (
+    return descent.smooth_cost * (
         changes(moved.object_centre, MOVE_M)
         + changes(moved.wrist, MOVE_M)
         # A small turn shows twice in the nine numbers of its matrix.
         + changes(moved.object_rotation, TURN_RAD, 1 / 2)
         + changes(moved.hand_rotation, TURN_RAD, 1 / 2)
-        + changes(moved.angles, BEND_RAD, 1 / 15)
+        + changes(moved.joint_angles, BEND_RAD, 1 / 15)
     )

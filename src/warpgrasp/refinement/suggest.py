@@ -1,4 +1,4 @@
-"""Which frame is worth annotating next: the one that brings all others nearest to a label, counted in motion."""
+"""The frame that is worth annotating next: its label brings all frames nearest to a label, measured in motion."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 
 from warpgrasp.data.recording import Recording
 
-SCANNED_FRAMES = 600  # of a long video: what lies between is taken to move evenly
+SCANNED_FRAMES = 600  # of a long video: between two of them the motion is taken to be even
 SCANNED_WIDTH_PX = 160
 # Frames in which nothing moves still count a little, so that labels spread over them too.
 STILL_PX = 0.02
@@ -53,7 +53,7 @@ def scanned_positions(count: int) -> list[int]:
 
 
 def small_grey(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "sh sw"]:
-    """A picture as motion is measured in it."""
+    """A small grey copy of a picture, in which motion is measured."""
     height = max(16, round(picture.shape[0] * SCANNED_WIDTH_PX / picture.shape[1]))
     small = cv2.resize(picture, (SCANNED_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
@@ -65,8 +65,8 @@ def suggested_frames(recording: Recording, count: int) -> list[int]:
     positions = scanned_positions(len(numbers))
     greys = (small_grey(recording.picture(numbers[position])) for position in positions)
     travelled = travelled_px(positions, greys, len(numbers))
-    known = [place for place, number in enumerate(numbers) if number in recording.labels]
-    found: list[int] = []
-    while len(found) < count and (position := suggested_position([*known, *found], travelled)) is not None:
-        found.append(position)
-    return [numbers[position] for position in found]
+    labelled = [position for position, number in enumerate(numbers) if number in recording.labels]
+    suggested: list[int] = []
+    while len(suggested) < count and (position := suggested_position([*labelled, *suggested], travelled)) is not None:
+        suggested.append(position)
+    return [numbers[position] for position in suggested]

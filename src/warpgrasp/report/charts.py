@@ -59,7 +59,7 @@ SMOOTHED_POINTS = 7
 
 
 @dataclass(frozen=True)
-class Curve:
+class TrainingCurve:
     """The log of one stage of training: a mapping per logged step, and the steps that came before this stage."""
 
     rows: Sequence[Mapping[str, float | int]]
@@ -72,16 +72,16 @@ def error_by_distance(scores: Mapping[str, Scores], labels: Labels) -> str:
         figure = Figure(figsize=(11.6, 2.9), layout="constrained")
         panels = figure.subplots(1, len(DISTANCE_PANELS))
         for axes, (metric, title) in zip(panels, DISTANCE_PANELS, strict=True):
-            for arm, one in scores.items():
-                distances = np.array([label_distance(labels, name) for name in one.names])
-                _band(axes, distances, np.array(one.per_frame[metric]), arm)
+            for arm, arm_scores in scores.items():
+                distances = np.array([label_distance(labels, name) for name in arm_scores.names])
+                _band(axes, distances, np.array(arm_scores.per_frame[metric]), arm)
             _finish(axes, title, "frames to the nearest label")
             axes.set_ylim(bottom=0)
         _legend(figure, panels[0])
         return _svg(figure)
 
 
-def training_curves(curves: Mapping[str, Curve]) -> str:
+def training_curves(curves: Mapping[str, TrainingCurve]) -> str:
     """The logged terms of each stage against the step: each value faint, their running mean strong."""
     with rc_context(SETTINGS):
         figure = Figure(figsize=(11.6, 5.0), layout="constrained")

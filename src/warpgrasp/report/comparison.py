@@ -1,6 +1,6 @@
-"""A few frames, looked at: each arm's reconstruction beside the truth, and what the photometric term compares.
+"""A few frames in detail: each arm's reconstruction beside the truth, and what the photometric term compares.
 
-Pictures in the page: a frame's comparison as a grid whose columns are the arms and the truth.
+The report shows a frame's comparison as a grid whose columns are the arms and the truth.
 """
 
 import base64
@@ -19,7 +19,6 @@ from torch import Tensor
 from warpgrasp.data import Dataset, Labels
 from warpgrasp.evaluation import Scores
 from warpgrasp.frame import Frame, FrameName, FramePair
-from warpgrasp.geometry import Camera
 from warpgrasp.photometric import PhotometricConsistency, photometric_consistency, sample
 from warpgrasp.predictions import Predictions
 from warpgrasp.report.overlay import Window, labels_of, overlay, predicted_scene, turned_view
@@ -28,7 +27,7 @@ from warpgrasp.scene import Scene
 TRUTH = "ground truth"
 RESIDUAL_COLOURS = "inferno"
 RESIDUAL_LIMIT = 0.3  # of the colours' range [0, 1]; larger residuals look like this one
-FADED = 0.35  # of the brightness of what is not compared
+FADED = 0.35  # of the brightness of pixels that are not compared
 RULE = (
     "Training sequences are taken evenly from their list; of the k-th of n, the never-annotated frame whose distance "
     "to its nearest annotated frame comes closest to k/n of that sequence’s greatest distance (of several, the "
@@ -36,11 +35,21 @@ RULE = (
     "Evaluation sequences are taken evenly too, and of each its middle frame."
 )
 
+JPEG_QUALITY = 86
+TURNED_NOTE = (
+    '<div class="side"><b>Turned by 90°</b> about the vertical line through the true object’s centre: nearer to the '
+    "camera is left, farther is right. The thin line is the true silhouette.</div>"
+)
+RESIDUAL_NOTE = (
+    '<div class="side"><b>Photometric residual</b>: absolute colour difference between the warped frame and the '
+    "reference, mean over channels. Grey, dimmed: not compared.SCALE</div>"
+)
+
 
 def choose_frames(
     labels: Labels, evaluation: Mapping[str, list[int]], *, training_count: int = 5, evaluation_count: int = 3
 ) -> list[FrameName]:
-    """The frames that are shown, by a rule (`RULE`) that looks at no prediction."""
+    """Choose the frames of the report by a rule (`RULE`) that looks at no prediction."""
     chosen: list[FrameName] = []
     unannotated = {sequence: rest for sequence, rest in labels.unannotated.items() if rest}
     for k, sequence in enumerate(_evenly(list(unannotated), training_count), start=1):
@@ -62,7 +71,7 @@ def _evenly(items: list[str], count: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Compared:
+class WarpedFrame:
     """The photometric term of a frame and its annotated reference, as pictures."""
 
     warped: Float[Tensor, "3 ch cw"]  # the frame, sampled where the reference's surface lands in it
@@ -73,7 +82,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that is shown of one frame; the mappings are by arm, and `TRUTH`."""
+    """The pictures of one frame; the keys of the mappings are the arms and `TRUTH`."""
 
     name: FrameName
     picture: Float[Tensor, "3 h w"]
@@ -81,14 +90,14 @@ class Comparison:
     turned: dict[str, Float[Tensor, "3 th tw"]]
     reference: FrameName | None  # none in evaluation sequences
     reference_picture: Float[Tensor, "3 ch cw"] | None
-    compared: dict[str, Compared]
+    compared: dict[str, WarpedFrame]
 
 
 def compare(dataset: Dataset, labels: Labels, name: FrameName, predictions: Mapping[str, Predictions]) -> Comparison:
     """Draw a frame's predictions and its truth. `dataset` reads pictures at their size on disk."""
     frame = dataset.frame(name, annotated=True)
     truth = _truth(dataset, frame)
-    scenes = {arm: predicted_scene(dataset, one, name) for arm, one in predictions.items()} | {TRUTH: truth}
+    scenes = {arm: predicted_scene(dataset, predicted, name) for arm, predicted in predictions.items()} | {TRUTH: truth}
     overlays, turned = {}, {}
     for arm, scene in scenes.items():
         traced = None if arm == TRUTH else truth
@@ -108,13 +117,13 @@ def compare(dataset: Dataset, labels: Labels, name: FrameName, predictions: Mapp
 
 def compare_pair(
     target: Frame, target_scene: Scene, reference: Frame, reference_scene: Scene, window: Window
-) -> Compared:
-    """The photometric term at the pictures' own size, drawn over the faded reference; of the pictures a window."""
+) -> WarpedFrame:
+    """The photometric term at the pictures' own size, drawn over the faded reference and cropped to a window."""
     pair = FramePair(
         target.image[None],
-        batched(target.camera),
+        target.camera.batched,
         reference.image[None],
-        batched(reference.camera),
+        reference.camera.batched,
         reference_scene.mesh,
     )
     with torch.no_grad():
@@ -125,7 +134,7 @@ def compare_pair(
     colours = residual_colours(term.residual[term.compared])
     residual = _painted(faded, term, torch.from_numpy(colours.astype(np.float32)))
     mean = float(term.residual[term.compared].mean()) if bool(term.compared.any()) else 0.0
-    return Compared(window.of(warped), window.of(residual), mean, float(term.compared_share[0]))
+    return WarpedFrame(window.of(warped), window.of(residual), mean, float(term.compared_share[0]))
 
 
 def _painted(
@@ -148,29 +157,13 @@ def residual_colours(residual: Float[Tensor, " n"]) -> Float[np.ndarray, "n 3"]:
     return colormaps[RESIDUAL_COLOURS]((residual / RESIDUAL_LIMIT).clamp(0, 1).numpy())[:, :3]
 
 
-def batched(camera: Camera) -> Camera:
-    """A camera as a batch of one."""
-    return Camera(camera.intrinsics[None], camera.width, camera.height)
-
-
-JPEG_QUALITY = 86
-TURNED_NOTE = (
-    '<div class="side"><b>Turned by 90°</b> about the vertical line through the true object’s centre: nearer to the '
-    "camera is left, farther is right. The thin line is the true silhouette.</div>"
-)
-RESIDUAL_NOTE = (
-    '<div class="side"><b>Photometric residual</b>: absolute colour difference between the warped frame and the '
-    "reference, mean over channels. Grey, dimmed: not compared.SCALE</div>"
-)
-
-
 def pixels_of(image: Float[Tensor, "3 h w"]) -> np.ndarray:
     """Colours in [0, 1] as bytes, (h, w, 3)."""
     return (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 
 def picture(image: Float[Tensor, "3 h w"], description: str) -> str:
-    """A picture that carries its own data."""
+    """An `img` element with the JPEG inside."""
     buffer = io.BytesIO()
     Image.fromarray(pixels_of(image)).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
@@ -183,39 +176,33 @@ def comparison_section(comparison: Comparison, scores: Mapping[str, Mapping[str,
 
     `scores` is by arm and group of frames.
     """
-    cells = [_cell(picture(comparison.picture, f"input {title(comparison.name)}"), head="input")]
+    cells = [_cell(picture(comparison.picture, f"input {comparison.name}"), head="input")]
     for arm, image in comparison.overlays.items():
         note = "" if arm == TRUTH else frame_errors(scores[arm], comparison.name)
         cells.append(_cell(picture(image, f"{arm}, overlaid"), head=arm, note=note))
     cells.append(TURNED_NOTE)
     cells += [_cell(picture(image, f"{arm}, turned by 90°")) for arm, image in comparison.turned.items()]
     if comparison.reference is not None and comparison.reference_picture is not None:
-        reference = f"annotated reference {title(comparison.reference)}"
+        reference = f"annotated reference {comparison.reference}"
         cells.append(_cell(picture(comparison.reference_picture, reference), note=reference))
-        for arm, one in comparison.compared.items():
-            note = f"input, warped: {100 * one.share:.0f} % of the surface"
-            cells.append(_cell(picture(one.warped, f"{arm}: warped"), note=note))
+        for arm, warped in comparison.compared.items():
+            note = f"input, warped: {100 * warped.share:.0f} % of the surface"
+            cells.append(_cell(picture(warped.warped, f"{arm}: warped"), note=note))
         cells.append(RESIDUAL_NOTE.replace("SCALE", _scale()))
-        for arm, one in comparison.compared.items():
-            cells.append(
-                _cell(picture(one.residual, f"{arm}: residual"), note=f"mean residual {one.mean_residual:.3f}")
-            )
+        for arm, warped in comparison.compared.items():
+            note = f"mean residual {warped.mean_residual:.3f}"
+            cells.append(_cell(picture(warped.residual, f"{arm}: residual"), note=note))
     return f'<section class="frame"><h3>{_heading(comparison)}</h3><div class="grid">{"".join(cells)}</div></section>'
-
-
-def title(name: FrameName) -> str:
-    """How a frame is called."""
-    return f"{name.sequence}/{name.index:04d}"
 
 
 def frame_errors(scores: Mapping[str, Scores], name: FrameName) -> str:
     """A frame's errors, if it was scored."""
-    for one in scores.values():
-        if name in one.names:
-            row = one.names.index(name)
+    for group in scores.values():
+        if name in group.names:
+            row = group.names.index(name)
             parts = [
-                f"{part} {one.per_frame[f'{part}_{points}_error_px'][row]:.1f} px, "
-                f"{one.per_frame[f'{part}_{points}_error_mm'][row]:.0f} mm"
+                f"{part} {group.per_frame[f'{part}_{points}_error_px'][row]:.1f} px, "
+                f"{group.per_frame[f'{part}_{points}_error_mm'][row]:.0f} mm"
                 for part, points in (("hand", "joint"), ("object", "vertex"))
             ]
             return "<br>".join(parts)
@@ -223,7 +210,7 @@ def frame_errors(scores: Mapping[str, Scores], name: FrameName) -> str:
 
 
 def _heading(comparison: Comparison) -> str:
-    name = f"<code>{escape(title(comparison.name))}</code>"
+    name = f"<code>{escape(str(comparison.name))}</code>"
     if comparison.reference is None:
         return f"{name} <span>evaluation sequence, without any annotated frame</span>"
     distance = abs(comparison.reference.index - comparison.name.index)

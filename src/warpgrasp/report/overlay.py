@@ -1,4 +1,4 @@
-"""Meshes drawn over pictures, by the project's own rasteriser and the camera of the very picture that is shown."""
+"""Meshes drawn over pictures by the project's own rasteriser and the camera of the picture."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from warpgrasp.predictions import Predictions
 from warpgrasp.render import Texture, rasterize, shade
 from warpgrasp.scene import Scene
 
-BACKGROUND, HAND, OBJECT = 0, 1, 2  # what a pixel shows
+BACKGROUND, HAND, OBJECT = 0, 1, 2  # the labels of pixels
 HAND_COLOUR = (0.98, 0.62, 0.26)
 WRIST_COLOUR = (0.70, 0.42, 0.16)
 OBJECT_COLOUR = (0.27, 0.56, 0.96)
@@ -67,8 +67,8 @@ def predicted_scene(dataset: Dataset, predictions: Predictions, name: FrameName)
 
 
 def labels_of(scene: Scene, camera: Camera) -> Int[Tensor, "h w"]:
-    """What each pixel shows: background, hand or object. The camera is that of one image."""
-    face_ids = rasterize(scene.mesh, _batched(camera)).face_ids[0]
+    """The label of each pixel: background, hand or object. The camera is that of one image."""
+    face_ids = rasterize(scene.mesh, camera.batched).face_ids[0]
     labels = torch.where(face_ids < scene.hand_face_count, HAND, OBJECT)
     return torch.where(face_ids < 0, BACKGROUND, labels)
 
@@ -135,7 +135,7 @@ def _shaded(scene: Scene, camera: Camera) -> Float[Tensor, "3 h w"]:
     colours = (HAND_COLOUR, WRIST_COLOUR, OBJECT_COLOUR)
     textures = [Texture.plain(colour, count) for colour, count in zip(colours, counts, strict=True)]
     light = torch.tensor(LIGHT)
-    return shade(scene.mesh, textures, _batched(camera), rasterizer=rasterize, light=light, ambient=0.35).image
+    return shade(scene.mesh, textures, camera.batched, rasterizer=rasterize, light=light, ambient=0.35).image
 
 
 def _outlined(canvas: Float[Tensor, "3 h w"], labels: Int[Tensor, "h w"], *, width: int) -> Float[Tensor, "3 h w"]:
@@ -161,7 +161,3 @@ def _spread(mask: Bool[Tensor, "h w"], width: int) -> Bool[Tensor, "h w"]:
     """The pixels within a square of `width` pixels to each side of the mask."""
     rows = F.max_pool2d(mask.float()[None, None], (1, 2 * width + 1), stride=1, padding=(0, width))
     return F.max_pool2d(rows, (2 * width + 1, 1), stride=1, padding=(width, 0))[0, 0] > 0
-
-
-def _batched(camera: Camera) -> Camera:
-    return Camera(camera.intrinsics[None], camera.width, camera.height)

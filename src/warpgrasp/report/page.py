@@ -1,9 +1,5 @@
-"""The frame of the report's page: its words and its looks.
+"""The report: one HTML file that opens offline, light or dark."""
 
-The report: one HTML file that opens offline, light or dark.
-"""
-
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -11,9 +7,10 @@ from pathlib import Path
 from string import Template
 
 from warpgrasp.data import Dataset, Labels
-from warpgrasp.evaluation import METRICS, Motion, Scores
+from warpgrasp.evaluation import METRICS, Scores, SurfaceMotion
+from warpgrasp.files import write_text
 from warpgrasp.predictions import Predictions
-from warpgrasp.report.charts import Curve, error_by_distance, training_curves
+from warpgrasp.report.charts import TrainingCurve, error_by_distance, training_curves
 from warpgrasp.report.comparison import RULE, choose_frames, compare, comparison_section
 
 STYLE = """
@@ -116,11 +113,15 @@ term. The control’s λ<sub>c</sub> is 0 throughout.</p>
 
 GROUPS = {"unannotated": "never-annotated frames of the training sequences", "evaluation": "evaluation sequences"}
 SHOWN_ARMS = ("photometric", "control")
+FULL_NOTE = (
+    " The full arm is trained on every annotation of the training sequences, with the steps of both stages; "
+    "<em>gap closed</em> is 1 − (photometric − full) / (control − full)."
+)
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How the networks were trained, as the report says it."""
+class ReportedProtocol:
+    """The settings of the trainings, as the report states them."""
 
     recipe: str
     seed: int
@@ -148,27 +149,21 @@ class ReportedArm:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the page is made of."""
+    """The content of the page."""
 
     dataset: Dataset  # at the size of the pictures on disk
     labels: Labels
     arms: dict[str, ReportedArm]  # control, photometric and perhaps full
-    curves: dict[str, Curve]  # by stage or arm
-    motion: Motion
-    protocol: Protocol
+    curves: dict[str, TrainingCurve]  # by stage or arm
+    motion: SurfaceMotion
+    protocol: ReportedProtocol
     seconds: float
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the page to a temporary name, then rename it."""
-    page = report_page(report)
+    """Replace the page, and make its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, report_page(report))
 
 
 def report_page(report: Report) -> str:
@@ -177,11 +172,11 @@ def report_page(report: Report) -> str:
     predictions = {arm: report.arms[arm].predictions for arm in SHOWN_ARMS}
     scores = {arm: report.arms[arm].scores for arm in SHOWN_ARMS}
     sections = (comparison_section(compare(report.dataset, report.labels, name, predictions), scores) for name in names)
-    unannotated = {arm: one.scores["unannotated"] for arm, one in report.arms.items()}
+    unannotated = {arm: reported.scores["unannotated"] for arm, reported in report.arms.items()}
     return Template(PAGE).substitute(
         protocol=protocol_text(report),
         facts=facts(report),
-        table=score_table({arm: one.scores for arm, one in report.arms.items()}),
+        table=score_table({arm: reported.scores for arm, reported in report.arms.items()}),
         full_note=FULL_NOTE if "full" in report.arms else "",
         distance_chart=error_by_distance(unannotated, report.labels),
         rule=escape(RULE),
@@ -191,35 +186,31 @@ def report_page(report: Report) -> str:
     )
 
 
-FULL_NOTE = (
-    " The full arm is trained on every annotation of the training sequences, with the steps of both stages; "
-    "<em>gap closed</em> is 1 − (photometric − full) / (control − full)."
-)
-
-
 def protocol_text(report: Report) -> str:
     """The protocol, in words."""
-    one, labels = report.protocol, report.labels
+    protocol, labels, motion = report.protocol, report.labels, report.motion
     annotated, total = len(labels.annotated_names), len(labels.annotated_names) + len(labels.unannotated_names)
-    width = "the standard ResNet-18" if one.encoder_width == 64 else f"a ResNet-18 of width {one.encoder_width}"
-    width += "" if one.encoder_width == 64 else " (64 is standard)"
+    standard = protocol.encoder_width == 64
+    encoder = (
+        "the standard ResNet-18" if standard else f"a ResNet-18 of width {protocol.encoder_width} (64 is standard)"
+    )
     return (
         f"Of {total} training frames, {annotated} are annotated ({100 * labels.effective_fraction:.2f} %). "
-        f"Stage 1 trains {width} on these alone, at {one.width}×{one.height}, for {one.stage1_steps} steps of "
-        f"{one.stage1_batch} frames. Stage 2 goes on from its weights, twice, for {one.stage2_steps} steps of "
-        f"{one.batch} annotated frames and {one.pairs} pairs: <em>photometric</em> compares each unannotated frame "
-        f"with its nearest annotated one{_beyond_eq_1(one)}, weighted by λ<sub>c</sub> = {one.lambda_c:g} (reached "
-        f"linearly over {one.ramp_steps} steps); <em>control</em> sees the same frames in the same order and differs "
-        f"in λ<sub>c</sub> = 0 alone. "
-        f"Between an unannotated frame and the annotated one that it is compared with, visible surface points move by "
-        f"{report.motion.median:.1f} px (median) and {report.motion.p95:.1f} px (95th percentile). "
+        f"Stage 1 trains {encoder} on these alone, at {protocol.width}×{protocol.height}, for "
+        f"{protocol.stage1_steps} steps of {protocol.stage1_batch} frames. Stage 2 goes on from its weights, twice, "
+        f"for {protocol.stage2_steps} steps of {protocol.batch} annotated frames and {protocol.pairs} pairs: "
+        f"<em>photometric</em> compares each unannotated frame with its nearest annotated one"
+        f"{_beyond_eq_1(protocol)}, weighted by λ<sub>c</sub> = {protocol.lambda_c:g} (reached linearly over "
+        f"{protocol.ramp_steps} steps); <em>control</em> sees the same frames in the same order and differs in "
+        f"λ<sub>c</sub> = 0 alone. Between an unannotated frame and the annotated one that it is compared with, "
+        f"visible surface points move by {motion.median:.1f} px (median) and {motion.p95:.1f} px (95th percentile). "
         f"Errors are mean distances in camera space, without any alignment, and in pixels of the pictures on disk. "
         f"The last checkpoint is scored, never the best."
     )
 
 
-def _beyond_eq_1(protocol: Protocol) -> str:
-    """What the comparison has beside the paper's, in words; nothing where it is Eq. 1 alone."""
+def _beyond_eq_1(protocol: ReportedProtocol) -> str:
+    """The additions to the comparison of Eq. 1, in words; empty where there are none."""
     parts = ["warping either one to the other"] if protocol.both_directions else []
     if protocol.contrast_share > 0:
         parts.append(f"by colours and, to {100 * protocol.contrast_share:.0f} %, by local contrast")
@@ -228,17 +219,17 @@ def _beyond_eq_1(protocol: Protocol) -> str:
 
 def facts(report: Report) -> str:
     """The protocol's numbers at a glance."""
-    one, labels, motion = report.protocol, report.labels, report.motion
+    protocol, labels, motion = report.protocol, report.labels, report.motion
     total = len(labels.annotated_names) + len(labels.unannotated_names)
     values = {
         "annotated": f"{len(labels.annotated_names)} of {total} frames",
         "effective fraction": f"{100 * labels.effective_fraction:.2f} %",
         "motion, median / p95": f"{motion.median:.1f} / {motion.p95:.1f} px",
-        "recipe": f"{one.recipe}, {one.width}×{one.height}",
-        "ResNet-18 width": f"{one.encoder_width}",
-        "steps": f"{one.stage1_steps} + {one.stage2_steps}",
-        "λ<sub>c</sub>": f"{one.lambda_c:g}",
-        "seed": f"{one.seed}",
+        "recipe": f"{protocol.recipe}, {protocol.width}×{protocol.height}",
+        "ResNet-18 width": f"{protocol.encoder_width}",
+        "steps": f"{protocol.stage1_steps} + {protocol.stage2_steps}",
+        "λ<sub>c</sub>": f"{protocol.lambda_c:g}",
+        "seed": f"{protocol.seed}",
         "time": f"{report.seconds:.0f} s",
     }
     return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in values.items())
@@ -253,7 +244,7 @@ def score_table(scores: Mapping[str, Mapping[str, Scores]]) -> str:
         count = len(scores["control"][group].names)
         groups.append(f'<th colspan="{len(columns)}" class="group">{title} <small>({count} frames)</small></th>')
     for metric in METRICS:
-        cells = "".join(_cells({arm: one[group].means[metric] for arm, one in scores.items()}) for group in GROUPS)
+        cells = "".join(_cells({arm: scores[arm][group].means[metric] for arm in arms}) for group in GROUPS)
         name, unit = metric.rsplit("_", 1)
         name = name.replace("_error", "").replace("_", " ")
         rows.append(f'<tr><th scope="row">{name} <span class="unit">{unit}</span></th>{cells}</tr>')

@@ -1,5 +1,6 @@
 """`camera.json`: both ways of giving K, and undistortion of known dots."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.data.recording.recording_files import edit
+from warpgrasp.cli import main
 from warpgrasp.data.recording.camera import Lens, read_lens, write_lens
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.errors import DataError
@@ -73,13 +75,21 @@ def test_the_matrix_and_four_numbers_are_the_same(tmp_path: Path) -> None:
         ({"fx": 10**400}, r"finite numbers for fx|expected JSON"),
         ({"fx": -260}, r"focal lengths in pixels"),
         ({"fx": 0.8}, r"focal lengths in pixels"),
-        ({"cx": 500}, r"principal point inside the picture of 320×240"),
+        ({"cx": 50000}, r"principal point within 16384 pixels of the picture"),
         ({"width": 320.5}, r"a whole number from 1 to \d+ for width"),
         ({"width": 0}, r"a whole number from 1"),
         ({"matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}, r"either matrix or fx, fy, cx, cy in .*found both"),
         ({"distortion": [0.1]}, r"4, 5, 8, 12, 14 coefficients"),
         ({"distortion": [0.1, 0, 0, "0"]}, r"numbers in a list of n for distortion"),
         ({"distortion": [-9.0, 0, 0, 0]}, r"found one that folds it"),
+        ({"model": "ftheta"}, r"one of opencv, fisheye, inverse-brown-conrady for model in .*found 'ftheta'"),
+        ({"model": "fisheye"}, r"expected the key distortion"),
+        ({"model": "fisheye", "distortion": [0.1] * 5}, r"4 coefficients in the order of cv2\.fisheye .*found 5"),
+        ({"model": "inverse-brown-conrady", "distortion": [0.1] * 4}, r"5 coefficients in RealSense's order .*found 4"),
+        ({"model": "inverse-brown-conrady", "distortion": [-3.0, 0, 0, 0, 0]}, r"folds it; .*RealSense's order"),
+        ({"model": "fisheye", "distortion": [-2.0, 0, 0, 0]}, r"folds it; are the coefficients in the order of cv2"),
+        ({"model": "fisheye", "distortion": [0] * 4, "fx": 90, "fy": 90}, r"at most 180° across in .*found 204°"),
+        ({"source": ""}, r"expected a text for source"),
         ({"format": "warpgrasp-camera-2"}, r'"format": "warpgrasp-camera-1" in .*found .warpgrasp-camera-2'),
     ],
 )
@@ -89,3 +99,50 @@ def test_what_is_no_camera(tmp_path: Path, change: dict, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read_lens(tmp_path)
     assert "camera.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "lens",
+    [
+        Lens(K, 320, 240),
+        Lens(K, 320, 240, (-0.1, 0.01, 0.0, 0.0)),
+        Lens(K, 320, 240, (0.0, 0.0, 0.0, 0.0), "fisheye", "COLMAP: cameras.txt"),
+        Lens(K, 320, 240, (0.1, 0.0, 0.0, 0.0, 0.0), "inverse-brown-conrady"),
+        Lens(K - np.array([[0, 0, 400], [0, 0, 0], [0, 0, 0]]), 320, 240, source="a crop"),
+    ],
+)
+def test_what_is_written_is_read(lens: Lens, tmp_path: Path) -> None:
+    write_lens(tmp_path, lens)
+    found = read_lens(tmp_path)
+    np.testing.assert_array_equal(found.intrinsics, lens.intrinsics)
+    assert found.content == lens.content
+    assert (found.model, found.distortion, found.source) == (lens.model, lens.distortion, lens.source)
+
+
+def test_a_file_of_before_says_nothing_of_models(tmp_path: Path) -> None:
+    write_lens(tmp_path, Lens(K, 320, 240, (-0.1, 0.01, 0.0, 0.0)))
+    assert set(json.loads((tmp_path / "camera.json").read_text())) == {
+        *("format", "width", "height", "fx", "fy", "cx", "cy", "distortion")
+    }
+    assert read_lens(tmp_path).model == "opencv"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"model": "fisheye", "distortion": [0.01, 0.0, 0.0, 0.0]},
+            "from 4 coefficients of the model fisheye",
+        ),
+        (
+            {"model": "inverse-brown-conrady", "distortion": [0.01, 0, 0, 0, 0]},
+            "coefficients of the model inverse-brown",
+        ),
+        ({"cx": -40.0}, "the axis lies outside the picture, as of a crop"),
+    ],
+)
+def test_doctor_says_what_the_camera_is(small: Path, changes: dict, said: str, capsys) -> None:
+    edit(small / "camera.json", lambda content: content.update(changes))
+    (small / "annotations.json").unlink()
+    assert main(["doctor", "--data", str(small)]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())

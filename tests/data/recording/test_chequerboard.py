@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from PIL.TiffImagePlugin import IFDRational
 from tests.data.recording.chequerboard_scene import CORNERS, FLAT, TILTED, BrownLens
 from tests.data.recording.recording_files import write_video
 from warpgrasp.cli import main
+from warpgrasp.cli.camera import calibration_lines
 from warpgrasp.data.recording.camera import read_lens
 from warpgrasp.data.recording.chequerboard import BoardView, calibrate, find_board
+from warpgrasp.data.recording.focal import focal_from_exif
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 
 K = np.array([[462.0, 0, 231.0], [0, 455.0, 187.0], [0, 0, 1]])
 SIZE = (480, 360)
@@ -113,6 +116,75 @@ def test_a_blurred_view_is_left_out() -> None:
     assert found.focal_deviation < 0.005
 
 
+@dataclass(frozen=True)
+class WideLens:
+    """A lens of 560 px whose pictures bend as a wide camera's do: by the angle, r = θ(1 + 0.05 θ² − 0.01 θ⁴)."""
+
+    focal_px: float = 560.0
+    size: tuple[int, int] = (1280, 720)
+
+    def views(self, count: int) -> list[BoardView]:
+        random, views = np.random.default_rng(0), []
+        while len(views) < count:
+            turn, place = random.uniform(-40, 40, 3), random.uniform((-6, -4, 5), (6, 4, 11))
+            straight = STRAIGHT.corners(turn, place) - K[:2, 2]
+            straight = straight / K[[0, 1], [0, 1]]
+            radius = np.linalg.norm(straight, axis=1, keepdims=True)
+            angle = np.arctan(radius)
+            bent = straight / radius * angle * (1 + 0.05 * angle**2 - 0.01 * angle**4)
+            corners = self.focal_px * bent + np.array(self.size) / 2
+            if (corners > 0).all() and (corners < self.size).all():
+                views.append(BoardView(str(len(views)), corners + random.normal(0, 0.1, corners.shape)))
+        return views
+
+
+WIDE = WideLens()
+
+
+def test_a_wide_lens_gets_as_many_coefficients_as_it_needs() -> None:
+    found = calibrate(WIDE.views(11), CORNERS, size=WIDE.size)
+    assert found.coefficients in (8, "fisheye")
+    assert found.better is None
+    np.testing.assert_allclose(found.lens.intrinsics[[0, 1], [0, 1]], 560, rtol=0.002)
+    assert found.focal_deviation < 0.002
+    assert found.held_out_px[found.coefficients] < 0.2 < found.held_out_px[4]
+
+
+def test_too_few_coefficients_are_told_and_the_focal_length_is_not_called_sure() -> None:
+    found = calibrate(WIDE.views(11), CORNERS, size=WIDE.size, coefficients=4)
+    error = abs(found.lens.intrinsics[[0, 1], [0, 1]].mean() / 560 - 1)
+    assert error > 0.002
+    assert found.focal_deviation > 0.5 * error
+    assert found.better is not None
+    lines = calibration_lines(found)
+    (warning,) = [line for line in lines if "needs" in line]
+    assert re.search(r"^warning: the residuals say that the lens needs .*\(--coefficients (8|fisheye)\)", warning)
+
+
+def test_a_straight_lens_gets_no_coefficients() -> None:
+    found = calibrate(views_of(STRAIGHT, TILTED), CORNERS, size=SIZE)
+    assert found.coefficients == 0
+    assert found.lens.distortion == ()
+
+
+def test_boards_counted_from_behind_are_turned_round() -> None:
+    """Every second view has its rows counted from right to left, as a mirrored board: the camera is the same."""
+    views = views_of(BENT, TILTED)
+    mirrored = [
+        BoardView(view.picture, view.corners_px.reshape(6, 9, 2)[:, :: (-1) ** number].reshape(-1, 2))
+        for number, view in enumerate(views)
+    ]
+    straight, found = (calibrate(way, CORNERS, size=SIZE, coefficients=4) for way in (views, mirrored))
+    np.testing.assert_allclose(found.lens.intrinsics, straight.lens.intrinsics, rtol=1e-9)
+    assert found.largest_turn_deg == pytest.approx(straight.largest_turn_deg, abs=1e-6)
+    flat = [
+        BoardView(view.picture, view.corners_px.reshape(6, 9, 2)[:, :: (-1) ** number].reshape(-1, 2))
+        for number, view in enumerate(views_of(STRAIGHT, FLAT))
+    ]
+    with pytest.raises(DataError, match=r"boards tilted against each other"):
+        calibrate(flat, CORNERS, size=SIZE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -124,7 +196,7 @@ def test_a_blurred_view_is_left_out() -> None:
         (["--board", "nowhere.txt"], r"a video \(\.mp4, .*\) or a folder of pictures of a chequerboard"),
         (["--board", "nowhere.mp4"], r"expected the video nowhere\.mp4, found no such file"),
         (["--board", "nowhere.mp4", "--corners", "2", "6"], r"at least 3 inner corners"),
-        (["--exif", "nowhere.jpg"], r"expected a photograph in nowhere\.jpg"),
+        (["--exif", "nowhere.jpg"], r"expected the picture nowhere\.jpg, found no such file"),
     ],
 )
 def test_what_is_refused(arguments: list[str], message: str, tmp_path: Path, capsys) -> None:
@@ -220,6 +292,72 @@ def test_exif_of_an_upright_photograph_for_a_smaller_video(tmp_path: Path, capsy
     assert main(words) == 0
     assert json.loads((tmp_path / "camera.json").read_text())["fx"] == pytest.approx(24 / np.hypot(36, 24) * 500 * 0.4)
     assert "taken to show the photograph's whole longer side" in said(capsys)
+
+
+WIDTH, HEIGHT, ZOOM = STORED_WIDTH, 0xA003, 0xA404
+
+
+@pytest.mark.parametrize(
+    ("size", "turned", "tags", "focal_px", "said_too"),
+    [
+        # The sensor's 4000×3000 whichever way the photograph is stored, turned or shown.
+        ((300, 400), 1, {WIDTH: 4000, HEIGHT: 3000}, 500 * 24 / np.hypot(36, 24), "resized from 4000×3000"),
+        ((400, 300), 6, {WIDTH: 4000, HEIGHT: 3000}, 500 * 24 / np.hypot(36, 24), "resized from 4000×3000"),
+        ((400, 300), 8, {WIDTH: 3000, HEIGHT: 4000}, 500 * 24 / np.hypot(36, 24), "resized from 4000×3000"),
+        # 4:3 cut to 16:9 at the camera's own scale: the diagonal is that of what was taken.
+        ((400, 225), 1, {WIDTH: 400, HEIGHT: 300}, 500 * 24 / np.hypot(36, 24), "cut out of 400×300"),
+    ],
+)
+def test_exif_of_turned_resized_and_cut_photographs(
+    size: tuple[int, int], turned: int, tags: dict, focal_px: float, said_too: str, tmp_path: Path, capsys
+) -> None:
+    file = photograph(tmp_path / "photo.jpg", {EQUIVALENT: 24, **tags}, size, turned=turned)
+    assert main(["camera", str(tmp_path), "--exif", str(file)]) == 0
+    assert read_lens(tmp_path).intrinsics[0, 0] == pytest.approx(focal_px, rel=1e-9)
+    page = said(capsys)
+    assert f"photo.jpg was {said_too}" in page
+    assert "--resize" not in page
+
+
+def test_exif_of_a_photograph_cut_and_resized_is_refused(tmp_path: Path, capsys) -> None:
+    file = photograph(tmp_path / "photo.jpg", {EQUIVALENT: 24, WIDTH: 4000, HEIGHT: 3000}, (300, 300))
+    assert main(["camera", str(tmp_path), "--exif", str(file)]) == 1
+    assert re.search(
+        r"as the camera took it, 4000×3000, in .*found 300×300: it was cut out and", capsys.readouterr().err
+    )
+
+
+def test_exif_says_how_sure_it_is(tmp_path: Path) -> None:
+    """4:3, 24 mm: by the diagonal 277.4 px; rounded 271.6 to 283.1; by the width 261.1 to 272.2."""
+    found = focal_from_exif(photograph(tmp_path / "photo.jpg", {EQUIVALENT: 24}))
+    assert found.least_px == pytest.approx(23.5 / 36 * 400)
+    assert found.most_px == pytest.approx(24.5 * 500 / np.hypot(36, 24))
+    assert "true to between -6 and +2 %" in found.sureness
+
+
+def test_exif_that_contradicts_itself_or_was_zoomed_says_so(tmp_path: Path, capsys) -> None:
+    tags = {FOCAL: rational(5), RESOLUTION: rational(100), UNIT: 4, EQUIVALENT: 24, ZOOM: rational(2)}
+    file = photograph(tmp_path / "photo.jpg", tags)
+    assert main(["camera", str(tmp_path), "--exif", str(file)]) == 0
+    page = said(capsys)
+    assert "its 35 mm equivalent says 277 px instead: one of both is wrong" in page
+    assert "photo.jpg was zoomed 2 times by cutting out" in page
+    assert focal_from_exif(file).most_px == pytest.approx(500 * 1.05 * 2)
+
+
+def test_exif_for_a_cropped_video(tmp_path: Path) -> None:
+    """Half of the photograph's 400×300, whose middle is (199.5, 149.5), from (100, 75) on."""
+    file = photograph(tmp_path / "photo.jpg", {EQUIVALENT: 24})
+    words = ["--size", "200", "150", "--crop", "100", "75", "200", "150"]
+    assert main(["camera", str(tmp_path), "--exif", str(file), *words]) == 0
+    lens = read_lens(tmp_path)
+    assert lens.intrinsics[[0, 0, 1], [0, 2, 2]].tolist() == pytest.approx([500 * 24 / np.hypot(36, 24), 99.5, 74.5])
+
+
+def test_a_heic_photograph_is_refused_by_name(tmp_path: Path, capsys) -> None:
+    (tmp_path / "IMG_1.jpg").write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic" + bytes(100))
+    assert main(["camera", str(tmp_path), "--exif", str(tmp_path / "IMG_1.jpg")]) == 1
+    assert re.search(r"expected .*IMG_1\.jpg.* found a (damaged )?HEIC", capsys.readouterr().err)
 
 
 def test_exif_that_says_nothing(tmp_path: Path, capsys) -> None:

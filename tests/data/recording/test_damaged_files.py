@@ -2,7 +2,9 @@
 
 import json
 import random
+import struct
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,20 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 
+from tests.data.meshes.mesh_files import INDICES, XYZ, Gltf, glb_of_text, obj_text, ply_header, ply_text
+from tests.data.recording.camera_texts import FILES, CameraFile
 from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, simple_label, write_video
+from tests.data.recording.video_kinds import REORDERED, Coding, even_frames, with_edits, write_coded
 from warpgrasp.data.recording.annotations import HandJoints, Label, write_annotations
+from warpgrasp.data.recording.calibrations import read_cameras
+from warpgrasp.data.recording.camera import check_lens
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import HandModel
 
+WEDGE, FACES = np.array(WEDGE_M), np.array(WEDGE_FACES)
 STRANGE_VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -143,12 +152,74 @@ def test_damaged_json(small: Path, hand: HandModel, name: str) -> None:
     assert refused_count(small / name, hand, 40, damaged) > 20
 
 
+def sparse_wedge() -> Gltf:
+    """A wedge one of whose vertices is told by a sparse accessor; two nodes, one mirrored, in a scene."""
+    gltf = Gltf(WEDGE, FACES, mode=4)
+    places = {"bufferView": gltf.view(np.array([1], "<u2")), "componentType": 5123}
+    values = {"bufferView": gltf.view(WEDGE[1:2].astype("<f4"))}
+    gltf.document["accessors"][0]["sparse"] = {"count": 1, "indices": places, "values": values}
+    gltf.document["nodes"] = [{"mesh": 0, "children": [1]}, {"mesh": 0, "scale": [-1, 1, 1], "rotation": [0, 0, 0, 1]}]
+    return gltf
+
+
+def quantized_wedge() -> Gltf:
+    """A wedge in bytes, 4 for each vertex, with a morph target and a node that has a matrix."""
+    gltf = Gltf(WEDGE, FACES, mode=4)
+    rows = np.zeros((4, 4), "u1")
+    rows[:, :3] = np.round(WEDGE / 0.1 * 255)
+    gltf.document["accessors"][0] |= {"bufferView": gltf.view(rows, byteStride=4), "componentType": 5121}
+    gltf.document["accessors"][0] |= {"normalized": True, "min": [0, 0, 0], "max": [255, 128, 51]}
+    gltf.primitive["targets"] = [{"POSITION": gltf.positions(WEDGE.astype("<f4"))}]
+    gltf.document["meshes"][0]["weights"] = [0.01]
+    gltf.document["extensionsRequired"] = ["KHR_mesh_quantization"]
+    gltf.document["nodes"] = [{"mesh": 0, "matrix": [0.1, 0, 0, 0, 0, 0.1, 0, 0, 0, 0, 0.1, 0, 0, 0, 0, 1]}]
+    return gltf
+
+
 @pytest.mark.parametrize("ending", ["obj", "ply", "glb"])
 def test_damaged_meshes(small: Path, hand: HandModel, ending: str) -> None:
     path = small / f"mesh.{ending}"
     trimesh.Trimesh(np.array(WEDGE_M), np.array(WEDGE_FACES), process=False).export(str(path))
     edit(small / "object.json", lambda content: content.update(mesh=path.name))
     assert refused_count(path, hand, 60, damaged) > 5
+
+
+QUADS = [[0, 1, 2], [3, 1, 0], [0, 3, 1, 2]]
+MESHES = {
+    "relative.obj": "".join(obj_text(WEDGE[face], []) + "f -3//1 -2//1 \\\n\t-1//1 # a face\n" for face in FACES),
+    "colours.obj": "o a\n" + obj_text(WEDGE, []).replace("\n", " 1 0 0.5\n") + "l 1 2\ns 1\nf 1 2 3 4\nf 4 3 2\n",
+    "text.ply": ply_text(WEDGE, QUADS),
+    "mixed.ply": ply_header("binary_big_endian", ("vertex", 4, XYZ), ("face", 3, INDICES))
+    + WEDGE.astype(">f4").tobytes()
+    + b"".join(struct.pack(f">B{len(corners)}i", len(corners), *corners) for corners in QUADS),
+    "strips.ply": ply_header("ascii", ("vertex", 4, XYZ), ("tristrips", 1, ("list int int vertex_indices",)))
+    + ply_text(WEDGE, [[0, 1, 2, 3, -1, 3, 1, 0]]).partition(b"end_header\n")[2],
+    "plain.glb": Gltf(WEDGE, FACES).content(),
+    "sparse.glb": sparse_wedge().content(),
+    "quantized.glb": quantized_wedge().content(),
+}
+
+
+@pytest.mark.parametrize("name", MESHES)
+def test_damaged_meshes_of_all_kinds(small: Path, hand: HandModel, name: str) -> None:
+    content = MESHES[name]
+    (small / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    edit(small / "object.json", lambda declared: declared.update(mesh=name))
+    assert refused_count(small / name, hand, 60, damaged) > 5
+
+
+@pytest.mark.parametrize("name", ["sparse.glb", "quantized.glb"])
+def test_changed_gltf(small: Path, hand: HandModel, name: str) -> None:
+    """The JSON of a GLB with values changed, its lengths as they must be."""
+    (small / name).write_bytes(MESHES[name])
+    edit(small / "object.json", lambda declared: declared.update(mesh=name))
+
+    def change(content: bytes, chance: random.Random) -> bytes:
+        length = int.from_bytes(content[12:16], "little")
+        text = changed_json(content[20 : 20 + length].decode(), chance).encode()
+        return glb_of_text(text, content[28 + length :])
+
+    assert refused_count(small / name, hand, 150, change) > 60
 
 
 @pytest.mark.parametrize(
@@ -159,3 +230,77 @@ def test_damaged_videos(small: Path, hand: HandModel, name: str, codec: str, cou
     (small / "video.mp4").unlink()
     write_video(small / name, [number / 30 for number in range(5)], codec=codec)
     assert refused_count(small / name, hand, count, damaged) > 2
+
+
+def read_or_refused(path: Path) -> bool:
+    """Whether the cameras of a file are read; a lens that is written must be one that can be read again."""
+    try:
+        _, cameras = read_cameras(path)
+        for camera in cameras:
+            lens = camera.lens(camera.size or (640, 480), "a file")
+            check_lens(lens, path)
+            assert np.isfinite(lens.intrinsics).all()
+            assert np.isfinite(lens.distortion).all()
+    except DataError as error:
+        message = str(error)
+    else:
+        return True
+    assert str(path) in message
+    assert len(message) < 1000
+    return False
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_damaged_camera_files(tmp_path: Path, file: CameraFile) -> None:
+    """Other programs' cameras: bits turned, stretches lost, values replaced."""
+    path, chance, refused = tmp_path / file.name, random.Random(file.name), 0
+    path.write_bytes(file.content)
+    assert read_or_refused(path)
+    for number in range(60):
+        if file.content.startswith(b"{") and number % 2:
+            path.write_bytes(changed_json(file.content.decode(), chance).encode())
+        else:
+            path.write_bytes(damaged(file.content, chance))
+        refused += not read_or_refused(path)
+    assert refused > 3
+
+
+@pytest.mark.parametrize(
+    ("name", "coding"),
+    [
+        ("video.mp4", Coding(options=REORDERED)),
+        ("video.mov", Coding(options=REORDERED, pixel_aspect=Fraction(4, 3))),
+        ("video.m4v", Coding(options=REORDERED, container_options={"movflags": "frag_keyframe+empty_moov"})),
+        ("video.avi", Coding("mpeg4", options={})),
+        ("video.mkv", Coding("ffv1", "yuv420p10le", {}, tags={"color_trc": 16})),
+    ],
+)
+def test_damaged_videos_of_other_kinds(small: Path, hand: HandModel, name: str, coding: Coding) -> None:
+    (small / "video.mp4").unlink()
+    content = write_coded(small / name, even_frames(8), coding).read_bytes()
+    if name == "video.mp4":
+        (small / name).write_bytes(with_edits(content, [(2, None), (6, 2)]))
+    if coding.pixel_aspect is not None:
+        edit(small / "camera.json", lambda camera: camera.update(width=85))
+    assert refused_count(small / name, hand, 20, damaged) > 2
+
+
+@pytest.mark.parametrize(
+    "name", ["0.jpg", "1.png", "2.tif", "3.webp", "1403636579763555584.bmp", "PXL_20230405_123456789.jpeg"]
+)
+def test_damaged_pictures(small: Path, hand: HandModel, name: str) -> None:
+    (small / "video.mp4").unlink()
+    (small / "annotations.json").unlink()
+    (small / "frames").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    deep = name.endswith((".png", ".tif"))
+    picture = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257 if deep else pixels)
+    path = small / "frames" / name
+    picture.save(path, **({} if name.endswith("bmp") else {"exif": exif}))
+    chance, content, refused = random.Random(name), path.read_bytes(), 0
+    for _ in range(60):
+        path.write_bytes(damaged(content, chance))
+        refused += not read_everything(small, hand)
+    assert refused > 5

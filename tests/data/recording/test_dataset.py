@@ -11,7 +11,8 @@ from PIL import Image
 from scipy.spatial import KDTree
 from torch.testing import assert_close
 
-from tests.data.recording.recording_files import SMALL, edit, write_obj, write_video
+from tests.data.meshes.mesh_files import ply_text
+from tests.data.recording.recording_files import SMALL, WEDGE_FACES, WEDGE_M, edit, write_obj, write_video
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.recording.annotations import read_annotations
@@ -21,7 +22,7 @@ from warpgrasp.data.registry import layout_of, open_dataset
 from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS
@@ -109,7 +110,7 @@ def test_a_millimetre_row_to_pixel_by_hand(tmp_path: Path, small: Path, hand: Ha
 
 def test_joints_alone_give_the_surface_of_a_fit(sample, sample_root: Path, hand: HandModel, tmp_path: Path) -> None:
     source = Ho3d(sample_root, hand)
-    export_recording(source, "train", "A1", tmp_path / "joints", Export(train=(2,), pictures="frames"))
+    export_recording(source, "train", "A1", tmp_path / "joints", RecordingOptions(train=(2,), pictures="frames"))
     assert read_annotations(tmp_path / "joints").hand_model is None
     found = Recordings(tmp_path / "joints", hand).truth(FrameName("joints", 2)).annotation
     expected = source.truth(FrameName("A1", 2)).annotation
@@ -200,6 +201,10 @@ def test_one_name_is_one_mesh(small: Path, hand: HandModel) -> None:
     root = small.parent
     shutil.copytree(small, root / "second")
     assert len(Recordings(root, hand).objects("train")) == 1
+    (root / "second" / "wedge.ply").write_bytes(ply_text(np.array(WEDGE_M)[::-1], 3 - np.array(WEDGE_FACES)[::-1]))
+    edit(root / "second" / "object.json", lambda content: content.update(mesh="wedge.ply"))
+    assert len(Recordings(root, hand).objects("train")) == 1
+    edit(root / "second" / "object.json", lambda content: content.update(mesh="wedge.obj"))
     write_obj(root / "second" / "wedge.obj", scale=1.1)
     with pytest.raises(DataError, match=r"one mesh for the object wedge, found others in .*second.* and .*small|small"):
         Recordings(root, hand).names("train")
@@ -231,9 +236,9 @@ def test_few_decoders_stay_open(small: Path, hand: HandModel, monkeypatch) -> No
 def test_nothing_is_exported_over_something(sample, sample_root: Path, small: Path, hand: HandModel) -> None:
     source = Ho3d(sample_root, hand)
     with pytest.raises(DataError, match="small exists already"):
-        export_recording(source, "train", "A1", small, Export())
+        export_recording(source, "train", "A1", small, RecordingOptions())
     with pytest.raises(DataError, match="expected an annotated frame of 0 to 7 to label, got 8"):
-        export_recording(source, "train", "A1", small.parent / "new", Export(train=(8,), pictures="frames"))
+        export_recording(source, "train", "A1", small.parent / "new", RecordingOptions(train=(8,), pictures="frames"))
     assert sorted(path.name for path in small.parent.iterdir()) == ["small"]
 
 

@@ -28,7 +28,7 @@ from warpgrasp.data.recording.focal import (
     focal_from_field_of_view,
 )
 from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
-from warpgrasp.data.recording.labels import annotation_of, fitted_hand
+from warpgrasp.data.recording.labels import annotation_of, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.object import (
     MESH_ENDINGS,
     OBJECT_FILE,
@@ -39,10 +39,12 @@ from warpgrasp.data.recording.object import (
     write_object,
 )
 from warpgrasp.data.recording.reel import Reel
+from warpgrasp.data.recording.video_picture import BT_601
 
 __all__ = [
     "ALIKE_SHARE",
     "ANNOTATIONS_FILE",
+    "BT_601",
     "FRAMES_FOLDER",
     "LARGEST_DISTANCE_M",
     "LARGEST_FRAME",
@@ -77,12 +79,14 @@ __all__ = [
     "focal_from_exif",
     "focal_from_field_of_view",
     "is_recording",
+    "label_of_pose",
     "lens_of",
     "mirror_symmetry",
     "models_in_any_units",
     "open_clip",
     "open_footage",
     "open_pictures",
+    "pose_of_label",
     "read_annotations",
     "read_document",
     "read_lens",

@@ -26,9 +26,10 @@ USES: tuple[Use, ...] = get_args(Use)
 SIDES: tuple[Side, ...] = get_args(Side)
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
 LARGEST_FRAME = 10_000_000
-LARGEST_ANGLE = 4 * np.pi  # beyond two turns an axis-angle vector holds degrees
+LARGEST_TURN = 2.001 * np.pi  # radians: what turns farther than a whole turn is in degrees
 LARGEST_SHAPE = 20.0  # standard deviations
 LARGEST_DISTANCE_M = 10.0  # of hand and object from the camera
+LIKELY_DISTANCES_M = 0.1, 3.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read_annotations(folder: Path) -> AnnotationFile:
         return AnnotationFile(None, ())
     entry = read_document(path, FORMAT)
     entry.only("format", "hand_model", "side", "frames")
-    labels = sorted((_label(one) for one in entry.entries("frames")), key=lambda label: label.frame)
+    labels = sorted((_label(frame) for frame in entry.entries("frames")), key=lambda label: label.frame)
     for first, second in pairwise(labels):
         if first.frame == second.frame:
             raise DataError(f"expected each frame once in {path}, found frame {first.frame} twice")
@@ -90,13 +91,13 @@ def read_annotations(folder: Path) -> AnnotationFile:
 def _label(entry: Entry) -> Label:
     entry.only("frame", "hand", "object", "use")
     frame = entry.whole("frame", least=0, most=LARGEST_FRAME)
-    hand, thing = entry.entry("hand"), entry.entry("object")
-    thing.only("rotation", "translation")
+    hand, target = entry.entry("hand"), entry.entry("object")
+    target.only("rotation", "translation")
     return Label(
         frame,
         _joints(hand) if hand.has("joints") else _parameters(hand),
-        _angles(thing, "rotation", 3),
-        _translation(thing),
+        _angles(target, "rotation", 3),
+        _translation(target),
         entry.choice("use", USES) if entry.has("use") else "train",
     )
 
@@ -121,23 +122,39 @@ def _joints(entry: Entry) -> HandJoints:
     if not ((depths > 0).all() and (np.abs(joints) < LARGEST_DISTANCE_M).all()):
         raise DataError(
             f"expected joints in metres, in front of the camera, for {entry.where('joints')}, found depths from "
-            f"{depths.min():g} to {depths.max():g}"
+            f"{depths.min():g} to {depths.max():g}{_likely_units(float(np.median(depths)))}"
         )
     return HandJoints(joints)
 
 
 def _angles(entry: Entry, key: str, count: int) -> np.ndarray:
+    """Axis-angle vectors, one after the other."""
     angles = entry.numbers(key, (count,))
-    if (np.abs(angles) > LARGEST_ANGLE).any():
-        raise DataError(f"expected radians for {entry.where(key)}, found {angles[np.abs(angles).argmax()]:g}")
+    turn = np.linalg.norm(np.clip(angles, -1e6, 1e6).reshape(-1, 3), axis=1).max()  # without overflow
+    if turn > LARGEST_TURN:
+        raise DataError(
+            f"expected axis-angle vectors in radians for {entry.where(key)}, found one that turns by {turn:g}, more "
+            f"than a whole turn; are these degrees?"
+        )
     return angles
 
 
 def _translation(entry: Entry) -> np.ndarray:
     translation = entry.numbers("translation", (3,))
     if (np.abs(translation) > LARGEST_DISTANCE_M).any():
-        raise DataError(f"expected metres for {entry.where('translation')}, found {translation.tolist()}")
+        raise DataError(
+            f"expected metres for {entry.where('translation')}, found {translation.tolist()}"
+            f"{_likely_units(float(np.abs(translation).max()))}"
+        )
     return translation
+
+
+def _likely_units(distance: float) -> str:
+    """A question about a distance from the camera that is no number of metres, or nothing."""
+    for name, metres in (("millimetres", 0.001), ("centimetres", 0.01)):
+        if LIKELY_DISTANCES_M[0] < distance * metres < LIKELY_DISTANCES_M[1]:
+            return f"; are these {name} ({distance * metres:.2f} m)?"
+    return ""
 
 
 def write_annotations(folder: Path, labels: Sequence[Label], *, hand_model: str | None, side: Side = "right") -> None:
@@ -158,5 +175,5 @@ def _written(label: Label) -> dict[str, Any]:
             hand = {"pose": pose.tolist(), "shape": shape.tolist(), "translation": translation.tolist()}
         case HandJoints(joints):
             hand = {"joints": dict(zip(JOINTS, joints.tolist(), strict=True))}
-    thing = {"rotation": label.object_rotation.tolist(), "translation": label.object_translation.tolist()}
-    return {"frame": label.frame, "use": label.use, "hand": hand, "object": thing}
+    target = {"rotation": label.object_rotation.tolist(), "translation": label.object_translation.tolist()}
+    return {"frame": label.frame, "use": label.use, "hand": hand, "object": target}

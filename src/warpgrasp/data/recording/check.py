@@ -1,5 +1,6 @@
 """Examines recordings: reads everything, lists what is there, and warns of motion and symmetry that pictures hide."""
 
+import hashlib
 from collections.abc import Iterator
 
 import cv2
@@ -8,7 +9,8 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from warpgrasp.data.recording.annotations import HandJoints
-from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.dataset import EXAMINED, Recordings
+from warpgrasp.data.recording.doubts import doubts
 from warpgrasp.data.recording.evidence import (
     FAINT_TEXTURE_LEVELS,
     LARGEST_SHARE_OF_WIDTH,
@@ -19,6 +21,7 @@ from warpgrasp.data.recording.evidence import (
     texture_levels,
 )
 from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.recording.footage import count_as_said
 from warpgrasp.data.recording.labels import fitted_hand
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera
@@ -51,8 +54,12 @@ def _facts(recording: Recording) -> Iterator[str]:
         steady = steps.max() - steps.min() < 0.5 * np.median(steps)
         rate = f", {times[-1]:.1f} s, {1 / np.median(steps):.2f} per second" + ("" if steady else " (varying)")
     yield f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}{rate}, in {footage.file_of(numbers[0]).name}"
+    count_as_said(footage)
+    yield from (f"warning: {notice}" for notice in footage.notices)
     fx, fy, cx, cy = (lens.intrinsics[row, column] for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    bent = f"; undistorted from {len(lens.distortion)} coefficients" if lens.distorted else ""
+    named = "" if lens.model == "opencv" else f" of the model {lens.model}"
+    bent = f"; undistorted from {len(lens.distortion)} coefficients{named}" if lens.distorted else ""
+    bent += "" if lens.principal_point_inside else "; the axis lies outside the picture, as of a crop"
     yield f"camera {lens.width}×{lens.height}, fx {fx:.1f}, fy {fy:.1f}, centre ({cx:.1f}, {cy:.1f}) px{bent}"
     size = " × ".join(f"{1000 * float(side):.0f}" for side in model.vertices.amax(dim=0) - model.vertices.amin(dim=0))
     yield f"object {model.name}, {size} mm, {len(model.vertices)} vertices, {len(model.faces)} faces"
@@ -66,8 +73,8 @@ def _labels(dataset: Recordings, name: str, recording: Recording) -> Iterator[st
     yield f"{len(labels)} labels{of_left}, {len(held_out)} of them for evaluation" + (
         f": frames {shown}" if labels else ""
     )
-    for label in labels:
-        dataset.truth(FrameName(name, label.frame))
+    dataset.examined[name] = EXAMINED  # all of them are, below
+    truths = [dataset.truth(FrameName(name, label.frame)) for label in labels]
     hand = dataset.hand_of(name)
     residuals = [
         (1000 * float(fitted_hand(label.hand, hand).residual_m), label.frame)
@@ -81,6 +88,8 @@ def _labels(dataset: Recordings, name: str, recording: Recording) -> Iterator[st
             f"{len(residuals)} hands fitted to 21 joints, {mean:.1f} mm away on average, "
             f"{worst:.1f} mm at most (frame {frame})"
         )
+    in_camera = [dataset.in_camera(name, label, truth.annotation) for label, truth in zip(labels, truths, strict=True)]
+    yield from (f"warning: {line}" for line in doubts(in_camera))
 
 
 def _shape(recording: Recording) -> Iterator[str]:
@@ -108,8 +117,13 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
     follower, textures = GapFollower(), []
     before: tuple[int, LabelledSurface] | None = None
     moves: list[tuple[float, int, int]] = []
+    pictures: dict[bytes, int] = {}
+    repeated: list[tuple[int, int]] = []
     for number in track(recording.footage.numbers, description=f"read {name}", transient=True):
-        grey = _grey(recording.picture(number), width, height)
+        picture = recording.picture(number)
+        same = pictures.setdefault(hashlib.blake2b(picture.tobytes(), digest_size=16).digest(), number)
+        repeated += [(same, number)] if same != number else []
+        grey = _grey(picture, width, height)
         label = None
         if number in recording.labels:
             truth = dataset.truth(FrameName(name, number))
@@ -120,6 +134,12 @@ def _pictures(dataset: Recordings, name: str, recording: Recording) -> Iterator[
             before = (number, label)
         follower.add(number, grey, label)
     follower.finish()
+    if repeated and recording.footage.times_s is None:
+        yield (
+            f"warning: copies of other pictures: {len(repeated)}, the first frame {repeated[0][1]}, a copy of "
+            f"{repeated[0][0]}; if frames were repeated to keep a rate, remove the copies and keep the other numbers, "
+            f"which tell the time"
+        )
     if recording.labels:
         yield from _texture_lines(textures)
         yield from _motion_lines(follower, moves, camera, scale)

@@ -6,25 +6,19 @@ The size of the squares is not needed: it would scale the boards' distances alon
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from warpgrasp.data.picture_file import read_upright
+from warpgrasp.data.recording.board_solution import BoardSolution, BoardView, Coefficients, NoSolution, facing, solve
 from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.footage import PICTURE_ENDINGS
+from warpgrasp.data.recording.footage import picture_names, say_notices
+from warpgrasp.data.recording.lens_choice import Candidate, fitted_candidates, model_deviation, simplest
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 
-Coefficients = Literal[0, 4, 5, 8]  # k1 k2 p1 p2 | k3 | k4 k5 k6: OpenCV's models
-MODELS: dict[Coefficients, int] = {
-    0: cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K1 | cv2.CALIB_FIX_K2 | cv2.CALIB_FIX_K3,
-    4: cv2.CALIB_FIX_K3,
-    5: 0,
-    8: cv2.CALIB_RATIONAL_MODEL,
-}
 LOOKED_AT = 90  # pictures of a video, evenly spread
 MOST_VIEWS = 45  # what is added by more changes nothing but the time
 FEWEST_VIEWS = 6
@@ -32,15 +26,8 @@ SAME_VIEW_SHARE = 0.02  # of the width: a board whose corners moved less, on ave
 # Boards that all lie alike tell the focal length and their distance only together.
 SMALLEST_TURN_DEG = 20.0
 LARGEST_FOCAL_DEVIATION = 0.01
+MOST_FOCAL_DEVIATION = 0.03  # between fits to parts of the views, which know less
 OUTLIER = 3.0  # times the median error: a blurred picture
-
-
-@dataclass(frozen=True)
-class BoardView:
-    """The inner corners of the board in one picture, row by row."""
-
-    picture: str
-    corners_px: Float[np.ndarray, "n 2"]
 
 
 @dataclass(frozen=True)
@@ -51,21 +38,22 @@ class Calibration:
     views: tuple[BoardView, ...]
     error_px: float  # root mean square distance of the corners from where the camera projects them
     view_errors_px: tuple[float, ...]
-    focal_deviation: float  # one standard deviation of the focal lengths, as a share of them: the larger of fx and fy
+    focal_deviation: float  # one standard deviation of the focal length, as a share of it, a wrong model included
     largest_turn_deg: float  # between two boards
     covered: float  # share of the picture, in sixteenths, that holds corners
+    coefficients: Coefficients
+    held_out_px: dict[Coefficients, float]  # the error in views that a model was not fitted to
+    better: Candidate | None = None  # a model that explains such views better than the one that was asked for
 
 
 def board_pictures(path: Path) -> Iterator[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
     """The pictures of a folder, or some of a video's, by name. Raises `DataError` when there are none."""
     if path.is_dir():
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURE_ENDINGS)
-        if not files:
-            raise DataError(f"expected pictures ({', '.join(PICTURE_ENDINGS)}) of a chequerboard in {path}, found none")
-        for file in files:
-            yield file.name, _read(file)
+        for name in picture_names(path):
+            yield name, read_upright(path / name)
     elif path.suffix.lower() in FORMAT_OF:
         video = Video(path)
+        say_notices(video)
         count = len(video.numbers)
         for number in np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int)).tolist():
             yield f"frame {number}", video.picture(number)
@@ -74,14 +62,6 @@ def board_pictures(path: Path) -> Iterator[tuple[str, UInt8[np.ndarray, "h w 3"]
         raise DataError(
             f"expected a video ({', '.join(FORMAT_OF)}) or a folder of pictures of a chequerboard, found {path}"
         )
-
-
-def _read(file: Path) -> UInt8[np.ndarray, "h w 3"]:
-    try:
-        with Image.open(file, formats=("JPEG", "PNG")) as opened:
-            return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"expected a whole picture in {file}: {error}") from error
 
 
 def find_board(picture: UInt8[np.ndarray, "h w 3"], corners: tuple[int, int]) -> Float[np.ndarray, "n 2"] | None:
@@ -109,30 +89,102 @@ def _apart_px(first: BoardView, second: BoardView) -> float:
 
 
 def calibrate(
-    views: Sequence[BoardView], corners: tuple[int, int], *, size: tuple[int, int], coefficients: Coefficients = 4
+    views: Sequence[BoardView],
+    corners: tuple[int, int],
+    *,
+    size: tuple[int, int],
+    coefficients: Coefficients | None = None,
 ) -> Calibration:
     """The camera of pictures of `size` (width, height) that sees the board's corners where they were found.
 
-    Views that the camera misses by more than `OUTLIER` times the median are left out. Raises `DataError` when what is
-    left are too few views, or views too alike to tell the focal length, or a distortion that folds the picture.
+    Without `coefficients` the simplest model is taken that explains views it was not fitted to as well as any does.
+    Views that a camera of many coefficients misses by more than `OUTLIER` times the median are left out. Raises
+    `DataError` when what is left are too few views, or views too alike to tell the focal length, or a distortion that
+    folds the picture.
     """
-    chosen = list(distinct_views(views, size[0]))
+    chosen = distinct_views([facing(view, corners) for view in views], size[0])
     _require_views(chosen)
-    solved = _solve(chosen, corners, size, coefficients)
-    errors = np.array(solved.view_errors_px)
-    sharp = [view for view, error in zip(chosen, errors, strict=True) if error <= OUTLIER * np.median(errors)]
-    if len(sharp) < len(chosen):
-        _require_views(sharp)
-        solved = _solve(sharp, corners, size, coefficients)
-    if solved.largest_turn_deg < SMALLEST_TURN_DEG or not solved.focal_deviation < LARGEST_FOCAL_DEVIATION:
-        raise _too_flat(f"boards that differ by {solved.largest_turn_deg:.0f}° at most", solved.focal_deviation)
-    if solved.lens.distorted and solved.lens.folds():
-        raise DataError(
-            f"expected a distortion that keeps the picture in order, found one of {coefficients} coefficients that "
-            f"folds it beyond the corners that were seen; show the board in the corners of the picture too, or take "
-            f"fewer coefficients"
-        )
-    return solved
+    sharp = _sharp(chosen, corners, size, coefficients)
+    _require_views(sharp)
+    _require_tilted(sharp, corners, size)
+    candidates = fitted_candidates(sharp, corners, size)
+    if not candidates or (coefficients is not None and coefficients not in candidates):
+        raise _unfitted(coefficients)
+    best = simplest(candidates)
+    taken = best if coefficients is None else candidates[coefficients]
+    solution = taken.solution
+    deviation = float(np.hypot(taken.sampling_deviation, model_deviation(taken, candidates)))
+    if not taken.sampling_deviation < MOST_FOCAL_DEVIATION:
+        if taken.explains_less(best):
+            raise DataError(
+                f"expected a lens of --coefficients {taken.coefficients}, found one that needs {best.coefficients}: "
+                f"{best.error_px:.2f} instead of {taken.error_px:.2f} px in views not fitted to"
+            )
+        raise _too_flat(f"boards that differ by {_largest_turn_deg(solution):.0f}° at most", taken.sampling_deviation)
+    return Calibration(
+        solution.lens,
+        tuple(sharp),
+        solution.error_px,
+        solution.view_errors_px,
+        deviation,
+        _largest_turn_deg(solution),
+        _covered(sharp, size),
+        taken.coefficients,
+        {name: candidate.error_px for name, candidate in candidates.items()},
+        best if taken.explains_less(best) else None,
+    )
+
+
+def _sharp(
+    views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int], coefficients: Coefficients | None
+) -> list[BoardView]:
+    """The views that a camera of many coefficients, or of those asked for, sees as well as the others."""
+    for model in (8, 5, 4, 0, "fisheye") if coefficients is None else (coefficients, 5, 4, 0):
+        try:
+            errors = np.array(solve(views, corners, size, model).view_errors_px)
+        except NoSolution:
+            continue
+        return [view for view, error in zip(views, errors, strict=True) if error <= OUTLIER * np.median(errors)]
+    raise _too_flat("boards from which no camera follows")
+
+
+def _require_tilted(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int]) -> None:
+    """Refuse boards that lie alike, as every model says that sees them at all."""
+    told: list[tuple[float, float]] = []  # the widest turn in degrees, and how well the focal length is known
+    least_px = np.inf
+    for model in (4, 5, 8, "fisheye"):
+        try:
+            solution = solve(views, corners, size, model)
+        except NoSolution:
+            continue
+        # A fisheye's deviation is not known: it counts where no other model sees the boards.
+        deviation = solution.focal_deviation if model != "fisheye" else np.inf * (solution.error_px > 0.5 * least_px)
+        least_px = min(least_px, solution.error_px)
+        told.append((_largest_turn_deg(solution), deviation))
+        if told[-1][0] >= SMALLEST_TURN_DEG and not deviation >= LARGEST_FOCAL_DEVIATION:
+            return
+    if not told:
+        raise _too_flat("boards from which no camera follows")
+    raise _too_flat(f"boards that differ by {told[0][0]:.0f}° at most", told[0][1])
+
+
+def _largest_turn_deg(solution: BoardSolution) -> float:
+    cosines = solution.normals @ solution.normals.T
+    return float(np.degrees(np.arccos(np.clip(cosines.min(), -1, 1))))
+
+
+def _covered(views: Sequence[BoardView], size: tuple[int, int]) -> float:
+    seen = np.concatenate([view.corners_px for view in views])
+    return len(np.unique((4 * seen / np.array(size)).astype(int).clip(0, 3), axis=0)) / 16
+
+
+def _unfitted(coefficients: Coefficients | None) -> DataError:
+    model = "any model" if coefficients is None else f"--coefficients {coefficients}"
+    return DataError(
+        f"expected views from which a lens of {model} follows that keeps the picture in order, found that it folds it "
+        f"beyond the corners that were seen, or sees no such board; show the board in the corners of the picture too, "
+        f"or take fewer coefficients"
+    )
 
 
 def _require_views(views: Sequence[BoardView]) -> None:
@@ -149,31 +201,3 @@ def _too_flat(found: str, deviation: float = float("nan")) -> DataError:
         f"expected boards tilted against each other, which alone tells the focal length from the distance, found "
         f"{found}{known}; tilt the board by 30° to 45° to every side, and fill the picture with it"
     )
-
-
-def _solve(
-    views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int], coefficients: Coefficients
-) -> Calibration:
-    columns, rows = corners
-    board = np.zeros((columns * rows, 3), np.float32)
-    board[:, :2] = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
-    points = [view.corners_px.astype(np.float32)[:, None] for view in views]
-    # From a usual field of view: OpenCV's own start divides by what boards that lie alike make zero.
-    start = np.array([[size[0], 0, (size[0] - 1) / 2], [0, size[0], (size[1] - 1) / 2], [0, 0, 1]], dtype=np.float64)
-    flags = MODELS[coefficients] | cv2.CALIB_USE_INTRINSIC_GUESS
-    try:
-        error, matrix, distortion, turns, _, deviations, _, errors = cv2.calibrateCameraExtended(
-            [board] * len(views), points, size, start, np.zeros(8), flags=flags
-        )
-    except cv2.error as failure:
-        raise _too_flat("boards from which no camera follows") from failure
-    deviation = float(np.max(deviations[:2, 0] / matrix[[0, 1], [0, 1]]))
-    if not (np.isfinite(matrix).all() and np.isfinite(distortion).all()):
-        raise _too_flat("boards from which no camera follows")
-    lens = Lens(matrix, *size, tuple(map(float, distortion.ravel()[:coefficients])))
-    normals = np.array([cv2.Rodrigues(turn)[0][:, 2] for turn in turns])
-    widest = float(np.degrees(np.arccos(np.clip(np.min(normals @ normals.T), -1, 1))))
-    seen = np.concatenate([view.corners_px for view in views])
-    sixteenths = np.unique((4 * seen / np.array(size)).astype(int).clip(0, 3), axis=0)
-    view_errors = tuple(map(float, errors.ravel()))
-    return Calibration(lens, tuple(views), float(error), view_errors, deviation, widest, len(sixteenths) / 16)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from warpgrasp.data.recording.camera import Lens, read_lens
-from warpgrasp.data.recording.footage import PICTURE_ENDINGS, Footage, PictureFolder
+from warpgrasp.data.recording.footage import PICTURE_ENDINGS, Footage, PictureFolder, say_notices
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 
@@ -25,14 +25,19 @@ class Clip:
     lens_file: Path
 
     def picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
-        """A frame's picture, from 0 to 255. Raises `DataError` when its size is not the camera's."""
+        """A frame's picture, from 0 to 255. Raises `DataError` when its size is not the camera's.
+
+        The first one that is read comes with what is remarkable about the footage, on standard error.
+        """
+        say_notices(self.footage)
         picture, lens = self.footage.picture(number), self.lens
         height, width = picture.shape[:2]
         if (width, height) != (lens.width, lens.height):
             raise DataError(
                 f"expected pictures of the camera's size, {lens.width}×{lens.height}, in "
                 f"{self.footage.file_of(number)}, found {width}×{height} in frame {number}: "
-                f"{self.lens_file} is of another resolution"
+                f"{self.lens_file} is of another resolution; map it by `warpgrasp camera FOLDER --from "
+                f"{self.lens_file.name}` with --crop, --resize or --turn"
             )
         return lens.undistorted(picture)
 

@@ -3,8 +3,9 @@
 docs/datasets.md#your-own-recording says which files to write.
 """
 
+import multiprocessing
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,13 +16,17 @@ from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import Label
+from warpgrasp.data.recording.doubts import LabelInCamera, doubts
 from warpgrasp.data.recording.files import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
+from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, Side
+from warpgrasp.progress import notice
 
 PROTOCOL = "recording"
+EXAMINED = 8  # labels of a recording that are looked at when they are read; the hand may have to be fitted for each
 OPEN_RECORDINGS = 8  # whose decoders stay in memory
 
 
@@ -39,6 +44,8 @@ class Recordings:
     size: tuple[int, int] | None = None
     protocol: str = PROTOCOL
     is_as_shown: bool = False
+    examined: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    """How many labels of each recording were looked at with doubt; the same for all copies of the data set."""
 
     @staticmethod
     def recognises(root: Path) -> bool:
@@ -172,8 +179,25 @@ class Recordings:
             label: Label | None = recording.labels.get(name.index)
             if label is None:
                 raise DataError(f"expected a label of frame {name.index} in {recording.folder / FILE}, found none")
-            self._annotations[name] = annotation_of(recording, label, self.hand_of(name.sequence))
+            annotation = annotation_of(recording, label, self.hand_of(name.sequence))
+            self._annotations[name] = annotation
+            self._examine(name.sequence, label, annotation)
         return self._annotations[name]
+
+    def in_camera(self, sequence: str, label: Label, annotation: Annotation) -> LabelInCamera:
+        """A label with what it means, as the file has it."""
+        recording = self.recordings[sequence]
+        return LabelInCamera(label, annotation, recording.object.model, self.hand_of(sequence), recording.side)
+
+    def _examine(self, sequence: str, label: Label, annotation: Annotation) -> None:
+        """Say what is doubtful about the first labels that are read of a recording, once, and not in each worker."""
+        count = self.examined.get(sequence, 0)
+        if count >= EXAMINED or multiprocessing.parent_process() is not None:
+            return
+        lines = list(doubts([self.in_camera(sequence, label, annotation)]))
+        self.examined[sequence] = EXAMINED if lines else count + 1
+        for line in lines:
+            notice(f"warning: {self.recordings[sequence].folder / FILE}: {line}; `warpgrasp doctor` checks all labels")
 
     @cached_property
     def _hands(self) -> dict[Side, HandModel]:
@@ -207,4 +231,6 @@ def recording_folders(root: Path) -> list[Path]:
 
 
 def _same(first: ObjectModel, second: ObjectModel) -> bool:
-    return torch.equal(first.faces, second.faces) and torch.equal(first.vertices, second.vertices)
+    if torch.equal(first.faces, second.faces) and torch.equal(first.vertices, second.vertices):
+        return True
+    return is_mesh_of(mesh_identity(first.vertices, first.faces), second.vertices, second.faces)

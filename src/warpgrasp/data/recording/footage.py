@@ -1,5 +1,6 @@
 """The pictures of a recording: a video, or a folder of numbered pictures."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +8,15 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from rich.console import Console
 
+from warpgrasp.data.picture_file import CONVERT, PICTURE_ENDINGS, UNREAD_ENDINGS, is_hidden, read_upright
+from warpgrasp.data.recording.picture_names import numbered_pictures
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
+__all__ = ["FRAMES_FOLDER", "PICTURE_ENDINGS", "VIDEO_STEM", "Footage", "PictureFolder", "open_footage"]
+
 FRAMES_FOLDER = "frames"
 VIDEO_STEM = "video"
 
@@ -31,6 +35,11 @@ class Footage(Protocol):
         """When each frame is shown, in seconds after the first; None where the files do not say."""
         ...
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """What is remarkable about the pictures and may make results worse: a sentence each, naming the file."""
+        ...
+
     def picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
         """The colours of a frame, from 0 to 255."""
         ...
@@ -45,22 +54,17 @@ class Footage(Protocol):
 
 
 class PictureFolder:
-    """Picture files whose names end with the frame's number: `0012.jpg`, `frame_0012.png`."""
+    """Picture files whose names tell the frames' numbers or times, as `numbered_pictures` reads them.
+
+    Files that are no pictures are passed over, and so are hidden ones. Raises `DataError` when there is no picture, one
+    of a kind that is not read, or two of one frame.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._files: dict[int, Path] = {}
-        for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS):
-            number = re.search(r"([0-9]{1,9})$", path.stem)
-            if number is None:
-                raise DataError(f"expected names that end with the frame's number in {folder}, found {path.name}")
-            if int(number[1]) in self._files:
-                first = self._files[int(number[1])].name
-                raise DataError(f"expected one picture for each frame in {folder}, found {first} and {path.name}")
-            self._files[int(number[1])] = path
-        if not self._files:
-            raise DataError(f"expected pictures ({', '.join(PICTURE_ENDINGS)}) in {folder}, found none")
-        self._numbers = sorted(self._files)
+        numbered = numbered_pictures(folder, picture_names(folder))
+        self._names, self._times_s = numbered.names, numbered.times_s
+        self._numbers = sorted(self._names)
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -68,33 +72,67 @@ class PictureFolder:
         return self._numbers
 
     @property
-    def times_s(self) -> None:
-        """Not told by pictures."""
-        return None
+    def times_s(self) -> Sequence[float] | None:
+        """When each picture was taken, in seconds after the first; None unless the names tell it."""
+        return self._times_s
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """None: whatever is wrong with a picture is an error."""
+        return ()
 
     def picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
         """The colours of a frame, upright as its EXIF data ask."""
-        path = self.file_of(number)
-        try:
-            with Image.open(path, formats=("JPEG", "PNG")) as opened:
-                return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-        except FileNotFoundError as error:
-            raise DataError(f"expected the picture {path}, found no such file") from error
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"expected a whole picture in {path}: {error}") from error
+        return read_upright(self.file_of(number))
 
     def file_of(self, number: int) -> Path:
         """The file that holds a frame."""
-        if number not in self._files:
+        if number not in self._names:
             raise DataError(f"expected a frame of {self.folder}, found no picture of number {number}")
-        return self._files[number]
+        return self.folder / self._names[number]
 
     def close(self) -> None:
         """Nothing is held."""
 
 
+def picture_names(folder: Path) -> list[str]:
+    """The names of a folder's pictures in natural order: 2 before 10.
+
+    Raises `DataError` when there is none, or one of a kind that is not read.
+    """
+    with os.scandir(folder) as entries:
+        files = [entry.name for entry in entries if not is_hidden(entry.name) and not entry.is_dir()]
+    ending = {name: os.path.splitext(name)[1].lower() for name in files}
+    unread = sorted(name for name in files if ending[name] in UNREAD_ENDINGS)
+    if unread:
+        raise DataError(f"expected pictures of {', '.join(PICTURE_ENDINGS)} in {folder}, found {unread[0]}; {CONVERT}")
+    names = [name for name in files if ending[name] in PICTURE_ENDINGS]
+    if not names:
+        raise DataError(f"expected pictures ({', '.join(PICTURE_ENDINGS)}) in {folder}, found none")
+    return sorted(names, key=lambda name: [(text, int(part or 0)) for text, part in NATURAL.findall(name)])
+
+
+NATURAL = re.compile(r"([^0-9]*)([0-9]*)")
+
+_said: set[str] = set()
+
+
+def say_notices(footage: Footage) -> None:
+    """Print what is remarkable about the pictures on standard error, each sentence once in a process."""
+    for notice in footage.notices:
+        if notice not in _said:
+            _said.add(notice)
+            console = Console(stderr=True)
+            console.print(f"warpgrasp: warning: {notice}", soft_wrap=True, highlight=False, markup=False)
+
+
+def count_as_said(footage: Footage) -> None:
+    """Keep silent about what the caller says itself."""
+    _said.update(footage.notices)
+
+
 def open_footage(folder: Path) -> Footage:
-    """The pictures of a recording's folder: `video.mp4` (or .mov, .mkv, .webm), or the folder `frames`.
+    """The pictures of a recording's folder: `video.mp4` (or .mov, .mkv …), or the folder `frames`.
 
     Raises `DataError` when there is none of them, or more than one.
     """
@@ -103,9 +141,11 @@ def open_footage(folder: Path) -> Footage:
     found = [*videos, *([pictures] if pictures.is_dir() else [])]
     if len(found) != 1:
         named = " and ".join(path.name for path in found) or "neither"
+        for other in sorted(folder.glob(f"{VIDEO_STEM}.*"))[:1] if not found else ():
+            named += f" but {other.name}; convert it: ffmpeg -i {other.name} -c:v libx264 -crf 16 {VIDEO_STEM}.mp4"
         endings = "|".join(ending[1:] for ending in FORMAT_OF)
         raise DataError(
-            f"expected either {VIDEO_STEM}.({endings}) or a folder {FRAMES_FOLDER} of jpg or png in {folder}, "
+            f"expected either {VIDEO_STEM}.({endings}) or a folder {FRAMES_FOLDER} of pictures in {folder}, "
             f"found {named}"
         )
     return Video(videos[0]) if videos else PictureFolder(pictures)

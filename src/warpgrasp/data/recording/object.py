@@ -79,7 +79,7 @@ def _symmetry(entry: Entry) -> Symmetry | None:
 
 
 def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") -> ObjectModel:
-    """Read a mesh file in declared units; the vertices are the file's distinct positions, in metres.
+    """Read a mesh file in declared units; the vertices are the distinct places of the corners of its faces.
 
     Raises `DataError` when it is no mesh, or when what it holds cannot be a hand-held object in these units.
     """
@@ -109,7 +109,7 @@ def _length(surface: tuple[np.ndarray, np.ndarray]) -> float:
 def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes: Axes) -> ObjectModel:
     vertices, faces = surface
     metres = torch.as_tensor(vertices * METRES_OF[units] * np.array(AXES[axes]), dtype=torch.float32)
-    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64))
+    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64), AXES[axes])
 
 
 def _fitting(length: float) -> list[Units]:

@@ -1,0 +1,114 @@
+"""RealSense's intrinsics: JSON with librealsense's names, `rs-enumerate-devices -c`, and pyrealsense2's printed form.
+
+[0, 0] is "the center of the top left pixel" (librealsense, "Projection in RealSense SDK 2.0"), as here.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from warpgrasp.data.recording.calibrations.calibrated import CalibratedCamera, pinhole, size_px
+from warpgrasp.data.recording.calibrations.content import REALSENSE_PRINTED, Content
+from warpgrasp.data.recording.document import Entry
+from warpgrasp.errors import DataError
+
+FORMAT = "RealSense"
+BY_NUMBER = ("none", "modified_brown_conrady", "inverse_brown_conrady", "ftheta", "brown_conrady", "kannala_brandt4")
+NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
+PRINTED = re.compile(
+    rf"\[\s*(\d+)x(\d+)\s+p\[({NUMBER})\s+({NUMBER})\]\s+f\[({NUMBER})\s+({NUMBER})\]"
+    r"\s+([A-Za-z0-9 ]+?)\s*\[([^\]]*)\]\s*\]"
+)
+DEEPEST = 4
+INVERSE = (
+    "the model is taken as its documentation has it, a polynomial that straightens; librealsense has used the same "
+    "numbers both ways round: check that straight lines come out straight, and say --distortion-model opencv if not"
+)
+
+
+def recognised(content: Content) -> bool:
+    """Whether there are ppx, ppy, or what RealSense's programs print."""
+    if content.entry is not None:
+        return any(True for _ in _intrinsics(content.entry.values, ()))
+    return content.text is not None and bool(PRINTED.search(content.text) or REALSENSE_PRINTED.search(content.text))
+
+
+def cameras(content: Content) -> list[CalibratedCamera]:
+    """The cameras of a file, by their streams. Raises `DataError` for a model that there is none of here."""
+    if content.entry is not None:
+        parts = list(_intrinsics(content.entry.values, ()))
+        return [
+            _camera(".".join(place) or "camera", Entry(part, content.path, ".".join(place))) for place, part in parts
+        ]
+    assert content.text is not None
+    printed = [_of_printed(match) for match in PRINTED.finditer(content.text)] or list(_of_tables(content.text))
+    return [_camera(name, Entry(values, content.path, name)) for name, values in printed]
+
+
+def _intrinsics(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """The objects that have a principal point by RealSense's name, and where they stand."""
+    if not isinstance(value, dict) or len(place) > DEEPEST:
+        return
+    if "ppx" in value and "ppy" in value:
+        yield place, value
+        return
+    for key, inner in value.items():
+        yield from _intrinsics(inner, (*place, str(key)[:40]))
+
+
+def _of_printed(match: re.Match[str]) -> tuple[str, dict[str, Any]]:
+    width, height, ppx, ppy, fx, fy, model, coeffs = match.groups()
+    return f"{width}x{height}", _values(width, height, ppx, ppy, fx, fy) | {"model": model, "coeffs": _numbers(coeffs)}
+
+
+def _of_tables(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The tables of `rs-enumerate-devices -c`, by stream and size."""
+    for part in REALSENSE_PRINTED.split(text)[1:]:
+        name = part.split('"', 1)[0][:40]
+        rows = dict(re.findall(r"^\s*(Width|Height|PPX|PPY|Fx|Fy|Distortion|Coeffs):\s*(.*?)\s*$", part, re.MULTILINE))
+        if len(rows) == 8:
+            values = _values(*(rows[key] for key in ("Width", "Height", "PPX", "PPY", "Fx", "Fy")))
+            model = {"model": rows["Distortion"], "coeffs": _numbers(rows["Coeffs"])}
+            yield f"{name} {rows['Width']}x{rows['Height']}", values | model
+
+
+def _values(width: str, height: str, ppx: str, ppy: str, fx: str, fy: str) -> dict[str, Any]:
+    numbers = _numbers(" ".join((width, height, ppx, ppy, fx, fy)))
+    return dict(zip(("width", "height", "ppx", "ppy", "fx", "fy"), numbers, strict=False))
+
+
+def _numbers(text: str) -> list[float]:
+    return [
+        float(number) for number in re.findall(NUMBER, text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE].*)?", number)
+    ]
+
+
+def _camera(name: str, entry: Entry) -> CalibratedCamera:
+    size = size_px(entry, "width", "height")
+    fx, fy, ppx, ppy = (entry.number(key) for key in ("fx", "fy", "ppx", "ppy"))
+    coeffs = entry.numbers("coeffs", (-1,)).tolist() if entry.has("coeffs") else []
+    intrinsics = pinhole((fx, fy), (ppx, ppy))
+    model = _model(entry) if any(coeffs) or "model" in entry.values else "none"
+    if model == "kannala_brandt4" and len(coeffs) in (4, 5):
+        return CalibratedCamera(name, intrinsics, size, "fisheye", tuple(coeffs[:4]))
+    if not any(coeffs):
+        return CalibratedCamera(name, intrinsics, size)
+    if len(coeffs) != 5:
+        raise DataError(f"expected 5 numbers for {entry.where('coeffs')}, found {len(coeffs)}")
+    if model == "inverse_brown_conrady":
+        return CalibratedCamera(name, intrinsics, size, "inverse-brown-conrady", tuple(coeffs), (INVERSE,))
+    # Its tangential part acts on what the radial part has moved: without one it is Brown's.
+    if model == "brown_conrady" or (model == "modified_brown_conrady" and not any(coeffs[2:4])):
+        return CalibratedCamera(name, intrinsics, size, "opencv", tuple(coeffs))
+    raise DataError(
+        f"expected the model Brown Conrady, Inverse Brown Conrady, Kannala Brandt4 or no coefficients for "
+        f"{entry.where('model')}, found {model.replace('_', ' ')}"
+    )
+
+
+def _model(entry: Entry) -> str:
+    value = entry.value("model")
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(BY_NUMBER):
+        return BY_NUMBER[value]
+    words = re.sub(r"[\s-]+", "_", str(value)[:60].strip().lower())
+    return words.removeprefix("distortion.").removeprefix("rs2_distortion_")

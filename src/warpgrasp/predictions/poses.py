@@ -1,0 +1,73 @@
+"""Rows of a predictions file as poses, and poses as rows of a predictions file."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from warpgrasp.frame import ObjectModel, Pose
+from warpgrasp.geometry import Camera
+from warpgrasp.hand import PLACEMENT_JOINT, HandModel
+from warpgrasp.predictions.file import Predictions
+from warpgrasp.predictions.quality import share_in_view
+from warpgrasp.scene import posed_hand, posed_object
+
+
+def pose_of_predictions(predictions: Predictions, hand: HandModel) -> Pose:
+    """The poses of predicted frames, in float32; `hand` is the model of the predicted hand, right or left."""
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.array(values)).float()
+
+    return Pose(
+        tensor(predictions.object_rotation),
+        tensor(predictions.object_translation),
+        tensor(predictions.hand_rotation),
+        tensor(predictions.hand_joints[:, 0]),
+        hand.pose_from_coefficients(tensor(predictions.hand_pose)),
+        tensor(predictions.hand_shape),
+    )
+
+
+def predictions_of_pose(
+    pose: Pose,
+    *,
+    sequence: str,
+    indices: Sequence[int],
+    times_s: Float[np.ndarray, " n"],
+    hand: HandModel,
+    model: ObjectModel,
+    camera: Camera,
+) -> Predictions:
+    """The predictions of n frames of one sequence that have these poses: the inverse of `pose_of_predictions`.
+
+    `hand` and `model` are the hand and the object that are posed, `camera` is the camera of one frame.
+    """
+    with torch.no_grad():
+        hand_vertices, hand_joints = posed_hand(pose, hand)
+        object_vertices = posed_object(pose, model)
+    # The inverse of `pose_from_coefficients`, of all components.
+    coefficients = (pose.joint_angles - hand.mean_pose).double() @ torch.linalg.pinv(hand.pose_components.double())
+    cameras = Camera(camera.intrinsics.float().expand(len(pose), 3, 3), camera.width, camera.height)
+
+    def array(values: Tensor) -> np.ndarray:
+        return values.float().numpy()
+
+    return Predictions(
+        sequence=np.array([sequence] * len(pose)),
+        index=np.array(indices),
+        object_name=np.array([model.name] * len(pose)),
+        hand_vertices=array(hand_vertices),
+        hand_joints=array(hand_joints),
+        hand_rotation=array(pose.hand_rotation),
+        hand_translation=array(hand_joints[:, PLACEMENT_JOINT]),
+        hand_pose=array(coefficients),
+        hand_shape=array(pose.shape),
+        object_rotation=array(pose.object_rotation),
+        object_translation=array(pose.object_centre),
+        time_s=times_s,
+        hand_in_view=array(share_in_view(hand_vertices, cameras)),
+        object_in_view=array(share_in_view(object_vertices, cameras)),
+    )

@@ -1,0 +1,67 @@
+"""Rows of a predictions file and poses: one from the other and back, and where the rows put hand and object."""
+
+import numpy as np
+import torch
+from torch.testing import assert_close
+
+from warpgrasp.frame import ObjectModel, Pose
+from warpgrasp.geometry.camera import Camera
+from warpgrasp.geometry.rotation import matrix_from_axis_angle
+from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.predictions.file import Predictions
+from warpgrasp.predictions.poses import pose_of_predictions, predictions_of_pose
+
+CAMERA = Camera(torch.tensor([[60.0, 0, 31.5], [0, 60.0, 23.5], [0, 0, 1]]), 64, 48)
+MODEL = ObjectModel.centred(
+    "wedge", torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [0.1, 0.04, 0.02]]), torch.tensor([[0, 1, 2]])
+)
+
+
+def three_frames(hand: HandModel) -> Pose:
+    """Before the camera, but for the object of the last frame, which lies behind it; joints within the pose space."""
+    random = torch.Generator().manual_seed(5)
+
+    def normal(*size: int, scale: float) -> torch.Tensor:
+        return scale * torch.randn(*size, generator=random)
+
+    ahead = torch.tensor([0.0, 0.0, 0.6])
+    centre = torch.stack([ahead, ahead, -ahead])
+    angles = hand.pose_from_coefficients(normal(3, len(hand.pose_components), scale=0.5))
+    turns = [matrix_from_axis_angle(normal(3, 3, scale=0.7)) for _ in range(2)]
+    return Pose(turns[0], centre, turns[1], ahead + normal(3, 3, scale=0.01), angles, normal(3, 10, scale=0.5))
+
+
+def rows(pose: Pose, hand: HandModel) -> Predictions:
+    return predictions_of_pose(
+        pose,
+        sequence="S1",
+        indices=[4, 5, 9],
+        times_s=np.array([0.0, 0.1, 0.5]),
+        hand=hand,
+        model=MODEL,
+        camera=CAMERA,
+    )
+
+
+def test_there_and_back(hand: HandModel) -> None:
+    pose = three_frames(hand)
+    again = pose_of_predictions(rows(pose, hand), hand)
+    for name in ("object_rotation", "object_centre", "hand_rotation", "shape"):
+        assert torch.equal(again.arrays[name], pose.arrays[name]), name
+    assert_close(again.wrist, pose.wrist, rtol=0, atol=1e-6)
+    assert_close(again.joint_angles, pose.joint_angles, rtol=0, atol=1e-5)
+
+
+def test_the_rows_say_which_frames_they_are_and_what_is_seen(hand: HandModel) -> None:
+    pose = three_frames(hand)
+    predictions = rows(pose, hand)
+    assert predictions.sequence.tolist() == ["S1"] * 3
+    assert predictions.object_name.tolist() == ["wedge"] * 3
+    assert predictions.index.tolist() == [4, 5, 9]
+    np.testing.assert_array_equal(predictions.time_s, [0.0, 0.1, 0.5])
+    np.testing.assert_allclose(predictions.hand_joints[:, JOINTS.index("wrist")], pose.wrist, atol=1e-6)
+    np.testing.assert_array_equal(predictions.hand_translation, predictions.hand_joints[:, JOINTS.index("middle_1")])
+    assert predictions.object_in_view.tolist() == [1, 1, 0]
+    assert (predictions.hand_in_view == 1).all()
+    assert {array.dtype for array in (predictions.hand_vertices, predictions.hand_pose)} == {np.dtype(np.float32)}

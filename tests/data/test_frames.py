@@ -153,7 +153,9 @@ def test_the_released_code_adds_the_last_of_the_other_frames() -> None:
     assert labels.annotated == {"a": (0, 4, 8, 9), "b": (0, 4, 7, 8), "c": (0, 4, 8)}
 
 
-@given(st.lists(st.integers(2, 200), min_size=1, max_size=12), st.sampled_from([1.0, 1 / 2, 0.2, 0.05, 0.0125, 0.00625]))
+@given(
+    st.lists(st.integers(2, 200), min_size=1, max_size=12), st.sampled_from([1.0, 1 / 2, 0.2, 0.05, 0.0125, 0.00625])
+)
 def test_the_released_rule_against_the_released_code(lengths: list[int], fraction: float) -> None:
     assert labelled_as_released(lengths, fraction) == released_strong_frames(lengths, fraction)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from warpgrasp.data.sample.shipped import SHIPPED
+from warpgrasp.data.sample.files import SHIPPED
 from warpgrasp.errors import DataError
 from warpgrasp.keypoints import DETECTORS, DetectorSettings, HandBox, KeypointDetector, MediaPipeDetector
 from warpgrasp.keypoints.mediapipe import _decoded_palms, _distinct_palms

@@ -42,11 +42,7 @@ def test_a_package_s_data_set_is_told_from_ours(installed: Path, copied_root: Pa
 def test_unknown_layouts_and_broken_packages_are_named(installed: Path, tmp_path: Path, hand, capsys) -> None:
     with pytest.raises(DataError, match=r"known layout \(ho3d, fphab, dexycb, recording, shelf\) in"):
         layout_of(tmp_path)
-<<<<<<< HEAD
     with pytest.raises(RegistryError, match=r"expected one of ho3d, .*, shelf as the data set, got 'kitchen'"):
-=======
-    with pytest.raises(RegistryError, match=r"expected one of ho3d, .*, toy as the data set, got 'kitchen'"):
->>>>>>> house-data
         open_dataset(tmp_path, hand, layout="kitchen")
     assert main(["doctor", "--data", str(tmp_path), "--layout", "kitchen"]) == 2
     assert (

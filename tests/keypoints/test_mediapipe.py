@@ -175,7 +175,7 @@ def test_a_palm_is_decoded_about_its_anchor() -> None:
 
 def test_the_registry() -> None:
     assert DETECTORS["mediapipe"] is MediaPipeDetector
-    with pytest.raises(RegistryError, match="for a keypoint detector, got 'eagle'"):
+    with pytest.raises(RegistryError, match="as the keypoint detector, got 'eagle'"):
         DETECTORS["eagle"]
 
 

@@ -125,9 +125,50 @@ def test_shares_by_hand() -> None:
     assert [one.fraction for one in labels.shares.values()] == [0.3, 2 / 7, 0]
 
 
-def test_the_released_code_adds_the_last_frame() -> None:
-    labels = choose_labels({"a": range(10)}, fraction=1 / 4, sampling="released")
-    assert labels.annotated == {"a": (0, 4, 8, 9)}
+def released_strong_frames(lengths: list[int], fraction: float) -> set[tuple[int, int]]:
+    """The released code's `get_seq_map`, as far as it decides which frames are strongly supervised.
+
+    It goes through the frames of all sequences; where a sequence has ended, it takes the last weak one back.
+    """
+    spacing, strong, weak = int(1 / fraction), set(), []
+    samples = [(sequence, frame) for sequence, length in enumerate(lengths) for frame in range(length)]
+    for number, (sequence, frame) in enumerate(samples):
+        if frame == 0 and weak and fraction != 1:
+            strong.add(weak.pop())
+        if frame % spacing == 0 or number == len(samples) - 1 or fraction == 1:
+            strong.add((sequence, frame))
+        else:
+            weak.append((sequence, frame))
+    return strong
+
+
+def labelled_as_released(lengths: list[int], fraction: float) -> set[tuple[int, int]]:
+    sequences = {str(number): range(length) for number, length in enumerate(lengths)}
+    labels = choose_labels(sequences, fraction=fraction, sampling="released")
+    return {(int(name.sequence), name.index) for name in labels.annotated_names}
+
+
+def test_the_released_code_adds_the_last_of_the_other_frames() -> None:
+    labels = choose_labels({"a": range(10), "b": range(9), "c": range(9)}, fraction=1 / 4, sampling="released")
+    assert labels.annotated == {"a": (0, 4, 8, 9), "b": (0, 4, 7, 8), "c": (0, 4, 8)}
+
+
+@given(
+    st.lists(st.integers(2, 200), min_size=1, max_size=12), st.sampled_from([1.0, 1 / 2, 0.2, 0.05, 0.0125, 0.00625])
+)
+def test_the_released_rule_against_the_released_code(lengths: list[int], fraction: float) -> None:
+    assert labelled_as_released(lengths, fraction) == released_strong_frames(lengths, fraction)
+
+
+def test_the_released_rule_on_lengths_like_fphab_s() -> None:
+    """As many sequences and frames as FPHAB's training split by actions, one of more than 160, give its counts."""
+    twenties = [8] + [4] * 42 + [3] * 91
+    fives = [1] * 12 + [3] * 49 + [2] * 24 + [0] * 49
+    rest = [0] * 12 + [4] * 122
+    lengths = [20 * twenty + 5 * five + more for twenty, five, more in zip(twenties, fives, rest, strict=True)]
+    assert (len(lengths), sum(lengths)) == (134, 10_503)
+    counts = [len(labelled_as_released(lengths, fraction)) for fraction in (0.00625, 0.05, 0.2)]
+    assert counts == [269, 717, 2259]
 
 
 def test_effective_fraction_by_hand() -> None:

@@ -95,20 +95,22 @@ def choose_labels(
 ) -> Labels:
     """Annotate one frame in int(1 / fraction) of each sequence, counted over the frames that can be annotated.
 
-    `paper`: the first of each such period. `released`: these, and the last frame, as the released code does (so that
-    the effective fraction is larger than the nominal one). `annotatable` leaves out the frames that the data set gives
-    no annotation for; they are unannotated, and not counted. Raises `DataError` unless 0 < fraction ≤ 1.
+    `paper`: the first of each such period. `released`: these, and the last of the others, as the released code does
+    (`get_seq_map`), so that the effective fraction is larger than the nominal one; of the last sequence it is the last
+    frame, whether it begins a period or not. `annotatable` leaves out the frames that the data set gives no annotation
+    for; they are unannotated, and not counted. Raises `DataError` unless 0 < fraction ≤ 1.
     """
     if not 0 < fraction <= 1:
         raise DataError(f"expected a fraction of annotated frames above 0 and at most 1, got {fraction:g}")
     period = int(1 / fraction + 1e-9)
     annotated, unannotated = {}, {}
-    for sequence, indices in sequences.items():
+    for number, (sequence, indices) in enumerate(sequences.items(), start=1):
         ordered = sorted(indices)
         possible = [index for index in ordered if annotatable is None or FrameName(sequence, index) in annotatable]
         chosen = set(possible[::period])
         if sampling == "released":
-            chosen.update(possible[-1:])
+            others = [index for index in possible if index not in chosen or number == len(sequences)]
+            chosen.update(others[-1:])
         annotated[sequence] = tuple(index for index in ordered if index in chosen)
         unannotated[sequence] = tuple(index for index in ordered if index not in chosen)
     return Labels(annotated, unannotated)

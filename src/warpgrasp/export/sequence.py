@@ -1,7 +1,7 @@
 """One sequence of a predictions file, with the hand model, object, camera and pictures that it takes to show it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,14 @@ from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand, with_fingertips_of
-from warpgrasp.predictions import Flag, Predictions, finite, identified_object, open_predictions
+from warpgrasp.predictions import (
+    Flag,
+    Predictions,
+    finite,
+    identified_object,
+    open_predictions,
+    pose_of_predictions,
+)
 from warpgrasp.reconstruction import KnownObject
 from warpgrasp.refinement import QUALITY, read_quality
 from warpgrasp.scene import Scene
@@ -91,22 +98,15 @@ class PredictedSequence:
         In double precision, camera space. Raises `SequenceError` when the predicted vertices are not those that the
         parameters give the hand model.
         """
-        rotation, placement, coefficients, shape = (
-            torch.from_numpy(np.asarray(array)).float()
-            for array in (part.hand_rotation, part.hand_translation, part.hand_pose, part.hand_shape)
-        )
-        angles = self.hand.pose_from_coefficients(coefficients)
-        rest = self.hand(torch.zeros(len(part), 3), angles, shape)
-        placement_joint = rest.joints[:, PLACEMENT_JOINT, None]
+        pose = pose_of_predictions(part, self.hand)
+        rest = self.hand(torch.zeros(len(part), 3), pose.joint_angles, pose.shape)
+        placement = torch.from_numpy(np.array(part.hand_translation)).float()
         vertices, joints = (
-            pose_points(rotation, placement, points - placement_joint) for points in (rest.vertices, rest.joints)
+            pose_points(pose.hand_rotation, placement, points - rest.joints[:, PLACEMENT_JOINT, None])
+            for points in (rest.vertices, rest.joints)
         )
-        check_vertices(vertices, torch.from_numpy(np.asarray(part.hand_vertices)).float(), self.hand)
-        object_rotation, object_centre = (
-            torch.from_numpy(np.asarray(array)) for array in (part.object_rotation, part.object_translation)
-        )
-        pose = Pose(object_rotation, object_centre, rotation, joints[:, 0], angles, shape)
-        return pose.to(torch.float64), joints.double()
+        check_vertices(vertices, torch.from_numpy(np.array(part.hand_vertices)).float(), self.hand)
+        return replace(pose, wrist=joints[:, 0]).to(torch.float64), joints.double()
 
     def scenes(self) -> Iterator[tuple[FrameName, Scene]]:
         """Hand and object of each frame as one mesh, in camera space."""
@@ -289,7 +289,7 @@ class PredictedFile:
     def difference(self, indices: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
         """The difference of colours to the nearest label of the frames of these numbers.
 
-        None where `densify` measured none. Raises `SequenceError` when its quality.csv cannot be read.
+        None where `densify` measured none. Raises `DataError` when its quality.csv cannot be read.
         """
         path = self.path.with_name(QUALITY)
         if "labels" not in self.header or not path.is_file():

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from warpgrasp.data.recording import HandParameters, label_of_pose
 from warpgrasp.export.sequence import PredictedSequence
 from warpgrasp.geometry import axis_angle_from_matrix
 from warpgrasp.hand import JOINTS, MANO_JOINTS
@@ -92,28 +91,27 @@ def parameter_rows(sequence: PredictedSequence) -> Iterator[dict[str, Any]]:
 
     Raises `SequenceError` when the predicted vertices are not those of the parameters.
     """
-    template, position = sequence.hand.template, 0
+    position = 0
     for part in sequence.chunks():
         pose, _ = sequence.posed(part)
         rotation, translation = sequence.model.pose_of_file(pose.object_rotation, pose.object_centre)
-        vectors = {
-            "hand_rotation": axis_angle_from_matrix(pose.hand_rotation),
-            "hand_translation": pose.wrist.numpy()
-            - np.stack([template.rest_wrist(shape) for shape in pose.shape.numpy()]),
-            "hand_pose": pose.joint_angles,
-            "hand_shape": pose.shape,
-            "hand_joints": part.hand_joints,
-        }
-        object_vectors = {"object_rotation": axis_angle_from_matrix(rotation), "object_translation": translation}
+        axis_angle = axis_angle_from_matrix(rotation)
         for row, index in enumerate(part.index.tolist()):
+            hand = label_of_pose(index, pose.rows(slice(row, row + 1)), sequence.hand, sequence.model).hand
+            assert isinstance(hand, HandParameters)
             yield {
                 "sequence": sequence.name,
                 "frame": index,
                 "time_s": float(sequence.times_s[position]),
                 "flags": Flag(int(sequence.flags[position])).words,
-                **{name: values[row].tolist() for name, values in vectors.items()},
+                "hand_rotation": hand.pose[:3].tolist(),
+                "hand_translation": hand.translation.tolist(),
+                "hand_pose": hand.pose[3:].tolist(),
+                "hand_shape": hand.shape.tolist(),
+                "hand_joints": part.hand_joints[row].tolist(),
                 "object": sequence.model.name,
-                **{name: values[row].tolist() for name, values in object_vectors.items()},
+                "object_rotation": axis_angle[row].tolist(),
+                "object_translation": translation[row].tolist(),
             }
             position += 1
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from warpgrasp.data.recording import Recording, label_of_pose, pose_of_label, write_annotations
+from warpgrasp.data.recording import Recording, check_labels, label_of_pose, pose_of_label, write_annotations
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel, same_hand
@@ -132,6 +132,7 @@ def _labelled_poses(recording: Recording, hand: HandModel) -> dict[int, Pose]:
         raise DensifyError(
             f"expected the hand model that the labels name ({stated}), got {hand.template.name}; choose it by --hand"
         )
+    check_labels(recording, list(usable.values()), hand)
     return {position: pose_of_label(label, hand, recording.object.model) for position, label in usable.items()}
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.recording.recording_files import WEDGE_M, simple_label, write_obj, write_recording
+from tests.data.recording.recording_files import WEDGE_M, edit, simple_label, write_obj, write_recording
 from warpgrasp.data.mirror import mirrored_object
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.recording.annotations import HandJoints, HandParameters, Label, write_annotations
 from warpgrasp.data.recording.check import examine_recordings
-from warpgrasp.data.recording.dataset import EXAMINED, Recordings
-from warpgrasp.data.recording.doubts import fits_other_hand
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.doubts import EXAMINED, fits_other_hand
 from warpgrasp.data.recording.object import load_mesh_in
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
@@ -181,6 +181,37 @@ def test_other_units_are_named(tmp_path: Path, factor: float, hint: str) -> None
     joints = factor * posed_joints(HandModel(open_hand()), torch.zeros(45), torch.zeros(10))
     with pytest.raises(DataError, match=r"expected joints in metres, .*" + hint.replace(r"000\.0\]$", r"\d$")):
         labelled(tmp_path / "joints", replace(label, hand=HandJoints(joints))).names("train")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "pattern"),
+    [
+        (("object", "rotation"), [1, 0, 0, 0], r"a list of 4; wanted is an axis-angle vector in radians$"),
+        (("object", "rotation"), np.eye(3).tolist(), r"wanted is an axis-angle vector in radians$"),
+        (
+            ("hand", "pose"),
+            [0] * 45,
+            r"list of 48 .* of each of its 15 joints: no coefficients of principal components$",
+        ),
+        (
+            ("hand",),
+            {"joints": [[0, 0, 0.5]] * 21},
+            r'expected joints by name for .*, \{"wrist": \[x, y, z\], .*a list$',
+        ),
+    ],
+)
+def test_other_forms_are_refused_with_the_one_that_is_wanted(tmp_path: Path, place, value, pattern: str) -> None:
+    dataset = labelled(tmp_path / "cup", simple_label(3))
+
+    def put(content: dict) -> None:
+        entry = content["frames"][0]
+        for key in place[:-1]:
+            entry = entry[key]
+        entry[place[-1]] = value
+
+    edit(tmp_path / "cup" / "annotations.json", put)
+    with pytest.raises(DataError, match=pattern):
+        dataset.names("train")
 
 
 @pytest.mark.parametrize("turn", [(10.0, 0, 0), (4.0, 4.0, 4.0), (0, 0, 90.0)])

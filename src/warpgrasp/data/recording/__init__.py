@@ -28,7 +28,7 @@ from warpgrasp.data.recording.focal import (
     focal_from_field_of_view,
 )
 from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
-from warpgrasp.data.recording.labels import annotation_of, fitted_hand, label_of_pose, pose_of_label
+from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.object import (
     MESH_ENDINGS,
     OBJECT_FILE,
@@ -73,6 +73,7 @@ __all__ = [
     "board_pictures",
     "calibrate",
     "centred_lens",
+    "check_labels",
     "find_board",
     "fitted_hand",
     "focal_from_equivalent",

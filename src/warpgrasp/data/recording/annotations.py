@@ -25,6 +25,7 @@ Use = Literal["train", "evaluation"]
 USES: tuple[Use, ...] = get_args(Use)
 SIDES: tuple[Side, ...] = get_args(Side)
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
+OF_JOINTS = " of the whole hand, then of each of its 15 joints: no coefficients of principal components"
 LARGEST_FRAME = 10_000_000
 LARGEST_TURN = 2.001 * np.pi  # radians: what turns farther than a whole turn is in degrees
 LARGEST_SHAPE = 20.0  # standard deviations
@@ -115,6 +116,10 @@ def _parameters(entry: Entry) -> HandParameters:
 
 def _joints(entry: Entry) -> HandJoints:
     entry.only("joints")
+    if isinstance(entry.value("joints"), list):
+        raise DataError(
+            f'expected joints by name for {entry.where("joints")}, {{"wrist": [x, y, z], "thumb_1": …}}, found a list'
+        )
     named = entry.entry("joints")
     named.only(*JOINTS)
     joints = np.stack([named.numbers(joint, (3,)) for joint in JOINTS])
@@ -129,7 +134,10 @@ def _joints(entry: Entry) -> HandJoints:
 
 def _angles(entry: Entry, key: str, count: int) -> np.ndarray:
     """Axis-angle vectors, one after the other."""
-    angles = entry.numbers(key, (count,))
+    try:
+        angles = entry.numbers(key, (count,))
+    except DataError as error:
+        raise DataError(f"{error}; wanted is an axis-angle vector in radians{OF_JOINTS * (count > 3)}") from error
     turn = np.linalg.norm(np.clip(angles, -1e6, 1e6).reshape(-1, 3), axis=1).max()  # without overflow
     if turn > LARGEST_TURN:
         raise DataError(

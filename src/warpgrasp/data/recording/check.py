@@ -9,8 +9,8 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from warpgrasp.data.recording.annotations import HandJoints
-from warpgrasp.data.recording.dataset import EXAMINED, Recordings
-from warpgrasp.data.recording.doubts import doubts
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.doubts import EXAMINED, doubts
 from warpgrasp.data.recording.evidence import (
     FAINT_TEXTURE_LEVELS,
     LARGEST_SHARE_OF_WIDTH,

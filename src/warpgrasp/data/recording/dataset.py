@@ -3,7 +3,6 @@
 docs/datasets.md#your-own-recording says which files to write.
 """
 
-import multiprocessing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,17 +15,15 @@ from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import Label
-from warpgrasp.data.recording.doubts import LabelInCamera, doubts
+from warpgrasp.data.recording.doubts import EXAMINED, LabelInCamera, say_doubts
 from warpgrasp.data.recording.files import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, Side
-from warpgrasp.progress import notice
 
 PROTOCOL = "recording"
-EXAMINED = 8  # labels of a recording that are looked at when they are read; the hand may have to be fitted for each
 OPEN_RECORDINGS = 8  # whose decoders stay in memory
 
 
@@ -190,14 +187,12 @@ class Recordings:
         return LabelInCamera(label, annotation, recording.object.model, self.hand_of(sequence), recording.side)
 
     def _examine(self, sequence: str, label: Label, annotation: Annotation) -> None:
-        """Say what is doubtful about the first labels that are read of a recording, once, and not in each worker."""
+        """Say, once, what is doubtful about the first labels that are read of a recording."""
         count = self.examined.get(sequence, 0)
-        if count >= EXAMINED or multiprocessing.parent_process() is not None:
-            return
-        lines = list(doubts([self.in_camera(sequence, label, annotation)]))
-        self.examined[sequence] = EXAMINED if lines else count + 1
-        for line in lines:
-            notice(f"warning: {self.recordings[sequence].folder / FILE}: {line}; `warpgrasp doctor` checks all labels")
+        if count < EXAMINED:
+            path = self.recordings[sequence].folder / FILE
+            doubtful = say_doubts(path, [self.in_camera(sequence, label, annotation)])
+            self.examined[sequence] = EXAMINED if doubtful else count + 1
 
     @cached_property
     def _hands(self) -> dict[Side, HandModel]:

@@ -4,8 +4,10 @@ Numbers alone seldom prove such a mistake, so a doubt is a warning, and names wh
 """
 
 import math
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from warpgrasp.data.recording.annotations import HandJoints, HandParameters, Lab
 from warpgrasp.frame import Annotation, ObjectModel, pose_points
 from warpgrasp.geometry import mirrored_axis_angle, mirrored_points
 from warpgrasp.hand import HandModel, Side, fit_cost, fit_hand, pose_cost, refusal
+from warpgrasp.progress import notice
 
 # The other hand is named when it explains the numbers this much better (natural logarithm of the probability). Measured
 # with the open hand: for poses drawn from its own distribution, with 0 to 6 mm of noise on the joints, the hand that is
@@ -29,6 +32,7 @@ LARGEST_BEND_RAD = math.pi  # of a finger's joint
 LARGEST_TURN_RAD = 3.5  # of a whole hand or object: beyond a half turn a shorter rotation is the same
 APART_M, NEAR_M = 0.3, 0.02  # from a hand to the object that it is about to hold, or holds
 SUSPECT_M = 0.1
+EXAMINED = 8  # labels of a recording that are looked at when it is read; hands may have to be fitted for each
 POINTS = 5000  # of the object, by which the distance is measured
 
 
@@ -50,6 +54,17 @@ def doubts(labels: Sequence[LabelInCamera]) -> Iterator[str]:
         if doubted:
             frame, text = doubted[0]
             yield f"{len(doubted)} of {len(labels)} labels look wrong, the first frame {frame}: {text}"
+
+
+def say_doubts(path: Path, labels: Sequence[LabelInCamera]) -> bool:
+    """Print the doubts about some labels of the file `path` to the error stream, and return whether there are any.
+
+    Nothing is printed, and False returned, in the worker processes that read data.
+    """
+    lines = [] if multiprocessing.parent_process() is not None else list(doubts(labels))
+    for line in lines:
+        notice(f"warning: {path}: {line}; `warpgrasp doctor` checks all labels")
+    return bool(lines)
 
 
 def other_side(side: Side) -> Side:

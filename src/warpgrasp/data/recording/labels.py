@@ -1,12 +1,14 @@
 """Labels and poses: hand and object of a label in camera space, its `Pose`, and the label of a `Pose`."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import LARGEST_DISTANCE_M, HandJoints, HandParameters, Label, Use
-from warpgrasp.data.recording.doubts import fits_other_hand, other_side
+from warpgrasp.data.recording.doubts import EXAMINED, LabelInCamera, fits_other_hand, other_side, say_doubts
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, ObjectModel, Pose
@@ -66,6 +68,16 @@ def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annota
     object_rotation, object_centre = _object_pose(label, recording.object.model)
     _check(joints, object_centre, where)
     return Annotation(vertices, joints, object_rotation.float(), object_centre.float(), hand_rotation)
+
+
+def check_labels(recording: Recording, labels: Sequence[Label], hand: HandModel) -> None:
+    """Check labels of a recording, and say on the error stream what is doubtful about the first of them.
+
+    Raises `DataError` as `annotation_of` does.
+    """
+    model, side = recording.object.model, recording.side
+    in_camera = [LabelInCamera(label, annotation_of(recording, label, hand), model, hand, side) for label in labels]
+    say_doubts(recording.folder / FILE, in_camera[:EXAMINED])
 
 
 def fitted_hand(stated: HandJoints, hand: HandModel) -> HandFit:

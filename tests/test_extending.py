@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from tests.extensions import PAGE, Example, example, install, write_shelf
@@ -21,12 +22,13 @@ from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.registry import HAND_MODELS, load_hand
 from warpgrasp.photometric import photometric_consistency
 from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction.encoders.encoder import ENCODERS
 
 SOURCE = Path(__file__).parents[1] / "src" / "warpgrasp"
-TITLES = ("A data set", "An encoder", "A photometric term", "An export format", "A metric")
+TITLES = ("A data set", "An encoder", "A photometric term", "An export format", "A metric", "A hand model")
 TINY = ["--network.width", "2", "--stage1.steps", "1", "--stage2.steps", "1", "--tracker", "none"]
 LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -95,10 +97,11 @@ def outcome(site: Path, shelf: Path, train_words: list[str], tmp_path_factory) -
             text=True,
         )
 
-    data_set, _, _, export, metric = map(example, TITLES)
+    data_set, _, _, export, metric, hand = map(example, TITLES)
+    assert command(hand, "doctor") == (*command(data_set, "doctor"), "--hand", "small")
     printed: dict[str, str] = {}
     for together in (
-        [command(data_set, "doctor"), train_words],
+        [command(hand, "doctor"), train_words],
         [command(data_set, "predict")],
         [command(metric, "evaluate"), command(export, "export")],
     ):
@@ -121,10 +124,10 @@ def groups() -> set[str]:
 
 
 def test_the_page_names_every_registry() -> None:
-    """Hand models and detectors have no worked example; theirs are in their own tests."""
+    """Detectors alone have no worked example."""
     table = PAGE.read_text().partition("| registry |")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(warpgrasp\.\w+)`", table)) == groups()
-    assert groups() - {example(title).group for title in TITLES} == {"warpgrasp.hands", "warpgrasp.keypoint_detectors"}
+    assert groups() - {example(title).group for title in TITLES} == {"warpgrasp.keypoint_detectors"}
 
 
 def test_the_data_set_is_examined(outcome: Outcome) -> None:
@@ -178,7 +181,17 @@ def installed_here(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     yield
     for title in TITLES:
         sys.modules.pop(example(title).module, None)
-    ENCODERS._loaded.clear()
+    for registry in (ENCODERS, HAND_MODELS):
+        registry._loaded.clear()
+
+
+def test_the_hand_is_loaded_by_name(outcome: Outcome, installed_here: None) -> None:
+    assert "hand: small-hand right, 778 vertices" in outcome.printed["doctor"].splitlines()
+    small, adult = load_hand("small"), load_hand("open")
+    pose, shape = torch.full((1, 45), 0.1), torch.full((1, 10), 0.5)
+    posed = [hand(torch.zeros(1, 3), pose, shape) for hand in (small, adult)]
+    torch.testing.assert_close(posed[0].joints, 0.8 * posed[1].joints)
+    torch.testing.assert_close(posed[0].vertices, 0.8 * posed[1].vertices)
 
 
 def test_the_term_is_what_is_compared(

@@ -169,7 +169,7 @@ def test_a_term_must_keep_the_pictures_size(compared) -> None:
 
 def test_an_unknown_term_is_refused_before_anything_is_trained(sample_root: Path) -> None:
     recipe = short_recipe()
-    with pytest.raises(RegistryError, match=r"expected one of colours\+contrast, colours for a photometric term"):
+    with pytest.raises(RegistryError, match=r"expected one of colours\+contrast, colours as the photometric term"):
         prepare(sample_root, replace(recipe, photometric=replace(recipe.photometric, term="tones")))
     both = replace(recipe.photometric, term="colours", contrast_share=0.5)
     with pytest.raises(DataError, match="where colours alone are compared"):

@@ -13,7 +13,7 @@ from tests.data.recording.recording_files import WEDGE_M, edit, simple_label, wr
 from warpgrasp.data.mirror import mirrored_object
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.recording.annotations import HandJoints, HandParameters, Label, write_annotations
-from warpgrasp.data.recording.check import examine_recordings
+from warpgrasp.data.recording.check import examine_recording
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.doubts import EXAMINED, fits_other_hand
 from warpgrasp.data.recording.object import load_mesh_in
@@ -117,7 +117,7 @@ def test_doctor_and_reading_say_it(tmp_path: Path, capsys, name: str) -> None:
     dataset = labelled(tmp_path / "cup", case.changed(simple_label(3)))
     dataset.truth(FrameName("cup", 3))
     said = capsys.readouterr().err
-    lines = [line for line in examine_recordings(Recordings(tmp_path / "cup", dataset.hand)) if "look wrong" in line]
+    lines = [line for line in examine_recording(Recordings(tmp_path / "cup", dataset.hand)) if "look wrong" in line]
     assert capsys.readouterr().err == ""  # doctor says it once
     if case.warning is None:
         assert (said, lines) == ("", [])
@@ -148,7 +148,7 @@ def test_reading_says_it_once_and_looks_at_few(tmp_path: Path, capsys) -> None:
         dataset.at_size((32, 24)).truth(FrameName("cup", frame))
     assert capsys.readouterr().err == ""
     assert dataset.examined == {"cup": EXAMINED}
-    (line,) = [line for line in examine_recordings(dataset) if "look wrong" in line]
+    (line,) = [line for line in examine_recording(dataset) if "look wrong" in line]
     assert "1 of 10 labels look wrong, the first frame 9" in line
     write_annotations(folder, [replace(wrong, frame=frame) for frame in range(3)], hand_model="open-hand right")
     dataset = Recordings(folder, dataset.hand)

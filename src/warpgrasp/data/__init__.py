@@ -1,7 +1,7 @@
 """Data sets: raw folders to frames (paper Sec. 4.1)."""
 
 from warpgrasp.data.augment import AugmentConfig, Rows, View, augment
-from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
+from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth, fingerprint_of_frames
 from warpgrasp.data.dexycb.dataset import DexYcb, Sides
 from warpgrasp.data.fields import numbers
 from warpgrasp.data.fphab.dataset import Fphab
@@ -63,6 +63,7 @@ __all__ = [
     "decode_ahead",
     "draw",
     "examine",
+    "fingerprint_of_frames",
     "join_datasets",
     "layout_of",
     "load_object",

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from warpgrasp.data import Dataset, FrameSource
+from warpgrasp.data import Dataset, FrameSource, fingerprint_of_frames
 from warpgrasp.evaluation import Scores, SurfaceMotion, measure_motion, score
+from warpgrasp.experiments.scoring import holds_predictions
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel
 from warpgrasp.inference import predict
@@ -154,8 +155,9 @@ def _score_arm(
 ) -> Arm:
     file = weights.with_suffix(".npz")
     checkpoint = load_checkpoint(weights)
-    if not file.is_file():
-        header = {"weights": weights.name, "hand": checkpoint.hand, **checkpoint.training}
+    seen = {"weights_sha256": checkpoint.sha256, "input": fingerprint_of_frames(dataset, every)}
+    header = {"weights": weights.name, "hand": checkpoint.hand, **checkpoint.training, **seen}
+    if not holds_predictions(file, header):
         predict(checkpoint.network(hand), dataset, every, file, header=header)
     predictions: Predictions = read_predictions(file)[0]
     scores = {group: score(predictions, on_disk, names) for group, names in groups.items()}

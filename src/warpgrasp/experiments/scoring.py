@@ -4,18 +4,18 @@ Predict and score the evaluation frames by a trained network, once.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from warpgrasp.data import Dataset, Labels, Split
+from warpgrasp.data import Dataset, Labels, Split, fingerprint_of_frames
 from warpgrasp.evaluation import EvaluationError, assess, score
 from warpgrasp.frame import FrameName
 from warpgrasp.inference import predict, predict_few
-from warpgrasp.predictions import Predictions, read_predictions
+from warpgrasp.predictions import Predictions, open_predictions, read_predictions
 from warpgrasp.reconstruction import Checkpoint, load_checkpoint
 from warpgrasp.training import Recipe, RunError, write_json
 
@@ -131,6 +131,7 @@ class Scoring:
 
     pixels: tuple[int, int] | None = None  # the (width, height) of pictures whose pixels are meant; None: on disk
     training: bool = False  # whether training frames are scored as well
+    data: str | None = None  # a fingerprint of the frames that are scored; None where it decides nothing
 
 
 @dataclass(frozen=True)
@@ -158,10 +159,7 @@ def score_run(folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, sco
         raise EvaluationError(
             f"expected annotated evaluation frames of {dataset.protocol} in {dataset.root}, found none to score"
         )
-    file = folder / PREDICTIONS
-    if not file.is_file():
-        _predict(file, weights, recipe, dataset, "evaluation")
-    predictions = read_predictions(file)[0]
+    predictions = _predicted(folder / PREDICTIONS, weights, recipe, dataset, "evaluation")
     on_disk = dataset.at_size(None)
     errors = score(predictions, on_disk, annotated).means
     scale = pixel_scale(dataset, annotated[0], scoring.pixels)
@@ -178,17 +176,15 @@ def score_run(folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, sco
         {one.name: {"thresholds_px": list(one.thresholds_px), "shares": list(one.shares)} for one in assessment.curves},
         _training_errors(folder, weights, recipe, dataset, scale) if scoring.training else {},
     )
-    write_json(folder / SCORES, {**_header(scoring), **asdict(scores)})
+    write_json(folder / SCORES, {**_header(scoring), "data": scoring.data, **asdict(scores)})
 
 
 def _training_errors(
     folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, scale: float
 ) -> dict[str, list[float]]:
     """Each training frame's errors."""
-    file = folder / TRAINING_PREDICTIONS
-    if not file.is_file():
-        _predict(file, weights, recipe, dataset, "train")
-    errors = score(read_predictions(file)[0], dataset.at_size(None), dataset.names("train")).per_frame
+    predictions = _predicted(folder / TRAINING_PREDICTIONS, weights, recipe, dataset, "train")
+    errors = score(predictions, dataset.at_size(None), dataset.names("train")).per_frame
     return {
         name: [round(value * (scale if name.endswith("_px") else 1), 4) for value in values]
         for name, values in errors.items()
@@ -201,8 +197,10 @@ def read_scores(folder: Path, scoring: Scoring) -> NetworkScores | None:
     if not path.is_file():
         return None
     content = json.loads(path.read_text())
-    header = _header(scoring)
+    header, data = _header(scoring), content.pop("data", None)
     if {key: content.pop(key, None) for key in header} != header:
+        return None
+    if None not in (data, scoring.data) and data != scoring.data:  # older scores do not tell
         return None
     return NetworkScores(**content)
 
@@ -215,7 +213,8 @@ def pixel_scale(dataset: Dataset, name: FrameName, pixels: tuple[int, int] | Non
     return float(camera.intrinsics[0, 0] / dataset.truth(name).intrinsics[0, 0])
 
 
-def _predict(file: Path, weights: Path, recipe: Recipe, dataset: Dataset, split: Split) -> None:
+def _predicted(file: Path, weights: Path, recipe: Recipe, dataset: Dataset, split: Split) -> Predictions:
+    """The predictions of a split: out of their file, or made anew where it is not there or of other frames."""
     checkpoint = load_checkpoint(weights)
     checkpoint.check_objects(dataset.objects("evaluation"))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -227,9 +226,20 @@ def _predict(file: Path, weights: Path, recipe: Recipe, dataset: Dataset, split:
         "protocol": dataset.protocol,
         "split": split,
         **checkpoint.training,
+        "input": fingerprint_of_frames(dataset, dataset.names(split)),
     }
-    seen = dataset.at_size((recipe.width, recipe.height))
-    predict(network, seen, dataset.names(split), file, header=header, show_progress=False)
+    if not holds_predictions(file, header):
+        seen = dataset.at_size((recipe.width, recipe.height))
+        predict(network, seen, dataset.names(split), file, header=header, show_progress=False)
+    return read_predictions(file)[0]
+
+
+def holds_predictions(file: Path, header: Mapping[str, Any]) -> bool:
+    """Whether a file is there whose header says the same; what an older one does not say is not asked for."""
+    if not file.is_file():
+        return False
+    stated = open_predictions(file)[1]
+    return all(stated.get(key, value) == value for key, value in header.items())
 
 
 def _header(scoring: Scoring) -> dict[str, Any]:

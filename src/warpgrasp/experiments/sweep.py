@@ -5,7 +5,7 @@ start from one file of stage-1 weights. Finished jobs are left as they are; inte
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,17 @@ from pathlib import Path
 from warpgrasp.data import Dataset
 from warpgrasp.errors import UserError
 from warpgrasp.experiments.scoring import Scoring, read_scores, score_run
-from warpgrasp.training import Recipe, Training, data_fingerprint, fingerprint_of, note, open_run, train_stage
+from warpgrasp.training import (
+    Recipe,
+    Training,
+    changed_inputs,
+    data_fingerprint,
+    fingerprint_of,
+    inputs_of,
+    note,
+    open_run,
+    train_stage,
+)
 
 RUNS, LOGS, WEIGHTS, CURVE, LOCK = "runs", "logs", "weights.safetensors", "weights.jsonl", ".lock"
 
@@ -97,6 +107,7 @@ class Plan:
     jobs: dict[str, Job]  # by fingerprint
     networks: tuple[tuple[Network, str], ...]  # with their jobs' fingerprints
     labels: dict[str, "UsedLabels"]  # of each network's training, by fingerprint
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # `inputs_of` each job, by fingerprint
 
     @property
     def scored(self) -> frozenset[str]:
@@ -108,6 +119,8 @@ class Plan:
         if not setting.weights(job.fingerprint).is_file():
             return False
         folder = setting.folder(job.fingerprint)
+        if changed_inputs(folder, self.inputs.get(job.fingerprint, {})):
+            return False  # it will say so when it is opened
         return job.fingerprint not in self.scored or read_scores(folder, setting.scoring) is not None
 
 
@@ -115,21 +128,24 @@ def plan(networks: Sequence[Network], setting: Setting) -> Plan:
     """The jobs that these networks take. Equal ones, and equal first stages, are one job."""
     jobs: dict[str, Job] = {}
     wanted, labels = [], {}
-    read: dict[tuple[float, str], tuple[str, UsedLabels]] = {}  # what depends on the choice of labels alone
+    inputs: dict[str, Mapping[str, str]] = {}
+    read: dict[tuple[float, str, str], tuple[str, UsedLabels, Mapping[str, str]]] = {}  # what depends on these alone
 
-    def facts_of(recipe: Recipe) -> tuple[str, UsedLabels]:
-        choice = (recipe.fraction, recipe.sampling)
+    def facts_of(recipe: Recipe) -> tuple[str, UsedLabels, Mapping[str, str]]:
+        choice = (recipe.fraction, recipe.sampling, recipe.encoder_weights)
         if choice not in read:
             training = setting.training(recipe)
             share, others = training.labels.share, set(training.labels.unannotated_names)
             places = (place for place, name in enumerate(setting.dataset.names("train")) if name in others)
-            read[choice] = data_fingerprint(training), UsedLabels(share.annotated, share.frames, tuple(places))
+            used = UsedLabels(share.annotated, share.frames, tuple(places))
+            read[choice] = data_fingerprint(training), used, inputs_of(training)
         return read[choice]
 
     for network in networks:
         recipe, first = network.recipe, network.recipe.first_stage()
-        data, share = facts_of(recipe)
+        data, share, begun_with = facts_of(recipe)
         mark = fingerprint_of(first, setting.dataset.hand, data)
+        inputs[mark] = begun_with
         alone = recipe.stage2.steps == 0
         title = " · ".join(part for part in (network.row, f"seed {recipe.seed}", "stage 1") if part)
         jobs.setdefault(mark, Job(network.label if alone else title, mark, first))
@@ -137,8 +153,8 @@ def plan(networks: Sequence[Network], setting: Setting) -> Plan:
             start, mark = mark, fingerprint_of(recipe, setting.dataset.hand, data)
             jobs.setdefault(mark, Job(network.label, mark, recipe, after=start))
         wanted.append((network, mark))
-        labels[mark] = share
-    return Plan(jobs, tuple(wanted), labels)
+        labels[mark], inputs[mark] = share, begun_with
+    return Plan(jobs, tuple(wanted), labels, inputs)
 
 
 def carry_out(job: Job, setting: Setting, *, scored: bool) -> None:

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from warpgrasp.data import Dataset
 from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, lens_of, open_pictures
 from warpgrasp.errors import UserError
+from warpgrasp.files import fingerprint_of_files
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel, left_hand
@@ -110,6 +111,12 @@ class PredictedFile:
         path = self.path.with_name(QUALITY)
         if "labels" not in self.header or not path.is_file():
             return None
+        noted = self.header.get("companions", {}).get(QUALITY)
+        if noted is not None and noted != fingerprint_of_files([path]):
+            raise TakeError(
+                f"expected the {QUALITY} that was written with {self.path}, found another beside it, perhaps of a "
+                f"`densify` that was interrupted; run it again, or remove {path}"
+            )
         differences = read_quality(path, "difference_after")
         return np.array([differences.get(int(index), np.nan) for index in indices])
 

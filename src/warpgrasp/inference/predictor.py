@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import torch
 
-from warpgrasp.data import SPLITS, Dataset, OnBad, Split
+from warpgrasp.data import SPLITS, Dataset, OnBad, Split, fingerprint_of_frames
 from warpgrasp.data.recording import Recordings, Reel, open_clip
 from warpgrasp.errors import UserError
+from warpgrasp.files import fingerprint_of_files
 from warpgrasp.frame import Frames, Reconstruction
 from warpgrasp.hand import HandModel
 from warpgrasp.inference.backends import Backend, quantized_encoder, run_encoder_by, threads_beside
@@ -152,7 +153,8 @@ class Predictor:
             return
         models = list({model.name: model for one in splits for model in dataset.objects(one)}.values())
         self.checkpoint.check_objects(models)
-        about, options = {**self.header, **header, "objects": known_hashes(models)}, self.options
+        files = {"input": fingerprint_of_frames(dataset, names), "objects": known_hashes(models)}
+        about, options = {**self.header, **header, **files}, self.options
         smooth_frames = options.smooth_frames
         with threads_beside(options.backend):
             predict(self.network, dataset, names, out, header=about, batch=options.batch, smooth_frames=smooth_frames)
@@ -193,12 +195,14 @@ class Predictor:
     @cached_property
     def header(self) -> dict[str, Any]:
         """Where predictions come from."""
+        quantized = self.options.quantized
         return {
             "weights_sha256": self.checkpoint.sha256,
             "hand": self.checkpoint.hand,
-            "precision": self.network.encoder_precision if self.options.quantized is None else "int8",
+            "precision": self.network.encoder_precision if quantized is None else "int8",
             "backend": self.options.backend,
             "smooth_frames": self.options.smooth_frames,
+            **({} if quantized is None else {"quantized": fingerprint_of_files([quantized])}),
             "commit": self.program,
             **self.checkpoint.training,
         }

@@ -280,12 +280,11 @@ class _Task:
         They are of values rather than of files, where files say more than is used: labels that are held out.
         """
         footage, model = self.recording.footage, self.recording.object.model
-        pictures = dict.fromkeys(footage.file_of(number) for number in self.numbers)
         used = [self.recording.labels[self.numbers[position]] for position in sorted(self.labels)]
         return {
             "labels": fingerprint_of_values(used),
             "object": fingerprint_of_values(model),
-            "pictures": fingerprint_of_files(pictures),
+            "pictures": fingerprint_of_files(footage.file_of(number) for number in self.numbers),
             "hand": fingerprint_of_values(self.hand.template),
             "start": fingerprint_of_values(self.start),
             "options": fingerprint_of_values(ALL_FRAMES),
@@ -297,7 +296,9 @@ class _Task:
         pictures = (torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers)
         labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
         times = torch.from_numpy(self.times[stretch.rows])
-        return ALL_FRAMES.pictures(pictures, self.recording.lens.camera, labelled, times=times)
+        kept = ALL_FRAMES.pictures(pictures, self.recording.lens.camera, labelled, times=times)
+        self.recording.footage.close()  # a decoder holds several pictures, which are not needed while poses are refined
+        return kept
 
     def predictions(self, pose: Pose, numbers: Sequence[int]) -> Predictions:
         """The predictions of the frames of these numbers."""

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from warpgrasp.errors import DataError
 from warpgrasp.files import replacing
-from warpgrasp.frame import FramePair, ObjectModel, Pose, colours
+from warpgrasp.frame import FramePair, ObjectModel, Pose
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import appearance, photometric_consistency
@@ -23,7 +22,7 @@ from warpgrasp.render import Fragments, rasterize
 from warpgrasp.scene import posed_surface
 
 QUALITY = "quality.csv"
-AT_ONCE = 32  # pairs that are compared together
+AT_ONCE, AT_ONCE_PIXELS = 32, 16 * 160 * 120  # pairs that are compared together, and the pixels of their pictures
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,12 @@ class LabelledPictures:
         cameras = {width_px: resized_camera(camera, width_px) for width_px in widths_px}
         count, channels = len(labelled), 3 if criterion.contrast_share == 0 else 6
         images = {width_px: torch.empty(count, channels, c.height, c.width) for width_px, c in cameras.items()}
-        rows, remaining = torch.arange(count).split(AT_ONCE), iter(pictures)
-        for part in rows:
-            resized: dict[int, list[Tensor]] = {width_px: [] for width_px in cameras}
-            for picture in islice(remaining, len(part)):
-                for width_px, image in _resized(picture, cameras).items():
-                    resized[width_px].append(image)
-            for width_px, parts in resized.items():
-                image = torch.cat(parts)
-                images[width_px][part] = appearance(image, contrast_share=criterion.contrast_share)
+        whole = torch.empty(1, 3, camera.height, camera.width)  # one for all: many would leave holes in memory
+        for row, picture in enumerate(pictures):
+            whole.copy_(picture).div_(255)  # as `colours`
+            for width_px, c in cameras.items():
+                small = F.interpolate(whole, size=[c.height, c.width], mode="bilinear", antialias=True)
+                images[width_px][row] = appearance(small, contrast_share=criterion.contrast_share)[0]
         even = torch.arange(count, dtype=torch.float64)
         return LabelledPictures(images, camera, labelled, even if times is None else times, criterion)
 
@@ -84,15 +80,6 @@ class LabelledPictures:
 def resized_camera(camera: Camera, width_px: int) -> Camera:
     """The camera of pictures that are made that wide."""
     return camera.resized(width_px, max(1, round(camera.height * width_px / camera.width)))
-
-
-def _resized(picture: UInt8[Tensor, "3 h w"], cameras: Mapping[int, Camera]) -> dict[int, Float[Tensor, "1 3 _h _w"]]:
-    """A picture's colours at the sizes of some cameras, by their widths."""
-    whole = colours(picture.contiguous())[None]
-    return {
-        width_px: F.interpolate(whole, size=[camera.height, camera.width], mode="bilinear", antialias=True)
-        for width_px, camera in cameras.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -118,7 +105,8 @@ def agreement(
 ) -> Agreement:
     """Compare every frame with its nearest label; a label agrees with itself. The width is one of the pictures'."""
     comparison = Comparison.of(pose, pictures, width_px, hand=hand, model=model)
-    parts = [comparison.compare(comparison.start.rows(rows), rows) for rows in torch.arange(len(pose)).split(AT_ONCE)]
+    every = comparison.parts(torch.arange(len(pose)))
+    parts = [comparison.compare(comparison.start.rows(rows), rows) for rows in every]
     difference, share = (torch.cat(values) for values in zip(*parts, strict=True))
     return Agreement(torch.where(share > 0, difference, torch.nan), share)
 
@@ -151,6 +139,11 @@ class Comparison:
         nearest, single = pictures.nearest_label(), start.to(torch.float32)
         labels = posed_surface(single.rows(nearest), hand, model)
         return Comparison(single, images, camera, labels, nearest, hand, model, pictures.criterion)
+
+    def parts(self, rows: Int[Tensor, " m"]) -> tuple[Int[Tensor, " _"], ...]:
+        """The frames in parts that are compared together, small enough for memory."""
+        pixels = self.camera.width * self.camera.height
+        return rows.split(max(1, min(AT_ONCE, AT_ONCE_PIXELS // pixels)))
 
     def compare(
         self, moved: Pose, rows: Int[Tensor, " m"], seen: Fragments | None = None

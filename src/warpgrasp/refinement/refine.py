@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+from torch.optim.adam import adam
 
 from warpgrasp.errors import UserError
 from warpgrasp.frame import ObjectModel, Pose
@@ -179,16 +180,18 @@ def _descend(
     on_step: Callable[[], None],
 ) -> None:
     """Move the offsets of the `free` frames by Adam."""
-    start, parts = comparison.start, free.split(AT_ONCE)
-    seen = comparison.seen_labels(free) if len(parts) == 1 else None
+    start, parts = comparison.start, comparison.parts(free)
+    # What is seen of the labels is the same at every step, but of many frames it would fill the memory.
+    seen = [comparison.seen_labels(rows) if len(free) <= AT_ONCE else None for rows in parts]
     best = None if descent.smallest_share is None else _BestOffsets(offsets, descent.smallest_share)
-    optimiser = torch.optim.Adam(list(offsets.values()), lr=stage.rate)
+    optimiser = _Adam(list(offsets.values()), stage.rate)
     labelled = torch.ones(len(start), dtype=torch.bool).index_fill_(0, free, False)
     for _ in range(stage.steps):
-        optimiser.zero_grad()
-        for rows in parts:
+        for offset in offsets.values():
+            offset.grad = None
+        for rows, seen_labels in zip(parts, seen, strict=True):
             chosen = {name: offset[rows] for name, offset in offsets.items()}
-            difference, share = comparison.compare(_moved(start.rows(rows), chosen), rows, seen)
+            difference, share = comparison.compare(_moved(start.rows(rows), chosen), rows, seen_labels)
             cost = difference + _offset_cost(chosen, descent)
             cost.sum().backward()
             if best is not None:
@@ -201,6 +204,38 @@ def _descend(
         on_step()
     if best is not None:
         best.restore(offsets)
+
+
+class _Adam:
+    """Adam as `torch.optim.Adam` takes its steps, whose class would load a compiler: 70 MB, and seconds of waiting."""
+
+    def __init__(self, parameters: list[Tensor], rate: float):
+        self._parameters, self._rate = parameters, rate
+        self._means, self._squares = ([torch.zeros_like(values) for values in parameters] for _ in range(2))
+        self._steps = [torch.tensor(0.0) for _ in parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move all parameters along their gradients."""
+        gradients = [values.grad for values in self._parameters if values.grad is not None]
+        assert len(gradients) == len(self._parameters)
+        adam(
+            self._parameters,
+            gradients,
+            self._means,
+            self._squares,
+            [],
+            self._steps,
+            foreach=False,
+            fused=False,
+            amsgrad=False,
+            maximize=False,
+            lr=self._rate,
+            beta1=0.9,
+            beta2=0.999,
+            eps=1e-8,
+            weight_decay=0.0,
+        )
 
 
 class _BestOffsets:

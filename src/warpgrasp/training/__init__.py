@@ -8,10 +8,12 @@ from warpgrasp.training.processes import is_main, keep_freed_memory
 from warpgrasp.training.recipes import RECIPES, demo, toy, with_grasp, with_near_to_far
 from warpgrasp.training.run import (
     RunError,
+    changed_inputs,
     command_line,
     commit,
     data_fingerprint,
     fingerprint_of,
+    inputs_of,
     note,
     open_run,
     write_json,
@@ -29,6 +31,7 @@ __all__ = [
     "RunError",
     "Tracker",
     "Training",
+    "changed_inputs",
     "choose_tracker",
     "command_line",
     "commit",
@@ -37,6 +40,7 @@ __all__ = [
     "demo",
     "fingerprint_of",
     "initial_network",
+    "inputs_of",
     "is_main",
     "keep_freed_memory",
     "note",

@@ -262,13 +262,16 @@ class Shown:
         others = [label for label in self.labels if label != index]
         if kind == "picture" or not others:
             return picture
-        label = min(others, key=lambda one: abs(one - index))
+        label = min(others, key=lambda label: abs(self._time_s(label) - self._time_s(index)))
         assert self.truth is not None
         annotation = self.truth.annotation(label)
         assert annotation is not None
         known = Scene.annotated(self.take.hand, annotation, self.take.model)
         scene = self._scene(index)
         return background(kind, Sight(picture, camera, scene), Sight(*self.picture(label), known))
+
+    def _time_s(self, index: int) -> float:
+        return float(self.take.times_s[self.take.row_of[index] - self.take.rows[0]])
 
     def picture(self, index: int) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
         """A frame's picture and its camera; the last few are remembered."""

@@ -271,7 +271,7 @@ class Shown:
         return background(kind, Sight(picture, camera, scene), Sight(*self.picture(label), known))
 
     def _time_s(self, index: int) -> float:
-        return float(self.take.times_s[self.take.row_of[index] - self.take.rows[0]])
+        return float(self.take.times_s[np.flatnonzero(self.every == index)[0]])
 
     def picture(self, index: int) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
         """A frame's picture and its camera; the last few are remembered."""

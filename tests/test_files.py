@@ -1,4 +1,4 @@
-"""Locks between processes: the second is told who holds it, a dead one is no obstacle; fingerprints of files, values."""
+"""Locks between processes: the second is told who holds it, a dead one is no obstacle; fingerprints."""
 
 import os
 import re
@@ -160,8 +160,7 @@ def test_values_are_known_by_every_part() -> None:
         None,
     ]
     assert len({fingerprint_of_values(value) for value in values}) == len(values)
-    assert fingerprint_of_values(
-        Measured("a", torch.zeros(2, 3, dtype=torch.float64).numpy())
-    ) == fingerprint_of_values(values[0])
+    tensor = torch.zeros(2, 3, dtype=torch.float64)
+    assert fingerprint_of_values({"name": "a", "values": tensor}) == fingerprint_of_values(values[0])
     with pytest.raises(TypeError, match="expected numbers, texts or arrays"):
         fingerprint_of_values({1, 2})

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
-from warpgrasp.predictions.objects import ObjectError, identified_object, known_hashes
 
 from tests.data.meshes.mesh_files import obj_text, ply_text
 from warpgrasp.data.objects import load_object
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import sha256_in_order
+from warpgrasp.predictions.objects import ObjectError, identified_object, known_hashes
 from warpgrasp.reconstruction.checkpoint import KnownObject
 
 # A tetrahedron of which nothing is a mirror image; a fifth vertex is part of no face.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from warpgrasp.data import Dataset
+from warpgrasp.data import Dataset, Recordings
 from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, lens_of, open_pictures
 from warpgrasp.errors import UserError
 from warpgrasp.files import fingerprint_of_files
@@ -263,6 +263,7 @@ class Given:
 
     def _pictures(self, file: PredictedFile, sequence: str) -> Pictures | None:
         if self.dataset is not None:
+            _check_camera(file, self.dataset, sequence)
             return pictures_of_dataset(self.dataset)
         if self.footage is None:
             return None
@@ -270,3 +271,16 @@ class Given:
         if lens is None:
             raise TakeError(f"expected the camera of {sequence} in {file.path}, found none; give its data set instead")
         return pictures_of_clip(Clip(lens, open_pictures(self.footage), file.path))
+
+
+def _check_camera(file: PredictedFile, dataset: Dataset, sequence: str) -> None:
+    """Raise `TakeError` when a recording's camera is not the one that was predicted with."""
+    stated = file.lens(sequence)
+    if stated is None or not isinstance(dataset, Recordings) or sequence not in dataset.recordings:
+        return
+    recording = dataset.recordings[sequence]
+    if recording.lens.content != stated.content:
+        raise TakeError(
+            f"expected the camera that {file.path} was predicted with in {recording.folder}, found another; predict "
+            f"again, or restore camera.json"
+        )

@@ -186,6 +186,18 @@ def test_the_quality_of_another_run_is_refused(recording: Path, tmp_path: Path, 
     assert "expected the quality.csv that was written with" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_corrected_camera_is_not_that_of_the_predictions(recording: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    assert main(["densify", str(recording), "--out", str(out)]) == 0
+    scale_the_camera(recording)
+    for words in (["view", "--save", str(tmp_path / "page.html")], ["export", "--csv", str(tmp_path / "table.csv")]):
+        command, *rest = words
+        capsys.readouterr()
+        assert main([command, str(out / PREDICTIONS), "--data", str(recording), *rest]) == 1
+        assert "expected the camera that" in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+
+
 def test_between_labels_time_is_time(recording: Path, hand: HandModel) -> None:
     """An object that moves evenly from the first to the last frame, with a gap of 0.4 s."""
     recorded = module.Recording.read(recording)

@@ -4,7 +4,7 @@ One sequence of predictions with what it takes to show it: hand model, object, t
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -279,7 +279,7 @@ def _check_camera(file: PredictedFile, dataset: Dataset, sequence: str) -> None:
     if stated is None or not isinstance(dataset, Recordings) or sequence not in dataset.recordings:
         return
     recording = dataset.recordings[sequence]
-    if recording.lens.content != stated.content:
+    if replace(recording.lens, source=None).content != replace(stated, source=None).content:
         raise TakeError(
             f"expected the camera that {file.path} was predicted with in {recording.folder}, found another; predict "
             f"again, or restore camera.json"

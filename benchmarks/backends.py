@@ -19,7 +19,7 @@ from warpgrasp.data.recording import Lens, write_lens
 from warpgrasp.export import VideoWriter
 from warpgrasp.frame import Frames
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import Options, Predictor, quantize_encoder, threads_beside, vertex_change_mm
+from warpgrasp.inference import PredictionOptions, Predictor, quantize_encoder, threads_beside, vertex_change_mm
 from warpgrasp.reconstruction import HandObjectNetwork, load_checkpoint
 
 CALIBRATION, EVALUATED, BLOCKS, BLOCK = 40, 48, 3, 20
@@ -91,10 +91,10 @@ def print_video(weights: Path, dataset: Dataset, hand: HandModel, count: int) ->
         }
         for name, way in ways.items():
             for batch in (1, 8):
-                predictor = Predictor(checkpoint, hand, Options(batch=batch, **way))
+                predictor = Predictor(checkpoint, hand, PredictionOptions(batch=batch, **way))
                 _ = predictor.network  # made, and with it the other package's program
                 out = folder / f"{name}-{batch}.npz"
-                took = seconds(lambda: predictor.footage(video, out, object=mesh, camera=camera, side="right"))  # noqa: B023
+                took = seconds(lambda: predictor.predict_footage(video, out, object=mesh, camera=camera, side="right"))  # noqa: B023
                 print(f"| {name} | {batch} | {count / took:.1f} |")
 
 

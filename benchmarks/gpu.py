@@ -27,7 +27,7 @@ from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import photometric_consistency
 from warpgrasp.reconstruction import NetworkConfig
 from warpgrasp.render import Fragments, rasterize, reference
-from warpgrasp.training import FrameConstants, demo
+from warpgrasp.training import demo
 
 DEVICE = torch.device("cuda")
 RASTER_BYTES = 12  # of a pixel: the face's number and the depth
@@ -182,13 +182,12 @@ def training(machine: dict[str, float]) -> list[dict[str, Any]]:
                     photometric=replace(recipe.photometric, pairs=8),
                 )
             stages = on_gpu(Stages.of(recipe, root))
-            constants = FrameConstants()
             pictures = torch.cat([stages.frames.image, stages.targets.image])
             runs = {
-                "ms": stepped(stages, lambda g, s=stages, c=constants: second_stage(s, g, c)),
-                "control_ms": stepped(stages, lambda g, s=stages: second_stage(s, g, None)),
+                "ms": stepped(stages, second_stage(stages, recipe)),
+                "control_ms": stepped(stages, second_stage(stages, recipe.as_control())),
                 "encoder_ms": stepped(stages, lambda _, s=stages, p=pictures: s.network.features(p).square().mean()),
-                "term_ms": term_alone(stages, constants),
+                "term_ms": term_alone(stages),
             }
             operations = BOTH_WAYS * encoder_operations(stages.network, width=width, height=height) * len(pictures)
             torch.cuda.reset_peak_memory_stats()

@@ -16,20 +16,25 @@ from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig
 from warpgrasp.reconstruction.encoders import freeze_batch_norm, precision_on
 from warpgrasp.training import (
-    FrameConstants,
+    FrameCache,
     PairBatch,
+    PairFrames,
     Recipe,
+    StepBatch,
+    StepLoss,
+    StepWeights,
     Training,
     compare_pairs,
     demo,
     initial_network,
     keep_freed_memory,
-    on_pairs,
-    supervised,
 )
 
 DEMO_WIDTH = 96  # in pixels: what is larger has the batches of the paper, 8 + 8, in fp32
 BOTH_WAYS = 3  # operations of forward and backward together, in those of forward
+
+
+Loss = Callable[[torch.Generator], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Stages:
         dataset = open_dataset(folder, HandModel(open_hand()))
         training = Training.prepare(recipe, dataset)
         network = initial_network(training).train()
-        network.encoder.to(memory_format=torch.channels_last)
+        network.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         network.encoder_precision = precision_on(torch.device("cpu"), recipe.precision)
         freeze_batch_norm(network)
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-6, eps=1e-12, fused=True)
@@ -85,14 +90,13 @@ def _cases(stages: Stages) -> Iterator[Case]:
     precision = stages.network.encoder_precision
     operations = BOTH_WAYS * encoder_operations(stages.network, width=recipe.width, height=recipe.height)
     pictures = torch.cat([stages.frames.image, stages.targets.image])
-    constants = FrameConstants()
     yield Case(
         "step of stage 1",
         f"{what}, {count} frames, {precision}",
         "step",
         1,
         {
-            "ours": stepped(stages, lambda generator: first_stage(stages, generator)),
+            "ours": stepped(stages, first_stage(stages)),
             "encoder alone": stepped(stages, lambda _: stages.network.features(stages.frames.image).square().mean()),
         },
         Work(operations=count * operations, precision=precision),
@@ -103,16 +107,16 @@ def _cases(stages: Stages) -> Iterator[Case]:
         "step",
         1,
         {
-            "ours": stepped(stages, lambda generator: second_stage(stages, generator, constants)),
-            "control": stepped(stages, lambda generator: second_stage(stages, generator, None)),
+            "ours": stepped(stages, second_stage(stages, recipe)),
+            "control": stepped(stages, second_stage(stages, recipe.as_control())),
             "encoder alone": stepped(stages, lambda _: stages.network.features(pictures).square().mean()),
-            "term alone": term_alone(stages, constants),
+            "term alone": term_alone(stages),
         },
         Work(operations=(count + pairs) * operations, precision=precision),
     )
 
 
-def stepped(stages: Stages, loss: Callable[[torch.Generator], torch.Tensor]) -> Callable[[], None]:
+def stepped(stages: Stages, loss: Loss) -> Callable[[], None]:
     """A step of the optimiser on a loss, as `train_stage` takes it."""
 
     def run() -> None:
@@ -124,38 +128,25 @@ def stepped(stages: Stages, loss: Callable[[torch.Generator], torch.Tensor]) -> 
     return run
 
 
-def first_stage(stages: Stages, generator: torch.Generator) -> torch.Tensor:
+def first_stage(stages: Stages) -> Loss:
     """The loss of a step of stage 1."""
-    network, frames, recipe = stages.network, stages.frames, stages.recipe
-    view = augment(frames.image, frames.camera, recipe.augment, generator)
-    return supervised(network, frames, view, recipe.loss, features=network.features(view.image)).loss
+    recipe = stages.recipe
+    loss, batch = StepLoss(stages.network, recipe), StepBatch(stages.frames, None)
+    weights = StepWeights.at(recipe, stage=1, step=0)
+    return lambda generator: loss(batch, generator, weights)[0]
 
 
-def second_stage(stages: Stages, generator: torch.Generator, constants: FrameConstants | None) -> torch.Tensor:
-    """The loss of a step of stage 2; the control's without `seen`."""
-    network, frames, targets, recipe = stages.network, stages.frames, stages.targets, stages.recipe
-    view = augment(frames.image, frames.camera, recipe.augment, generator)
-    target_view = augment(targets.image, targets.camera, recipe.augment, generator)
-    batch = PairBatch(targets, stages.references, target_view, None)
-    features = network.features(torch.cat([view.image, target_view.image]))
-    of_frames, of_targets = features.split([len(frames.names), len(targets.names)])
-    loss = supervised(network, frames, view, recipe.loss, features=of_frames).loss
-    objective, term = on_pairs(
-        network,
-        batch,
-        recipe.loss,
-        recipe.photometric,
-        features=of_targets,
-        compare=constants is not None,
-        constants=constants,
-    )
-    loss = loss + objective.loss
-    return loss if term is None else loss + recipe.photometric.weight * term.loss.mean()
+def second_stage(stages: Stages, recipe: Recipe) -> Loss:
+    """The loss of a step of stage 2, after the ramp."""
+    loss = StepLoss(stages.network, recipe)
+    batch = StepBatch(stages.frames, None, PairFrames(stages.targets, stages.references, None))
+    weights = StepWeights.at(recipe, stage=2, step=recipe.photometric.ramp_steps)
+    return lambda generator: loss(batch, generator, weights)[0]
 
 
-def term_alone(stages: Stages, constants: FrameConstants) -> Callable[[], None]:
+def term_alone(stages: Stages) -> Callable[[], None]:
     """The photometric term from the network's outputs on, forward and backward."""
-    targets, recipe = stages.targets, stages.recipe
+    targets, recipe, cache = stages.targets, stages.recipe, FrameCache()
     view = augment(targets.image, targets.camera, recipe.augment, torch.Generator().manual_seed(0))
     batch = PairBatch(targets, stages.references, view, None)
     with torch.no_grad():
@@ -170,7 +161,7 @@ def term_alone(stages: Stages, constants: FrameConstants) -> Callable[[], None]:
     def run() -> None:
         for one in leaves:
             one.grad = None
-        compare_pairs(stages.network, batch, leaf, recipe.photometric, constants=constants).loss.mean().backward()
+        compare_pairs(stages.network.hand, batch, leaf, recipe.photometric, cache=cache).loss.mean().backward()
 
     return run
 

@@ -63,7 +63,7 @@ def trained_run(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The folder of a finished run of the toy recipe that logged every step. Read only."""
     out = tmp_path_factory.mktemp("runs") / "toy"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warpgrasp.training.loop.LOG_EVERY_STEPS", 1)
+        patch.setattr("warpgrasp.training.log.LOG_EVERY_STEPS", 1)
         assert main(["train", "toy", "--data", str(sample_root), "--out", str(out)]) == 0
     return out
 

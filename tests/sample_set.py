@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.data.dataset import Split
 from warpgrasp.data.sample.files import PosedSequence, write_layout
-from warpgrasp.data.sample.generate import Scene, paint, save_picture
+from warpgrasp.data.sample.generate import Appearance, paint, save_picture
 from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, WIDTH_PX, GraspSequence
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
@@ -61,7 +61,7 @@ def write_sample(root: Path) -> Sample:
     model = HandModel(open_hand())
     every = sequences["train"] | sequences["evaluation"]
     posed = {name: PosedSequence.of(sequence, model) for name, sequence in every.items()}
-    scenes = {name: Scene.random(np.random.default_rng(number)) for number, name in enumerate(every)}
+    scenes = {name: Appearance.random(np.random.default_rng(number)) for number, name in enumerate(every)}
 
     def painter(split: Split, name: str, index: int, path: Path) -> None:
         save_picture(paint(every[name], posed[name], model, scenes[name], index), path)

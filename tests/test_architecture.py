@@ -22,12 +22,12 @@ ROWS = [
     {"inference"},
     {"refinement"},
     {"predictions"},
-    {"data", "photometric", "reconstruction"},
+    {"data", "photometric", "reconstruction", "keypoints"},
     {"scene"},
     {"hand", "render"},
     {"frame"},
     {"geometry"},
-    {"files", "pickled", "registry", "progress", "guard"},
+    {"checked", "files", "pickled", "registry", "progress", "guard"},
     {"errors"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}

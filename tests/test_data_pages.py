@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from warpgrasp.cli import COMMANDS, main
-from warpgrasp.data.dexycb.splits import SETUPS
+from warpgrasp.data.dexycb.splits import PROTOCOLS as DEXYCB_PROTOCOLS
 from warpgrasp.data.fphab.splits import PROTOCOLS as FPHAB_PROTOCOLS
 from warpgrasp.data.ho3d.splits import PROTOCOLS as HO3D_PROTOCOLS
 
@@ -55,7 +55,7 @@ def test_every_option_on_the_pages_exists(capsys, monkeypatch) -> None:
 
 
 def test_every_protocol_is_on_the_page_and_no_other() -> None:
-    known = {one.full_name for one in HO3D_PROTOCOLS} | {f"fphab/{one}" for one in FPHAB_PROTOCOLS} | set(SETUPS)
+    known = {*HO3D_PROTOCOLS, *FPHAB_PROTOCOLS, *DEXYCB_PROTOCOLS}
     rows = re.findall(r"^\| `((?:ho3d|fphab|dexycb)/[\w-]+)`", DATASETS.read_text(), re.MULTILINE)
     assert set(rows) == known
     assert len(rows) == len(known)

@@ -37,6 +37,16 @@ def test_linked_files_exist():
         assert (ROOT / path).exists(), path
 
 
+def test_every_package_has_its_row():
+    section = README.partition("## Where things are")[2].partition("\n## ")[0]
+    rows = "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+    source = ROOT / "src" / "warpgrasp"
+    packages = [path.parent.name for path in source.glob("*/__init__.py")]
+    assert sorted(re.findall(r"`(\w+)/`", rows)) == sorted(packages)
+    modules = {path.name for path in source.glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"`(\w+\.py)`", section)) == modules
+
+
 def test_every_test_that_the_paper_map_names_exists():
     named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "paper.md").read_text()))
     assert len(named) > 10

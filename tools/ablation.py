@@ -19,14 +19,12 @@ import numpy as np
 
 from warpgrasp.data import Labels, open_dataset
 from warpgrasp.data.sample import unpack_shipped
-from warpgrasp.evaluation import score
-from warpgrasp.experiments import EXPERIMENTS, Job, Reproduction, Setting, plan
+from warpgrasp.experiments import EXPERIMENTS, Job, Reproduction, Setting, plan, predict_and_score
+from warpgrasp.files import write_json
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import predict
-from warpgrasp.predictions import read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import Recipe, train_stage, with_grasp, with_near_to_far, write_json
+from warpgrasp.training import Recipe, train_stage, with_grasp, with_near_to_far
 
 STORED = Path("docs/results/ablation.json")
 ONE_LABEL = "1.67 %"  # in each sequence
@@ -82,14 +80,12 @@ def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
     weights = train_stage(training, recipe.stage2, out, initial=setting.weights(job.after))
     data = setting.dataset
     groups = {"unannotated": labels.unannotated_names, "evaluation": data.names("evaluation")}
-    file, network = out.with_suffix(".npz"), load_checkpoint(weights).network(data.hand)
+    file, every = out.with_suffix(".npz"), groups["unannotated"] + groups["evaluation"]
     file.unlink(missing_ok=True)
-    every = groups["unannotated"] + groups["evaluation"]
-    predict(network, training.source.dataset, every, file, header={"variant": variant})
-    predictions = read_predictions(file)[0]
-    scores = {group: score(predictions, data, chosen).means for group, chosen in groups.items()}
+    header = {"variant": variant}
+    scores = predict_and_score(load_checkpoint(weights), data, every, file, groups=groups, header=header)
     about = {"row": row, "variant": variant, "seed": recipe.seed, "photometric": asdict(recipe.photometric)}
-    return {**about, **scores}
+    return about | {group: scored.means for group, scored in scores.items()}
 
 
 def main() -> None:

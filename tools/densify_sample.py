@@ -22,11 +22,11 @@ from warpgrasp.data import Dataset, open_dataset
 from warpgrasp.data.recording import Recording
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation import score
-from warpgrasp.export import Export, export_recording
+from warpgrasp.export import RecordingOptions, export_recording
+from warpgrasp.files import write_json
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.predictions import read_predictions
 from warpgrasp.refinement import QUALITY, read_quality, suggested_frames
-from warpgrasp.training import write_json
 
 STORED = Path("docs/results/densify.json")
 SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3
@@ -38,7 +38,7 @@ def choices(dataset: Dataset, sequence: str, folder: Path) -> dict[str, list[int
     """Which frames are labelled, by how they are chosen."""
     frames = len([name for name in dataset.names("train") if name.sequence == sequence])
     bare = folder / "bare"
-    export_recording(dataset, "train", sequence, bare, Export())
+    export_recording(dataset, "train", sequence, bare, RecordingOptions())
     suggested = sorted(suggested_frames(Recording.read(bare), COUNT))
     shutil.rmtree(bare)
     drawn = {
@@ -54,7 +54,7 @@ def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -
     recording, out = folder / sequence, folder / "out"
     for old in (recording, out):
         shutil.rmtree(old, ignore_errors=True)
-    export_recording(dataset, "train", sequence, recording, Export(train=labels))
+    export_recording(dataset, "train", sequence, recording, RecordingOptions(train=labels))
     started = time.monotonic()
     if warpgrasp(["densify", str(recording), "--out", str(out)]):
         raise SystemExit(1)

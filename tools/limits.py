@@ -22,8 +22,9 @@ import torch
 from PIL import Image, ImageFilter
 
 from warpgrasp.data import Dataset, open_dataset
-from warpgrasp.evaluation import Scene, score
+from warpgrasp.evaluation import score
 from warpgrasp.experiments import FinishedRun
+from warpgrasp.files import write_json
 from warpgrasp.frame import Frame, FrameName
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel, open_hand
@@ -31,7 +32,7 @@ from warpgrasp.inference import predict_few
 from warpgrasp.photometric import render_flow
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.render import rasterize
-from warpgrasp.training import write_json
+from warpgrasp.scene import Scene
 
 STORED, PAGE = Path("docs/results/limits.json"), Path("docs/limits.md")
 ROW, ARMS, SPACING = "3.33 %", ("control", "Eq. 1", "photometric"), 30

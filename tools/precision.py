@@ -15,8 +15,8 @@ from warpgrasp.data import open_dataset
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation import METRICS
 from warpgrasp.experiments import EXPERIMENTS, Plan, Reproduction, Setting, Watcher, plan, read_scores, run_here
+from warpgrasp.files import write_json
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.training import write_json
 
 STORED = Path("docs/results/precision.json")
 ROW, ARMS = "3.33 %", ("control", "photometric")

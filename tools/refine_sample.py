@@ -23,13 +23,13 @@ from warpgrasp.data.recording import Recording
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.evaluation import score
 from warpgrasp.experiments import EXPERIMENTS, TRAINING_PREDICTIONS, Reproduction, plan
-from warpgrasp.export import Export, export_recording
+from warpgrasp.export import RecordingOptions, export_recording
+from warpgrasp.files import write_json
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import predict_few
 from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.refinement import densify
-from warpgrasp.training import write_json
 
 STORED = Path("docs/results/refine.json")
 ROWS = ("1.67 %", "3.33 %", "5 %")
@@ -43,7 +43,7 @@ def refined(dataset: Dataset, labels: Labels, start: Predictions | None) -> Pred
     for sequence, chosen in labels.annotated.items():
         with tempfile.TemporaryDirectory() as temporary:
             recording, out = Path(temporary) / sequence, Path(temporary) / "out"
-            export_recording(dataset, "train", sequence, recording, Export(train=list(chosen)))
+            export_recording(dataset, "train", sequence, recording, RecordingOptions(train=list(chosen)))
             own = None if start is None else start.rows(start.sequence == sequence)
             found = densify(
                 Recording.read(recording), dataset.hand, out, program="tools", start=own, show_progress=False

@@ -338,7 +338,10 @@ def table_lines() -> list[str]:
         lines += [
             "| " + " | ".join([result.title.partition(",")[0], *(HEADS[metric] for metric in result.metrics)]) + " |",
             "|---|" + "---|" * len(result.metrics),
-            *("| " + " | ".join([row.row, *(row.said(metric) for metric in result.metrics)]) + " |" for row in rows),
+            *(
+                "| " + " | ".join([row.row, *(row.in_words(metric) for metric in result.metrics)]) + " |"
+                for row in rows
+            ),
             "",
         ]
     return lines

@@ -63,13 +63,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new, empty folder to fill; it becomes `path`, which must not exist, when the block succeeds."""
+def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a new, empty folder to fill; it becomes `path` when the block succeeds.
+
+    `path` must not exist, or with `overwrite` be a folder at most, which is then removed with all that is in it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _private_folder(path) as folder:
         temporary = folder / path.name
         temporary.mkdir()
         yield temporary
+        if overwrite and path.is_dir():
+            path.rename(folder / f"{path.name}.before")
         temporary.rename(path)
 
 

@@ -27,14 +27,15 @@ from warpgrasp.geometry import (
 class ObjectModel:
     """A known rigid object, its origin in the centre of its bounding box.
 
-    `centre_m` is where that origin lies in the coordinates of the mesh file (after the data set's own change of axes):
-    a pose (R, t) of the file's coordinates places the origin at R·centre + t.
+    `centre_m` is where that origin lies in the coordinates of the mesh file, in metres and with its axes changed by the
+    signs `axes_from_file`: a pose (R, t) of these coordinates places the origin at R·centre + t.
     """
 
     name: str
     vertices: Float[Tensor, "v 3"]  # the file's distinct vertices that a face uses
     faces: Int[Tensor, "f 3"]
     centre_m: Float[Tensor, " 3"]
+    axes_from_file: tuple[float, float, float] = (1.0, 1.0, 1.0)  # signs by which the mesh file's axes were changed
 
     @property
     def corners(self) -> Float[Tensor, "8 3"]:
@@ -42,10 +43,25 @@ class ObjectModel:
         return bounding_box_corners(self.vertices)
 
     @staticmethod
-    def centred(name: str, file_vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> "ObjectModel":
-        """The object whose mesh file holds these vertices (metres)."""
-        centre = (file_vertices.amin(dim=0) + file_vertices.amax(dim=0)) / 2
-        return ObjectModel(name, file_vertices - centre, faces, centre)
+    def centred(
+        name: str,
+        vertices: Float[Tensor, "v 3"],
+        faces: Int[Tensor, "f 3"],
+        axes_from_file: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> "ObjectModel":
+        """The object whose mesh file holds these vertices, in metres and after its axes were changed by these signs."""
+        centre = (vertices.amin(dim=0) + vertices.amax(dim=0)) / 2
+        return ObjectModel(name, vertices - centre, faces, centre, axes_from_file)
+
+    def pose_of_file(
+        self, rotation: Float[Tensor, "*b 3 3"], translation: Float[Tensor, "*b 3"]
+    ) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 3"]]:
+        """The pose of the mesh file's own coordinates, in metres, from the pose of the object's centred ones.
+
+        With x the file's coordinates and F its change of axes: R (F x - centre) + t = (R F) x + (t - R centre).
+        """
+        rotation_of_file = rotation * rotation.new_tensor(self.axes_from_file)
+        return rotation_of_file, translation - rotation @ self.centre_m.to(rotation)
 
 
 @dataclass(frozen=True)

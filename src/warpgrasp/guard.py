@@ -1,7 +1,7 @@
-"""Who may speak to a server: whoever knows the secret of its address, and no other web page.
+"""Access to the local web servers: only pages of the server itself, opened by its secret address, are answered.
 
 A server on the loopback interface is open to every program of the machine and, through the browser, to every web page.
-So each address begins with a random token, and what a page asks must be asked by a page of this very server.
+So each address begins with a random token, and requests of pages must come from a page of this very server.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 TOKEN_BYTES = 24
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# The page holds everything that it needs: it loads nothing from elsewhere and tells its address nobody.
+# The page loads nothing from elsewhere and tells its address nobody.
 HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -24,13 +24,13 @@ HEADERS = {
 
 
 def new_token() -> str:
-    """A secret that nobody guesses."""
+    """A secret that cannot be guessed."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Who may speak to a server that listens on `host`."""
+    """The rule by which a server that listens on `host` answers requests, or refuses them."""
 
     token: str
     host: str
@@ -38,11 +38,11 @@ class Guard:
     def refusal(
         self, path: str, *, hosts: Sequence[str], origins: Sequence[str], upgrades: Sequence[str]
     ) -> str | None:
-        """Why a request with these headers is not answered, or None."""
-        given = path.split("?")[0].removeprefix("/").split("/")[0]
-        if not hmac.compare_digest(given.encode(), self.token.encode()):
+        """Why a request with these headers is refused, or None when it is answered."""
+        token = path.split("?")[0].removeprefix("/").split("/")[0]
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
             return "the address lacks the token that was printed"
-        # Once: of two, two programs may believe different ones.
+        # Exactly one: of two, programs on the way may believe different ones.
         if len(hosts) != 1 or not self._is_mine(hosts[0]):
             return "the server is not called by its own name"
         if any("websocket" in value.lower() for value in upgrades) and not origins:
@@ -52,7 +52,7 @@ class Guard:
         return None
 
     def _is_mine(self, host: str) -> bool:
-        """Names by which the server is called: its own; any when it listens to the whole network."""
+        """Whether a host is a name of the server: its own, or any when it listens to the whole network."""
         name = urlsplit(f"//{host}").hostname
         return name in LOOPBACK or name == self.host or (name is not None and is_wildcard(self.host))
 
@@ -62,7 +62,7 @@ class Guard:
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether a host stands for all of the machine's addresses."""
+    """Whether a host stands for all addresses of the machine."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_unspecified
     return host == ""
@@ -76,6 +76,6 @@ def is_loopback(host: str) -> bool:
 
 
 def address_of(guard: Guard, port: int) -> str:
-    """A page's address, with the token."""
+    """The address of the server's page, with the token."""
     name = "localhost" if is_wildcard(guard.host) else f"[{guard.host}]" if ":" in guard.host else guard.host
     return f"http://{name}:{port}/{guard.token}/"

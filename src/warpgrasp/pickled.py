@@ -55,25 +55,48 @@ class _Array(np.ndarray):
 
     def __setstate__(self, state: Any) -> None:  # type: ignore[override]
         shape, dtype, fortran, content = state[-4:]
-        if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple) or len(shape) > _MOST_AXES:
-            raise pickle.UnpicklingError("refused: an array of no known shape or type")
-        if not all(isinstance(length, int) and 0 <= length < 2**40 for length in shape):
-            raise pickle.UnpicklingError(f"refused: an array of shape {str(shape)[:80]}")
-        size = math.prod(shape)
-        if dtype.real.kind == "O":
-            if not isinstance(content, list) or len(content) != size:
-                raise pickle.UnpicklingError("refused: an array of objects with more or fewer of them")
-        else:
-            content = _bytes(content)
-            if len(content) != size * dtype.real.itemsize:
-                raise pickle.UnpicklingError(f"refused: {len(content)} bytes for an array of shape {shape}")
+        size = _size(shape, dtype)
+        if dtype.real.kind != "O":
+            content = _whole(content, size * dtype.real.itemsize, shape)
+        elif not isinstance(content, list) or len(content) != size:
+            raise pickle.UnpicklingError("refused: an array of objects with more or fewer of them")
         super().__setstate__((1, shape, dtype.real, bool(fortran), content))  # type: ignore[arg-type]
+
+
+def _size(shape: Any, dtype: Any) -> int:
+    """The number of elements of an array."""
+    if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple) or len(shape) > _MOST_AXES:
+        raise pickle.UnpicklingError("refused: an array of no known shape or type")
+    if not all(isinstance(length, int) and 0 <= length < 2**40 for length in shape):
+        raise pickle.UnpicklingError(f"refused: an array of shape {str(shape)[:80]}")
+    return math.prod(shape)
+
+
+def _whole(content: Any, length: int, shape: tuple[int, ...]) -> bytes:
+    """The bytes of an array, as many as it needs."""
+    content = _bytes(content)
+    if len(content) != length:
+        raise pickle.UnpicklingError(f"refused: {len(content)} bytes for an array of shape {shape}")
+    return content
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
     if kind is not _NdarrayName:
         raise pickle.UnpicklingError("refused: an array of a class of its own")
     return np.ndarray.__new__(_Array, (0,), np.int8)
+
+
+def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None) -> np.ndarray:
+    """Stands for NumPy's function of that name, by which arrays are made from protocol 5 on."""
+    size = _size(shape, dtype)
+    if dtype.real.kind == "O" or order not in ("C", "F", "K"):
+        raise pickle.UnpicklingError("refused: an array of objects, or of no known order, as bytes")
+    flat = np.frombuffer(_whole(content, size * dtype.real.itemsize, shape), dtype.real)
+    if order != "K":
+        return flat.reshape(shape, order=order)
+    if not isinstance(axis_order, tuple) or sorted(axis_order) != list(range(len(shape))):
+        raise pickle.UnpicklingError(f"refused: the order {str(axis_order)[:80]} of {len(shape)} axes")
+    return flat.reshape(shape).transpose(axis_order)
 
 
 def _scalar(dtype: Any, content: Any) -> Any:
@@ -84,18 +107,27 @@ def _scalar(dtype: Any, content: Any) -> Any:
 
 def _bytes(content: Any) -> bytes:
     """The bytes of an array; Python 2's are read as latin1 text."""
-    if not isinstance(content, bytes | str):
+    if not isinstance(content, bytes | bytearray | str):
         raise pickle.UnpicklingError(f"refused: the content of an array as a {type(content).__name__}")
-    return content.encode("latin1") if isinstance(content, str) else content
+    return content.encode("latin1") if isinstance(content, str) else bytes(content)
+
+
+def _no_bytes(*arguments: Any) -> bytes:
+    """Python 3's empty byte string in the oldest protocols."""
+    if arguments:
+        raise pickle.UnpicklingError("refused: bytes that are made, not given")
+    return b""
 
 
 # What arrays and numbers need, under the module names of NumPy 1 and 2.
 NUMPY_NAMES: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
     ("numpy", "ndarray"): _NdarrayName,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode_latin1,
+    **{(builtins, "bytes"): _no_bytes for builtins in ("__builtin__", "builtins")},
 }
 
 

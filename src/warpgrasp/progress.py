@@ -1,21 +1,40 @@
-"""The bar that shows how far a prediction is, how fast it goes and how long it will take."""
+"""The progress bar, which says how far a task is and how long it will take; and notices to the user."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.1f} frames/s")
+def notice(text: str) -> None:
+    """Print a line to the error stream: something that the user should know, though the work goes on."""
+    Console(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
-def frames_done(description: str, total: int, *, done: int = 0, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """A progress bar while the body runs; it is given what to call with the number of frames that were done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=not shown) as bar:
+def progress_bar(
+    description: str, total: int, *, unit: str | None = None, done: int = 0, shown: bool = True, kept: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show a bar while the body runs; the body calls the yielded function with the number of items it has done.
+
+    `unit` is the plural by which the rate is named, as in "frames"; without it no rate is shown. The first `done` of
+    `total` items are done already. The bar is removed at the end unless it is `kept`.
+    """
+    rate = [] if unit is None else [_Rate(unit)]
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *rate, TimeRemainingColumn()]
+    with Progress(*columns, transient=not kept, disable=not shown) as bar:
         task = bar.add_task(description, total=total, completed=done)
-        yield lambda frames: bar.advance(task, frames)
+        yield lambda count: bar.advance(task, count)
+
+
+class _Rate(ProgressColumn):
+    """Items per second."""
+
+    def __init__(self, unit: str):
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f} {self._unit}/s")

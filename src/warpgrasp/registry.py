@@ -60,4 +60,4 @@ class Registry(Mapping[str, Member], Generic[Member]):
                     f"expected the {self.kind} {name!r} at {entry.value} of {self.group}, but it cannot be imported: "
                     f"{error}"
                 ) from error
-        raise RegistryError(f"expected one of {', '.join(self)} for a {self.kind}, got {name!r}")
+        raise RegistryError(f"expected one of {', '.join(self)} as the {self.kind}, got {name!r}")

@@ -18,6 +18,7 @@ from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
+from warpgrasp.training.log import LogOptions
 from warpgrasp.training.loop import Training, train_stage
 from warpgrasp.training.recipes import RECIPES
 from warpgrasp.training.run import fingerprint
@@ -126,8 +127,8 @@ def test_the_batches_are_drawn_from_both_and_the_pairs_from_the_first(
     monkeypatch.setattr("warpgrasp.training.loop.draw", draw)
     training = Training.prepare(RECIPES["toy"](), both[0], both[1:])
     once = replace(training.recipe.stage1, steps=1)
-    first = train_stage(training, once, tmp_path / "1.safetensors", show_progress=False)
-    train_stage(training, once, tmp_path / "2.safetensors", initial=first, show_progress=False)
+    first = train_stage(training, once, tmp_path / "1.safetensors", log=LogOptions(show_progress=False))
+    train_stage(training, once, tmp_path / "2.safetensors", initial=first, log=LogOptions(show_progress=False))
     supervised = training.supervised_names
     assert len(supervised) == len(training.labels.annotated_names) + 11
     assert pools == [supervised, supervised, training.labels.comparable_names]

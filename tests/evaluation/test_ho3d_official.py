@@ -212,7 +212,7 @@ def test_other_splits_are_refused(perfect) -> None:
     ("text", "what"),
     [
         (None, "published beside the data set"),
-        ("[[1, 2", "expected JSON"),
+        ("[[1, 2", "found no JSON"),
         ("[[[1, 2, 3]]]", r"shape \(4, 21, 3\)"),
     ],
 )

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.evaluation.metrics import METRICS, EvaluationError, MeanPointError, score
+from warpgrasp.evaluation.metrics import METRICS, EvaluationError, MeanPointError, evaluate, score
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
-from warpgrasp.predictions.file import Predictions
+from warpgrasp.predictions.file import Predictions, write_predictions
 
 
 def truth_as_predictions(dataset: Ho3d, names: list[FrameName]) -> Predictions:
@@ -52,6 +52,26 @@ def test_the_truth_scores_zero(sample_root: Path, hand: HandModel) -> None:
     means = score(truth_as_predictions(dataset, names), dataset, names).means
     assert tuple(means) == METRICS
     assert all(value == 0 for value in means.values())
+
+
+def test_a_file_is_scored_on_the_annotated_frames_of_its_split(
+    sample_root: Path, hand: HandModel, tmp_path: Path
+) -> None:
+    dataset, file = Ho3d(sample_root, hand), tmp_path / "p.npz"
+    names = dataset.names("train")
+    moved = truth_as_predictions(dataset, names)
+    moved = replace(moved, hand_joints=moved.hand_joints + np.array([0, 0, 0.002], np.float32))
+    write_predictions(file, moved, {"split": "train"})
+    for scores in (evaluate(file, dataset), evaluate(str(file), dataset), evaluate(moved.rows(slice(3)), dataset)):
+        assert scores.means["hand_joint_error_mm"] == pytest.approx(2, abs=1e-3)
+        assert scores.means["object_vertex_error_mm"] == 0
+    assert evaluate(file, dataset).names == names
+    assert evaluate(moved.rows(slice(3)), dataset).names == names[:3]
+    write_predictions(file, moved.rows(slice(1, None)), {"split": "train"})
+    with pytest.raises(EvaluationError, match=r"missing 1, the first A1/0000"):
+        evaluate(file, dataset)
+    with pytest.raises(EvaluationError, match=r"expected predictions of annotated frames of .*, got none to score"):
+        evaluate(moved.rows(slice(0)), dataset)
 
 
 def test_known_displacements_score_what_they_are(sample_root: Path, hand: HandModel) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.experiments.test_sweep import pair, setting_of
 from tests.training.runs import short_recipe
-from warpgrasp.experiments.dashboard import Board, duration, progress
+from warpgrasp.experiments.dashboard import Dashboard, duration, progress
 from warpgrasp.experiments.scoring import SCORES, Scoring, read_scores
 from warpgrasp.experiments.sweep import CURVE, Failure, plan
 
@@ -45,7 +45,7 @@ def test_states_time_left_and_what_is_measured(sample_root: Path, tmp_path: Path
     setting = setting_of(sample_root, tmp_path)
     whole = plan(pair(short_recipe()), setting)
     first, control, method = whole.jobs.values()
-    board = Board(whole, setting, ("hand_joint_error_mm",), Console(file=io.StringIO(), width=100))
+    board = Dashboard(whole, setting, ("hand_joint_error_mm",), Console(file=io.StringIO(), width=100))
     assert board.summary() == "0 of 3 trainings, 0 running"
     board.started(first)
     write_log(setting.folder(first.fingerprint), [(0, 10.0), (1, 12.0)])  # two steps made; two seconds a step

@@ -17,8 +17,8 @@ from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.experiments.scoring import FinishedRun
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
-from warpgrasp.report.paper_figures import middle_finger_m
-from warpgrasp.report.picture_grid import GAP_PX, HEAD_PX, NOTE_PX, Tile, save_sheet
+from warpgrasp.report.paper_figures import GAP_PX, HEAD_PX, NOTE_PX, Tile, middle_finger_m, save_grid
+from warpgrasp.training.log import LogOptions
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.run import open_run
 
@@ -77,7 +77,7 @@ def test_refinement_over_the_steps(sample_root: Path, tmp_path: Path) -> None:
     with open_run(training, run, command=[]):
         first = train_stage(training, training.recipe.stage1, run / "stage1.safetensors")
         final = run / "weights.safetensors"
-        train_stage(training, training.recipe.stage2, final, initial=first, snapshots=(2, 6))
+        train_stage(training, training.recipe.stage2, final, initial=first, log=LogOptions(snapshots=(2, 6)))
     assert list(FinishedRun.read(run).stages()) == ["0 steps", "2 steps", "6 steps"]
     out = tmp_path / "fig.png"
     assert draw("9", [run], sample_root, out) == 0
@@ -154,7 +154,7 @@ def test_tiles_are_where_they_belong(tmp_path: Path) -> None:
     colours = torch.eye(3)  # red, green, blue
     rows = [[Tile(colours[k][:, None, None].expand(3, 4, 6), "note")] for k in (0, 1)]
     rows[0].append(Tile(colours[2][:, None, None].expand(3, 4, 6)))
-    save_sheet(tmp_path / "sheet.png", ["a", "b"], rows, tile_px=(60, 40))
+    save_grid(tmp_path / "sheet.png", ["a", "b"], rows, tile_px=(60, 40))
     with Image.open(tmp_path / "sheet.png") as image:
         pixels = np.asarray(image)
     assert pixels.shape == (HEAD_PX + 2 * (40 + NOTE_PX + GAP_PX), 2 * (60 + GAP_PX) + GAP_PX, 3)

@@ -15,12 +15,12 @@ import pytest
 from tests.data.fphab.fphab_files import write_fphab
 from tests.training.test_resume import driven
 from warpgrasp.cli import main
-from warpgrasp.data.sample.shipped import SHIPPED
-from warpgrasp.experiments import plans as experiments
-from warpgrasp.experiments import sweep
+from warpgrasp.data.sample.files import SHIPPED
+from warpgrasp.experiments import plans, sweep
 from warpgrasp.experiments.plans import EXPERIMENTS, networks, published
 from warpgrasp.experiments.results import from_json, markdown
 from warpgrasp.experiments.scoring import pixel_scale
+from warpgrasp.files import exclusive
 from warpgrasp.hand.model import HandModel
 
 ARMS = ("control", "photometric", "Eq. 1", "near to far")
@@ -30,7 +30,7 @@ ARMS = ("control", "photometric", "Eq. 1", "near to far")
 def _tiny(monkeypatch, sample_root: Path) -> None:
     """The tiny data set is what is shipped, and two steps are a smoke run."""
     monkeypatch.setattr("warpgrasp.data.sample.unpack_shipped", lambda root: sample_root)
-    monkeypatch.setattr(experiments, "SMOKE_STEPS", 2)
+    monkeypatch.setattr(plans, "SMOKE_STEPS", 2)
 
 
 def run(what: str, out: Path, *options: str) -> int:
@@ -85,6 +85,13 @@ def test_a_table_from_nothing_and_again(sample_root: Path, tmp_path: Path, capsy
     assert {path: path.read_bytes() for path in before} == before
     assert run("table1", tmp_path) == 0  # its one network is there already, shared by the folder
     assert read(tmp_path / "table1-sample-quick.json")["rows"][0]["ours"] == ours["hand + object"]
+
+
+def test_one_command_at_a_time(tmp_path: Path, capsys) -> None:
+    with exclusive(tmp_path / ".lock", "taken"):
+        assert run("table1", tmp_path) == 1
+    assert f"expected no other command at work in {tmp_path}, found one; wait for it" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
@@ -244,7 +251,7 @@ def test_killed_and_started_again(sample_root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(EXPERIMENTS))
-def test_the_papers_trainings(name: experiments.ExperimentName) -> None:
+def test_the_papers_trainings(name: plans.ExperimentName) -> None:
     """Each row is a published one where there are such; all is as the recipes have it, for every seed."""
     experiment = EXPERIMENTS[name]
     made = networks(experiment, seeds=experiment.seeds, on_sample=False, quick=False)

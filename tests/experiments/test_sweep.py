@@ -17,16 +17,14 @@ from warpgrasp.experiments.sweep import (
     Network,
     Plan,
     Setting,
-    SweepError,
     Watcher,
-    alone_in,
     plan,
     run_here,
 )
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
-from warpgrasp.training import loop, step
+from warpgrasp.training import loop, objective
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.settings import Recipe
 
@@ -145,7 +143,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    setting, supervised, calls = setting_of(sample_root, tmp_path), step.supervised, []
+    setting, supervised, calls = setting_of(sample_root, tmp_path), objective.supervised, []
     whole = plan(pair(short_recipe()), setting)
 
     def interrupted(*arguments, **options):
@@ -154,7 +152,7 @@ def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(step, "supervised", interrupted)
+    monkeypatch.setattr(objective, "supervised", interrupted)
     with pytest.raises(KeyboardInterrupt):
         carried_out(whole, setting)
     failures, notes = carried_out(whole, setting)
@@ -212,16 +210,6 @@ def test_a_finished_run_on_changed_pictures_is_refused(copied_root: Path, tmp_pa
     assert again == mark
     failures, _ = carried_out(plan(alone, setting), setting)
     assert [failure.sentence.partition(" that the run")[0] for failure in failures] == ["expected the pictures"]
-
-
-def test_one_command_at_a_time(tmp_path: Path) -> None:
-    with alone_in(tmp_path / "out"):
-        with pytest.raises(SweepError, match="expected no other command at work in"), alone_in(tmp_path / "out"):
-            pass
-        with alone_in(tmp_path / "other"):
-            pass
-    with alone_in(tmp_path / "out"):
-        pass
 
 
 def test_the_log_of_a_failure_goes_when_the_run_succeeds(sample_root: Path, tmp_path: Path, monkeypatch) -> None:

@@ -1,24 +1,25 @@
-"""Takes of known poses, without a network."""
+"""Sequences of known poses, without a network."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tests.footage_files import BOX_FACES, BOX_M
-from warpgrasp.export.sequence import Pictures, Take
+from warpgrasp.export.sequence import Pictures, PredictedSequence
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.skeleton import PLACEMENT_JOINT
 from warpgrasp.predictions.file import Predictions
 
 
-def take_of(
+def sequence_of(
     hand: HandModel, predictions: Predictions, *, pictures: Pictures | None = None, camera: Camera | None = None
-) -> Take:
+) -> PredictedSequence:
     """The predictions as a sequence that shows the box."""
     model = ObjectModel.centred("box", torch.tensor(BOX_M).float(), torch.tensor(BOX_FACES))
-    return Take("A", predictions, np.arange(len(predictions)), hand, model, pictures, camera)
+    return PredictedSequence("A", predictions, np.arange(len(predictions)), hand, model, pictures, camera)
 
 
 def predictions_by(hand: HandModel, *, count: int = 3) -> Predictions:
@@ -33,7 +34,10 @@ def predictions_by(hand: HandModel, *, count: int = 3) -> Predictions:
     with torch.no_grad():
         posed = hand(torch.zeros(count, 3), hand.pose_from_coefficients(coefficients), shape)
     rotations = matrix_from_axis_angle(turns)
-    vertices, joints = (points @ rotations[:, 0].mT + places[:, :1] for points in (posed.vertices, posed.joints))
+    origin = posed.joints[:, PLACEMENT_JOINT, None]
+    vertices, joints = (
+        (points - origin) @ rotations[:, 0].mT + places[:, :1] for points in (posed.vertices, posed.joints)
+    )
     arrays = {
         "hand_vertices": vertices,
         "hand_joints": joints,

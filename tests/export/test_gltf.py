@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.export.conftest import TIMES_S, turned_about_x
-from tests.export.predicted_sequences import predictions_by, take_of
+from tests.export.predicted_sequences import predictions_by, sequence_of
 from tests.footage_files import BOX_M, Brought
 from tests.hand.templates import small_template
 from tests.oracles.glb import GlbFile
 from warpgrasp.cli import main
 from warpgrasp.export.gltf import glb_of, skinning_sets
-from warpgrasp.export.sequence import TakeError
+from warpgrasp.export.sequence import SequenceError
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import Side, open_hand
 from warpgrasp.predictions.file import Predictions, read_predictions
@@ -71,7 +71,7 @@ def test_hands_of_all_kinds(kind: str, tmp_path: Path) -> None:
     side: Side = "left" if kind == "left" else "right"
     hand = HandModel(small_template() if "correctives" in kind else open_hand(side))
     predictions = predictions_by(hand)
-    (tmp_path / "out.glb").write_bytes(glb_of(take_of(hand, predictions)))
+    (tmp_path / "out.glb").write_bytes(glb_of(sequence_of(hand, predictions)))
     file = GlbFile.read(tmp_path / "out.glb")
     for row in (0, 2):
         found = file.vertices(file.node("hand"), row / 30)
@@ -81,8 +81,8 @@ def test_hands_of_all_kinds(kind: str, tmp_path: Path) -> None:
 def test_vertices_of_another_hand_are_refused(hand: HandModel) -> None:
     predictions = predictions_by(hand)
     predictions.hand_vertices[1, 5] += 0.01
-    with pytest.raises(TakeError, match=r"expected vertices of the hand open-hand right .*10 mm beside those"):
-        glb_of(take_of(hand, predictions))
+    with pytest.raises(SequenceError, match=r"expected vertices of the hand open-hand right .*10 mm beside those"):
+        glb_of(sequence_of(hand, predictions))
 
 
 def test_weights_in_sets_of_four() -> None:

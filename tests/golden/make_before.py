@@ -2,6 +2,8 @@
 
 It was run once, with the code of commit 4c01e0d54e8ecad6a94009ad357aba27dd6778e6, and is never run again: the files are
 never regenerated, for then they would say nothing. It is kept to show how they came about, and works with that commit.
+Only options.json was written once more with the code of that commit, by pages of help of one column (COLUMNS=100): by
+those of two it held half of a recipe's options, and with them parts of the other column.
 The test module that it shares functions with reads options.json when it is imported: begin with one that holds `{}`.
 
     OMP_NUM_THREADS=1 python -m tests.golden.make_before
@@ -47,14 +49,14 @@ from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.cli import COMMANDS, main
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.registry import open_dataset
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
+from warpgrasp.files import source_commit
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop
 from warpgrasp.training.recipes import RECIPES
-from warpgrasp.training.run import commit
 
 PICTURE_QUALITY = 30
 SMALL = (64, 48)
@@ -93,7 +95,7 @@ def write_recording(sample: sample_set.Sample, folder: Path, side: Any) -> None:
     sequence = sample.sequences["train"][name]
     hands = {index: hand_parameters(sequence, index) for index in (0, 2)}
     dataset = open_dataset(sample.root, hand, size=SMALL)
-    export_recording(dataset, "train", name, folder, Export((0, 3), (2,), hands, "frames", side=side))
+    export_recording(dataset, "train", name, folder, RecordingOptions((0, 3), (2,), hands, "frames", side=side))
     recording = Recording.read(folder)
     store = AnnotationStore(recording, recording.hand(hand))
     state = store.get(0)
@@ -203,7 +205,7 @@ def make() -> None:
             write_recording(sample, work / "recordings" / side, side)
         keep_archive("ho3d.zip", work / "ho3d")
         keep_archive("recordings.zip", work / "recordings")
-        keep("made.json", {"commit": commit(), "machine": machine()})
+        keep("made.json", {"commit": source_commit(), "machine": machine()})
         write_runs(work / "ho3d")
         write_numbers(work / "ho3d", work / "recordings", work)
     write_options()

@@ -9,7 +9,15 @@ import torch
 from tests.hand.mano_files import Ch, Select, dumps, mano_content, write
 from tests.hand.templates import small_template
 from warpgrasp.errors import UserError
-from warpgrasp.hand.mano import MANO_FINGERTIPS, HandFileError, load_mano
+from warpgrasp.hand.fit import pose_precision
+from warpgrasp.hand.mano import (
+    MANO_FINGERTIPS,
+    HandFileError,
+    load_mano,
+    same_hand,
+    with_fingertips,
+    with_fingertips_of,
+)
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.hand.skeleton import MANO_JOINTS
@@ -100,6 +108,43 @@ def test_the_farthest_vertex_is_found_along_each_last_bone(tmp_path):
         bone = last - joints[MANO_JOINTS.index(f"{finger}_2")]
         assert (template.vertices[tip] - last) @ bone >= (template.vertices[known] - last) @ bone
         assert np.linalg.norm(template.vertices[tip] - template.vertices[known]) < 0.008
+
+
+def test_the_deviations_of_poses_are_those_of_the_file(tmp_path):
+    """The coefficients of the poses that the components were made from tell how far a real one goes."""
+    coefficients = np.random.default_rng(3).normal(size=(50, 45)) * np.linspace(0.2, 3, 45)
+    content = mano_content(small_template(), wrapped=False)
+    write(tmp_path / "MANO_RIGHT.pkl", content | {"hands_coeffs": coefficients})
+    loaded = load_mano(tmp_path)
+    np.testing.assert_allclose(loaded.pose_deviations, np.sqrt(((coefficients - coefficients.mean(0)) ** 2).mean(0)))
+    poses = coefficients @ loaded.pose_components
+    precision = pose_precision(HandModel(loaded), like=torch.zeros(1, dtype=torch.float64))
+    spread = loaded.pose_deviations[:, None] * loaded.pose_components
+    np.testing.assert_allclose(np.linalg.inv(precision), spread.T @ spread + 0.1**2 * np.eye(45), rtol=1e-4, atol=1e-6)
+    assert np.trace(spread.T @ spread) == pytest.approx(np.trace(np.cov(poses.T, bias=True)), rel=0.2)
+    content.pop("hands_coeffs", None)
+    write(tmp_path / "MANO_RIGHT.pkl", content)
+    assert load_mano(tmp_path).pose_deviations is None
+    for wrong, said in ((coefficients[:, :44], "hands_coeffs of shape"), (coefficients * np.nan, "finite numbers in")):
+        write(tmp_path / "MANO_RIGHT.pkl", content | {"hands_coeffs": wrong})
+        with pytest.raises(HandFileError, match=said):
+            load_mano(tmp_path)
+
+
+def test_fingertips_are_chosen_anew_and_told_by_the_name(tmp_path):
+    content = {key: np.asarray(value) for key, value in mano_content(open_hand(), wrapped=False).items()}
+    np.savez(tmp_path / "MANO_RIGHT.npz", **content)
+    manopth = HandModel(load_mano(tmp_path))
+    ho3d = with_fingertips(manopth, "ho3d")
+    assert ho3d.template.fingertip_vertices == (744, 333, 444, 555, 672)  # HO-3D's own tools
+    assert ho3d.template.name == "mano right (tips: ho3d)"
+    assert same_hand(ho3d.template.name, manopth.template.name)
+    assert not same_hand("mano left (tips: ho3d)", manopth.template.name)
+    assert with_fingertips_of(manopth.template.name, ho3d).template.fingertip_vertices == (745, 317, 444, 556, 673)
+    posed = ho3d(torch.zeros(1, 3), ho3d.mean_pose[None], torch.zeros(1, 10))
+    assert torch.equal(posed.joints[0, [4, 8, 12, 16, 20]], posed.vertices[0, [744, 333, 444, 555, 672]])
+    own = HandModel(open_hand())
+    assert with_fingertips(own, "ho3d") is own
 
 
 @pytest.mark.parametrize("family", ["manopth", "smplx"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.footage_files import Brought, bring
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 from warpgrasp.predictions.file import open_predictions
 
 FRAMES, SIZE = 10_000, (64, 48)
@@ -32,13 +32,13 @@ def resident_bytes():
 noted = []
 
 @contextmanager
-def counted(description, total, *, done=0):
+def counted(description, total, *, unit, done):
     def advance(frames):
         before = noted[-1][0] if noted else done
         noted.append([before + frames, resident_bytes()])
     yield advance
 
-stream.frames_done = counted
+stream.progress_bar = counted
 status = main(sys.argv[2:])
 noted.append([noted[-1][0], resident_bytes()])
 with open(sys.argv[1], "w") as file:

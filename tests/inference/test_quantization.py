@@ -85,4 +85,4 @@ def test_predictions_in_int8(trained_run: Path, sample_root: Path, tmp_path: Pat
     said = run(*command, "--quantized", encoder, status=1)
     assert "expected the encoder of these very weights in" in said
     said = run(*command, "--quantized", sample_root / "no.onnx", status=1)
-    assert "expected what `warpgrasp quantize` wrote in" in said
+    assert "expected an encoder of `warpgrasp quantize` in" in said

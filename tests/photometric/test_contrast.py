@@ -5,7 +5,8 @@ from scipy.ndimage import gaussian_filter
 from torch.testing import assert_close
 
 from tests.photometric.scenes import smooth_image
-from warpgrasp.photometric.contrast import appearance, local_contrast
+from warpgrasp.errors import DataError
+from warpgrasp.photometric.contrast import PHOTOMETRIC_TERMS, appearance, colours, local_contrast
 
 SIGMA_PX = 2.0
 
@@ -61,3 +62,17 @@ def test_the_shares_of_a_mean_difference(share: float):
 def test_without_a_share_it_is_the_picture_itself():
     image = noise()
     assert appearance(image, contrast_share=0.0) is image
+    assert colours(image, contrast_share=0.0) is image
+
+
+def test_colours_alone_have_no_share_of_contrast():
+    with pytest.raises(DataError, match=r"where colours alone are compared, got 0\.5; set --photometric"):
+        colours(noise(), contrast_share=0.5)
+
+
+def test_the_terms_that_recipes_name():
+    assert list(PHOTOMETRIC_TERMS) == ["colours+contrast", "colours"]
+    image = noise()
+    for share in (0.0, 0.4):
+        found = PHOTOMETRIC_TERMS["colours+contrast"](image, contrast_share=share)
+        assert_close(found, appearance(image, contrast_share=share), atol=0, rtol=0)

@@ -5,16 +5,15 @@ import torch
 
 from tests.photometric.scenes import CAMERA, HEIGHT, WIDTH, sheet
 from warpgrasp.geometry.mesh import Mesh, join
-from warpgrasp.photometric import visibility as round_trip
 from warpgrasp.photometric.flow import render_flow
-from warpgrasp.photometric.visibility import mutually_visible, returning_by_tensors
+from warpgrasp.photometric.visibility import RoundTrips, mutually_visible
 
 
 @pytest.fixture(autouse=True, params=["compiled", "tensors"])
 def way(request, monkeypatch):
     """Every test holds for the compiled loop of CPUs and for the tensor operations of other devices."""
     if request.param == "tensors":
-        monkeypatch.setattr(round_trip, "returning", returning_by_tensors)
+        monkeypatch.setattr(RoundTrips, "by_compiled_loop", RoundTrips.by_tensors)
 
 
 def mask_of(reference: Mesh, target: Mesh, *, of: str = "mutual", **options) -> torch.Tensor:

@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import FINGERTIPS, JOINTS, MANO_JOINTS
-from warpgrasp.reconstruction.adaptation import SkeletonAdaptation
+from warpgrasp.reconstruction.network import SkeletonAdaptation
 
 FIXED = [i for i, name in enumerate(JOINTS) if name == "wrist" or name in FINGERTIPS]
 

@@ -21,7 +21,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import label_of_pose, pose_of_label
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import Side, left_hand
 from warpgrasp.predictions.file import read_predictions, write_predictions
@@ -41,7 +41,7 @@ def exported(sample: Sample, hand: HandModel, folder: Path, side: Side) -> Path:
     sequence = sample.sequences["train"]["A1"]
     hands = {number: hand_parameters(sequence, number) for number in (*LABELS, 3)}
     dataset = open_dataset(sample.root, hand)
-    export_recording(dataset, "train", "A1", folder, Export(LABELS, (3,), hands, "frames", side=side))
+    export_recording(dataset, "train", "A1", folder, RecordingOptions(LABELS, (3,), hands, "frames", side=side))
     return folder
 
 

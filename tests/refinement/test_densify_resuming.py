@@ -16,7 +16,7 @@ from tests.data.recording.recording_files import hand_parameters
 from tests.sample_set import Sample
 from warpgrasp.cli import main
 from warpgrasp.data.registry import open_dataset
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.hand.model import HandModel
 from warpgrasp.refinement.densify import COMPANIONS, PREDICTIONS, between_labels, is_unfinished
@@ -31,7 +31,7 @@ def labelled(sample: Sample, hand: HandModel, tmp_path_factory: pytest.TempPathF
     sequence, folder = sample.sequences["train"]["A1"], tmp_path_factory.mktemp("recordings") / "A1"
     hands = {number: hand_parameters(sequence, number) for number in (1, 6, 3)}
     dataset = open_dataset(sample.root, hand)
-    export_recording(dataset, "train", "A1", folder, Export((1, 6), (3,), hands, "frames"))
+    export_recording(dataset, "train", "A1", folder, RecordingOptions((1, 6), (3,), hands, "frames"))
     return folder
 
 

@@ -12,7 +12,7 @@ from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import pose_of_label
 from warpgrasp.errors import UserError
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
@@ -64,7 +64,7 @@ def labelled(sample: Sample, hand: HandModel, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("refined") / "A1"
     hands = {index: hand_parameters(sample.sequences["train"]["A1"], index) for index in range(8)}
     export_recording(
-        Ho3d(sample.root, hand), "train", "A1", folder, Export(train=range(8), hands=hands, pictures="frames")
+        Ho3d(sample.root, hand), "train", "A1", folder, RecordingOptions(train=range(8), hands=hands, pictures="frames")
     )
     return Labelled(Recording.read(folder), hand)
 

@@ -6,12 +6,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from tests.render.scenes import CAMERA, HEIGHT, SCENES, WIDTH, hand_and_object, soup
-from tests.render.test_seen_values import by_tensors, found
+from tests.render.test_seen_values import by_loops, by_tensors, found
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh, pad
 from warpgrasp.render import cpu, rasterize, reference
-from warpgrasp.render import cpu as cpu_values
-from warpgrasp.render.rasterizer import Fragments
+from warpgrasp.render.rasterizer import Fragments, pixels_to_rays
 
 pytest.importorskip("triton")
 gpu, gpu_values = (pytest.importorskip(f"warpgrasp.render.{name}") for name in ("gpu", "gpu_values"))
@@ -23,6 +22,10 @@ SINGLE_CAMERA = CAMERA.to(torch.zeros(1, device=DEVICE))
 
 def single(mesh: Mesh) -> Mesh:
     return Mesh(mesh.vertices.float().to(DEVICE), mesh.faces.to(DEVICE), mesh.auxiliary_faces.to(DEVICE))
+
+
+def on_gpu(mesh: Mesh, camera: Camera, face_ids: Tensor, pixels: Tensor, values: Tensor) -> Tensor:
+    return gpu_values.SeenValues.apply(mesh.vertices, values, mesh.faces, pixels_to_rays(camera), face_ids, pixels)
 
 
 def on_cpu(mesh: Mesh) -> Mesh:
@@ -110,8 +113,8 @@ def test_values_and_their_gradients_are_those_of_tensor_operations(channels):
 
     def on_device(mesh: Mesh, camera: Camera, face_ids: Tensor, pixels: Tensor, values: Tensor) -> Tensor:
         moved = Mesh(mesh.vertices.to(DEVICE), mesh.faces.to(DEVICE), mesh.auxiliary_faces.to(DEVICE))
-        placed = [one.to(DEVICE) for one in (face_ids, pixels, values)]
-        return gpu_values.seen_values(moved, camera.to(moved.vertices), *placed).cpu()
+        placed = [tensor.to(DEVICE) for tensor in (face_ids, pixels, values)]
+        return on_gpu(moved, camera.to(moved.vertices), *placed).cpu()
 
     ours, theirs = (found(way, mesh, CAMERA, seen, values) for way in (on_device, by_tensors))
     for one, other in zip(ours, theirs, strict=True):
@@ -125,10 +128,10 @@ def test_in_float32_values_and_gradients_are_those_of_the_compiled_ones():
     seen = Fragments.of(rasterize(mesh, camera))
 
     def on_device(mesh: Mesh, camera: Camera, face_ids: Tensor, pixels: Tensor, values: Tensor) -> Tensor:
-        placed = [one.to(DEVICE) for one in (face_ids, pixels, values)]
-        return gpu_values.seen_values(single(mesh), camera.to(placed[2]), *placed).cpu()
+        placed = [tensor.to(DEVICE) for tensor in (face_ids, pixels, values)]
+        return on_gpu(single(mesh), camera.to(placed[2]), *placed).cpu()
 
-    ours, theirs = (found(way, mesh, camera, seen, mesh.vertices + 0.01) for way in (on_device, cpu_values.seen_values))
+    ours, theirs = (found(way, mesh, camera, seen, mesh.vertices + 0.01) for way in (on_device, by_loops))
     for one, other in zip(ours, theirs, strict=True):
         assert_close(one, other, rtol=1e-5, atol=1e-5 * float(other.abs().max()))
 
@@ -140,7 +143,7 @@ def test_a_gradient_that_nobody_asks_for_is_not_computed(wanted):
     vertices = mesh.vertices.clone().requires_grad_(wanted == "vertices")
     values = torch.rand_like(vertices).requires_grad_(wanted == "values")
     moved = mesh.with_vertices(vertices)
-    out = gpu_values.seen_values(moved, SINGLE_CAMERA, seen.face_ids, seen.pixels, values)
+    out = on_gpu(moved, SINGLE_CAMERA, seen.face_ids, seen.pixels, values)
     out.sum().backward()
     asked, other = (vertices, values) if wanted == "vertices" else (values, vertices)
     assert other.grad is None

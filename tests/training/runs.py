@@ -7,8 +7,9 @@ from warpgrasp.data.registry import open_dataset
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.reconstruction.checkpoint import Checkpoint, load_checkpoint
-from warpgrasp.training.loop import Training, train_stage
+from warpgrasp.training.loop import train_stage
 from warpgrasp.training.recipes import toy
+from warpgrasp.training.run import Training
 from warpgrasp.training.settings import Recipe
 
 STEPS = 6  # of each stage

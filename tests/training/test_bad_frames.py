@@ -15,9 +15,9 @@ from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
-from warpgrasp.training import loop, step
-from warpgrasp.training.loop import Training, train_stage
-from warpgrasp.training.run import open_run
+from warpgrasp.training import loop, objective
+from warpgrasp.training.loop import train_stage
+from warpgrasp.training.run import Training, open_run
 
 A1, A3, A4, B0 = FrameName("A1", 1), FrameName("A1", 3), FrameName("A1", 4), FrameName("B1", 0)  # A4, B0: annotated
 
@@ -141,7 +141,7 @@ def test_an_interrupted_run_keeps_its_list_and_its_weights(copied_root: Path, tm
         halve(copied_root, name)
     expected = train_both(skipping(copied_root), tmp_path / "undisturbed").sha256
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    supervised, calls = step.supervised, []
+    supervised, calls = objective.supervised, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -149,7 +149,7 @@ def test_an_interrupted_run_keeps_its_list_and_its_weights(copied_root: Path, tm
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(step, "supervised", interrupted)
+    monkeypatch.setattr(objective, "supervised", interrupted)
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         with_notes(skipping(copied_root), out)

@@ -7,7 +7,7 @@ from warpgrasp.training.processes import keep_freed_memory
 
 PAGES_OF_STEPS = """
 import ctypes, resource
-from warpgrasp.training.memory import keep_freed_memory
+from warpgrasp.training.processes import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 {first}

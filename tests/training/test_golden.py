@@ -35,10 +35,10 @@ if __name__ == "__main__":
 
     from tests.sample_set import write_sample
     from warpgrasp.cli import main
-    from warpgrasp.training import loop
+    from warpgrasp.training import log
 
     torch.set_num_threads(1)
-    loop.LOG_EVERY_STEPS = 1
+    log.LOG_EVERY_STEPS = 1
     with tempfile.TemporaryDirectory() as folder:
         sample = write_sample(Path(folder) / "sample")
         status = main(["train", "toy", "--data", str(sample.root), "--out", f"{folder}/run"])

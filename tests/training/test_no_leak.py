@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.runs import prepare, short_recipe, train_both
-from warpgrasp.training import step
+from warpgrasp.training import objective
 from warpgrasp.training.recipes import with_grasp
 from warpgrasp.training.run import fingerprint
 
@@ -58,14 +58,14 @@ def test_with_weight_zero_the_photometric_path_is_the_control(
     control = short_recipe().as_control()
     expected = train_both(prepare(sample_root, control), tmp_path / "control").sha256
 
-    on_pairs, compared = step.on_pairs, []
+    on_pairs, compared = objective.on_pairs, []
 
     def comparing(*arguments, **options):
         result = on_pairs(*arguments, **{**options, "compare": True})
         compared.append(float(result[1].loss.detach().sum()))
         return result
 
-    monkeypatch.setattr(step, "on_pairs", comparing)
+    monkeypatch.setattr(objective, "on_pairs", comparing)
     assert train_both(prepare(sample_root, control), tmp_path / "forced").sha256 == expected
     assert max(compared) > 0  # the term was there
     assert undisturbed != expected  # and with its weight it matters

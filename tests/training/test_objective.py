@@ -1,130 +1,63 @@
-"""What the comparison of a step's pairs is made of."""
+"""The loss of a step: what its terms weigh."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from tests.training.runs import prepare, short_recipe
-from warpgrasp.data.augment import AugmentConfig, augment
-from warpgrasp.frame import FramePair, pose_points
-from warpgrasp.geometry.camera import Camera
-from warpgrasp.geometry.mesh import Mesh
-from warpgrasp.photometric.consistency import photometric_consistency
-from warpgrasp.photometric.contrast import appearance
-from warpgrasp.render import rasterize
-from warpgrasp.render.rasterizer import Raster
-from warpgrasp.scene import surface
-from warpgrasp.training.frame_cache import FrameConstants
-from warpgrasp.training.loop import initial_network
-from warpgrasp.training.objective import PairBatch, compare_pairs
-from warpgrasp.training.settings import Photometric
+from warpgrasp.training.objective import StepTerms, StepWeights
+from warpgrasp.training.pairs import ComparedPairs
+from warpgrasp.training.recipes import toy, with_grasp
 
-PAIRS = 3
+FRAMES = {"hand_joints": torch.tensor([2.0, 4.0]), "hand_pose": torch.tensor([1.0, 3.0])}
+TARGETS = {"hand_pose": torch.tensor([5.0]), "grasp": torch.tensor([7.0])}
+WEIGHTS = {"hand_joints": 0.5, "hand_pose": 0.1, "grasp": 0.2}
+PAIRS = ComparedPairs(
+    loss=torch.tensor([0.3, 0.5]),
+    compared_share=torch.tensor([0.0, 0.5]),
+    cycle_rejected_share=torch.tensor([0.1, 0.3]),
+    enough=torch.tensor([False, True]),
+)
 
 
-@pytest.fixture(scope="module")
-def compared(sample_root: Path):
-    """A network that is near the truth, so that pairs overlap: its targets' surfaces are the references', moved."""
-    training = prepare(sample_root, short_recipe())
-    targets = training.labels.comparable_names[:PAIRS]
-    references = [training.labels.reference(name) for name in targets]
-    network = initial_network(training).eval()
-    frames, others = training.source.pairs(targets, references)
-    still = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, roll=0.2)
-    view = augment(frames.image, frames.camera, still, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        reconstruction = network(view.image, view.camera, frames.objects)
-    annotation = others.annotation
-    assert annotation is not None
-    points = pose_points(annotation.object_rotation, annotation.object_translation, others.objects.vertices)
-    moved = torch.tensor([0.002, 0.001, 0.003])
-    turn = view.view_from_camera.transpose(1, 2)
-    near = replace(
-        reconstruction,
-        hand=replace(reconstruction.hand, vertices=(annotation.hand_vertices + moved) @ turn),
-        object=replace(reconstruction.object, vertices=(points + moved) @ turn),
-    )
-    reference_surface = surface(network.hand, annotation.hand_vertices, points, others.objects)
-    target_surface = reference_surface.with_vertices(reference_surface.vertices + moved)
-    return network, PairBatch(frames, others, view, None), near, reference_surface, target_surface
+def test_a_step_of_stage_1_by_hand() -> None:
+    loss, means = StepTerms(FRAMES).minimised(StepWeights(WEIGHTS))
+    assert_close(loss, torch.tensor(0.5 * 3 + 0.1 * 2))
+    assert {name: value.item() for name, value in means.items()} == {"hand_joints": 3.0, "hand_pose": 2.0}
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_both_directions_are_the_mean_of_the_two(compared, share: float) -> None:
-    """Each direction is written out here by its definition."""
-    network, batch, near, reference_surface, target_surface = compared
-    settings = Photometric(directions="both", contrast_share=share)
-    found = compare_pairs(network, batch, near, settings)
-    pictures = [appearance(frames.image, contrast_share=share) for frames in (batch.targets, batch.references)]
-    cameras = batch.targets.camera, batch.references.camera
-    there = photometric_consistency(
-        FramePair(pictures[0], cameras[0], pictures[1], cameras[1], reference_surface), target_surface
-    )
-    back = photometric_consistency(
-        FramePair(pictures[1], cameras[1], pictures[0], cameras[0], target_surface), reference_surface
-    )
-    assert (there.loss > 0).all()
-    assert (back.loss > 0).all()
-    assert not torch.allclose(there.loss, back.loss)
-    assert_close(found.loss, (there.loss + back.loss) / 2, atol=2e-5, rtol=1e-3)
-    assert_close(found.compared_share, (there.compared_share + back.compared_share) / 2, atol=0.02, rtol=0)
-    assert found.enough.all()
+def test_a_step_of_stage_2_by_hand() -> None:
+    loss, means = StepTerms(FRAMES, TARGETS, PAIRS).minimised(StepWeights(WEIGHTS, data=0.9, photometric=0.01))
+    assert_close(loss, torch.tensor(0.9 * (0.5 * 3 + 0.1 * 2 + 0.1 * 5 + 0.2 * 7) + 0.01 * 0.4))
+    logged = {
+        "hand_joints": 3.0,
+        "hand_pose": 2.0,  # of the annotated frames
+        "grasp": 7.0,
+        "photometric": 0.4,
+        "compared_share": 0.25,
+        "cycle_rejected_share": 0.2,
+        "pairs_without_overlap": 0.5,
+    }
+    assert {name: value.item() for name, value in means.items()} == pytest.approx(logged)
+    assert list(means) == list(logged)
 
 
-def test_one_direction_is_the_papers(compared) -> None:
-    network, batch, near, reference_surface, target_surface = compared
-    pair = FramePair(
-        batch.targets.image, batch.targets.camera, batch.references.image, batch.references.camera, reference_surface
-    )
-    expected = photometric_consistency(pair, target_surface).loss
-    found = compare_pairs(network, batch, near, Photometric())
-    assert_close(found.loss, expected, atol=2e-5, rtol=1e-3)
+def test_the_control_has_the_same_loss_but_for_the_term() -> None:
+    weights = StepWeights(WEIGHTS, data=0.9)
+    without, _ = StepTerms(FRAMES, TARGETS).minimised(weights)
+    with_zero, _ = StepTerms(FRAMES, TARGETS, PAIRS).minimised(weights)
+    assert torch.equal(without, with_zero)
 
 
-def test_what_is_remembered_changes_nothing(compared) -> None:
-    network, batch, near, *_ = compared
-    constants, settings = FrameConstants(), Photometric(directions="both", contrast_share=0.5)
-    expected = compare_pairs(network, batch, near, settings)
-    for _ in range(2):
-        assert_close(compare_pairs(network, batch, near, settings, constants=constants).loss, expected.loss)
+def test_a_term_without_a_weight_is_an_error() -> None:
+    with pytest.raises(KeyError, match="grasp"):
+        StepTerms(FRAMES, TARGETS).minimised(StepWeights({"hand_joints": 0.5, "hand_pose": 0.1}))
 
 
-def test_both_directions_move_the_prediction(compared) -> None:
-    """Also the way back sends its gradient to the target's surface."""
-    network, batch, near, *_ = compared
-    gradients = []
-    for directions in ("one", "both"):
-        vertices = near.object.vertices.clone().requires_grad_()
-        moving = replace(near, object=replace(near.object, vertices=vertices))
-        compare_pairs(network, batch, moving, Photometric(directions=directions)).loss.sum().backward()
-        assert vertices.grad is not None
-        gradients.append(vertices.grad)
-    assert (gradients[1] - gradients[0] / 2).abs().max() > 0.1 * gradients[0].abs().max()
-
-
-def test_a_surface_is_rasterised_once(compared, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each for both directions, and the reference's never again."""
-    network, batch, near, *_ = compared
-    asked: list[int] = []
-
-    def counted(mesh: Mesh, camera: Camera) -> Raster:
-        asked.append(len(mesh.vertices))
-        return rasterize(mesh, camera)
-
-    for module in ("objective", "constants"):
-        monkeypatch.setattr(f"warpgrasp.training.{module}.rasterize", counted)
-    constants, settings = FrameConstants(), Photometric(directions="both", contrast_share=0.5)
-    frames = len(batch.targets.names)
-    for _ in range(2):
-        compare_pairs(network, batch, near, settings, constants=constants)
-    assert asked == [*[1] * len(set(batch.references.names)), frames, frames]
-
-
-def test_what_does_not_fit_is_computed_again(compared) -> None:
-    network, batch, near, *_ = compared
-    constants, settings = FrameConstants(limit_bytes=0), Photometric(directions="both", contrast_share=0.5)
-    expected = compare_pairs(network, batch, near, settings)
-    assert_close(compare_pairs(network, batch, near, settings, constants=constants).loss, expected.loss)
+def test_both_weights_of_pairs_rise_together_and_lambda_data_falls() -> None:
+    recipe = with_grasp(toy())
+    recipe = replace(recipe, photometric=replace(recipe.photometric, weight=0.4, ramp_steps=8))
+    halfway = StepWeights.at(recipe, stage=2, step=4)
+    assert (halfway.photometric, halfway.by_name["grasp"]) == pytest.approx((0.2, 0.05))
+    assert halfway.data == pytest.approx(0.999 - 0.2)

@@ -1,6 +1,6 @@
 """A network that cannot learn four pictures by heart cannot learn."""
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from warpgrasp.data.augment import AugmentConfig, augment
 from warpgrasp.frame import pose_points
 from warpgrasp.reconstruction.network import NetworkConfig
 from warpgrasp.training.loop import initial_network, learning_rate
-from warpgrasp.training.objective import supervised
+from warpgrasp.training.objective import supervised, weighted
 from warpgrasp.training.recipes import toy
 from warpgrasp.training.settings import Optimisation
 
@@ -33,7 +33,8 @@ def test_one_batch_to_under_a_millimetre(sample_root: Path) -> None:
             group["lr"] = learning_rate(schedule, step)
         optimiser.zero_grad(set_to_none=True)
         weights = replace(recipe.loss, hand_pose=0.0, hand_shape=0.0)
-        supervised(network, frames, view, weights, features=network.features(view.image)).loss.backward()
+        terms = supervised(network, frames, view, features=network.features(view.image))
+        weighted(terms, asdict(weights))[0].backward()
         optimiser.step()
     with torch.no_grad():
         result = network(view.image, view.camera, frames.objects)

@@ -34,7 +34,7 @@ from torch import Tensor
 
 import warpgrasp.frame as frame
 from warpgrasp.cli import main
-from warpgrasp.training import loop
+from warpgrasp.training import log, loop
 
 initial_network, load_checkpoint, as_it_is = loop.initial_network, loop.load_checkpoint, frame.move_to
 
@@ -54,7 +54,7 @@ class Loaded:
         return network
 
 loop.load_checkpoint = Loaded
-loop.LOG_EVERY_STEPS = 1
+log.LOG_EVERY_STEPS = 1
 state = PartialState(cpu=True)
 Path(sys.argv[1], f"process-{state.process_index}-of-{state.num_processes}").touch()
 sys.exit(main(sys.argv[2:]))
@@ -113,7 +113,7 @@ class Shared(Accelerator):
 
 
 def test_rows_of_a_process() -> None:
-    rows = rows_of(Shared(), 6, what="pairs")
+    rows = rows_of(Shared(), 6, items="pairs")
     assert list(mine(rows, "abcdef")) == ["c", "d"]
 
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_shared(trained_run: Path, hand) -> None:
     from warpgrasp.reconstruction.checkpoint import load_checkpoint
 
     with pytest.raises(ProcessesError, match="a batch that 3 processes share evenly, got 4 pairs; choose a multiple"):
-        rows_of(Shared(), 4, what="pairs")
+        rows_of(Shared(), 4, items="pairs")
     with pytest.raises(ProcessesError, match="expected one process for --bad-frames skip, got 3"):
         check_shareable(Shared(), skips_bad_frames=True)
     network = load_checkpoint(trained_run / "weights.safetensors").network(hand)

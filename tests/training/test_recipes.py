@@ -1,15 +1,15 @@
 """Schedules, ramps, weights: numbers that recipes promise."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from warpgrasp.training.loop import learning_rate
-from warpgrasp.training.objective import PairWeights, weighted
-from warpgrasp.training.recipes import RECIPES, fphab_sparse, ho3d_sparse
+from warpgrasp.training.objective import StepWeights, weighted
+from warpgrasp.training.recipes import RECIPES, fphab_sparse, ho3d_sparse, toy
 from warpgrasp.training.settings import LossWeights, Optimisation, Photometric
 
 
@@ -40,19 +40,25 @@ def test_short_schedules_are_whole() -> None:
 
 def test_the_ramp() -> None:
     photometric = Photometric(weight=1e-3, ramp_steps=1000)
-    values = [PairWeights.at(photometric, step).photometric for step in (0, 250, 1000, 5000)]
-    assert values == pytest.approx([0, 2.5e-4, 1e-3, 1e-3])
-    assert PairWeights.at(Photometric(weight=1e-3, ramp_steps=0), 1).photometric == 1e-3
-    assert PairWeights.at(replace(photometric, grasp_weight=0.1), 250).grasp == pytest.approx(0.025)
+    recipe = replace(toy(), photometric=photometric)
+    values = [StepWeights.at(recipe, stage=2, step=step) for step in (0, 250, 1000, 5000)]
+    assert [weights.photometric for weights in values] == pytest.approx([0, 2.5e-4, 1e-3, 1e-3])
+    assert [weights.data for weights in values] == pytest.approx([0.999, 0.99875, 0.998, 0.998], rel=1e-12)
+    at_once = replace(recipe, photometric=Photometric(weight=1e-3, ramp_steps=0))
+    assert StepWeights.at(at_once, stage=2, step=1).photometric == 1e-3
+    held = replace(recipe, photometric=replace(photometric, grasp_weight=0.1))
+    assert StepWeights.at(held, stage=2, step=250).by_name["grasp"] == pytest.approx(0.025)
+    first = StepWeights.at(held, stage=1, step=250)
+    assert (first.data, first.photometric, first.by_name) == (1.0, 0.0, asdict(recipe.loss))
 
 
 def test_terms_are_weighted_by_name_and_an_unknown_one_is_an_error() -> None:
     terms = {"hand_joints": torch.tensor([2.0, 4.0]), "hand_pose": torch.tensor([1.0, 3.0])}
-    objective = weighted(terms, LossWeights(hand_joints=0.5, hand_pose=0.1))
-    assert_close(objective.loss, torch.tensor(0.5 * 3 + 0.1 * 2))
-    assert_close(objective.terms["hand_joints"], torch.tensor(3.0))
+    loss, means = weighted(terms, asdict(LossWeights(hand_joints=0.5, hand_pose=0.1)))
+    assert_close(loss, torch.tensor(0.5 * 3 + 0.1 * 2))
+    assert_close(means["hand_joints"], torch.tensor(3.0))
     with pytest.raises(KeyError, match="surprise"):
-        weighted({"surprise": torch.ones(2)}, LossWeights())
+        weighted({"surprise": torch.ones(2)}, asdict(LossWeights()))
 
 
 PAPER = [name for name in RECIPES if name.startswith(("fphab", "ho3d", "dexycb"))]

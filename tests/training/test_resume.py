@@ -14,19 +14,19 @@ import pytest
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
-from warpgrasp.training import loop, step
+from warpgrasp.training import log, loop, objective
 
 # Runs `warpgrasp …`, saving after every step; kills itself by SIGKILL at the n-th call of a function, if asked to.
 DRIVER = """
 import os, signal, sys
 import torch
-from warpgrasp.training import loop, step
+from warpgrasp.training import log, loop, objective
 from warpgrasp.reconstruction import checkpoint
 from warpgrasp.cli import main
 torch.set_num_threads(1)
-loop.SAVE_EVERY_S, loop.LOG_EVERY_STEPS = 0.0, 1
+loop.SAVE_EVERY_S, log.LOG_EVERY_STEPS = 0.0, 1
 where, when = sys.argv[1], int(sys.argv[2])
-module = {"supervised": step, "on_pairs": step, "save_file": checkpoint}.get(where)
+module = {"supervised": objective, "on_pairs": objective, "save_file": checkpoint}.get(where)
 if module is not None:
     real, calls = getattr(module, where), []
     def deadly(*arguments, **options):
@@ -60,7 +60,7 @@ def toy_command(root: Path, out: Path, steps: int = 6) -> list[str]:
 @pytest.mark.parametrize("call", [1, 4, 7, 11])
 def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch, call: int) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    training, supervised, calls = prepare(sample_root, short_recipe()), step.supervised, []
+    training, supervised, calls = prepare(sample_root, short_recipe()), objective.supervised, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -68,7 +68,7 @@ def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: s
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(step, "supervised", interrupted)
+    monkeypatch.setattr(objective, "supervised", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_both(training, tmp_path)
     assert train_both(training, tmp_path).sha256 == undisturbed
@@ -79,8 +79,13 @@ def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: s
 def test_what_was_made_after_the_last_save_is_made_again(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
-    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 1)
-    training, save, supervised, calls = prepare(sample_root, short_recipe()), loop.save_checkpoint, step.supervised, []
+    monkeypatch.setattr(log, "LOG_EVERY_STEPS", 1)
+    training, save, supervised, calls = (
+        prepare(sample_root, short_recipe()),
+        loop.save_checkpoint,
+        objective.supervised,
+        [],
+    )
 
     def until_step_4(*arguments, **options):
         calls.append(1)
@@ -89,17 +94,17 @@ def test_what_was_made_after_the_last_save_is_made_again(
             raise KeyboardInterrupt
         return supervised(*arguments, **options)
 
-    monkeypatch.setattr(step, "supervised", until_step_4)
+    monkeypatch.setattr(objective, "supervised", until_step_4)
     with pytest.raises(KeyboardInterrupt):
         train_both(training, tmp_path)
     assert load_checkpoint(tmp_path / "stage1.state.safetensors").step == 3
-    log = tmp_path / "stage1.jsonl"
-    assert len(log.read_text().splitlines()) == 5
-    with log.open("a") as file:
+    path = tmp_path / "stage1.jsonl"
+    assert len(path.read_text().splitlines()) == 5
+    with path.open("a") as file:
         file.write('{"step": 5, "lo')  # the line that was being written
-    monkeypatch.setattr(step, "supervised", supervised)
+    monkeypatch.setattr(objective, "supervised", supervised)
     assert train_both(training, tmp_path).sha256 == undisturbed
-    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == list(range(6))
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == list(range(6))
     assert save is loop.save_checkpoint
 
 

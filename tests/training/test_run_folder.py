@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, make_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,18 @@ from tests.training.runs import prepare, short_recipe, spoil
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
-from warpgrasp.training.loop import Training
 from warpgrasp.training.recipes import with_grasp
-from warpgrasp.training.run import RunError, changed_inputs, fingerprint, fingerprint_of, inputs_of, open_run
-from warpgrasp.training.settings import Recipe
+from warpgrasp.training.run import (
+    RunError,
+    Training,
+    changed_inputs,
+    deciding_settings,
+    fingerprint,
+    fingerprint_of,
+    inputs_of,
+    open_run,
+)
+from warpgrasp.training.settings import Photometric, Recipe
 
 
 def test_equal_trainings_have_equal_fingerprints(sample_root: Path, copied_root: Path) -> None:
@@ -40,6 +48,38 @@ def test_a_choice_that_is_not_made_refuses_no_older_run(hand: HandModel) -> None
     recipe = Recipe()
     assert fingerprint_of(recipe, hand, "data") == "06ae6b3944e6fadf"
     assert fingerprint_of(with_grasp(recipe), hand, "data") != fingerprint_of(recipe, hand, "data")
+
+
+@dataclass(frozen=True)
+class Later:
+    """A part of a recipe that a later version adds."""
+
+    strength: float = 1.0
+
+
+def test_a_later_setting_counts_where_it_differs_from_its_default() -> None:
+    before = deciding_settings(Photometric())
+    fields_then = {"weight", "ramp_steps", "pairs", "compare", "directions", "contrast_share", "cycle_tolerance_px"}
+    assert before.keys() == fields_then | {"near_to_far_steps"}
+    assert deciding_settings(Photometric(grasp_weight=0.5)) == before | {"grasp_weight": 0.5}
+    assert deciding_settings(Photometric(term="colours")) == before | {"term": "colours"}
+
+    added = [("gain", float, field(default=0.5)), ("later", Later, field(default_factory=Later))]
+    longer = make_dataclass("Photometric", added, bases=(Photometric,), frozen=True)
+    assert deciding_settings(longer()) == before
+    changed = longer(gain=0.25, later=Later(2.0))
+    assert deciding_settings(changed) == before | {"gain": 0.25, "later": {"strength": 2.0}}
+
+
+def test_a_setting_of_the_first_version_always_counts() -> None:
+    """All that the first version knew, whatever its value: the settings of today without the later ones."""
+    recipe = Recipe()
+    everything = asdict(recipe)
+    for later in ("name", "splits"):
+        del everything[later]
+    for later in ("term", "grasp_weight"):
+        del everything["photometric"][later]
+    assert deciding_settings(recipe) == everything
 
 
 def test_labels_do_not_change_it(sample_root: Path) -> None:

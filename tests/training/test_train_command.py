@@ -1,6 +1,7 @@
 """`warpgrasp train`: the control, recipes without stage 2, snapshots, and data that a recipe is not about."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from tests.training.runs import prepare, short_recipe
 from warpgrasp.cli import main
+from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.frame import Frame, FrameName
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.recipes import toy
@@ -52,6 +55,25 @@ def test_a_recipe_about_other_splits_is_refused(sample_root: Path, tmp_path: Pat
     assert main(command) == 1
     assert "expected data in the layout fphab for the recipe fphab-full" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_mean_rotations_of_annotations_without_rotation_are_refused(
+    sample_root: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    """As of a data set that gives the hand's surface alone; from the identity it is trained."""
+    read = Ho3d.frame
+
+    def without_rotation(self: Ho3d, name: FrameName, *, annotated: bool) -> Frame:
+        frame = read(self, name, annotated=annotated)
+        annotation = frame.annotation and replace(frame.annotation, hand_rotation=None)
+        return replace(frame, annotation=annotation)
+
+    monkeypatch.setattr(Ho3d, "frame", without_rotation)
+    command = ["train", "toy", "--data", str(sample_root), "--stage1.steps", "1", "--stage2.steps", "0"]
+    assert main([*command, "--out", str(tmp_path / "run"), "--tracker", "none"]) == 1
+    message = capsys.readouterr().err
+    assert re.fullmatch(r".*expected the rotation of the whole hand .* by --no-base-rotations\n", message), message
+    assert main([*command, "--out", str(tmp_path / "other"), "--tracker", "none", "--no-base-rotations"]) == 0
 
 
 @pytest.mark.parametrize(

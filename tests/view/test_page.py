@@ -12,28 +12,28 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.export.predicted_sequences import predictions_by, take_of
+from tests.export.predicted_sequences import predictions_by, sequence_of
 from tests.headless import asked_of, installed_browser
 from tests.oracles.silhouette import covered
 from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.export.sequence import Take
+from warpgrasp.export.sequence import PredictedSequence
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
 from warpgrasp.predictions.file import read_predictions
-from warpgrasp.view.content import round_up
-from warpgrasp.view.page import PageOptions, page_of
+from warpgrasp.view.content import ViewContent, rounded_up
+from warpgrasp.view.page import PageOptions, saved_page
 
 WIDTH, HEIGHT = 640, 480
 CENTRE_PX = ((WIDTH - 1) / 2 + 20, (HEIGHT - 1) / 2 - 20)  # 20 pixels off the middle, both ways
 CAMERA = Camera(torch.tensor([[600.0, 0, CENTRE_PX[0]], [0, 610.0, CENTRE_PX[1]], [0, 0, 1]]), WIDTH, HEIGHT)
 
 
-def white_take(hand: HandModel) -> Take:
+def white_sequence(hand: HandModel) -> PredictedSequence:
     """Three known poses over white pictures."""
     white = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    return take_of(hand, predictions_by(hand), pictures=lambda name: (white, CAMERA), camera=CAMERA)
+    return sequence_of(hand, predictions_by(hand), pictures=lambda name: (white, CAMERA), camera=CAMERA)
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Content:
 
 
 def test_the_page_holds_the_predictions(hand: HandModel) -> None:
-    take = white_take(hand)
-    content = Content.of(page_of(take, control=None, dataset=None, options=PageOptions(width=320)))
+    sequence = white_sequence(hand)
+    content = Content.of(saved_page(ViewContent(sequence), PageOptions(width=320)))
     (layer,) = content.stated["layers"]
-    np.testing.assert_allclose(content.hand(layer), take.predictions.hand_vertices, atol=1e-5)
+    np.testing.assert_allclose(content.hand(layer), sequence.predictions.hand_vertices, atol=1e-5)
     poses = content.array(layer["poses"]).reshape(3, 12)
-    np.testing.assert_array_equal(poses[:, :9].reshape(3, 3, 3), take.predictions.object_rotation)
-    np.testing.assert_array_equal(poses[:, 9:], take.predictions.object_translation)
+    np.testing.assert_array_equal(poses[:, :9].reshape(3, 3, 3), sequence.predictions.object_rotation)
+    np.testing.assert_array_equal(poses[:, 9:], sequence.predictions.object_translation)
     cameras = content.array(content.stated["cameras"]).reshape(3, 5)
     np.testing.assert_allclose(cameras[1], [600, 610, 339.5, 219.5, 0])
     assert (content.stated["width"], content.stated["height"]) == (WIDTH, HEIGHT)
@@ -75,8 +75,8 @@ def test_the_page_holds_the_predictions(hand: HandModel) -> None:
 
 def test_nothing_is_fetched_and_names_cannot_break_out(hand: HandModel) -> None:
     evil = "</script><script>alert(1)</script>"
-    take = replace(white_take(hand), sequence=evil, pictures=None)
-    page = page_of(take, control=None, dataset=None, options=PageOptions())
+    sequence = replace(white_sequence(hand), name=evil, pictures=None)
+    page = saved_page(ViewContent(sequence), PageOptions())
     assert page.count("<script") == page.count("</script>") == 2
     assert "alert(1)</script>" not in page
     assert re.findall(r"(?:https?:)?//[a-z]+\.", page) == []
@@ -86,7 +86,7 @@ def test_nothing_is_fetched_and_names_cannot_break_out(hand: HandModel) -> None:
 
 
 def test_long_sequences_are_thinned_by_a_stated_step(hand: HandModel) -> None:
-    page = page_of(white_take(hand), control=None, dataset=None, options=PageOptions(frames=2))
+    page = saved_page(ViewContent(white_sequence(hand)), PageOptions(frames=2))
     content = Content.of(page)
     assert content.stated["shown"] == [0, 2]
     assert len(content.stated["pictures"]["picture"]) == 2
@@ -144,7 +144,7 @@ def test_what_cannot_be_shown(
 
 
 def test_round_limits() -> None:
-    assert [round_up(value) for value in (0.3, 1.0, 1.01, 20.0, 20.5, 480.0)] == [0.5, 1, 2, 20, 50, 500]
+    assert [rounded_up(value) for value in (0.3, 1.0, 1.01, 20.0, 20.5, 480.0)] == [0.5, 1, 2, 20, 50, 500]
 
 
 # What a browser is asked to do with the page of known poses.
@@ -192,9 +192,9 @@ def seen(hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What a headless browser says of it."""
     if installed_browser() is None:
         pytest.skip("no Chromium is installed")
-    take = white_take(hand)
-    take = replace(take, predictions=replace(take.predictions, flags=np.array([0, 2, 0], np.uint8)))
-    page = page_of(take, control=None, dataset=None, options=PageOptions())
+    sequence = white_sequence(hand)
+    sequence = replace(sequence, predictions=replace(sequence.predictions, flags=np.array([0, 2, 0], np.uint8)))
+    page = saved_page(ViewContent(sequence), PageOptions())
     return asked_of(page, ASKED, tmp_path_factory.mktemp("browser"))
 
 
@@ -210,7 +210,7 @@ def test_the_browser_draws_the_meshes_where_the_camera_sees_them(seen: dict, han
     assert width >= 1280
     assert height * WIDTH == width * HEIGHT
     larger = CAMERA.resized(width, height)
-    for png, (_, scene) in zip(seen["pictures"], white_take(hand).scenes(), strict=True):
+    for png, (_, scene) in zip(seen["pictures"], white_sequence(hand).scenes(), strict=True):
         expected = covered(scene.mesh.vertices[0], scene.mesh.faces[0], larger.intrinsics, width, height)
         found = drawn(png)
         assert expected.mean() > 0.02

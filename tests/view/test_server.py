@@ -21,16 +21,16 @@ import torch
 from PIL import Image
 
 from tests.browser import CHROMIUM, FLAGS, HARMLESS
-from tests.export.predicted_sequences import predictions_by, take_of
+from tests.export.predicted_sequences import predictions_by, sequence_of
 from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.export.sequence import PredictedFile, Take, pictures_of_dataset
+from warpgrasp.export.sequence import PredictedFile, PredictedSequence, pictures_of_dataset
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
 from warpgrasp.predictions.file import Predictions, RowsWriter, header_array, open_predictions, write_predictions
-from warpgrasp.view.content import Shown, flow_colours
+from warpgrasp.view.content import ViewContent, flow_colours
 from warpgrasp.view.server import FrameServer
 
 CAMERA = Camera(torch.tensor([[600.0, 0, 339.5], [0, 610.0, 219.5], [0, 0, 1]]), 640, 480)
@@ -58,7 +58,7 @@ def serving(server: FrameServer) -> Iterator[FrameServer]:
 
 @pytest.fixture(scope="module")
 def server(hand: HandModel) -> Iterator[FrameServer]:
-    shown = Shown(take_of(hand, predictions_by(hand), pictures=white, camera=CAMERA))
+    shown = ViewContent(sequence_of(hand, predictions_by(hand), pictures=white, camera=CAMERA))
     with serving(FrameServer(shown, port=0, width=320)) as made:
         yield made
 
@@ -142,7 +142,7 @@ def test_who_may_ask(server: FrameServer) -> None:
 
 
 def test_the_next_free_port(hand: HandModel, server: FrameServer, monkeypatch) -> None:
-    shown, taken = Shown(take_of(hand, predictions_by(hand), camera=CAMERA)), server.server_port
+    shown, taken = ViewContent(sequence_of(hand, predictions_by(hand), camera=CAMERA)), server.server_port
     with FrameServer(shown, port=taken) as other:
         assert taken < other.server_port < taken + 20
     monkeypatch.setattr("warpgrasp.view.server.PORTS_TRIED", 1)
@@ -156,7 +156,7 @@ def test_an_address_of_version_6(hand: HandModel) -> None:
     if not socket.has_ipv6:
         pytest.skip("needs IPv6")
     try:
-        made = FrameServer(Shown(take_of(hand, predictions_by(hand), camera=CAMERA)), host="::1", port=0)
+        made = FrameServer(ViewContent(sequence_of(hand, predictions_by(hand), camera=CAMERA)), host="::1", port=0)
     except UserError:
         pytest.skip("needs IPv6")
     with made:
@@ -166,7 +166,7 @@ def test_an_address_of_version_6(hand: HandModel) -> None:
 # --- behind the meshes
 
 
-def true_take(root: Path, hand: HandModel, *, moved_m: float = 0.0) -> Shown:
+def true_content(root: Path, hand: HandModel, *, moved_m: float = 0.0) -> ViewContent:
     """The truth of a sequence as its predictions, but that all is moved to the side."""
     dataset = Ho3d(root, hand)
     names = [name for name in dataset.names("train") if name.sequence == "A1"]
@@ -191,14 +191,16 @@ def true_take(root: Path, hand: HandModel, *, moved_m: float = 0.0) -> Shown:
         object_translation=stacked([one.object_translation for one in notes]) + move,
     )
     rows = np.arange(len(names))
-    take = Take("A1", predictions, rows, hand, truths[0].object, pictures_of_dataset(dataset), labels=(0, 7))
-    return Shown(take, None, dataset)
+    sequence = PredictedSequence(
+        "A1", predictions, rows, hand, truths[0].object, pictures_of_dataset(dataset), labels=(0, 7)
+    )
+    return ViewContent(sequence, None, dataset)
 
 
 def test_the_residual_tells_wrong_poses_from_true_ones(sample_root: Path, hand: HandModel) -> None:
     brightness = []
     for moved_m in (0.0, 0.01):
-        shown = true_take(sample_root, hand, moved_m=moved_m)
+        shown = true_content(sample_root, hand, moved_m=moved_m)
         assert shown.backgrounds == ["picture", "residual", "flow"]
         drawn = shown.background("residual", 2)
         picture, _ = shown.picture(2)
@@ -210,14 +212,14 @@ def test_the_residual_tells_wrong_poses_from_true_ones(sample_root: Path, hand: 
 
 
 def test_the_flow_points_to_the_nearest_label(sample_root: Path, hand: HandModel) -> None:
-    shown = true_take(sample_root, hand)
+    shown = true_content(sample_root, hand)
     # As if the frame lay 12 mm to the right of where the label has it: the flow leads left, which is cyan.
     arrays = {}
     for name in ("hand_vertices", "object_rotation", "object_translation"):
-        arrays[name] = np.array(getattr(shown.take.predictions, name))
+        arrays[name] = np.array(getattr(shown.sequence.predictions, name))
         arrays[name][1] = arrays[name][0] + np.float32([0 if name == "object_rotation" else 0.012, 0, 0])
-    take = replace(shown.take, predictions=replace(shown.take.predictions, **arrays))
-    drawn = replace(shown, take=take).background("flow", 1).astype(int)
+    sequence = replace(shown.sequence, predictions=replace(shown.sequence.predictions, **arrays))
+    drawn = replace(shown, sequence=sequence).background("flow", 1).astype(int)
     red, green, blue = drawn[drawn.max(axis=2) == 255].T  # the faded picture is darker
     assert len(red) > 500
     assert np.median(green - red) > 20
@@ -320,7 +322,7 @@ def test_ten_thousand_frames_are_not_loaded(predicted, tmp_path: Path) -> None:
         before = command.own_bytes()
         for place in range(200, count, 7):
             assert len(command.get(f"/frame/{place}.bin")) == 4 * 24 + 2 * 3 * 778
-        assert command.own_bytes() - before < 20e6  # all hands together take 93 MB
+        assert command.own_bytes() - before < 20e6  # all hands together sequence 93 MB
 
 
 def until(page, true: str) -> None:

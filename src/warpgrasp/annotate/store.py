@@ -34,7 +34,7 @@ from warpgrasp.data.recording import (
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Pose
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from warpgrasp.hand import JOINTS, HandModel
+from warpgrasp.hand import JOINTS, HandModel, same_hand
 
 FORMAT = "warpgrasp-drafts-1"
 DRAFTS_FILE = "annotation_drafts.json"
@@ -169,7 +169,7 @@ class AnnotationStore:
         if file.labels and file.side != self.recording.side:
             raise DataError(f"expected labels of a {self.recording.side} hand in {folder / FILE}, found {file.side}")
         by_parameters = any(isinstance(label.hand, HandParameters) for label in file.labels)
-        if by_parameters and file.hand_model != self.hand.template.name:
+        if by_parameters and not same_hand(str(file.hand_model), self.hand.template.name):
             raise DataError(
                 f"expected the hand model that {folder / FILE} names ({file.hand_model}), got "
                 f"{self.hand.template.name}; choose it by --hand open|mano"

@@ -29,8 +29,9 @@ def demo(
     from warpgrasp.data import open_dataset
     from warpgrasp.data.sample import unpack_shipped
     from warpgrasp.experiments import report_of, run_demo
+    from warpgrasp.files import write_json
     from warpgrasp.report import write_report
-    from warpgrasp.training import RECIPES, write_json
+    from warpgrasp.training import RECIPES
 
     chosen = replace(RECIPES[recipe](), seed=seed)
     root = unpack_shipped(out / "data") if data is None else data

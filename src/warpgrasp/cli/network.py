@@ -1,13 +1,8 @@
-"""`warpgrasp import-released`.
-
-`warpgrasp quantize`.
-
-`warpgrasp export-onnx`.
-"""
+"""`warpgrasp import-released`, `warpgrasp quantize` and `warpgrasp export-onnx`: networks from and for elsewhere."""
 
 from pathlib import Path
 
-from warpgrasp.cli.options import AS_USUAL, DataChoice, HandChoice, Positional, console, hand_model
+from warpgrasp.cli.options import AS_USUAL, DataChoice, HandChoice, Positional, check_new, console, hand_model
 
 SIZES = {"fphab": (480, 270), "ho3d": (640, 480)}  # at which the paper's networks see pictures
 
@@ -33,18 +28,17 @@ def import_released(
     from warpgrasp.data import layout_of
     from warpgrasp.reconstruction import CheckpointError, read_released, save_checkpoint
 
-    if out.exists() and not force:
-        raise CheckpointError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    check_new(out, force=force)
     layout = read.layout or layout_of(data)
     if layout not in SIZES:
         raise CheckpointError(f"expected FPHAB or HO-3D, on which the paper trained, found the layout {layout}")
     dataset = read.open(data)
     models = {model.name: model for split in ("train", "evaluation") for model in dataset.objects(split)}
     width, height = SIZES[layout]
-    found = read_released(checkpoint, dataset.hand, list(models.values()), width=width, height=height)
-    save_checkpoint(out, found.checkpoint)
-    adapted = found.checkpoint.config.skeleton_adaptation
-    note = f"; adapted joints within {1000 * found.adaptation_error_m:.2g} mm of theirs" if adapted else ""
+    released = read_released(checkpoint, dataset.hand, list(models.values()), width=width, height=height)
+    save_checkpoint(out, released.checkpoint)
+    adapted = released.checkpoint.config.skeleton_adaptation
+    note = f"; adapted joints within {1000 * released.adaptation_error_m:.2g} mm of theirs" if adapted else ""
     console.print(f"wrote {out}, which knows {', '.join(models)}{note}", soft_wrap=True)
 
 
@@ -62,10 +56,10 @@ def quantize(
 
     Args:
         weights: A run's folder, a checkpoint, or `best` for the shipped one.
-        data: A data set like those to predict; of its training frames only pictures are looked at.
+        data: A data set like those to predict; only the pictures of its training frames are read.
         out: The ONNX file to write, for `predict --quantized`.
         read: How the data set is read.
-        pictures: From how many pictures, evenly spread, the ranges are taken.
+        pictures: Number of pictures, evenly spread, that the ranges are taken from.
         force: Overwrite an existing file.
     """
     from warpgrasp.frame import Frames
@@ -78,8 +72,7 @@ def quantize(
     )
     from warpgrasp.reconstruction import open_weights
 
-    if out.exists() and not force:
-        raise QuantizationError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    check_new(out, force=force)
     if pictures < 1:
         raise QuantizationError(
             f"expected at least 1 picture to calibrate by, got {pictures}; choose more by --pictures"
@@ -90,16 +83,16 @@ def quantize(
     checkpoint.check_objects(dataset.objects("train"))
     names = dataset.names("train")
     chosen = names[:: max(1, len(names) // pictures)][:pictures]
-    frames = [Frames.of([dataset.frame(name, annotated=False)]) for name in chosen]
-    sha256, network = checkpoint.sha256, checkpoint.network(dataset.hand).eval()
-    quantize_encoder(network, [one.image for one in frames], out, weights_sha256=sha256)
+    batches = [Frames.of([dataset.frame(name, annotated=False)]) for name in chosen]
+    network, sha256 = checkpoint.network(dataset.hand).eval(), checkpoint.sha256
+    quantize_encoder(network, [frames.image for frames in batches], out, weights_sha256=sha256)
     quantized = checkpoint.network(dataset.hand).eval()
     content = quantized_encoder(out, weights_sha256=sha256)
     run_encoder_by("onnx", quantized, width=width, height=height, quantized=content)
-    hand_mm, object_mm = vertex_change_mm(network, quantized, frames)
+    hand_mm, object_mm = vertex_change_mm(network, quantized, batches)
     console.print(
-        f"wrote {out}; in these {len(frames)} pictures vertices move by {hand_mm:.2f} mm (hand) and {object_mm:.2f} mm "
-        f"(object), on average",
+        f"wrote {out}; in these {len(batches)} pictures vertices move by {hand_mm:.2f} mm (hand) and {object_mm:.2f} "
+        f"mm (object), on average",
         soft_wrap=True,
     )
 
@@ -122,12 +115,10 @@ def export_onnx(
         mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`; the file will then hold MANO, under its licence.
         force: Overwrite an existing file.
     """
-    from warpgrasp.inference import ExportError
     from warpgrasp.inference import export_onnx as export
     from warpgrasp.reconstruction import open_weights
 
-    if out.exists() and not force:
-        raise ExportError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+    check_new(out, force=force)
     checkpoint = open_weights(weights)
     width, height = int(checkpoint.training["width"]), int(checkpoint.training["height"])
     network = checkpoint.network(hand_model(hand, mano_folder))

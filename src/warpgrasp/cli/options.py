@@ -1,6 +1,6 @@
-"""The terminal that commands print to, and what they share there.
+"""What commands share: the terminal they print to, checks, and the options that say how a folder of data is read.
 
-Options that say how a folder of data is read, the same for every command.
+Heavy modules are imported inside the functions, so that `--help` answers at once.
 """
 
 from dataclasses import dataclass, replace
@@ -16,21 +16,30 @@ from warpgrasp.errors import UserError
 if TYPE_CHECKING:
     from warpgrasp.data import Dataset, Labels
     from warpgrasp.data.dexycb import Sides
-    from warpgrasp.export import Given
+    from warpgrasp.export import SequenceSources
     from warpgrasp.hand import HandModel
 
 console = Console()
 
 Positional = Annotated[Path, tyro.conf.Positional]
-SEQUENCES_SHOWN = 20  # one by one; of more, a summary
+# Names of HAND_MODELS and DATASETS, which are too heavy to be imported for `--help`; packages may add more.
+HandChoice = Annotated[str, tyro.conf.arg(metavar="{open,mano}")]
+LayoutChoice = Annotated[str | None, tyro.conf.arg(metavar="{None,ho3d,fphab,dexycb,recording}")]
+SEQUENCES_SHOWN = 20  # each with its own row; of more, a summary
 
 
 class UsageError(UserError):
     """The command line cannot be understood: exit status 2."""
 
 
+def check_new(out: Path, *, force: bool) -> None:
+    """Raise `UserError` when a file to write is there already and may not be overwritten."""
+    if out.exists() and not force:
+        raise UserError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
+
+
 def print_shares(labels: "Labels") -> None:
-    """The annotated frames of each sequence; of many sequences the spread."""
+    """Print the annotated frames of each sequence; of many sequences the spread."""
     shares = labels.shares
     if len(shares) > SEQUENCES_SHOWN:
         counts = sorted(share.annotated for share in shares.values())
@@ -47,15 +56,11 @@ def print_shares(labels: "Labels") -> None:
     console.print(table)
 
 
-HandChoice = Literal["open", "mano"]
-Layout = Literal["ho3d", "fphab", "dexycb", "recording"]  # as in data/registry.py, which is too heavy for `--help`
-
-
 @dataclass(frozen=True)
 class DataOptions:
-    """How a folder of data is read."""
+    """How a folder of data is read. Layouts and hand models of installed packages can be named too."""
 
-    layout: Layout | None = None
+    layout: LayoutChoice = None
     """The folder's layout; told from its files unless it is given."""
     protocol: str | None = None
     """Which of the layout's splits (docs/datasets.md); those of the recipe, run or file, or else the usual ones."""
@@ -71,7 +76,7 @@ class DataOptions:
     def open(self, root: Path, *, size: tuple[int, int] | None = None, as_shown: bool = False) -> "Dataset":
         """The data set in a folder, or the shipped one where it is called `sample`.
 
-        `as_shown`: with the left hands of recordings as left hands, as predictions of them are.
+        `as_shown` gives left hands of recordings as left hands, as in predictions, and not as their mirror images.
         """
         from warpgrasp.data import open_dataset
         from warpgrasp.data.recording import Recordings
@@ -80,18 +85,18 @@ class DataOptions:
         root = shipped_if_named(root)
         model = hand_model(self.hand, self.mano_folder)
         sides = self.sides()
-        dataset = open_dataset(root, model, size=size, layout=self.layout, protocol=self.protocol, sides=sides)
+        dataset = open_dataset(root, model, size=size, layout=self.named_layout, protocol=self.protocol, sides=sides)
         return dataset.as_shown() if as_shown and isinstance(dataset, Recordings) else dataset
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
-        """The same, where recordings have no sides to choose from: they are read alike, whichever hand they show."""
+        """The same, but for recordings without a side: they are read alike, whichever hand they show."""
         recording = self.side == "left" and self._layout_of(root) == "recording"
         return replace(self, side="right") if recording else self
 
     def in_splits_of(self, protocol: str, root: Path) -> "DataOptions":
-        """The same in the splits that a run or a file says it is of, unless others are named.
+        """The same, in the splits of a run or a predictions file unless others are named.
 
-        `protocol` is as it was stored; that of another layout says nothing of this folder.
+        `protocol` is as the run or file stores it; that of another layout does not apply to this folder.
         """
         name = protocol.partition("+")[0].partition(" ")[0]  # without added data, without sides
         of_this_layout = name.partition("/")[0] == self._layout_of(root)
@@ -101,19 +106,28 @@ class DataOptions:
         from warpgrasp.data import layout_of
         from warpgrasp.data.sample import shipped_if_named
 
-        return self.layout or layout_of(shipped_if_named(root))
+        return self.named_layout or layout_of(shipped_if_named(root))
 
-    def given(self, file: Path, *, data: Path | None, object: Path | None) -> "Given":
-        """What a user gives besides a predictions file, to show it: a data set, or footage and a mesh."""
-        from warpgrasp.export import Given, PredictedFile
+    def sources(self, file: Path, *, data: Path | None, object: Path | None) -> "SequenceSources":
+        """What is given besides a predictions file to show it: a data set, or footage and a mesh."""
+        from warpgrasp.export import PredictedFile, SequenceSources
 
         footage = data is not None and (
             data.is_file() or PredictedFile.opened(file).header.get("protocol") == "footage"
         )
         if data is None or footage:
-            return Given(hand_model(self.hand, self.mano_folder), object, None, data)
+            return SequenceSources(hand_model(self.hand, self.mano_folder), object, None, data)
         dataset = self.of_recordings_too(data).open(data, as_shown=True)
-        return Given(dataset.hand, object, dataset)
+        return SequenceSources(dataset.hand, object, dataset)
+
+    @property
+    def named_layout(self) -> str | None:
+        """The layout that is named, if one is. Raises `UsageError` when there is none of that name."""
+        from warpgrasp.data import DATASETS
+
+        if self.layout is not None and self.layout not in DATASETS:
+            raise UsageError(f"expected one of {', '.join(DATASETS)} for --layout, got {self.layout!r}")
+        return self.layout
 
     def sides(self) -> "Sides":
         """Which hands are read, with the left hand model where it is needed."""
@@ -129,13 +143,8 @@ AS_USUAL = DataOptions()
 
 def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["right", "left"] = "right") -> "HandModel":
     """The hand named on the command line."""
-    from warpgrasp.hand import HandModel, load_mano, open_hand
+    from warpgrasp.hand import HAND_MODELS, load_hand
 
-    if hand == "open":
-        return HandModel(open_hand(side))
-    if mano_folder is None:
-        raise UserError(
-            "expected --mano-folder DIR, the folder of MANO_RIGHT.pkl, together with --hand mano; see "
-            "docs/datasets.md#mano"
-        )
-    return HandModel(load_mano(mano_folder, side))
+    if hand not in HAND_MODELS:
+        raise UsageError(f"expected one of {', '.join(HAND_MODELS)} for --hand, got {hand!r}")
+    return load_hand(hand, mano_folder, side=side)

@@ -1,7 +1,4 @@
-"""`warpgrasp reproduce`.
-
-`warpgrasp figure`.
-"""
+"""`warpgrasp reproduce`, the paper's tables and curves, and `warpgrasp figure`, its pictures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +16,15 @@ if TYPE_CHECKING:
 
 SAMPLE = Path("sample")
 QUICK_SEEDS = 2  # as many as a spread takes
+FIGURE_FRAMES = 4  # frames shown, unless they are named
 
 
 class WrongDataError(UserError):
     """The data are not those that a table or figure is about."""
+
+
+class FigureError(UserError):
+    """A figure cannot be drawn from the runs and frames that are given."""
 
 
 def reproduce(
@@ -41,7 +43,7 @@ def reproduce(
     """Make a table or figure of the paper: train what is missing, predict, score, set beside the published values.
 
     Args:
-        what: The paper's number of it.
+        what: The table or figure of the paper.
         data: The data set that it is about, or `sample` for the shipped one.
         out: Folder of the results; trainings in it are never repeated, interrupted ones go on.
         seeds: Seeds of the trainings; 0 1 2 unless given, for fig7 the paper's five runs 0 to 4.
@@ -55,7 +57,7 @@ def reproduce(
     from warpgrasp.data.sample import unpack_shipped
     from warpgrasp.experiments import EXPERIMENTS, Reproduction
     from warpgrasp.experiments import reproduce as carry_out
-    from warpgrasp.training import command_line
+    from warpgrasp.files import command_line
 
     runner = _runner(ray, workers)
     experiment, on_sample = EXPERIMENTS[what], data == SAMPLE
@@ -83,7 +85,7 @@ def _runner(ray: str | None, workers: int | None) -> "Runner":
         raise UsageError(f"expected --workers of at least 1, together with --ray, got {workers}")
     if ray is None:
         return run_here
-    return lambda whole, setting, watcher: run_on_ray(whole, setting, watcher, address=ray, workers=workers)
+    return lambda sweep, setting, watcher: run_on_ray(sweep, setting, watcher, address=ray, workers=workers)
 
 
 def _for_the_papers_data(experiment: "Experiment", data: Path, read: DataOptions) -> DataOptions:
@@ -100,13 +102,6 @@ def _for_the_papers_data(experiment: "Experiment", data: Path, read: DataOptions
             f"that data set, or `--data sample` for the shipped data"
         )
     return read if read.protocol is not None else replace(read, protocol=experiment.splits)
-
-
-ROWS = 4  # frames shown, unless they are named
-
-
-class FigureError(UserError):
-    """A figure cannot be drawn from what is there."""
 
 
 def figure(
@@ -132,7 +127,7 @@ def figure(
         force: Overwrite an existing picture.
     """
     from warpgrasp.experiments import FinishedRun, predictions_for
-    from warpgrasp.report import save_overlays, save_refinement, save_shapes
+    from warpgrasp.report import save_overlays, save_shapes
 
     if out.exists() and not force:
         raise FigureError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
@@ -141,25 +136,34 @@ def figure(
     runs = [FinishedRun.read(folder) for folder in run]
     reading = read if read.protocol is not None else replace(read, protocol=runs[0].protocol)
     dataset = reading.open(data)
-    labels = runs[0].labels(dataset)
-    names = [_named(dataset, frame) for frame in frames] or _chosen(dataset, labels, training=number == "9")
+    names = [_named(dataset, frame) for frame in frames]
+    names = names or _chosen(dataset, runs[0].labels(dataset), training=number == "9")
     heading = f"{dataset.protocol} · errors of each frame in pixels on disk and mm, camera space, no alignment"
     out.parent.mkdir(parents=True, exist_ok=True)
     if number == "9":
-        pairs = [(name, labels.reference(name)) for name in names if labels.annotated.get(name.sequence)]
-        if not pairs:
-            raise FigureError("expected frames of training sequences with an annotated frame for figure 9, got none")
-        shown = sorted({name for pair in pairs for name in pair}, key=lambda name: (name.sequence, name.index))
-        files = runs[0].stages()
-        if len(files) == 2:
-            console.print("no weights between start and end of stage 2; `train … --snapshots 100 300` keeps some")
-        stages = {head: predictions_for(path, dataset, shown) for head, path in files.items()}
-        save_refinement(out, dataset, pairs, stages, heading=f"after steps of stage 2 · {heading}")
+        _draw_refinement(out, runs[0], dataset, names, heading)
     else:
         weights = _skeletons(runs) if number == "10" else _arms(runs, with_full=number == "4")
         arms = {arm: predictions_for(path, dataset, names) for arm, path in weights.items()}
         (save_shapes if number == "10" else save_overlays)(out, dataset, names, arms, heading=heading)
     console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+
+
+def _draw_refinement(out: Path, run: "FinishedRun", dataset: "Dataset", names: "list[FrameName]", heading: str) -> None:
+    """Draw Fig. 9. Raises `FigureError` when no frame has a label to be compared with."""
+    from warpgrasp.experiments import predictions_for
+    from warpgrasp.report import save_refinement
+
+    labels = run.labels(dataset)
+    pairs = [(name, labels.reference(name)) for name in names if labels.annotated.get(name.sequence)]
+    if not pairs:
+        raise FigureError("expected frames of training sequences with an annotated frame for figure 9, got none")
+    shown = sorted({name for pair in pairs for name in pair}, key=lambda name: (name.sequence, name.index))
+    files = run.stages()
+    if len(files) == 2:
+        console.print("no weights between start and end of stage 2; `train … --snapshots 100 300` keeps some")
+    stages = {head: predictions_for(path, dataset, shown) for head, path in files.items()}
+    save_refinement(out, dataset, pairs, stages, heading=f"after steps of stage 2 · {heading}")
 
 
 def _named(dataset: "Dataset", frame: str) -> "FrameName":
@@ -170,8 +174,8 @@ def _named(dataset: "Dataset", frame: str) -> "FrameName":
     sequence, _, index = frame.rpartition("/")
     frames = {number for split in SPLITS for number in dataset.sequences[split].get(sequence, ())}
     if not index.isdecimal() or int(index) not in frames:
-        known = ", ".join(sequence for split in SPLITS for sequence in list(dataset.sequences[split])[:3])
-        raise FigureError(f"expected frames as SEQUENCE/NUMBER of {dataset.root} ({known}, …), got {frame!r}")
+        examples = ", ".join(sequence for split in SPLITS for sequence in list(dataset.sequences[split])[:3])
+        raise FigureError(f"expected frames as SEQUENCE/NUMBER of {dataset.root} ({examples}, …), got {frame!r}")
     return FrameName(sequence, int(index))
 
 
@@ -180,8 +184,8 @@ def _chosen(dataset: "Dataset", labels: "Labels", *, training: bool) -> list["Fr
     from warpgrasp.report import choose_frames
 
     evaluation = {} if training else dataset.sequences["evaluation"]
-    count = 0 if evaluation else ROWS
-    names = choose_frames(labels, evaluation, training_count=count, evaluation_count=ROWS)
+    count = 0 if evaluation else FIGURE_FRAMES
+    names = choose_frames(labels, evaluation, training_count=count, evaluation_count=FIGURE_FRAMES)
     if not names:
         raise FigureError(f"expected frames of {dataset.root} to show, found none; name some by --frames")
     return names
@@ -190,9 +194,9 @@ def _chosen(dataset: "Dataset", labels: "Labels", *, training: bool) -> list["Fr
 def _arms(runs: list["FinishedRun"], *, with_full: bool) -> dict[str, Path]:
     """Every network of the runs, under a name that tells it from the others; Fig. 6 has no fully supervised one."""
     arms: dict[str, Path] = {}
-    for one in runs:
-        for arm, path in one.weights().items():
-            arms[arm if arm not in arms else f"{arm}, {one.folder.name}"] = path
+    for run in runs:
+        for arm, path in run.weights().items():
+            arms[arm if arm not in arms else f"{arm}, {run.folder.name}"] = path
     if not with_full:
         arms = {arm: path for arm, path in arms.items() if not arm.startswith("full")} or arms
     order = {"full": 0, "photometric": 1, "control": 2}
@@ -203,14 +207,14 @@ def _skeletons(runs: list["FinishedRun"]) -> dict[str, Path]:
     """A network without and one with skeleton adaptation. Raises `FigureError` when one is missing."""
     from warpgrasp.experiments import has_adaptation
 
-    found: dict[bool, Path] = {}
-    for one in runs:
-        for path in one.weights().values():
-            found.setdefault(has_adaptation(path), path)
-    if len(found) < 2:
-        there = "with" if True in found else "without"
+    by_adaptation: dict[bool, Path] = {}
+    for run in runs:
+        for path in run.weights().values():
+            by_adaptation.setdefault(has_adaptation(path), path)
+    if len(by_adaptation) < 2:
+        given = "with" if True in by_adaptation else "without"
         raise FigureError(
-            f"expected a run with and one without skeleton adaptation for figure 10, found only runs {there} it; give "
+            f"expected a run with and one without skeleton adaptation for figure 10, found only runs {given} it; give "
             f"both by --run A B, for example those of `reproduce table2`"
         )
-    return {"no adaptation": found[False], "skeleton adaptation": found[True]}
+    return {"no adaptation": by_adaptation[False], "skeleton adaptation": by_adaptation[True]}

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, console, hand_model
+from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, check_new, console, hand_model
 
 OnBad = Literal["refuse", "skip"]  # as in data/frames.py, which is too heavy for `--help`
 
@@ -48,25 +48,23 @@ def predict(
         quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
         force: Overwrite an existing file.
     """
-    from warpgrasp.inference import Options, Predictor
-    from warpgrasp.predictions import PredictionsError, open_predictions, summary
+    from warpgrasp.inference import PredictionOptions, Predictor
+    from warpgrasp.predictions import open_predictions, summary
     from warpgrasp.reconstruction import open_weights
-    from warpgrasp.training import commit
 
-    if out.exists() and not force:
-        raise PredictionsError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
-    options = Options(batch, smooth, bad_frames, device, precision, backend, quantized)
+    check_new(out, force=force)
+    options = PredictionOptions(batch, smooth, bad_frames, device, precision, backend, quantized)
     checkpoint = open_weights(weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():
         left = read.side == "left"
         read = read.of_recordings_too(input).in_splits_of(_trained_splits(weights, input), input)
         dataset = read.open(input, size=size)
-        predictor = Predictor(checkpoint, dataset.hand, options, commit())
-        predictor.dataset(dataset, split, out, left=left)
+        predictor = Predictor(checkpoint, dataset.hand, options)
+        predictor.predict_dataset(dataset, split, out, left=left)
     else:
-        predictor = Predictor(checkpoint, hand_model(read.hand, read.mano_folder), options, commit())
-        predictor.footage(input, out, object=object, camera=camera, side=read.side)
+        predictor = Predictor(checkpoint, hand_model(read.hand, read.mano_folder), options)
+        predictor.predict_footage(input, out, object=object, camera=camera, side=read.side)
     predictions, header = open_predictions(out)
     named = f" ({header['split']})" if "split" in header else ""
     flags = "" if predictions.flags is None else f"; {summary(predictions.flags)}"
@@ -74,7 +72,7 @@ def predict(
 
 
 def _trained_splits(weights: Path, data: Path) -> str:
-    """The protocol of the run that the weights are of, where it was trained on this folder; else an empty text."""
+    """The protocol of the run that made the weights, where it was trained on this folder; else an empty text."""
     notes = (weights if weights.is_dir() else weights.parent) / "run.json"
     with suppress(OSError, ValueError, LookupError, TypeError):
         trained = json.loads(notes.read_text())["data"]

@@ -1,11 +1,15 @@
-"""`warpgrasp view`.
+"""`warpgrasp view` and `warpgrasp export`: a sequence of predictions in a browser, and in other programs' formats."""
 
-`warpgrasp export`.
-"""
-
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, console
+import tyro
+
+from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, UsageError, console
+
+if TYPE_CHECKING:
+    from warpgrasp.view import FrameServer
 
 
 def view(
@@ -46,37 +50,80 @@ def view(
         port: The port to serve at, or the next free one.
         open_browser: Open the page in a browser.
     """
-    import webbrowser
-
-    from warpgrasp.export import ExportError, appearing
-    from warpgrasp.guard import is_loopback
-    from warpgrasp.view import PageOptions, Shown, page_of
+    from warpgrasp.export import ExportTargetError
+    from warpgrasp.files import write_text
+    from warpgrasp.view import FrameServer, PageOptions, ViewContent, saved_page
 
     if save is not None and save.exists() and not force:
-        raise ExportError(f"expected to write a new page, but {save} exists already; overwrite it by --force")
+        raise ExportTargetError(f"expected to write a new page, but {save} exists already; overwrite it by --force")
     options = PageOptions(frames, width, compare)
-    given = read.given(file, data=data, object=object)
-    take = given.take(file, sequence)
-    other = None if control is None else given.take(control, take.sequence)
+    sources = read.sources(file, data=data, object=object)
+    shown = sources.sequence(file, sequence)
+    other = None if control is None else sources.sequence(control, shown.name)
+    content = ViewContent(shown, other, sources.dataset)
     if save is not None:
-        page = page_of(take, control=other, dataset=given.dataset, options=options)
-        with appearing(save) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        page = saved_page(content, options)
+        write_text(save, page)
         console.print(f"wrote {save}, {len(page) / 1e6:.1f} MB; open it in a browser", soft_wrap=True)
         return
-    from warpgrasp.view import FrameServer
+    with FrameServer(content, host=host, port=port, width=width) as server:
+        _serve(server, host, open_browser=open_browser)
 
-    with FrameServer(Shown(take, other, given.dataset), host=host, port=port, width=width) as server:
-        console.print(f"showing {len(take)} frames at {server.address}", highlight=False, soft_wrap=True)
-        if not is_loopback(host):
-            console.print(f"whoever reaches {host} and knows this address can look", style="bold", soft_wrap=True)
-        console.print("Ctrl+C ends it")
-        if open_browser:
-            webbrowser.open(server.address)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            console.print("ended")
+
+def _serve(server: "FrameServer", host: str, *, open_browser: bool) -> None:
+    """Say the page's address, open it in a browser, and answer until Ctrl+C."""
+    import webbrowser
+
+    from warpgrasp.guard import is_loopback
+
+    console.print(f"showing {server.frame_count} frames at {server.address}", highlight=False, soft_wrap=True)
+    if not is_loopback(host):
+        console.print(f"whoever reaches {host} and knows this address can look", style="bold", soft_wrap=True)
+    console.print("Ctrl+C ends it")
+    if open_browser:
+        webbrowser.open(server.address)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        console.print("ended")
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """What is written where: an option for each format of `EXPORTS`, and `--to` for those of other packages."""
+
+    glb: Path | None = None
+    """The animated GLB file to write."""
+    obj: Path | None = None
+    """The folder to write, an OBJ file for each frame."""
+    ply: Path | None = None
+    """The folder to write, two PLY files for each frame."""
+    mp4: Path | None = None
+    """The video to write, predictions over pictures."""
+    csv: Path | None = None
+    """The table to write, a row for each frame."""
+    json: Path | None = None
+    """The same as JSON."""
+    bop: Path | None = None
+    """The object poses as a CSV file of the BOP challenge."""
+    ho3d: Path | None = None
+    """The folder to write in HO-3D's layout, every frame an annotated one; it must not be there."""
+    to: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=PATH")] = ()
+    """What to write in a format of another package (docs/extending.md); may be given again."""
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The paths by the names of their formats. Raises `UsageError` when one of `to` is none, or given twice."""
+        named = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "to"}
+        paths = {name: path for name, path in named.items() if path is not None}
+        for text in self.to:
+            name, _, path = text.partition("=")
+            if not name or not path:
+                raise UsageError(f"expected NAME=PATH for --to, got {text!r}")
+            if name in paths:
+                raise UsageError(f"expected one path for the format {name}, got {paths[name]} and {path}")
+            paths[name] = Path(path)
+        return paths
 
 
 def export(
@@ -87,16 +134,9 @@ def export(
     object: Path | None = None,
     sequence: str | None = None,
     read: DataChoice = AS_USUAL,
-    glb: Path | None = None,
-    obj: Path | None = None,
-    ply: Path | None = None,
-    mp4: Path | None = None,
-    csv: Path | None = None,
-    json: Path | None = None,
-    bop: Path | None = None,
+    targets: Annotated[TargetOptions, tyro.conf.arg(name="")] = TargetOptions(),
     bop_scene: int = 1,
     bop_object: int = 1,
-    ho3d: Path | None = None,
     force: bool = False,
 ) -> None:
     """Write predictions as animated GLB, mesh files, a video with the meshes over it, tables of numbers, or a data set.
@@ -107,22 +147,15 @@ def export(
         object: The mesh of the object, where `data` is not a data set that has it.
         sequence: Which sequence of the file, where there are several.
         read: How the data set is read.
-        glb: The animated GLB file to write.
-        obj: The folder to write, an OBJ file for each frame.
-        ply: The folder to write, two PLY files for each frame.
-        mp4: The video to write, predictions over pictures.
-        csv: The table to write, a row for each frame.
-        json: The same as JSON.
-        bop: The object poses as a CSV file of the BOP challenge.
-        bop_scene: The number of the scene there.
-        bop_object: The number of the object there.
-        ho3d: The folder to write in HO-3D's layout, every frame an annotated one; it must not be there.
+        targets: What is written where.
+        bop_scene: The number of the scene in the BOP file.
+        bop_object: The number of the object in the BOP file.
         force: Overwrite existing files.
     """
-    from warpgrasp.export import BopNumbers, Targets, write_targets
+    from warpgrasp.export import ExportOptions, check_targets, export_sequence
 
-    targets = Targets(glb, obj, ply, mp4, csv, json, bop, ho3d)
-    targets.check(force=force)
-    take = read.given(file, data=data, object=object).take(file, sequence)
-    for line in write_targets(take, targets, BopNumbers(bop_scene, bop_object)):
+    paths = targets.paths
+    check_targets(paths, force=force)
+    predicted = read.sources(file, data=data, object=object).sequence(file, sequence)
+    for line in export_sequence(predicted, paths, ExportOptions(bop_scene, bop_object)):
         console.print(line, soft_wrap=True)

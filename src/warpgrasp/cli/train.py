@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 from inspect import signature
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from warpgrasp.cli.options import DataChoice, DataOptions, UsageError, console, print_shares
 from warpgrasp.errors import UserError
+
+if TYPE_CHECKING:
+    from warpgrasp.training import LogOptions, Training
 
 
 class RecipeError(UserError):
@@ -20,24 +23,36 @@ class RecipeError(UserError):
 
 def train(arguments: Sequence[str]) -> None:
     """Train a recipe: stage 1 on the annotated frames, then stage 2 with pairs."""
+    from warpgrasp.training import RECIPES
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _print_recipes()
+        return
+    if arguments[0] not in RECIPES:
+        raise UsageError(f"expected a recipe ({', '.join(RECIPES)}), got {arguments[0]!r}")
+    options_type = _options_of(arguments[0], fraction=_fraction_in(arguments))
+    _train(tyro.cli(options_type, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:]))
+
+
+def _print_recipes() -> None:
+    """What `warpgrasp train --help` prints."""
+    from warpgrasp.training import RECIPES
+
+    widest = max(map(len, RECIPES))
+    console.print("usage: warpgrasp train RECIPE --data DIR --out RUN [OPTIONS]\n")
+    for name, recipe in RECIPES.items():
+        summary = (recipe.__doc__ or "").strip().splitlines()[0]
+        console.print(f"  {name:{widest}} {summary}", highlight=False, soft_wrap=True)
+    console.print("\n`warpgrasp train RECIPE --help` lists every field of a recipe.")
+
+
+def _options_of(name: str, *, fraction: float | None) -> type[Any]:
+    """The options of training a recipe, whose settings are the defaults."""
     from warpgrasp.data import OnBad
     from warpgrasp.training import RECIPES, Recipe, Tracker
 
-    names, longest = ", ".join(RECIPES), max(map(len, RECIPES))
-    if not arguments or arguments[0] in ("-h", "--help"):
-        console.print("usage: warpgrasp train RECIPE --data DIR --out RUN [OPTIONS]\n")
-        for name, recipe in RECIPES.items():
-            summary = (recipe.__doc__ or "").strip().splitlines()[0]
-            console.print(f"  {name:{longest}} {summary}", highlight=False, soft_wrap=True)
-        console.print("\n`warpgrasp train RECIPE --help` lists every field of a recipe.")
-        return
-    if arguments[0] not in RECIPES:
-        raise UsageError(f"expected a recipe ({names}), got {arguments[0]!r}")
-
-    fraction = _fraction_in(arguments)
-
     def recipe_as_usual() -> Recipe:
-        make = RECIPES[arguments[0]]
+        make = RECIPES[name]
         return make(fraction) if fraction is not None and "fraction" in signature(make).parameters else make()
 
     @dataclass(frozen=True)
@@ -61,12 +76,11 @@ def train(arguments: Sequence[str]) -> None:
         tracker: Tracker | None = None
         """Where the curves go besides the run's own log; to TensorBoard, if it is installed, unless it is given."""
 
-    options = tyro.cli(TrainOptions, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:])
-    _train(options)
+    return TrainOptions
 
 
 def _fraction_in(arguments: Sequence[str]) -> float | None:
-    """The value of `--fraction`, which decides the usual length of some recipes; what is no number, tyro refuses."""
+    """The value of `--fraction`, which decides the usual length of some recipes; tyro refuses one that is no number."""
     words = [part for word in arguments for part in word.split("=", 1)]
     for option, value in pairwise(words):
         if option == "--fraction":
@@ -96,37 +110,47 @@ def _read_options(options: Any) -> DataOptions:
 
 
 def _train(options: Any) -> None:
-    from warpgrasp.training import Measuring, Training, choose_tracker, command_line, is_main, open_run, train_stage
+    from warpgrasp.files import command_line
+    from warpgrasp.training import LogOptions, Monitor, Training, choose_tracker, is_main, open_run
 
-    recipe, tracker = (
-        options.recipe.as_control() if options.control else options.recipe,
-        choose_tracker(options.tracker),
-    )
+    recipe = options.recipe.as_control() if options.control else options.recipe
+    tracker = choose_tracker(options.tracker)
     usual = replace(options.read, layout=None, protocol=None)
     extra = [usual.open(root) for root in options.extra_data]
     training = Training.prepare(recipe, _read_options(options).open(options.data), extra, on_bad=options.bad_frames)
     if options.measure_every < 0:
         raise UsageError(f"expected --measure-every of at least 0, got {options.measure_every}")
-    measure = Measuring.of(training) if options.measure_every else None
-    more: dict[str, Any] = {"tracker": tracker, "measure": measure, "measure_every": options.measure_every}
-    final = options.out / "weights.safetensors"
+    measure = Monitor.of(training) if options.measure_every else None
+    log = LogOptions(tracker, options.snapshots, measure, options.measure_every)
     console.quiet = not is_main()
     with open_run(training, options.out, command=command_line()):
-        share = training.labels.share
-        console.print(
-            f"{share.annotated} of {share.frames} frames annotated ({100 * share.fraction:.2f} %), "
-            f"{len(training.objects)} objects, seed {recipe.seed}"
-            + (f"; {len(training.added_names)} annotated frames of extra data" if extra else "")
-        )
-        print_shares(training.labels)
-        if final.is_file():
-            console.print(f"finished already: {final}")
-            return
-        if recipe.stage2.steps == 0:
-            train_stage(training, recipe.stage1, final, **more)
-        else:
-            first = train_stage(training, recipe.stage1, options.out / "stage1.safetensors", **more)
-            train_stage(training, recipe.stage2, final, initial=first, snapshots=options.snapshots, **more)
-        if training.source.bad:
-            console.print(f"left out {len(training.source.bad)} bad frames, listed in {options.out / 'run.json'}")
-        console.print(f"wrote {final}")
+        _print_labels(training, with_extra_data=bool(extra))
+        _train_stages(training, options.out, log)
+
+
+def _print_labels(training: "Training", *, with_extra_data: bool) -> None:
+    share = training.labels.share
+    console.print(
+        f"{share.annotated} of {share.frames} frames annotated ({100 * share.fraction:.2f} %), "
+        f"{len(training.objects)} objects, seed {training.recipe.seed}"
+        + (f"; {len(training.added_names)} annotated frames of extra data" if with_extra_data else "")
+    )
+    print_shares(training.labels)
+
+
+def _train_stages(training: "Training", out: Path, log: "LogOptions") -> None:
+    from warpgrasp.training import train_stage
+
+    recipe, final = training.recipe, out / "weights.safetensors"
+    if final.is_file():
+        console.print(f"finished already: {final}")
+        return
+    first_log = replace(log, snapshots=())
+    if recipe.stage2.steps == 0:
+        train_stage(training, recipe.stage1, final, log=first_log)
+    else:
+        first = train_stage(training, recipe.stage1, out / "stage1.safetensors", log=first_log)
+        train_stage(training, recipe.stage2, final, initial=first, log=log)
+    if training.source.bad:
+        console.print(f"left out {len(training.source.bad)} bad frames, listed in {out / 'run.json'}")
+    console.print(f"wrote {final}")

@@ -1,11 +1,9 @@
 """Data sets: raw folders to frames (paper Sec. 4.1)."""
 
 from warpgrasp.data.augment import AugmentConfig, Rows, View, augment
-from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth, fingerprint_of_frames
+from warpgrasp.data.dataset import SPLITS, Dataset, Layout, Split, Truth, fingerprint_of_frames
 from warpgrasp.data.dexycb.dataset import DexYcb, Sides
-from warpgrasp.data.fields import numbers
 from warpgrasp.data.fphab.dataset import Fphab
-from warpgrasp.data.fphab.hands import cached_fit
 from warpgrasp.data.frames import (
     FrameSource,
     Labels,
@@ -30,10 +28,11 @@ from warpgrasp.data.mirror import (
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.pictures import decode_ahead, read_picture
 from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.registry import Layout, examine, layout_of, open_dataset
+from warpgrasp.data.registry import DATASETS, examine, layout_of, open_dataset
 from warpgrasp.errors import DataError
 
 __all__ = [
+    "DATASETS",
     "SPLITS",
     "AugmentConfig",
     "DataError",
@@ -58,7 +57,6 @@ __all__ = [
     "View",
     "annotatable",
     "augment",
-    "cached_fit",
     "choose_labels",
     "decode_ahead",
     "draw",
@@ -72,7 +70,6 @@ __all__ = [
     "mirrored_frame",
     "mirrored_name",
     "mirrored_object",
-    "numbers",
     "open_dataset",
     "read_picture",
 ]

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from warpgrasp.errors import DataError
-from warpgrasp.files import cache_folder
+from warpgrasp.files import cache_folder, replacing
 
 Facts = Any  # what JSON can hold: None, bool, int, float, str, and lists and dictionaries (keys: str) of these
 
@@ -77,7 +77,7 @@ class Manifest:
         for file in files:
             folder, _, name = file.rpartition("/")
             wanted[folder][name] = file
-        found: dict[str, Facts] = {}
+        facts_of: dict[str, Facts] = {}
         stale: list[tuple[str, str, os.stat_result]] = []
         changed = False
         for folder, names in wanted.items():
@@ -89,21 +89,21 @@ class Manifest:
             for name, stat in listed.items():
                 size, mtime_ns, facts = known.get(name, UNKNOWN)
                 if size == stat.st_size and mtime_ns == stat.st_mtime_ns:
-                    found[names[name]] = facts
+                    facts_of[names[name]] = facts
                 else:
                     stale.append((folder, name, stat))
         if stale or changed:
             try:
-                self._read(stale, wanted, found, read)
+                self._read(stale, wanted, facts_of, read)
             finally:
                 self._save()
-        return found
+        return facts_of
 
     def _read(
         self,
         stale: list[tuple[str, str, os.stat_result]],
         wanted: dict[str, dict[str, str]],
-        found: dict[str, Facts],
+        facts_of: dict[str, Facts],
         read: Callable[[Path], Facts],
     ) -> None:
         with _progress(f"index {self.root.name}", shown=len(stale) >= MANY_FILES) as progress:
@@ -117,22 +117,18 @@ class Manifest:
                 except DataError as error:
                     self.broken[wanted[folder][name]] = error
                     continue
-                found[wanted[folder][name]] = facts
+                facts_of[wanted[folder][name]] = facts
                 if abs(started_ns - stat.st_mtime_ns) > SETTLED_NS:
                     self._folders[folder][name] = [stat.st_size, stat.st_mtime_ns, facts]
 
     def _save(self) -> None:
-        """Write to a temporary name, then rename; a cache that cannot be written only costs time."""
-        temporary = self.index.with_name(f".{self.index.name}.{os.getpid()}")
+        """Replace the index; one that cannot be written only costs time."""
         try:
             self.index.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(_encode(self._folders, _header(self.root, self.kind)))
-            temporary.replace(self.index)
+            with replacing(self.index) as temporary:
+                temporary.write_bytes(_encode(self._folders, _header(self.root, self.kind)))
         except OSError as error:
             _notice(f"the index of {self.root} cannot be kept, so its files will be read again: {error}")
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def list_folder(folder: str | Path, names: Iterable[str] | None = None) -> dict[str, os.stat_result]:

@@ -9,7 +9,7 @@ from warpgrasp.data.dataset import SPLITS, Dataset, Split, Truth
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Frame, FrameName, ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, same_hand
 
 SAME_M = 1e-6  # of the places of one object in the mesh files of two data sets
 
@@ -38,11 +38,11 @@ class Joined:
     added: tuple[Added, ...]
 
     def __post_init__(self) -> None:
-        for one in self.added:
-            if one.dataset.hand.template.name != self.first.hand.template.name:
+        for member in self.added:
+            if not same_hand(member.dataset.hand.template.name, self.first.hand.template.name):
                 raise DataError(
-                    f"expected {one.dataset.root} with the hand {self.first.hand.template.name}, "
-                    f"found {one.dataset.hand.template.name}"
+                    f"expected {member.dataset.root} with the hand {self.first.hand.template.name}, "
+                    f"found {member.dataset.hand.template.name}"
                 )
 
     @property
@@ -63,7 +63,7 @@ class Joined:
     @property
     def protocol(self) -> str:
         """The first's, and those of the added."""
-        return "+".join([self.first.protocol, *(f"{one.label}:{one.dataset.protocol}" for one in self.added)])
+        return "+".join([self.first.protocol, *(f"{member.label}:{member.dataset.protocol}" for member in self.added)])
 
     @property
     def sequences(self) -> Mapping[Split, Mapping[str, list[int]]]:
@@ -73,9 +73,9 @@ class Joined:
     @cached_property
     def _sequences(self) -> dict[Split, dict[str, list[int]]]:
         sequences: dict[Split, dict[str, list[int]]] = {split: dict(self.first.sequences[split]) for split in SPLITS}
-        for one in self.added:
-            for sequence, frames in one.dataset.sequences["train"].items():
-                sequences["train"][f"{one.label}:{sequence}"] = frames
+        for member in self.added:
+            for sequence, frames in member.dataset.sequences["train"].items():
+                sequences["train"][f"{member.label}:{sequence}"] = frames
         return sequences
 
     def names(self, split: Split) -> list[FrameName]:
@@ -86,7 +86,7 @@ class Joined:
     @cached_property
     def added_names(self) -> list[FrameName]:
         """The training frames of the added data sets."""
-        return [one.joined_name(name) for one in self.added for name in one.dataset.names("train")]
+        return [member.joined_name(name) for member in self.added for name in member.dataset.names("train")]
 
     def objects(self, split: Split) -> list[ObjectModel]:
         """The objects that a split's frames show: the first's, then those that only the added ones show.
@@ -94,11 +94,11 @@ class Joined:
         Raises `DataError` when two data sets have different meshes under one name: a network could not tell them apart.
         """
         models = {model.name: model for model in self.first.objects(split)}
-        for one in self.added if split == "train" else ():
-            for model in one.dataset.objects(split):
+        for member in self.added if split == "train" else ():
+            for model in member.dataset.objects(split):
                 if not _is_same(models.setdefault(model.name, model), model):
                     raise DataError(
-                        f"expected the same mesh of {model.name} in {self.first.root} and {one.dataset.root}, found "
+                        f"expected the same mesh of {model.name} in {self.first.root} and {member.dataset.root}, found "
                         f"another; copy it from one to the other"
                     )
         return list(models.values())
@@ -139,12 +139,12 @@ class Joined:
 
     def at_size(self, size: tuple[int, int] | None) -> "Joined":
         """The same data sets, read at another size."""
-        added = tuple(Added(one.label, one.dataset.at_size(size)) for one in self.added)
+        added = tuple(Added(member.label, member.dataset.at_size(size)) for member in self.added)
         return Joined(self.first.at_size(size), added)
 
     @cached_property
     def _datasets(self) -> dict[str, Dataset]:
-        return {one.label: one.dataset for one in self.added}
+        return {member.label: member.dataset for member in self.added}
 
     def _owner(self, name: FrameName) -> tuple[Dataset, FrameName]:
         """Whose frame it is, and what it is called there."""
@@ -166,12 +166,12 @@ def join_datasets(first: Dataset, added: Sequence[Dataset]) -> Joined:
             raise DataError(f"expected each data set once, found {dataset.root} again")
         roots.add(dataset.root.resolve())
         label = dataset.root.resolve().name.replace(":", "-") or "added"
-        taken = {one.label for one in labelled}
+        taken = {member.label for member in labelled}
         numbers = (number for number in range(2, len(added) + 2) if f"{label}-{number}" not in taken)
         labelled.append(Added(label if label not in taken else f"{label}-{next(numbers)}", dataset))
     for split in SPLITS:
         for sequence in first.sequences[split]:
-            if any(sequence.startswith(f"{one.label}:") for one in labelled):
+            if any(sequence.startswith(f"{member.label}:") for member in labelled):
                 raise DataError(f"expected no sequence of {first.root} named like one of an added data set: {sequence}")
     return Joined(first, tuple(labelled))
 

@@ -26,6 +26,7 @@ def mirrored_object(model: ObjectModel) -> ObjectModel:
         mirrored_points(model.vertices),
         model.faces.flip(-1),
         mirrored_points(model.centre_m),
+        model.axes_from_file,  # of the mirrored file
     )
 
 

@@ -13,7 +13,7 @@ from warpgrasp.frame import ObjectModel
 SMALLEST_M, LARGEST_M = 0.005, 1.0
 
 
-def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1, 1, 1)) -> ObjectModel:
+def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> ObjectModel:
     """Read a mesh file in metres; `axes` are the signs by which the data set's own axes are changed to ours.
 
     The vertices are the distinct places of the corners of its faces. Raises `DataError` when the file is missing, no
@@ -28,4 +28,4 @@ def load_object(path: Path, name: str, *, axes: tuple[float, float, float] = (1,
             f"expected a hand-held object in metres in {path}, found one {length:g} long; convert its units"
         )
     metres = torch.as_tensor(vertices * np.asarray(axes), dtype=torch.float32)
-    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64))
+    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64), axes)

@@ -1,59 +1,67 @@
-"""Which layout a folder has, and the data set that reads it.
+"""The registry of layouts in which data sets come: which one a folder has, and the data set in it."""
 
-Says what is in a data set's folder, and what is missing.
-"""
-
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any
 
-from warpgrasp.data.dataset import Dataset
+from warpgrasp.data.dataset import Dataset, Layout, Opener
 from warpgrasp.data.dexycb.check import examine_dexycb
 from warpgrasp.data.dexycb.dataset import RIGHT_HANDS, DexYcb, Sides
-from warpgrasp.data.dexycb.files import Archive
 from warpgrasp.data.fphab.check import examine_fphab
 from warpgrasp.data.fphab.dataset import Fphab
 from warpgrasp.data.ho3d.check import examine_ho3d
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.recording.check import examine_recordings
+from warpgrasp.data.recording.check import examine_recording
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.errors import DataError
 from warpgrasp.hand import HandModel
+from warpgrasp.registry import Registry
 
-Layout = Literal["ho3d", "fphab", "dexycb", "recording"]
+
+@dataclass(frozen=True)
+class OwnLayout:
+    """A layout whose data sets are examined by a function beside their class."""
+
+    recognises: Callable[[Path], bool]
+    open: Opener
+    examine: Callable[[Any], Iterator[str]]
 
 
-def layout_of(root: Path) -> Layout:
-    """The layout of a folder, told by the files that only this layout has.
+DATASETS: Registry[Layout] = Registry(
+    "data set",
+    "warpgrasp.datasets",
+    {
+        "ho3d": OwnLayout(Ho3d.recognises, Ho3d.open, examine_ho3d),
+        "fphab": OwnLayout(Fphab.recognises, Fphab.open, examine_fphab),
+        "dexycb": OwnLayout(DexYcb.recognises, DexYcb.open, examine_dexycb),
+        "recording": OwnLayout(Recordings.recognises, Recordings.open, examine_recording),
+    },
+)
 
-    Raises `DataError` when it is none that is known.
+
+def layout_of(root: Path) -> str:
+    """The name of the layout that a folder has, told from the names of its files.
+
+    Raises `DataError` when no layout recognises the folder, or more than one.
     """
     if not root.is_dir():
         raise DataError(f"expected the folder of a data set, found no folder {root}")
-    if Ho3d.recognises(root):
-        return "ho3d"
-    if Fphab.recognises(root):
-        return "fphab"
-    if Archive.recognises(root):
-        return "dexycb"
-    if Recordings.recognises(root):
-        return "recording"
-    raise DataError(
-        f"expected a data set of a known layout ({', '.join(get_args(Layout))}) in {root}, found none; is this the "
-        f"right folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing; `predict` takes a folder "
-        f"of pictures with --object and --camera"
-    )
-
-
-def checked_layout(root: Path, layout: Layout | None, sides: Sides) -> Layout:
-    """The named layout, or the one told from the files. Raises `DataError` when it does not have what is asked for."""
-    told = layout or layout_of(root)
-    if told != "dexycb" and not sides.are_usual:
+    names = [name for name, layout in DATASETS.items() if layout.recognises(root)]
+    if not names:
         raise DataError(
-            f"expected --side and --left-shapedirs with DexYCB, which has left hands, got {sides} hands for {root} in "
-            f"the layout {told}; leave them out"
+            f"expected a data set of a known layout ({', '.join(DATASETS)}) in {root}, found none; is this the right "
+            f"folder? `warpgrasp doctor --data DIR --layout LAYOUT` says what is missing; `predict` takes a folder of "
+            f"pictures with --object and --camera"
         )
-    return told
+    if len(names) > 1:
+        raise DataError(
+            f"expected a data set of one layout in {root}, found files of {' and '.join(names)}; name one by "
+            f"--layout {names[0]}"
+        )
+    return names[0]
 
 
 def open_dataset(
@@ -61,41 +69,39 @@ def open_dataset(
     hand: HandModel,
     *,
     size: tuple[int, int] | None = None,
-    layout: Layout | None = None,
+    layout: str | None = None,
     protocol: str | None = None,
     sides: Sides = RIGHT_HANDS,
 ) -> Dataset:
-    """The data set in a folder, its layout told from its files unless `layout` names it.
+    """The data set in a folder, its layout told from its files unless `layout` names one of `DATASETS`.
 
     `protocol` names the splits, where a layout has several; the layout's usual ones otherwise. Raises `DataError` when
-    the layout is none that is known, or does not have what is asked for.
+    the layout is none that is known or has no such splits or sides, `RegistryError` when it has no such name.
     """
-    match checked_layout(root, layout, sides):
-        case "ho3d":
-            return Ho3d(root, hand, size, *(() if protocol is None else (protocol,)))
-        case "fphab":
-            return Fphab.of_protocol(root, hand, size=size, protocol=protocol)
-        case "dexycb":
-            return DexYcb.open(root, hand, size=size, protocol=protocol, sides=sides)
-        case "recording":
-            return Recordings.opened(root, hand, size=size, protocol=protocol)
+    return _opener(layout or layout_of(root), root, sides)(root, hand, size=size, protocol=protocol)
+
+
+def _opener(layout: str, root: Path, sides: Sides) -> Callable[..., Any]:
+    """The layout's `open`, for these sides."""
+    opener: Callable[..., Any] = DATASETS[layout].open
+    if sides.are_usual:
+        return opener
+    if "sides" not in inspect.signature(opener).parameters:
+        raise DataError(
+            f"expected --side and --left-shapedirs with DexYCB, which has left hands, got {sides} hands for {root} in "
+            f"the layout {layout}; leave them out"
+        )
+    return partial(opener, sides=sides)
 
 
 def examine(
     root: Path,
     hand: HandModel,
     *,
-    layout: Layout | None = None,
+    layout: str | None = None,
     protocol: str | None = None,
     sides: Sides = RIGHT_HANDS,
 ) -> Iterator[str]:
     """Lines about a data set. Raises `DataError` with a count of everything missing, each kind named once."""
-    match checked_layout(root, layout, sides):
-        case "ho3d":
-            yield from examine_ho3d(Ho3d(root, hand, protocol=protocol or "ho3d/official"))
-        case "fphab":
-            yield from examine_fphab(Fphab.of_protocol(root, hand, size=None, protocol=protocol))
-        case "dexycb":
-            yield from examine_dexycb(DexYcb.open(root, hand, protocol=protocol, sides=sides))
-        case "recording":
-            yield from examine_recordings(Recordings.opened(root, hand, protocol=protocol))
+    name = layout or layout_of(root)
+    yield from DATASETS[name].examine(_opener(name, root, sides)(root, hand, protocol=protocol))

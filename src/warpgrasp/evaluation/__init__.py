@@ -10,7 +10,15 @@ from warpgrasp.evaluation.ho3d import (
     official_scores,
     write_submission,
 )
-from warpgrasp.evaluation.metrics import METRICS, EvaluationError, Scores, SurfaceMotion, measure_motion, score
+from warpgrasp.evaluation.metrics import (
+    METRICS,
+    EvaluationError,
+    Scores,
+    SurfaceMotion,
+    evaluate,
+    measure_motion,
+    score,
+)
 
 __all__ = [
     "F_THRESHOLDS_M",
@@ -25,6 +33,7 @@ __all__ = [
     "Scores",
     "SurfaceMotion",
     "assess",
+    "evaluate",
     "evaluation_names",
     "f_scores",
     "measure_motion",

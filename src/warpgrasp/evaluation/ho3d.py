@@ -4,7 +4,6 @@ Definitions: docs/scoring.md. The script's F-scores compare every vertex with ev
 from a k-d tree, with equal results (`python -m benchmarks ho3d_scoring`).
 """
 
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -15,8 +14,8 @@ from jaxtyping import Float
 from rich.progress import track
 from scipy.spatial import KDTree
 
-from warpgrasp.data import Dataset, numbers
-from warpgrasp.data.ho3d import CV_FROM_GL, Ho3d
+from warpgrasp.data import Dataset
+from warpgrasp.data.ho3d import CV_FROM_GL, Ho3d, read_number_list
 from warpgrasp.errors import DataError
 from warpgrasp.evaluation.joints import KeypointError, Thresholds, procrustes_aligned, scale_translation_aligned
 from warpgrasp.evaluation.metrics import EvaluationError
@@ -120,15 +119,12 @@ def _frames_as_json(frames: Float[np.ndarray, "n k 3"]) -> Iterator[bytes]:
 
 def _json_numbers(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "n k 3"]:
     """All the digits of a JSON file: its float32 would be off by some nanometres."""
-    try:
-        return numbers({"list": json.loads(path.read_text())}, "list", shape, path)
-    except FileNotFoundError as error:
+    if not path.exists():
         raise DataError(
             f"expected the truth of HO-3D's evaluation split in {path}, found no such file; it is published beside "
             f"the data set (docs/datasets.md)"
-        ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"expected JSON in {path}: {error}") from error
+        )
+    return read_number_list(path, shape)
 
 
 @dataclass(frozen=True)

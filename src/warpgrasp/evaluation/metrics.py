@@ -6,18 +6,20 @@ the name says so.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from warpgrasp.data import Dataset, Labels
+from warpgrasp.data import SPLITS, Dataset, Labels
 from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.photometric import render_flow
-from warpgrasp.predictions import Predictions
+from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.scene import Scene
 
 
@@ -104,6 +106,24 @@ class Scores:
             }
             for sequence, chosen in rows.items()
         }
+
+
+def evaluate(predictions: Predictions | Path | str, dataset: Dataset) -> Scores:
+    """Score a predictions file, or predictions in memory, against a data set's annotations.
+
+    A file that names its split is scored on all annotated frames of that split, other predictions on those of their
+    frames that are annotated. Raises `PredictionsError` when the file cannot be read, and `EvaluationError` when a
+    frame of the split was not predicted, or no predicted frame is annotated.
+    """
+    header: dict[str, Any] = {}
+    if not isinstance(predictions, Predictions):
+        predictions, header = read_predictions(Path(predictions))
+    split = header.get("split")
+    candidates = dataset.names(split) if split in SPLITS else predictions.names
+    names = [name for name in candidates if dataset.is_annotated(name)]
+    if not names:
+        raise EvaluationError(f"expected predictions of annotated frames of {dataset.root}, got none to score")
+    return score(predictions, dataset, names)
 
 
 def score(predictions: Predictions, dataset: Dataset, names: Iterable[FrameName]) -> Scores:

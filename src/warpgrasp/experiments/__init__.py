@@ -3,17 +3,17 @@
 from warpgrasp.experiments.charts import save_curves
 from warpgrasp.experiments.demo import report_of, run_demo
 from warpgrasp.experiments.plans import EXPERIMENTS, Experiment, published
-from warpgrasp.experiments.ray import run_on_ray
 from warpgrasp.experiments.reproduce import Reproduction, reproduce
 from warpgrasp.experiments.results import HEADS, Result, from_json
 from warpgrasp.experiments.scoring import (
     TRAINING_PREDICTIONS,
     FinishedRun,
     has_adaptation,
+    predict_and_score,
     predictions_for,
     read_scores,
 )
-from warpgrasp.experiments.sweep import Job, Plan, Runner, Setting, Watcher, plan, run_here
+from warpgrasp.experiments.sweep import Job, Plan, Runner, Setting, Watcher, plan, run_here, run_on_ray
 
 __all__ = [
     "EXPERIMENTS",
@@ -31,6 +31,7 @@ __all__ = [
     "from_json",
     "has_adaptation",
     "plan",
+    "predict_and_score",
     "predictions_for",
     "published",
     "read_scores",

@@ -1,6 +1,5 @@
 """The figures of `reproduce`: Figs. 7 and 8 as curves over the labels, Fig. 5 as shares of correct frames."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from warpgrasp.experiments.plans import PublishedCurves
 from warpgrasp.experiments.results import HEADS, PckLine, Result, ResultRow, mean_of, std_of
+from warpgrasp.files import replacing
 from warpgrasp.report import ARM_COLOURS
 
 INK, WARNING = "#1c1e22", "#b3261e"
@@ -76,7 +76,7 @@ def save_curves(path: Path, result: Result, paper: PublishedCurves) -> None:
 
 
 def _draw_measured(axes: Axes, result: Result, metric: str) -> tuple[float, ...]:
-    """Ours; returns the nominal percentages of the positions on the axis."""
+    """Draw our curves; return the nominal percentages of the positions on the axis."""
     by_percent = _by_percent(result)
     arms = [arm for arm in ARMS if any(arm in rows for rows in by_percent.values())]
     for number, arm in enumerate(arms):
@@ -103,11 +103,11 @@ def _draw_unannotated(axes: Axes, result: Result, metric: str) -> None:
 
 def _by_percent(result: Result) -> dict[float, dict[str, ResultRow]]:
     """The measured rows by the share of labels that was asked for, from few to many, and by arm."""
-    found: dict[float, dict[str, ResultRow]] = {}
+    by_percent: dict[float, dict[str, ResultRow]] = {}
     for row in result.rows:
         if row.percent is not None:
-            found.setdefault(row.percent, {})[row.arm] = row
-    return dict(sorted(found.items()))
+            by_percent.setdefault(row.percent, {})[row.arm] = row
+    return dict(sorted(by_percent.items()))
 
 
 def _label_axis(axes: Axes, by_percent: Mapping[float, Mapping[str, ResultRow]]) -> None:
@@ -124,12 +124,12 @@ def _tick(percent: float, row: ResultRow) -> str:
 
 def _draw(axes: Axes, cells: Sequence[Sequence[float]], colour: str, label: str, aside: float) -> None:
     """The means over seeds as points, moved `aside` so that no curve hides another, with their deviations as bars."""
-    there = [x for x, values in enumerate(cells) if values]
-    if not there:
+    measured = [x for x, values in enumerate(cells) if values]
+    if not measured:
         return
-    means = [mean_of(cells[x]) for x in there]
-    stds = [std_of(cells[x]) or 0.0 for x in there]
-    positions = np.array(there) + aside
+    means = [mean_of(cells[x]) for x in measured]
+    stds = [std_of(cells[x]) or 0.0 for x in measured]
+    positions = np.array(measured) + aside
     axes.errorbar(
         positions, np.array(means, float), yerr=np.array(stds), color=colour, marker="o", ms=4, capsize=2.5, label=label
     )
@@ -187,18 +187,13 @@ def _draw_pck(axes: Axes, line: PckLine) -> None:
 
 
 def _titled(figure: Figure, result: Result) -> None:
-    """The title; a smoke run or other data than the paper's is said above everything, in red."""
+    """Write the title, in red with the warnings of a smoke run or of other data than the paper's."""
     lines = [result.title, *result.warnings]
     figure.suptitle("\n".join(lines), color=WARNING if result.warnings else INK, fontsize=10, x=0.01, ha="left")
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Both files under a temporary name, then renamed."""
     kinds: dict[str, dict[str, Any]] = {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}
     for kind, options in kinds.items():
-        temporary = path.with_name(f".{path.name}.{kind}.{os.getpid()}")
-        try:
+        with replacing(path.with_suffix(f".{kind}")) as temporary:
             figure.savefig(temporary, format=kind, **options)
-            temporary.replace(path.with_suffix(f".{kind}"))
-        finally:
-            temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A sweep while it runs: what each job is at, the time left, and what has been measured so far.
+"""A sweep while it runs: the state of each job, the time left, and what has been measured so far.
 
 Progress is read from the logs of the jobs, so that it does not matter which process or machine writes them.
 """
@@ -6,6 +6,7 @@ Progress is read from the logs of the jobs, so that it does not matter which pro
 import json
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ TAIL_BYTES = 4096  # enough for the last line of a log
 
 
 @dataclass(frozen=True)
-class Progress:
+class JobProgress:
     """How far a job's log goes."""
 
     steps: int
@@ -33,10 +34,10 @@ class Progress:
 
 
 @dataclass
-class Board(Watcher):
-    """The states of a sweep's jobs, and how they are shown."""
+class Dashboard(Watcher):
+    """The states of a sweep's jobs, shown while they run."""
 
-    plan: Plan
+    sweep: Plan
     setting: Setting
     metrics: tuple[str, ...]  # of what has been measured so far
     console: Console
@@ -45,8 +46,8 @@ class Board(Watcher):
     paces: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
 
     def __post_init__(self) -> None:
-        for mark, job in self.plan.jobs.items():
-            self.states[mark] = "kept" if self.plan.is_finished(job, self.setting) else "waiting"
+        for fingerprint, job in self.sweep.jobs.items():
+            self.states[fingerprint] = "kept" if self.sweep.is_finished(job, self.setting) else "waiting"
 
     def started(self, job: Job) -> None:
         """A job begins."""
@@ -54,7 +55,7 @@ class Board(Watcher):
         self.began_s[job.fingerprint] = time.monotonic()
 
     def finished(self, job: Job, failure: Failure | None) -> None:
-        """A job has ended; where nothing can be drawn again, in a file for one, a line says so."""
+        """A job has ended; where nothing can be drawn again, as in a file, a line says so."""
         self.states[job.fingerprint] = "done" if failure is None else "failed"
         if failure is None:  # everything counts: reading, predicting and scoring too
             seconds = time.monotonic() - self.began_s[job.fingerprint]
@@ -65,7 +66,7 @@ class Board(Watcher):
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the board while the body runs."""
+        """Show the dashboard while the body runs."""
         if not self.console.is_terminal:
             yield
             return
@@ -77,19 +78,19 @@ class Board(Watcher):
         table = Table("job", "state", "steps", "step/s", "left", title=self.summary(), title_justify="left")
         for job in self._next_jobs():
             state = self.states[job.fingerprint]
-            one = progress(self.setting.folder(job.fingerprint)) if state == "running" else None
+            trained = progress(self.setting.folder(job.fingerprint)) if state == "running" else None
             cells = ("", "", "")
-            if one is not None and one.seconds_per_step:
-                left = (job.steps - one.steps) * one.seconds_per_step
-                cells = (f"{one.steps}/{job.steps}", f"{1 / one.seconds_per_step:.1f}", duration(left))
+            if trained is not None and trained.seconds_per_step:
+                left = (job.steps - trained.steps) * trained.seconds_per_step
+                cells = (f"{trained.steps}/{job.steps}", f"{1 / trained.seconds_per_step:.1f}", duration(left))
             table.add_row(job.label, state, *cells)
-        measured = measured_so_far(self.plan, self.setting, self.metrics)
+        measured = measured_so_far(self.sweep, self.setting, self.metrics)
         return Group(table, measured) if measured.row_count else table
 
     def summary(self) -> str:
-        """How many jobs are at what, and the time left."""
-        counts = {state: sum(one == state for one in self.states.values()) for state in ("running", "failed")}
-        ended = sum(one in ("done", "kept", "failed") for one in self.states.values())
+        """How many jobs are in which state, and the time left."""
+        counts = Counter(self.states.values())
+        ended = counts["done"] + counts["kept"] + counts["failed"]
         parts = [f"{ended} of {len(self.states)} trainings", f"{counts['running']} running"]
         if counts["failed"]:
             parts.append(f"{counts['failed']} failed")
@@ -99,34 +100,34 @@ class Board(Watcher):
         return ", ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """By what a step of each stage has taken here so far; None before anything is known."""
+        """By the time that a step of each stage has taken here so far; None before any step was taken."""
         paces = {stage: list(values) for stage, values in self.paces.items()}
         remaining: dict[bool, int] = {False: 0, True: 0}
         running = 0
-        for mark, job in self.plan.jobs.items():
+        for fingerprint, job in self.sweep.jobs.items():
             second = job.after is not None
-            if self.states[mark] == "waiting":
+            if self.states[fingerprint] == "waiting":
                 remaining[second] += job.steps
-            elif self.states[mark] == "running":
-                one = progress(self.setting.folder(mark))
+            elif self.states[fingerprint] == "running":
+                trained = progress(self.setting.folder(fingerprint))
                 running += 1
-                remaining[second] += job.steps - (0 if one is None else one.steps)
-                if one is not None and one.seconds_per_step is not None:
-                    paces[second].append(one.seconds_per_step)
-        known = {stage: statistics.fmean(values) for stage, values in paces.items() if values}
-        if not known:
+                remaining[second] += job.steps - (0 if trained is None else trained.steps)
+                if trained is not None and trained.seconds_per_step is not None:
+                    paces[second].append(trained.seconds_per_step)
+        measured = {stage: statistics.fmean(values) for stage, values in paces.items() if values}
+        if not measured:
             return None
-        usual = statistics.fmean(known.values())
-        return sum(count * known.get(stage, usual) for stage, count in remaining.items()) / max(running, 1)
+        usual = statistics.fmean(measured.values())
+        return sum(count * measured.get(stage, usual) for stage, count in remaining.items()) / max(running, 1)
 
     def _next_jobs(self) -> list[Job]:
-        """What runs and what failed, then the next ones."""
+        """The failed and the running jobs, then the next ones."""
         order: tuple[State, ...] = ("failed", "running", "waiting")
-        jobs = [job for state in order for job in self.plan.jobs.values() if self.states[job.fingerprint] == state]
+        jobs = [job for state in order for job in self.sweep.jobs.values() if self.states[job.fingerprint] == state]
         return jobs[:SHOWN_JOBS]
 
 
-def progress(folder: Path) -> Progress | None:
+def progress(folder: Path) -> JobProgress | None:
     """How far the log of a job's folder goes; None where there is none yet."""
     path = folder / CURVE
     try:
@@ -140,31 +141,31 @@ def progress(folder: Path) -> Progress | None:
         try:
             row = json.loads(line)
             rows.append((int(row["step"]), float(row["seconds"])))
-        except (json.JSONDecodeError, KeyError, TypeError):  # cut off: at the front by us, at the end by who writes
+        except (json.JSONDecodeError, KeyError, TypeError):  # cut off: at the front by us, at the end by the writer
             continue
     if not rows:
         return None
     (first, begun), (last, now) = rows[0], rows[-1]
     # A log that was gone on with starts its seconds again.
-    return Progress(last + 1, (now - begun) / (last - first) if last > first and now > begun else None)
+    return JobProgress(last + 1, (now - begun) / (last - first) if last > first and now > begun else None)
 
 
-def measured_so_far(plan: Plan, setting: Setting, metrics: tuple[str, ...]) -> Table:
+def measured_so_far(sweep: Plan, setting: Setting, metrics: tuple[str, ...]) -> Table:
     """The mean of each finished row and arm over its seeds."""
     values: dict[tuple[str, str], list[dict[str, float]]] = {}
-    for network, mark in plan.networks:
-        scores = read_scores(setting.folder(mark), setting.scoring)
+    for network, fingerprint in sweep.networks:
+        scores = read_scores(setting.folder(fingerprint), setting.scoring)
         if scores is not None:
             values.setdefault((network.row, network.arm), []).append(scores.values)
     table = Table("so far", "", "seeds", *(metric.replace("_", " ") for metric in metrics))
-    for (row, arm), ones in values.items():
-        means = (f"{statistics.fmean(one[metric] for one in ones):.1f}" for metric in metrics)
-        table.add_row(row, arm, str(len(ones)), *means)
+    for (row, arm), seeds in values.items():
+        means = (f"{statistics.fmean(errors[metric] for errors in seeds):.1f}" for metric in metrics)
+        table.add_row(row, arm, str(len(seeds)), *means)
     return table
 
 
 def duration(seconds: float) -> str:
-    """As people say it."""
+    """A time in words: hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

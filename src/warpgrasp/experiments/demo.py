@@ -4,24 +4,34 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from warpgrasp.data import Dataset, FrameSource, fingerprint_of_frames
-from warpgrasp.evaluation import Scores, SurfaceMotion, measure_motion, score
-from warpgrasp.experiments.scoring import holds_predictions
-from warpgrasp.frame import FrameName
-from warpgrasp.hand import HandModel
-from warpgrasp.inference import predict
-from warpgrasp.predictions import Predictions, read_predictions
+from warpgrasp.data import Dataset
+from warpgrasp.evaluation import Scores, SurfaceMotion, measure_motion
+from warpgrasp.experiments.scoring import picture_size, predict_and_score
+from warpgrasp.experiments.sweep import Job, Network, Setting, plan, train_job
+from warpgrasp.files import command_line, write_json
+from warpgrasp.predictions import read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.report import Report, ReportedArm, ReportedProtocol, TrainingCurve
-from warpgrasp.training import Recipe, RunError, Training, command_line, open_run, train_stage, write_json
+from warpgrasp.training import LogOptions, Recipe, RunError, Training, fully_supervised, open_run
+
+
+@dataclass(frozen=True)
+class DemoSetting(Setting):
+    """The jobs of the demo in one folder, with the files of each named by its stage or arm."""
+
+    stems: Mapping[str, str] = field(default_factory=dict)  # by the jobs' fingerprints
+
+    def weights(self, fingerprint: str) -> Path:
+        """The file of the weights that a job ends with."""
+        return self.out / f"{self.stems[fingerprint]}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -75,44 +85,49 @@ def run_demo(recipe: Recipe, data: Dataset, out: Path, *, upper_bound: bool, sid
     `out` is used as it is. `side_by_side` trains the control in a process of its own (the calling script must then be
     guarded by `if __name__ == "__main__"`).
     """
-    started = time.monotonic()
-    training = Training.prepare(recipe, data)
-    control = replace(training, recipe=recipe.as_control())
+    started_s = time.monotonic()
+    arms = {"control": recipe.as_control(), "photometric": recipe}
+    if upper_bound:
+        arms["full"] = fully_supervised(recipe)
+    sweep = plan([Network("", arm, chosen) for arm, chosen in arms.items()], Setting(data, out))
+    jobs = {network.arm: sweep.jobs[fingerprint] for network, fingerprint in sweep.networks}
+    stems = {job.fingerprint: "stage1" for job in sweep.jobs.values()}
+    setting = DemoSetting(data, out, stems=stems | {job.fingerprint: arm for arm, job in jobs.items()})
+    training = setting.training(recipe)
     with open_run(training, out, command=command_line()):
-        first = train_stage(training, recipe.stage1, out / "stage1.safetensors")
-        weights = {
-            "control": out / "control.safetensors",
-            "photometric": out / "photometric.safetensors",
-        }
-        with beside(control, weights["control"], first, own_process=side_by_side):
-            train_stage(training, recipe.stage2, weights["photometric"], initial=first)
-        if upper_bound:
-            full = fully_supervised(recipe, data)
-            weights["full"] = train_stage(full, full.recipe.stage1, out / "full.safetensors")
+        _train(jobs, sweep.jobs, training, setting, side_by_side=side_by_side)
+    on_disk = data.at_size(None)
+    motion = measure_motion(on_disk, training.labels, size=picture_size(data))
+    scored = {arm: _scored_arm(arm, setting.weights(job.fingerprint), training, data) for arm, job in jobs.items()}
+    return Demo(recipe, on_disk, training, scored, motion, _total_seconds(out, time.monotonic() - started_s))
 
-    dataset, on_disk, hand = training.source.dataset, data.at_size(None), data.hand
-    names = {"unannotated": training.labels.unannotated_names, "evaluation": on_disk.names("evaluation")}
-    every = on_disk.names("train") + names["evaluation"]
-    arms = {}
-    for name, path in weights.items():
-        arms[name] = _score_arm(name, path, dataset, on_disk, every, names, hand)
-    motion = measure_motion(on_disk, training.labels, size=picture_size(on_disk))
-    return Demo(recipe, on_disk, training, arms, motion, _total_seconds(out, time.monotonic() - started))
+
+def _train(
+    arms: Mapping[str, Job], jobs: Mapping[str, Job], training: Training, setting: Setting, *, side_by_side: bool
+) -> None:
+    """Train the jobs of the plan, those of stage 2 beside each other."""
+    method, log = arms["photometric"], LogOptions()
+    if method.after is not None:
+        train_job(jobs[method.after], training, setting, log)
+    with beside(arms["control"], training, setting, own_process=side_by_side):
+        train_job(method, training, setting, log)
+    if "full" in arms:
+        train_job(arms["full"], setting.training(arms["full"].recipe), setting, log)
 
 
 @contextmanager
-def beside(training: Training, out: Path, first: Path, *, own_process: bool) -> Iterator[None]:
-    """Train stage 2 of the control while the body trains the other arm.
+def beside(job: Job, training: Training, setting: Setting, *, own_process: bool) -> Iterator[None]:
+    """Train the control's stage 2 while the body trains the other arm.
 
     On a CPU each arm gets a process and half of the threads, since two trainings side by side are faster than one after
     the other with all threads each (docs/performance.md). On a GPU they take turns.
     """
-    threads = torch.get_num_threads()
+    threads, out = torch.get_num_threads(), setting.weights(job.fingerprint)
     if out.is_file() or torch.cuda.is_available() or threads < 2 or not own_process:
-        train_stage(training, training.recipe.stage2, out, initial=first)
+        train_job(job, training, setting, LogOptions())
         yield
         return
-    arguments = (training.recipe, training.source.dataset, out, first, threads // 2, os.getpid())
+    arguments = (job, setting, threads // 2, os.getpid())
     process = multiprocessing.get_context("spawn").Process(target=_train_beside, args=arguments, daemon=True)
     process.start()
     torch.set_num_threads(threads - threads // 2)
@@ -126,49 +141,31 @@ def beside(training: Training, out: Path, first: Path, *, own_process: bool) -> 
         raise RunError(f"expected {out.name} from its own process, which ended with status {process.exitcode}")
 
 
-def _train_beside(recipe: Recipe, data: Dataset, out: Path, first: Path, threads: int, parent: int) -> None:
+def _train_beside(job: Job, setting: Setting, threads: int, parent: int) -> None:
     torch.set_num_threads(threads)
 
-    def end_with_the_parent(_: dict[str, float]) -> None:
-        if os.getppid() != parent:  # killed: whoever goes on with the run must find it alone
+    def end_with_the_parent(_: dict[str, float | int]) -> None:
+        if os.getppid() != parent:  # killed: the process that goes on with the run must find it alone
             os._exit(1)
 
-    training = Training.prepare(recipe, data)
-    train_stage(training, recipe.stage2, out, initial=first, on_log=end_with_the_parent, show_progress=False)
+    log = LogOptions(show_progress=False, on_row=end_with_the_parent)
+    train_job(job, setting.training(job.recipe), setting, log)
 
 
-def fully_supervised(recipe: Recipe, data: Dataset) -> Training:
-    """Training on every annotation, with the steps of both stages."""
-    steps = recipe.stage1.steps + recipe.stage2.steps
-    full = replace(recipe, fraction=1.0, stage1=replace(recipe.stage1, steps=steps))
-    return Training.prepare(full, data)
-
-
-def _score_arm(
-    name: str,
-    weights: Path,
-    dataset: Dataset,
-    on_disk: Dataset,
-    every: list[FrameName],
-    groups: dict[str, list[FrameName]],
-    hand: HandModel,
-) -> Arm:
-    file = weights.with_suffix(".npz")
-    checkpoint = load_checkpoint(weights)
-    seen = {"weights_sha256": checkpoint.sha256, "input": fingerprint_of_frames(dataset, every)}
-    header = {"weights": weights.name, "hand": checkpoint.hand, **checkpoint.training, **seen}
-    if not holds_predictions(file, header):
-        predict(checkpoint.network(hand), dataset, every, file, header=header)
-    predictions: Predictions = read_predictions(file)[0]
-    scores = {group: score(predictions, on_disk, names) for group, names in groups.items()}
+def _scored_arm(name: str, weights: Path, training: Training, data: Dataset) -> Arm:
+    """Predict every frame, and score those that were never annotated."""
+    checkpoint, file = load_checkpoint(weights), weights.with_suffix(".npz")
+    groups = {"unannotated": training.labels.unannotated_names, "evaluation": data.names("evaluation")}
+    scores = predict_and_score(
+        checkpoint,
+        data,
+        data.names("train") + groups["evaluation"],
+        file,
+        groups=groups,
+        header={"weights": weights.name, "hand": checkpoint.hand},
+        show_progress=True,
+    )
     return Arm(name, weights, file, scores)
-
-
-def picture_size(dataset: Dataset) -> tuple[int, int]:
-    """(width, height) of the pictures on disk."""
-    source = FrameSource(dataset.at_size(None), annotated=[])
-    camera = source.frame(dataset.names("train")[0]).camera
-    return camera.width, camera.height
 
 
 def _total_seconds(out: Path, seconds: float) -> float:
@@ -183,7 +180,7 @@ def _total_seconds(out: Path, seconds: float) -> float:
 
 
 def report_of(demo: Demo) -> Report:
-    """What the report shows of a finished demo."""
+    """The content of a finished demo's report."""
     recipe = demo.recipe
     protocol = ReportedProtocol(
         recipe=recipe.name,

@@ -1,8 +1,7 @@
-"""The paper's published values: Tables 1 to 3 and the curves of Figs. 7 and 8. All of them, and nothing else.
+"""The paper's tables and figures: the networks that each takes, on its own data or on sample data, and what it printed.
 
-Fig. 5 was published as a picture alone. The curves' numbers are those of the authors' plotting scripts.
-
-The paper's tables and figures as trainings: which networks each takes, on its own data or on sample data.
+The published values are all of Tables 1 to 3 and of the curves of Figs. 7 and 8, whose numbers are those of the
+authors' plotting scripts; Fig. 5 was published as a picture alone.
 """
 
 import json
@@ -17,95 +16,18 @@ from warpgrasp.experiments.sweep import Network
 from warpgrasp.reconstruction import NetworkConfig
 from warpgrasp.training import LossWeights, Recipe, recipes
 
+ExperimentName = Literal["table1", "table2", "table3", "fig5", "fig7", "fig8"]
+Kind = Literal["table", "curves", "pck"]
 PublishedArm = Literal["control", "photometric"]
 FILE = "published.json"
 
-
-@dataclass(frozen=True)
-class PublishedTable:
-    """A table: each method's values, by the name of the metric; None where the paper prints a dash."""
-
-    source: str
-    data: str
-    note: str
-    rows: Mapping[str, Mapping[str, float | None]]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Its columns, in their order."""
-        return tuple(dict.fromkeys(metric for cells in self.rows.values() for metric in cells))
-
-    def value(self, method: str, metric: str) -> float | None:
-        """A cell. Raises `KeyError` for a method or metric that the table does not have."""
-        return self.rows[method][metric]
-
-
-@dataclass(frozen=True)
-class PublishedCurves:
-    """Errors against the nominal percentage of annotated frames, without and with photometric consistency."""
-
-    source: str
-    data: str
-    note: str
-    percent: tuple[float, ...]
-    arms: Mapping[PublishedArm, Mapping[str, tuple[float, ...]]]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """What the figure shows, in its order."""
-        return tuple(self.arms["control"])
-
-    def value(self, arm: PublishedArm, metric: str, percent: float) -> float | None:
-        """A point of a curve; None where the paper has none."""
-        if percent not in self.percent:
-            return None
-        return self.arms[arm][metric][self.percent.index(percent)]
-
-
-@dataclass(frozen=True)
-class Published:
-    """All published values."""
-
-    paper: str
-    tables: Mapping[str, PublishedTable]
-    curves: Mapping[str, PublishedCurves]
-
-
-@cache
-def published() -> Published:
-    """Read the values that come with the package."""
-    content = json.loads((files("warpgrasp.experiments") / FILE).read_text(encoding="utf-8"))
-    return Published(
-        content["paper"],
-        {name: _table(one) for name, one in content["tables"].items()},
-        {name: _curves(one) for name, one in content["curves"].items()},
-    )
-
-
-def _table(content: dict[str, Any]) -> PublishedTable:
-    rows = {row["method"]: {key: row[key] for key in row if key != "method"} for row in content["rows"]}
-    return PublishedTable(content["source"], content["data"], content["note"], rows)
-
-
-def _curves(content: dict[str, Any]) -> PublishedCurves:
-    percent = tuple(float(value) for value in content["percent"])
-    arms: dict[PublishedArm, dict[str, tuple[float, ...]]] = {"control": {}, "photometric": {}}
-    for arm, curves in arms.items():
-        for metric, values in content[arm].items():
-            if metric not in METRICS or len(values) != len(percent):
-                raise ValueError(f"expected {len(percent)} values of a known metric in {FILE}, found {metric} {values}")
-            curves[metric] = tuple(values)
-    return PublishedCurves(content["source"], content["data"], content["note"], percent, arms)
-
-
-ExperimentName = Literal["table1", "table2", "table3", "fig5", "fig7", "fig8"]
-Kind = Literal["table", "curves", "pck"]
-
 FPHAB_PIXELS, HO3D_PIXELS = (480, 270), (640, 480)  # of which the paper's pixels are
-FULL_ROW = "100 %"
+FULL_ROW, ALL_ROW = "100 %", "all labels"
 HAND_ROW, OBJECT_ROW, BOTH_ROW = "hand only", "object only", "hand + object"
 UNADAPTED_ROW, ADAPTED_ROW = "no skeleton adaptation", "skeleton adaptation"
 OURS_ROW = "the paper’s network"  # as the published tables are keyed
+HAND_MM, OBJECT_MM = "hand_joint_error_mm", "object_vertex_error_mm"
+RELATIVE_MM = ("hand_joint_error_wrist_relative_mm", "hand_joint_error_middle_base_relative_mm")
 # Of the shipped sequences' 60 frames 1, 2, 3, 6, 12 and 30 are annotated.
 SAMPLE_FRACTIONS = {"fig8": (1 / 60, 1 / 30, 1 / 20, 1 / 10, 1 / 5, 1 / 2), "fig7": (1 / 60, 1 / 15)}
 PAPER_FRACTIONS = {"fig8": (0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2), "fig7": (0.00625, 0.025)}
@@ -125,12 +47,9 @@ class Experiment:
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
-HAND_MM, OBJECT_MM = "hand_joint_error_mm", "object_vertex_error_mm"
-RELATIVE_MM = ("hand_joint_error_wrist_relative_mm", "hand_joint_error_middle_base_relative_mm")
-
 EXPERIMENTS: dict[ExperimentName, Experiment] = {
-    one.name: one
-    for one in (
+    experiment.name: experiment
+    for experiment in (
         Experiment(
             "table1",
             "table",
@@ -192,76 +111,73 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
 
 def networks(experiment: Experiment, *, seeds: Sequence[int], on_sample: bool, quick: bool) -> list[Network]:
     """The networks that an experiment takes: all rows and arms of the first seed, then of the next."""
-    rows = _sample_rows(experiment) if on_sample else _paper_rows(experiment)
-    made = []
-    for seed in seeds:
-        for row, arm, recipe in rows:
-            seeded = replace(recipe, seed=seed)
-            made.append(Network(row, arm, smoke(seeded) if quick else seeded))
-    return made
+    unseeded = _sample_networks(experiment) if on_sample else _paper_networks(experiment)
+    seeded = [replace(network, recipe=replace(network.recipe, seed=seed)) for seed in seeds for network in unseeded]
+    return [replace(network, recipe=smoke(network.recipe)) for network in seeded] if quick else seeded
 
 
-Row = tuple[str, str, Recipe]
-
-
-def _paper_rows(experiment: Experiment) -> list[Row]:
+def _paper_networks(experiment: Experiment) -> list[Network]:
     match experiment.name:
         case "table1":
-            return [(OURS_ROW, "", recipes.fphab_full())]
+            return [Network(OURS_ROW, "", recipes.fphab_full())]
         case "table2":
             return [
-                (UNADAPTED_ROW, "", recipes.fphab_subjects_unadapted()),
-                (ADAPTED_ROW, "", recipes.fphab_subjects()),
+                Network(UNADAPTED_ROW, "", recipes.fphab_subjects_unadapted()),
+                Network(ADAPTED_ROW, "", recipes.fphab_subjects()),
             ]
         case "table3":
             return [
-                (HAND_ROW, "", recipes.fphab_hand()),
-                (OBJECT_ROW, "", recipes.fphab_object()),
-                (BOTH_ROW, "", recipes.fphab_full()),
+                Network(HAND_ROW, "", recipes.fphab_hand()),
+                Network(OBJECT_ROW, "", recipes.fphab_object()),
+                Network(BOTH_ROW, "", recipes.fphab_full()),
             ]
         case "fig5":
-            return [("all labels", "", recipes.ho3d_appendix_b_full())]
+            return [Network(ALL_ROW, "", recipes.ho3d_appendix_b_full())]
         case "fig7":
             sparse = [recipes.ho3d_appendix_b(fraction) for fraction in PAPER_FRACTIONS["fig7"]]
-            return _curve_rows(sparse, recipes.ho3d_appendix_b_full())
+            return _curves_over_labels(sparse, recipes.ho3d_appendix_b_full())
         case "fig8":
             sparse = [recipes.fphab_sparse(fraction) for fraction in PAPER_FRACTIONS["fig8"]]
-            return _curve_rows(sparse, recipes.fphab_full())
+            return _curves_over_labels(sparse, recipes.fphab_full())
 
 
-def _sample_rows(experiment: Experiment) -> list[Row]:
+def _sample_networks(experiment: Experiment) -> list[Network]:
     """The same on sample data: fully annotated with the steps of both stages, or with its own fractions."""
     sparse = recipes.sample()
-    steps = sparse.stage1.steps + sparse.stage2.steps
-    full = replace(sparse.first_stage(), fraction=1.0, stage1=replace(sparse.stage1, steps=steps))
+    full = recipes.fully_supervised(sparse)
     match experiment.name:
         case "table1":
-            return [(OURS_ROW, "", full)]
+            return [Network(OURS_ROW, "", full)]
         case "table2":
             adapted = replace(full, network=replace(full.network, skeleton_adaptation=True))
-            return [(UNADAPTED_ROW, "", full), (ADAPTED_ROW, "", adapted)]
+            return [Network(UNADAPTED_ROW, "", full), Network(ADAPTED_ROW, "", adapted)]
         case "table3":
             none = LossWeights(hand_joints=0.0, hand_pose=0.0, hand_shape=0.0)
+            hand_only = replace(full, loss=replace(full.loss, object_vertices=0.0))
+            object_only = replace(full, loss=replace(none, object_vertices=full.loss.object_vertices))
             return [
-                (HAND_ROW, "", replace(full, loss=replace(full.loss, object_vertices=0.0))),
-                (OBJECT_ROW, "", replace(full, loss=replace(none, object_vertices=full.loss.object_vertices))),
-                (BOTH_ROW, "", full),
+                Network(HAND_ROW, "", hand_only),
+                Network(OBJECT_ROW, "", object_only),
+                Network(BOTH_ROW, "", full),
             ]
         case "fig5":
-            return [("all labels", "", full)]
+            return [Network(ALL_ROW, "", full)]
         case "fig7" | "fig8":
-            chosen = [replace(sparse, fraction=one) for one in SAMPLE_FRACTIONS[experiment.name]]
-            rows = _curve_rows(chosen, full)
-            rows += [(_percent(one), "Eq. 1", recipes.with_equation_1(one)) for one in chosen]
-            return rows + [(_percent(one), "near to far", recipes.with_near_to_far(one)) for one in chosen]
+            sparser = [replace(sparse, fraction=fraction) for fraction in SAMPLE_FRACTIONS[experiment.name]]
+            return [
+                *_curves_over_labels(sparser, full),
+                *(Network(_percent(recipe), "Eq. 1", recipes.with_equation_1(recipe)) for recipe in sparser),
+                *(Network(_percent(recipe), "near to far", recipes.with_near_to_far(recipe)) for recipe in sparser),
+            ]
 
 
-def _curve_rows(sparse: Sequence[Recipe], full: Recipe) -> list[Row]:
-    rows: list[Row] = []
+def _curves_over_labels(sparse: Sequence[Recipe], full: Recipe) -> list[Network]:
+    """Control and method at each share of labels, and full supervision."""
+    curves = []
     for recipe in sparse:
         row = _percent(recipe)
-        rows += [(row, "control", recipe.as_control()), (row, "photometric", recipe)]
-    return [*rows, (FULL_ROW, "full", full)]
+        curves += [Network(row, "control", recipe.as_control()), Network(row, "photometric", recipe)]
+    return [*curves, Network(FULL_ROW, "full", full)]
 
 
 def _percent(recipe: Recipe) -> str:
@@ -272,7 +188,7 @@ SMOKE_STEPS, SMOKE_BATCH, SMOKE_WIDTH_PX, SMOKE_CHANNELS = 8, 4, 64, 8
 
 
 def smoke(recipe: Recipe) -> Recipe:
-    """A recipe cut down to a few steps of a tiny network on tiny pictures: what goes through it is no evidence."""
+    """A recipe cut down to a few steps of a tiny network on tiny pictures: its numbers are no evidence."""
 
     def shortened(steps: int) -> int:
         return min(steps, SMOKE_STEPS)
@@ -293,3 +209,80 @@ def smoke(recipe: Recipe) -> Recipe:
             near_to_far_steps=min(recipe.photometric.near_to_far_steps, SMOKE_STEPS // 2),
         ),
     )
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table: each method's values, by the name of the metric; None where the paper prints a dash."""
+
+    source: str
+    data: str
+    note: str
+    rows: Mapping[str, Mapping[str, float | None]]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Its columns, in their order."""
+        return tuple(dict.fromkeys(metric for cells in self.rows.values() for metric in cells))
+
+    def value(self, method: str, metric: str) -> float | None:
+        """A cell. Raises `KeyError` for a method or metric that the table does not have."""
+        return self.rows[method][metric]
+
+
+@dataclass(frozen=True)
+class PublishedCurves:
+    """Errors against the nominal percentage of annotated frames, without and with photometric consistency."""
+
+    source: str
+    data: str
+    note: str
+    percent: tuple[float, ...]
+    arms: Mapping[PublishedArm, Mapping[str, tuple[float, ...]]]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What the figure shows, in its order."""
+        return tuple(self.arms["control"])
+
+    def value(self, arm: PublishedArm, metric: str, percent: float) -> float | None:
+        """A point of a curve; None where the paper has none."""
+        if percent not in self.percent:
+            return None
+        return self.arms[arm][metric][self.percent.index(percent)]
+
+
+@dataclass(frozen=True)
+class Published:
+    """All published values."""
+
+    paper: str
+    tables: Mapping[str, PublishedTable]
+    curves: Mapping[str, PublishedCurves]
+
+
+@cache
+def published() -> Published:
+    """Read the values that come with the package."""
+    content = json.loads((files("warpgrasp.experiments") / FILE).read_text(encoding="utf-8"))
+    return Published(
+        content["paper"],
+        {name: _table(table) for name, table in content["tables"].items()},
+        {name: _curves(curves) for name, curves in content["curves"].items()},
+    )
+
+
+def _table(content: dict[str, Any]) -> PublishedTable:
+    rows = {row["method"]: {key: row[key] for key in row if key != "method"} for row in content["rows"]}
+    return PublishedTable(content["source"], content["data"], content["note"], rows)
+
+
+def _curves(content: dict[str, Any]) -> PublishedCurves:
+    percent = tuple(float(value) for value in content["percent"])
+    arms: dict[PublishedArm, dict[str, tuple[float, ...]]] = {"control": {}, "photometric": {}}
+    for arm, curves in arms.items():
+        for metric, values in content[arm].items():
+            if metric not in METRICS or len(values) != len(percent):
+                raise ValueError(f"expected {len(percent)} values of a known metric in {FILE}, found {metric} {values}")
+            curves[metric] = tuple(values)
+    return PublishedCurves(content["source"], content["data"], content["note"], percent, arms)

@@ -1,4 +1,4 @@
-"""What was measured beside what was published: the results of `reproduce` as JSON and as a Markdown table."""
+"""Measured beside published values: the results of `reproduce`, as JSON and as a Markdown table."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class ResultRow:
-    """A row of a table, or a point of a curve: what each seed measured, and what was published."""
+    """A row of a table, or a point of a curve: each seed's measured values, and the published ones."""
 
     row: str
     arm: str  # control, Eq. 1, photometric, near to far or full; empty in tables
@@ -43,11 +43,11 @@ class ResultRow:
         """Over the seeds (n - 1); None of fewer than two."""
         return std_of(self.measured.get(metric, ()))
 
-    def said(self, metric: str) -> str:
+    def in_words(self, metric: str) -> str:
         """Mean ± standard deviation."""
         return in_words(self.measured.get(metric, ()))
 
-    def labels_said(self) -> str:
+    def labels_in_words(self) -> str:
         """How many frames are annotated."""
         if not self.frames:
             return MISSING
@@ -101,18 +101,18 @@ class Result:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What nobody may overlook."""
+        """Sentences that stand above every table and figure."""
         other = f"Ours is measured on {self.data}, the paper's values on {self.paper_data}: they do not compare."
         return (*((SMOKE,) if self.is_smoke else ()), *(() if self.is_papers_data else (other,)))
 
     @property
     def ours(self) -> str:
-        """The head of what was measured."""
+        """The head of the measured columns."""
         return "ours" if self.is_papers_data else f"ours ({self.data})"
 
     @property
     def paper(self) -> str:
-        """The head of what was published."""
+        """The head of the published columns."""
         return "paper" if self.is_papers_data else f"paper ({self.paper_data.partition(',')[0]})"
 
 
@@ -167,26 +167,10 @@ def _cells_json(measured: Mapping[str, tuple[float, ...]], metrics: Sequence[str
 
 def from_json(content: Mapping[str, Any]) -> Result:
     """A result as it was written, to be shown again."""
-
-    def cells(found: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-        return {metric: tuple(cell["values"]) for metric, cell in found.items()}
-
-    rows = [
-        ResultRow(
-            row["row"],
-            row["arm"],
-            row["nominal_percent"],
-            row["annotated"],
-            row["frames"],
-            cells(row["ours"]),
-            row["paper"],
-            cells(row["unannotated"]),
-            cells(row["full_on_unannotated"]),
-        )
-        for row in content["rows"]
-    ]
+    rows = [_row_from_json(row) for row in content["rows"]]
     pck = [
-        PckLine(one["name"], tuple(one["thresholds_px"]), tuple(map(tuple, one["shares"]))) for one in content["pck"]
+        PckLine(line["name"], tuple(line["thresholds_px"]), tuple(map(tuple, line["shares"])))
+        for line in content["pck"]
     ]
     return Result(
         name=content["name"],
@@ -202,6 +186,23 @@ def from_json(content: Mapping[str, Any]) -> Result:
         is_smoke=not content["evidence"],
         protocol=tuple(content["protocol"]),
         seeds=tuple(content["seeds"]),
+    )
+
+
+def _row_from_json(row: Mapping[str, Any]) -> ResultRow:
+    def cells(measured: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+        return {metric: tuple(cell["values"]) for metric, cell in measured.items()}
+
+    return ResultRow(
+        row["row"],
+        row["arm"],
+        row["nominal_percent"],
+        row["annotated"],
+        row["frames"],
+        cells(row["ours"]),
+        row["paper"],
+        cells(row["unannotated"]),
+        cells(row["full_on_unannotated"]),
     )
 
 
@@ -226,8 +227,8 @@ def markdown(result: Result, failed: Sequence[str] = ()) -> str:
             row.row,
             *([row.arm] if arms else []),
             *(_number(row.paper.get(metric)) for metric in result.paper_metrics),
-            *(row.said(metric) for metric in result.metrics),
-            row.labels_said(),
+            *(row.in_words(metric) for metric in result.metrics),
+            row.labels_in_words(),
             str(seeds) if row.frames else MISSING,
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -248,10 +249,10 @@ def _unannotated_lines(result: Result) -> list[str]:
     lines = ["", "Never-annotated frames of the training sequences; *full* was trained on them:", ""]
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     named = {row.row: row for row in rows}
-    for name, one in named.items():
+    for name, last in named.items():
         arms = {row.arm: row.unannotated for row in rows if row.row == name}
-        for arm, found in {**arms, "full": one.full_there}.items():
-            cells = [in_words(found.get(metric, ())) for metric in result.metrics]
+        for arm, measured in {**arms, "full": last.full_there}.items():
+            cells = [in_words(measured.get(metric, ())) for metric in result.metrics]
             lines.append("| " + " | ".join([name, arm, *cells]) + " |")
     return lines
 

@@ -1,7 +1,4 @@
-"""Finished trainings, read back from their folders: what was trained, on which labels, and what a network predicts.
-
-Predict and score the evaluation frames by a trained network, once.
-"""
+"""Finished trainings: their folders read back, what their networks predict, and how the predictions score."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,15 +9,19 @@ from typing import Any
 import torch
 
 from warpgrasp.data import Dataset, Labels, Split, fingerprint_of_frames
-from warpgrasp.evaluation import EvaluationError, assess, score
+from warpgrasp.evaluation import EvaluationError, Scores, assess, score
+from warpgrasp.files import write_json
 from warpgrasp.frame import FrameName
 from warpgrasp.inference import predict, predict_few
 from warpgrasp.predictions import Predictions, open_predictions, read_predictions
-from warpgrasp.reconstruction import Checkpoint, load_checkpoint
-from warpgrasp.training import Recipe, RunError, write_json
+from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, load_checkpoint
+from warpgrasp.training import RunError
 
 ARM_FILES = ("full", "photometric", "control")  # of the demo's folder
 FINAL, FIRST = "weights", "stage1"
+PREDICTIONS, SCORES = "evaluation.npz", "scores.json"  # in a run's folder
+TRAINING_PREDICTIONS = "training.npz"
+FORMAT = "warpgrasp-scores-2"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class FinishedRun:
 
     @property
     def protocol(self) -> str:
-        """The splits of its data set, without what was added to it."""
+        """The splits of its data set, without those of added data."""
         return str(self.notes["data"]["protocol"]).partition("+")[0]
 
     @property
@@ -61,10 +62,10 @@ class FinishedRun:
     def weights(self) -> dict[str, Path]:
         """Its networks by arm. Raises `RunError` when none is finished."""
         files = [*((arm, arm) for arm in ARM_FILES), (self.arm, FINAL)]
-        there = {arm: self._file(stem) for arm, stem in files if self._file(stem).is_file()}
-        if not there:
+        finished = {arm: self._file(stem) for arm, stem in files if self._file(stem).is_file()}
+        if not finished:
             raise RunError(f"expected finished weights in {self.folder}, found none; go on with its training first")
-        return there
+        return finished
 
     def _file(self, stem: str) -> Path:
         return self.folder / f"{stem}.safetensors"
@@ -74,9 +75,9 @@ class FinishedRun:
         chosen = self.notes["labels"]["annotated"]
         annotated, unannotated = {}, {}
         for sequence, frames in dataset.sequences["train"].items():
-            known = set(chosen.get(sequence, ()))
-            annotated[sequence] = tuple(index for index in frames if index in known)
-            unannotated[sequence] = tuple(index for index in frames if index not in known)
+            labelled = set(chosen.get(sequence, ()))
+            annotated[sequence] = tuple(index for index in frames if index in labelled)
+            unannotated[sequence] = tuple(index for index in frames if index not in labelled)
         return Labels(annotated, unannotated)
 
     def stages(self) -> dict[str, Path]:
@@ -106,23 +107,65 @@ class FinishedRun:
         return path if path.is_file() else None
 
 
-def predictions_for(weights: Path, dataset: Dataset, names: Sequence[FrameName]) -> Predictions:
-    """What a network sees in a few frames, at the size of pictures that it was trained with."""
-    checkpoint: Checkpoint = load_checkpoint(weights)
-    size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
-    checkpoint.check_objects([dataset.frame(name, annotated=False).object for name in names])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return predict_few(checkpoint.network(dataset.hand).to(device), dataset.at_size(size), names)
-
-
 def has_adaptation(weights: Path) -> bool:
     """Whether a network was trained with skeleton adaptation."""
     return load_checkpoint(weights).config.skeleton_adaptation
 
 
-PREDICTIONS, SCORES = "evaluation.npz", "scores.json"  # in a run's folder
-TRAINING_PREDICTIONS = "training.npz"
-FORMAT = "warpgrasp-scores-2"
+def predictions_for(weights: Path, dataset: Dataset, names: Sequence[FrameName]) -> Predictions:
+    """A network's predictions of a few frames, in memory.
+
+    Raises `CheckpointError` for frames of an object that the network does not know.
+    """
+    checkpoint = load_checkpoint(weights)
+    checkpoint.check_objects([dataset.frame(name, annotated=False).object for name in names])
+    return predict_few(_network(checkpoint, dataset), dataset.at_size(_trained_size(checkpoint)), names)
+
+
+def predict_and_score(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    names: Sequence[FrameName],
+    file: Path,
+    *,
+    groups: Mapping[str, Sequence[FrameName]],
+    header: dict[str, Any],
+    show_progress: bool = False,
+) -> dict[str, Scores]:
+    """Predict frames into `file` and score groups of them, by their names.
+
+    A file that is there already is scored as it is, unless it is of other weights or of frames that have changed since.
+
+    In camera space, without alignment, and in pixels on disk. Raises `CheckpointError` when the network does not know
+    the objects of the evaluation split, and `EvaluationError` for a group with a frame that was not predicted.
+    """
+    inputs = {"weights_sha256": checkpoint.sha256, "input": fingerprint_of_frames(dataset, names)}
+    header = {**header, **checkpoint.training, **inputs}
+    if not holds_predictions(file, header):
+        checkpoint.check_objects(dataset.objects("evaluation"))
+        network, resized = _network(checkpoint, dataset), dataset.at_size(_trained_size(checkpoint))
+        predict(network, resized, names, file, header=header, show_progress=show_progress)
+    predictions, on_disk = read_predictions(file)[0], dataset.at_size(None)
+    return {group: score(predictions, on_disk, chosen) for group, chosen in groups.items()}
+
+
+def holds_predictions(file: Path, header: Mapping[str, Any]) -> bool:
+    """Whether a file is there whose header says the same; what an older one does not say is not asked for."""
+    if not file.is_file():
+        return False
+    stated = open_predictions(file)[1]
+    return all(stated.get(key, value) == value for key, value in header.items())
+
+
+def _trained_size(checkpoint: Checkpoint) -> tuple[int, int]:
+    """(width, height) of the pictures that a network was trained with."""
+    return int(checkpoint.training["width"]), int(checkpoint.training["height"])
+
+
+def _network(checkpoint: Checkpoint, dataset: Dataset) -> HandObjectNetwork:
+    """The network of a checkpoint, in fp32, on a GPU where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return checkpoint.network(dataset.hand).to(device)
 
 
 @dataclass(frozen=True)
@@ -145,7 +188,7 @@ class NetworkScores:
     training: dict[str, list[float]]  # each training frame's errors, in the data set's order; empty unless asked for
 
 
-def score_run(folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, scoring: Scoring) -> None:
+def score_run(folder: Path, weights: Path, dataset: Dataset, scoring: Scoring) -> None:
     """Predict the evaluation split by `weights` and write `SCORES` into `folder`, unless it is there already.
 
     Training frames are predicted and scored too if that is asked for; then all must be annotated on disk, whether a
@@ -159,40 +202,56 @@ def score_run(folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, sco
         raise EvaluationError(
             f"expected annotated evaluation frames of {dataset.protocol} in {dataset.root}, found none to score"
         )
-    predictions = _predicted(folder / PREDICTIONS, weights, recipe, dataset, "evaluation")
-    on_disk = dataset.at_size(None)
-    errors = score(predictions, on_disk, annotated).means
-    scale = pixel_scale(dataset, annotated[0], scoring.pixels)
-    assessment = assess(predictions, on_disk, annotated, contact=False, show_progress=False)
-    further = {one.name: one.value for one in assessment.figures if one.value is not None}
+    checkpoint, scale = load_checkpoint(weights), pixel_scale(dataset, annotated[0], scoring.pixels)
+    errors = _score_split(checkpoint, dataset, "evaluation", annotated, folder / PREDICTIONS)
+    predictions = read_predictions(folder / PREDICTIONS)[0]
+    assessment = assess(predictions, dataset.at_size(None), annotated, contact=False, show_progress=False)
+    further = {figure.name: figure.value for figure in assessment.figures if figure.value is not None}
+    training: dict[str, list[float]] = {}
+    if scoring.training:
+        train_names, file = dataset.names("train"), folder / TRAINING_PREDICTIONS
+        per_frame = _score_split(checkpoint, dataset, "train", train_names, file).per_frame
+        training = {
+            name: [round(_scaled(name, value, scale), 4) for value in values] for name, values in per_frame.items()
+        }
     scores = NetworkScores(
         len(annotated),
         len(names) - len(annotated),
         {
-            **{name: value * (scale if name.endswith("_px") else 1) for name, value in errors.items()},
+            **{name: _scaled(name, value, scale) for name, value in errors.means.items()},
             # The others count in pixels on disk.
             **{name: value for name, value in further.items() if "_image_" not in name},
         },
-        {one.name: {"thresholds_px": list(one.thresholds_px), "shares": list(one.shares)} for one in assessment.curves},
-        _training_errors(folder, weights, recipe, dataset, scale) if scoring.training else {},
+        {
+            curve.name: {"thresholds_px": list(curve.thresholds_px), "shares": list(curve.shares)}
+            for curve in assessment.curves
+        },
+        training,
     )
     write_json(folder / SCORES, {**_header(scoring), "data": scoring.data, **asdict(scores)})
 
 
-def _training_errors(
-    folder: Path, weights: Path, recipe: Recipe, dataset: Dataset, scale: float
-) -> dict[str, list[float]]:
-    """Each training frame's errors."""
-    predictions = _predicted(folder / TRAINING_PREDICTIONS, weights, recipe, dataset, "train")
-    errors = score(predictions, dataset.at_size(None), dataset.names("train")).per_frame
-    return {
-        name: [round(value * (scale if name.endswith("_px") else 1), 4) for value in values]
-        for name, values in errors.items()
+def _score_split(
+    checkpoint: Checkpoint, dataset: Dataset, split: Split, scored: Sequence[FrameName], file: Path
+) -> Scores:
+    """Predict a split and score some of its frames."""
+    header = {
+        "hand": checkpoint.hand,
+        "protocol": dataset.protocol,
+        "split": split,
     }
+    return predict_and_score(checkpoint, dataset, dataset.names(split), file, groups={split: scored}, header=header)[
+        split
+    ]
+
+
+def _scaled(metric: str, value: float, scale: float) -> float:
+    """An error in the pixels that are meant; other units stay."""
+    return value * (scale if metric.endswith("_px") else 1)
 
 
 def read_scores(folder: Path, scoring: Scoring) -> NetworkScores | None:
-    """The scores of a run's folder; None when there are none yet, or they were made in another way."""
+    """The scores of a run's folder; None when there are none yet, or scores of another kind."""
     path = folder / SCORES
     if not path.is_file():
         return None
@@ -205,41 +264,18 @@ def read_scores(folder: Path, scoring: Scoring) -> NetworkScores | None:
     return NetworkScores(**content)
 
 
+def picture_size(dataset: Dataset) -> tuple[int, int]:
+    """(width, height) of the pictures on disk."""
+    camera = dataset.at_size(None).frame(dataset.names("train")[0], annotated=False).camera
+    return camera.width, camera.height
+
+
 def pixel_scale(dataset: Dataset, name: FrameName, pixels: tuple[int, int] | None) -> float:
     """How many pixels of a picture of size `pixels` a pixel on disk is wide."""
     if pixels is None:
         return 1.0
     camera = dataset.at_size(pixels).frame(name, annotated=False).camera
     return float(camera.intrinsics[0, 0] / dataset.truth(name).intrinsics[0, 0])
-
-
-def _predicted(file: Path, weights: Path, recipe: Recipe, dataset: Dataset, split: Split) -> Predictions:
-    """The predictions of a split: out of their file, or made anew where it is not there or of other frames."""
-    checkpoint = load_checkpoint(weights)
-    checkpoint.check_objects(dataset.objects("evaluation"))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = checkpoint.network(dataset.hand).to(device)
-    network.encoder_precision = "fp32"
-    header = {
-        "weights_sha256": checkpoint.sha256,
-        "hand": checkpoint.hand,
-        "protocol": dataset.protocol,
-        "split": split,
-        **checkpoint.training,
-        "input": fingerprint_of_frames(dataset, dataset.names(split)),
-    }
-    if not holds_predictions(file, header):
-        seen = dataset.at_size((recipe.width, recipe.height))
-        predict(network, seen, dataset.names(split), file, header=header, show_progress=False)
-    return read_predictions(file)[0]
-
-
-def holds_predictions(file: Path, header: Mapping[str, Any]) -> bool:
-    """Whether a file is there whose header says the same; what an older one does not say is not asked for."""
-    if not file.is_file():
-        return False
-    stated = open_predictions(file)[1]
-    return all(stated.get(key, value) == value for key, value in header.items())
 
 
 def _header(scoring: Scoring) -> dict[str, Any]:

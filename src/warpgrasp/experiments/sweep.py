@@ -1,19 +1,26 @@
-"""Many trainings: a plan of jobs, each with a folder named by what decides it, carried out once.
+"""Many trainings: a plan of jobs, each with a folder named by what decides it, carried out once, here or by Ray.
 
 A network of two stages takes two jobs, so that networks which differ in stage 2 alone (the method and its control)
-start from one file of stage-1 weights. Finished jobs are left as they are; interrupted ones go on.
+start from one file of stage-1 weights. Finished jobs are left as they are; interrupted ones go on. On a cluster all
+machines must see the data and the sweep's folder under the same paths.
 """
 
+import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from warpgrasp.data import Dataset
 from warpgrasp.errors import UserError
 from warpgrasp.experiments.scoring import Scoring, read_scores, score_run
 from warpgrasp.training import (
+    LogOptions,
+    Optimisation,
     Recipe,
     Training,
     changed_inputs,
@@ -25,11 +32,11 @@ from warpgrasp.training import (
     train_stage,
 )
 
-RUNS, LOGS, WEIGHTS, CURVE, LOCK = "runs", "logs", "weights.safetensors", "weights.jsonl", ".lock"
+RUNS, LOGS, WEIGHTS, CURVE = "runs", "logs", "weights.safetensors", "weights.jsonl"
 
 
-class SweepError(UserError):
-    """Some runs of a sweep failed."""
+class RayError(UserError):
+    """Ray is not installed, or its cluster cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Network:
 
     @property
     def label(self) -> str:
-        """How people call it."""
+        """Its name in tables and messages."""
         return " · ".join(part for part in (self.row, self.arm, f"seed {self.recipe.seed}") if part)
 
 
@@ -59,14 +66,19 @@ class Job:
     after: str | None = None  # the fingerprint of the job whose weights it starts from
 
     @property
+    def optimisation(self) -> Optimisation:
+        """How its stage is optimised."""
+        return self.recipe.stage1 if self.after is None else self.recipe.stage2
+
+    @property
     def steps(self) -> int:
         """Its optimiser steps."""
-        return self.recipe.stage1.steps if self.after is None else self.recipe.stage2.steps
+        return self.optimisation.steps
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and on what the jobs of a sweep are carried out."""
+    """The folder of a sweep, its data, and how its networks are scored."""
 
     dataset: Dataset
     out: Path
@@ -79,11 +91,11 @@ class Setting:
         return self.out / RUNS / fingerprint
 
     def weights(self, fingerprint: str) -> Path:
-        """What a job ends with."""
+        """The file of the weights that a job ends with."""
         return self.folder(fingerprint) / WEIGHTS
 
     def log(self, job: Job) -> Path:
-        """Where the error of a failed job is written."""
+        """The file of a failed job's error."""
         return self.out / LOGS / f"{job.fingerprint}.txt"
 
     def training(self, recipe: Recipe) -> Training:
@@ -93,7 +105,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class UsedLabels:
-    """How many training frames are annotated, of how many, and the places of those that are not among them all."""
+    """How many training frames are annotated, of how many, and the places of the unannotated ones among them all."""
 
     annotated: int
     frames: int
@@ -106,7 +118,7 @@ class Plan:
 
     jobs: dict[str, Job]  # by fingerprint
     networks: tuple[tuple[Network, str], ...]  # with their jobs' fingerprints
-    labels: dict[str, "UsedLabels"]  # of each network's training, by fingerprint
+    labels: dict[str, UsedLabels]  # of each network's training, by fingerprint
     inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # `inputs_of` each job, by fingerprint
 
     @property
@@ -127,48 +139,69 @@ class Plan:
 def plan(networks: Sequence[Network], setting: Setting) -> Plan:
     """The jobs that these networks take. Equal ones, and equal first stages, are one job."""
     jobs: dict[str, Job] = {}
-    wanted, labels = [], {}
-    inputs: dict[str, Mapping[str, str]] = {}
-    read: dict[tuple[float, str, str], tuple[str, UsedLabels, Mapping[str, str]]] = {}  # what depends on these alone
-
-    def facts_of(recipe: Recipe) -> tuple[str, UsedLabels, Mapping[str, str]]:
-        choice = (recipe.fraction, recipe.sampling, recipe.encoder_weights)
-        if choice not in read:
-            training = setting.training(recipe)
-            share, others = training.labels.share, set(training.labels.unannotated_names)
-            places = (place for place, name in enumerate(setting.dataset.names("train")) if name in others)
-            used = UsedLabels(share.annotated, share.frames, tuple(places))
-            read[choice] = data_fingerprint(training), used, inputs_of(training)
-        return read[choice]
-
+    wanted, labels, inputs = [], {}, {}
+    facts: dict[tuple[float, str, str], _DataFacts] = {}  # by the settings that alone decide them
     for network in networks:
-        recipe, first = network.recipe, network.recipe.first_stage()
-        data, share, begun_with = facts_of(recipe)
-        mark = fingerprint_of(first, setting.dataset.hand, data)
-        inputs[mark] = begun_with
-        alone = recipe.stage2.steps == 0
-        title = " · ".join(part for part in (network.row, f"seed {recipe.seed}", "stage 1") if part)
-        jobs.setdefault(mark, Job(network.label if alone else title, mark, first))
-        if not alone:
-            start, mark = mark, fingerprint_of(recipe, setting.dataset.hand, data)
-            jobs.setdefault(mark, Job(network.label, mark, recipe, after=start))
-        wanted.append((network, mark))
-        labels[mark], inputs[mark] = share, begun_with
+        recipe = network.recipe
+        choice = (recipe.fraction, recipe.sampling, recipe.encoder_weights)
+        if choice not in facts:
+            facts[choice] = _DataFacts.of(setting.training(recipe), setting.dataset)
+        *first, last = _jobs_of(network, setting, facts[choice].fingerprint)
+        for job in (*first, last):
+            jobs.setdefault(job.fingerprint, job)
+            inputs[job.fingerprint] = facts[choice].inputs
+        wanted.append((network, last.fingerprint))
+        labels[last.fingerprint] = facts[choice].used_labels
     return Plan(jobs, tuple(wanted), labels, inputs)
+
+
+@dataclass(frozen=True)
+class _DataFacts:
+    """The fingerprint of a training's data, which of its labels are used, and its `inputs_of`."""
+
+    fingerprint: str
+    used_labels: UsedLabels
+    inputs: Mapping[str, str]
+
+    @staticmethod
+    def of(training: Training, dataset: Dataset) -> "_DataFacts":
+        share, unannotated = training.labels.share, set(training.labels.unannotated_names)
+        places = (place for place, name in enumerate(dataset.names("train")) if name in unannotated)
+        used_labels = UsedLabels(share.annotated, share.frames, tuple(places))
+        return _DataFacts(data_fingerprint(training), used_labels, inputs_of(training))
+
+
+def _jobs_of(network: Network, setting: Setting, data: str) -> list[Job]:
+    """The job of a network, after that of its first stage where it has two."""
+    recipe, first, hand = network.recipe, network.recipe.first_stage(), setting.dataset.hand
+    start = fingerprint_of(first, hand, data)
+    if recipe.stage2.steps == 0:
+        return [Job(network.label, start, first)]
+    title = " · ".join(part for part in (network.row, f"seed {recipe.seed}", "stage 1") if part)
+    last = Job(network.label, fingerprint_of(recipe, hand, data), recipe, after=start)
+    return [Job(title, start, first), last]
+
+
+def train_job(job: Job, training: Training, setting: Setting, log: LogOptions) -> Path:
+    """Train a job on the data of `training`, or go on with it; return its weights."""
+    return train_stage(
+        replace(training, recipe=job.recipe),
+        job.optimisation,
+        setting.weights(job.fingerprint),
+        initial=None if job.after is None else setting.weights(job.after),
+        log=log,
+    )
 
 
 def carry_out(job: Job, setting: Setting, *, scored: bool) -> None:
     """Train a job, or go on with it; predict and score the evaluation frames if they are wanted."""
-    training, out = setting.training(job.recipe), setting.weights(job.fingerprint)
-    with open_run(training, out.parent, command=list(setting.command)):
-        if job.after is None:
-            train_stage(training, job.recipe.stage1, out, show_progress=False)
-        else:
-            initial = setting.weights(job.after)
-            note(out.with_name("run.json"), "initial", f"{job.after}/{WEIGHTS}")  # beside this run's folder
-            train_stage(training, job.recipe.stage2, out, initial=initial, show_progress=False)
+    training, folder = setting.training(job.recipe), setting.folder(job.fingerprint)
+    with open_run(training, folder, command=list(setting.command)):
+        if job.after is not None:
+            note(folder, "initial", f"{job.after}/{WEIGHTS}")  # beside this run's folder
+        weights = train_job(job, training, setting, LogOptions(show_progress=False))
     if scored:
-        score_run(out.parent, out, job.recipe, setting.dataset, setting.scoring)
+        score_run(folder, weights, setting.dataset, setting.scoring)
 
 
 @dataclass(frozen=True)
@@ -185,7 +218,7 @@ def attempt(job: Job, setting: Setting, *, scored: bool) -> Failure | None:
     log = setting.log(job)
     try:
         carry_out(job, setting, scored=scored)
-    # Whatever it is that a run dies of (memory, a full disk, a broken file): the others go on, and it is named.
+    # Whatever a run dies of (memory, a full disk, a broken file) is named, and the other runs go on.
     except Exception as error:
         return failed(job, setting, error, "".join(traceback.format_exception(error)))
     log.unlink(missing_ok=True)
@@ -193,7 +226,7 @@ def attempt(job: Job, setting: Setting, *, scored: bool) -> Failure | None:
 
 
 def failed(job: Job, setting: Setting, error: Exception, text: str) -> Failure:
-    """Write down what a job failed of."""
+    """Write the log of a failed job."""
     log = setting.log(job)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(f"{job.label}\n\n{text}")
@@ -202,7 +235,7 @@ def failed(job: Job, setting: Setting, error: Exception, text: str) -> Failure:
 
 
 class Watcher:
-    """Is told what happens to the jobs of a sweep; here it does nothing about it."""
+    """Hears of the beginning and the end of each job of a sweep. This one does nothing."""
 
     def started(self, job: Job) -> None:
         """A job begins."""
@@ -211,50 +244,116 @@ class Watcher:
         """A job has ended, or cannot begin."""
 
 
-def unfinished(whole: Plan, setting: Setting) -> list[Job]:
-    """What is left to do, in an order in which each job comes after the one that it needs."""
-    return [job for job in whole.jobs.values() if not whole.is_finished(job, setting)]
+def unfinished(sweep: Plan, setting: Setting) -> list[Job]:
+    """The jobs that are left, each after the one that it needs."""
+    return [job for job in sweep.jobs.values() if not sweep.is_finished(job, setting)]
 
 
 def blocked(job: Job, failures: Iterable[Failure]) -> Failure | None:
     """The failure of a job whose first stage failed, if it did."""
-    for one in failures:
-        if one.job.fingerprint == job.after:
-            return Failure(job, f"not begun, since its stage 1 failed ({one.job.label})", None)
+    for failure in failures:
+        if failure.job.fingerprint == job.after:
+            return Failure(job, f"not begun, since its stage 1 failed ({failure.job.label})", None)
     return None
-
-
-@contextmanager
-def alone_in(out: Path) -> Iterator[None]:
-    """Keep other commands out of a sweep's folder while the body works there.
-
-    Raises `SweepError` when another one does. The lock goes with the process, however that ends.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / LOCK).open("w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SweepError(f"expected no other command at work in {out}, found one; wait for it") from error
-        except (ImportError, OSError):  # Windows, or a file system without locks
-            pass
-        yield
 
 
 Runner = Callable[[Plan, Setting, Watcher], list[Failure]]
 
 
-def run_here(whole: Plan, setting: Setting, watcher: Watcher) -> list[Failure]:
+def run_here(sweep: Plan, setting: Setting, watcher: Watcher) -> list[Failure]:
     """Carry out what is left of a plan, one job after the other, in this process. A failed one stops no other."""
     failures: list[Failure] = []
-    for job in unfinished(whole, setting):
+    for job in unfinished(sweep, setting):
         failure = blocked(job, failures)
         if failure is None:
             watcher.started(job)
-            failure = attempt(job, setting, scored=job.fingerprint in whole.scored)
+            failure = attempt(job, setting, scored=job.fingerprint in sweep.scored)
         if failure is not None:
             failures.append(failure)
         watcher.finished(job, failure)
     return failures
+
+
+def run_on_ray(sweep: Plan, setting: Setting, watcher: Watcher, *, address: str, workers: int | None) -> list[Failure]:
+    """Carry out what is left of a plan by at most `workers` processes at a time (None: as many as there is room for).
+
+    `address` is a cluster's, or `auto`: the cluster that this machine belongs to, else this machine alone. A job starts
+    when the one that it needs is done; a failed one stops no other. A job whose process dies is tried again by Ray, and
+    goes on from its last saved state. Raises `RayError` when Ray is not there.
+    """
+    jobs = unfinished(sweep, setting)
+    if not jobs:
+        return []
+    ray = _connected(address, workers)
+    try:
+        return _carry_out(ray, jobs, sweep, setting, watcher, workers)
+    finally:
+        ray.shutdown()
+
+
+def _connected(address: str, workers: int | None) -> Any:
+    try:
+        ray = import_module("ray")
+    except ImportError as error:
+        raise RayError(
+            "expected Ray to be installed for --ray, found no such package; install it by "
+            "`pip install 'warpgrasp[ray]'`, or leave --ray out"
+        ) from error
+    quiet = {"log_to_driver": False, "include_dashboard": False, "logging_level": "error"}
+    try:
+        if address != "auto":
+            ray.init(address=address, **quiet)
+            return ray
+        try:
+            ray.init(address="auto", **quiet)
+        except ConnectionError:
+            ray.init(address="local", num_cpus=max(workers or 0, os.cpu_count() or 1), **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise RayError(f"expected a Ray cluster at {address}, but: {reason[:300]}") from error
+    return ray
+
+
+def _carry_out(
+    ray: Any, jobs: list[Job], sweep: Plan, setting: Setting, watcher: Watcher, workers: int | None
+) -> list[Failure]:
+    room = ray.cluster_resources()
+    gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
+    at_once = workers or gpus or cpus
+    threads = max(1, cpus // max(at_once, 1))
+    # A job that its machine died under goes on from its last state on another one.
+    task = ray.remote(num_cpus=threads, num_gpus=min(1, gpus), max_retries=3)(_job_of_a_worker)
+    shared = ray.put(setting)
+    waiting, running, failures = list(jobs), {}, []
+    open_marks = {job.fingerprint for job in jobs}
+
+    def end(job: Job, failure: Failure | None) -> None:
+        open_marks.discard(job.fingerprint)
+        if failure is not None:
+            failures.append(failure)
+        watcher.finished(job, failure)
+
+    while waiting or running:
+        for job in [job for job in waiting if job.after not in open_marks]:
+            failure = blocked(job, failures)
+            if failure is not None:
+                waiting.remove(job)
+                end(job, failure)
+            elif len(running) < at_once:
+                waiting.remove(job)
+                running[task.remote(job, shared, job.fingerprint in sweep.scored, threads)] = job
+                watcher.started(job)
+        done, _ = ray.wait(list(running), num_returns=1) if running else ([], [])
+        for reference in done:
+            job = running.pop(reference)
+            try:
+                failure = ray.get(reference)
+            except ray.exceptions.RayError as error:  # its process died, again and again
+                failure = failed(job, setting, error, str(error))
+            end(job, failure)
+    return failures
+
+
+def _job_of_a_worker(job: Job, setting: Setting, scored: bool, threads: int) -> Failure | None:
+    torch.set_num_threads(threads)
+    return attempt(job, setting, scored=scored)

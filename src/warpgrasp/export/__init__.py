@@ -1,21 +1,30 @@
-"""A sequence of predictions written in other programs' formats."""
+"""Sequences of predictions written in other programs' formats, and data sets written as recordings."""
 
-from warpgrasp.export.formats import ExportError, Targets, appearing, write_targets
-from warpgrasp.export.recording import Export, VideoWriter, export_recording
-from warpgrasp.export.sequence import Given, PredictedFile, Take, TakeError
-from warpgrasp.export.tables import BopNumbers
+from warpgrasp.export.datasets import RecordingOptions, export_recording, write_dexycb_result
+from warpgrasp.export.formats import (
+    EXPORTS,
+    ExportFormat,
+    ExportOptions,
+    ExportTargetError,
+    check_targets,
+    export_sequence,
+)
+from warpgrasp.export.sequence import PredictedFile, PredictedSequence, SequenceError, SequenceSources
+from warpgrasp.export.video import VideoWriter
 
 __all__ = [
-    "BopNumbers",
-    "Export",
-    "ExportError",
-    "Given",
+    "EXPORTS",
+    "ExportFormat",
+    "ExportOptions",
+    "ExportTargetError",
     "PredictedFile",
-    "Take",
-    "TakeError",
-    "Targets",
+    "PredictedSequence",
+    "RecordingOptions",
+    "SequenceError",
+    "SequenceSources",
     "VideoWriter",
-    "appearing",
+    "check_targets",
     "export_recording",
-    "write_targets",
+    "export_sequence",
+    "write_dexycb_result",
 ]

@@ -1,117 +1,146 @@
-"""A take as a data set in HO-3D version 3's own layout: pictures, annotations, the object's mesh, the frames' list.
+"""The layouts of data sets and challenges: predictions as HO-3D, BOP and DexYCB, and any sequence as a recording.
 
-Writes hand predictions as DexYCB's own evaluation reads them.
+A recording with a few labels serves experiments and tests.
 """
 
-import os
+import csv
 import pickle
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from PIL import Image
 
-from warpgrasp.data import Split
+from warpgrasp.data import Dataset, Split, mirrored_annotation, mirrored_frame
 from warpgrasp.data.dexycb import DexYcb
 from warpgrasp.data.ho3d import FLIP, hand_meta, joints_in_file, object_meta
+from warpgrasp.data.recording import (
+    FRAMES_FOLDER,
+    VIDEO_STEM,
+    HandJoints,
+    HandParameters,
+    Label,
+    Lens,
+    write_annotations,
+    write_lens,
+    write_object,
+)
+from warpgrasp.errors import DataError
 from warpgrasp.evaluation import EvaluationError
-from warpgrasp.export.sequence import Take, TakeError
-from warpgrasp.frame import FrameName
-from warpgrasp.geometry import MIRROR
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel
+from warpgrasp.export.meshes import obj_text, write_mesh
+from warpgrasp.export.sequence import PredictedSequence, SequenceError
+from warpgrasp.export.video import VideoWriter
+from warpgrasp.files import replacing, replacing_folder
+from warpgrasp.frame import Frame, FrameName
+from warpgrasp.geometry import MIRROR, axis_angle_from_matrix, mirrored_axis_angle, mirrored_points, nearest_rotation
+from warpgrasp.hand import Side, left_hand
 from warpgrasp.predictions import Predictions
 
 JPEG_QUALITY = 95
+MM_PER_M = 1000
 OBJECT_LABEL = 1  # there is one object
 NOT_IN_NAMES = re.compile(r"[^\w.-]", re.ASCII)
 
 
-def check_ho3d(take: Take) -> None:
-    """Raise `TakeError` when a take cannot be written so: HO-3D has pictures, and right hands alone."""
-    if take.pictures is None:
-        raise TakeError("expected the pictures that were predicted, for HO-3D's layout; give them by --data")
-    if take.side != "right":
-        raise TakeError(f"expected right hands, which HO-3D's layout is for, found {take.hand.template.name}")
+def check_ho3d(sequence: PredictedSequence, path: Path) -> None:
+    """Raise `SequenceError` when a sequence does not fit HO-3D's layout, which has pictures, and right hands alone."""
+    if sequence.pictures is None:
+        raise SequenceError("expected the pictures that were predicted, for HO-3D's layout; give them by --data")
+    if sequence.side != "right":
+        raise SequenceError(f"expected right hands, which HO-3D's layout is for, found {sequence.hand.template.name}")
 
 
-def write_ho3d(take: Take, root: Path) -> None:
-    """Write the folder `root`: every frame an annotated training frame, none for evaluation.
+def write_ho3d(sequence: PredictedSequence, root: Path) -> None:
+    """Write a data set in HO-3D version 3's layout into the folder `root`: every frame an annotated training frame.
 
     `load_object` turns the meshes of this layout by half a turn about x (docs/conventions.md), so the mesh is written
-    turned, and what is read again has the object's own coordinates.
+    turned, and has the object's own coordinates when it is read again.
     """
-    assert take.pictures is not None
-    sequence, name = (_as_name(text) for text in (take.sequence, take.model.name))
-    folder = root / "train" / sequence
+    sequence_name, object_name = _as_folder_name(sequence.name), _as_folder_name(sequence.model.name)
+    folder = root / "train" / sequence_name
     for kind in ("rgb", "meta"):
         (folder / kind).mkdir(parents=True)
-    mesh = (take.model.vertices + take.model.centre_m).double().numpy() * FLIP
-    (root / "models" / name).mkdir(parents=True)
-    (root / "models" / name / "textured_simple.obj").write_text(_obj(mesh, take.model.faces.numpy()))
-    lines = []
-    for part in take.chunks():
-        wrists, joints = _wrists_and_joints(part, take.hand)
-        angles = take.hand.pose_from_coefficients(torch.from_numpy(part.hand_pose).float()).numpy()
-        for row, index in enumerate(part.index.tolist()):
-            picture, camera = take.pictures(FrameName(take.sequence, index))
-            rotation = part.object_rotation[row].astype(np.float64)
-            meta = object_meta(
-                name,
-                label=OBJECT_LABEL,
-                vertices=mesh,
-                rotation=rotation * FLIP,
-                translation=part.object_translation[row] - rotation @ take.model.centre_m.double().numpy(),
-                intrinsics=camera.intrinsics.double().numpy(),
-            )
-            meta |= {"handJoints3D": joints_in_file(joints[row])}
-            meta |= hand_meta(
-                take.hand.template,
-                rotation=part.hand_rotation[row].astype(np.float64),
-                wrist=wrists[row],
-                angles=angles[row],
-                shape=part.hand_shape[row],
-            )
-            (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
-            Image.fromarray(picture).save(folder / "rgb" / f"{index:04d}.jpg", quality=JPEG_QUALITY, subsampling=0)
-            lines.append(f"{sequence}/{index:04d}\n")
-    (root / "train.txt").write_text("".join(lines))
+    mesh = (sequence.model.vertices + sequence.model.centre_m).double().numpy() * FLIP
+    (root / "models" / object_name).mkdir(parents=True)
+    text = obj_text(mesh, sequence.model.faces.numpy(), number=".9g")
+    (root / "models" / object_name / "textured_simple.obj").write_text(text)
+    for part in sequence.chunks():
+        _write_ho3d_frames(sequence, part, folder, object_name, mesh)
+    indices = sequence.predictions.index[sequence.rows].tolist()
+    (root / "train.txt").write_text("".join(f"{sequence_name}/{index:04d}\n" for index in indices))
     (root / "evaluation").mkdir()
     (root / "evaluation.txt").write_text("")
 
 
-def _as_name(text: str) -> str:
+def _as_folder_name(text: str) -> str:
     """A text as the name of a folder that HO-3D's lists can hold."""
     return NOT_IN_NAMES.sub("_", text).lstrip(".-") or "_"
 
 
-@torch.no_grad()
-def _wrists_and_joints(part: Predictions, hand: HandModel) -> tuple[np.ndarray, np.ndarray]:
-    """Where the hand model itself puts wrist (n, 3) and joints (n, 21, 3); an adapted skeleton's are others.
+def _write_ho3d_frames(
+    sequence: PredictedSequence, part: Predictions, folder: Path, object_name: str, mesh: Float[np.ndarray, "v 3"]
+) -> None:
+    """Write the pictures and annotations of some frames; `mesh` are the vertices of the written mesh file."""
+    assert sequence.pictures is not None
+    pose, joints = sequence.posed(part)
+    centre = sequence.model.centre_m.double().numpy()
+    for row, index in enumerate(part.index.tolist()):
+        picture, camera = sequence.pictures(FrameName(sequence.name, index))
+        rotation = pose.object_rotation[row].numpy()
+        meta = object_meta(
+            object_name,
+            label=OBJECT_LABEL,
+            vertices=mesh,
+            rotation=rotation * FLIP,
+            translation=pose.object_centre[row].numpy() - rotation @ centre,
+            intrinsics=camera.intrinsics.double().numpy(),
+        )
+        meta |= {"handJoints3D": joints_in_file(joints[row].numpy())}
+        meta |= hand_meta(
+            sequence.hand.template,
+            rotation=pose.hand_rotation[row].numpy(),
+            wrist=pose.wrist[row].numpy(),
+            angles=pose.joint_angles[row].numpy(),
+            shape=pose.shape[row].numpy(),
+        )
+        (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
+        Image.fromarray(picture).save(folder / "rgb" / f"{index:04d}.jpg", quality=JPEG_QUALITY, subsampling=0)
 
-    `part.hand_translation` is where the joint by which hands are placed lies.
+
+def write_bop(sequence: PredictedSequence, path: Path, *, scene: int, object_number: int) -> None:
+    """Write the object's poses as the BOP challenge takes them: model to camera, R row by row, t in millimetres.
+
+    https://bop.felk.cvut.cz/challenges: a CSV file. Poses are those of the mesh file's own coordinates; `scene` and
+    `object_number` are how the challenge's data number them; a score is 1, and a time -1 since it is not measured.
     """
-    rotation, place, coefficients, shape = (
-        torch.from_numpy(array).float()
-        for array in (part.hand_rotation, part.hand_translation, part.hand_pose, part.hand_shape)
-    )
-    joints = hand(torch.zeros(len(part), 3), hand.pose_from_coefficients(coefficients), shape).joints
-    joints = (joints - joints[:, PLACEMENT_JOINT, None]) @ rotation.mT + place[:, None]
-    return joints[:, 0].double().numpy(), joints.double().numpy()
-
-
-def _obj(vertices: np.ndarray, faces: np.ndarray) -> str:
-    rows = ["v {:.9g} {:.9g} {:.9g}".format(*vertex) for vertex in vertices.tolist()]
-    rows += ["f {} {} {}".format(*face) for face in (faces + 1).tolist()]
-    return "\n".join(rows) + "\n"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["scene_id", "im_id", "obj_id", "score", "R", "t", "time"])
+        for part in sequence.chunks():
+            rotation, centre = (
+                torch.from_numpy(np.asarray(array)).double()
+                for array in (part.object_rotation, part.object_translation)
+            )
+            rotations, translations = sequence.model.pose_of_file(rotation, centre)
+            poses = zip(part.index.tolist(), nearest_rotation(rotations), translations, strict=True)
+            for index, rotation, translation in poses:
+                numbers = rotation.flatten().tolist(), (MM_PER_M * translation).tolist()
+                texts = [" ".join(f"{number:.9g}" for number in values) for values in numbers]
+                writer.writerow([scene, index, object_number, 1, *texts, -1])
 
 
 def write_dexycb_result(path: Path, predictions: Predictions, dataset: DexYcb, split: Split) -> int:
-    """Write a line `image_id,x,y,z,…` for each frame of a split and return how many: 21 joints in mm, camera space.
+    """Write hand predictions as DexYCB's own evaluation reads them, and return how many frames these are.
 
-    Ids count the split's frames of both hands in the official order. The joints of a left hand, which was predicted in
-    the mirror, are mirrored back. Raises `EvaluationError` when a frame of the split was not predicted, or the data set
-    was opened without left or right hands: the official evaluation wants all.
+    A line `image_id,x,y,z,…` for each frame of a split: 21 joints in mm, camera space. Ids count the split's frames of
+    both hands in the official order. The joints of a left hand, which was predicted in the mirror, are mirrored back.
+    Raises `EvaluationError` when a frame of the split was not predicted, or the data set was opened without left or
+    right hands: the official evaluation wants all.
     """
     if dataset.sides.choice != "both":
         raise EvaluationError(
@@ -125,14 +154,102 @@ def write_dexycb_result(path: Path, predictions: Predictions, dataset: DexYcb, s
             f"expected a prediction of each of {len(ids)} frames of {split}, missing {len(missing)}, the first "
             f"{missing[0].sequence}/{missing[0].index:06d}"
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w") as file:
-            for name, number in ids.items():
-                flip = np.array(MIRROR) if dataset.is_mirrored(name) else 1.0
-                joints_mm = 1000.0 * predictions.hand_joints[rows[name]].astype(np.float64) * flip
-                file.write(f"{number},{','.join(f'{value:.4f}' for value in joints_mm.ravel())}\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w") as file:
+        for name, number in ids.items():
+            flip = np.array(MIRROR) if dataset.is_mirrored(name) else 1.0
+            joints_mm = float(MM_PER_M) * predictions.hand_joints[rows[name]].astype(np.float64) * flip
+            file.write(f"{number},{','.join(f'{value:.4f}' for value in joints_mm.ravel())}\n")
     return len(ids)
+
+
+MESH_FILE = "object.ply"
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """What is written of a sequence."""
+
+    train: Sequence[int] = ()
+    """Frames whose labels are for training."""
+    evaluation: Sequence[int] = ()
+    """Frames whose labels are held out."""
+    hands: Mapping[int, HandParameters] = field(default_factory=dict)
+    """Parameters of the (right) hand in camera space; a frame without them is labelled by its 21 joints."""
+    pictures: Literal["video", "frames"] = "video"
+    """One video, in which colours are not quite the same, or a folder of lossless pictures."""
+    rate_hz: float = 30.0
+    """Frames of the video per second."""
+    side: Side = "right"
+    """`left`: the mirror image of everything is written, which shows a left hand."""
+
+
+def export_recording(dataset: Dataset, split: Split, sequence: str, folder: Path, options: RecordingOptions) -> None:
+    """Write a sequence's pictures, camera, object and chosen labels to a new folder, which appears when it is whole.
+
+    The pictures' positions in the sequence become the frames' numbers. Raises `DataError` when the folder is there
+    already, or when a frame that is to be labelled has no annotation.
+    """
+    if folder.exists():
+        raise DataError(f"expected to write a new recording, but {folder} exists already; choose another name")
+    names = [name for name in dataset.names(split) if name.sequence == sequence]
+    if not names:
+        raise DataError(f"expected a sequence of {split} of {dataset.root}, found none called {sequence!r}")
+    with replacing_folder(folder) as temporary:
+        _write_declarations(dataset, names, temporary, options)
+        _write_pictures(dataset, names, temporary, options)
+
+
+def _write_declarations(dataset: Dataset, names: list[FrameName], folder: Path, options: RecordingOptions) -> None:
+    """Write camera, object and labels."""
+    first = _frame(dataset, names[0], options.side)
+    intrinsics = first.camera.intrinsics.double().numpy()
+    write_lens(folder, Lens(intrinsics, first.camera.width, first.camera.height))
+    write_mesh(folder / MESH_FILE, first.object)
+    write_object(folder, first.object.name, MESH_FILE)
+    labels = [_label(dataset, names, number, options) for number in sorted({*options.train, *options.evaluation})]
+    hand = left_hand(dataset.hand) if options.side == "left" else dataset.hand
+    write_annotations(folder, labels, hand_model=hand.template.name if options.hands else None, side=options.side)
+
+
+def _write_pictures(dataset: Dataset, names: list[FrameName], folder: Path, options: RecordingOptions) -> None:
+    pictures = (_picture(_frame(dataset, name, options.side)) for name in names)
+    if options.pictures == "frames":
+        (folder / FRAMES_FOLDER).mkdir()
+        for number, picture in enumerate(pictures):
+            Image.fromarray(picture).save(folder / FRAMES_FOLDER / f"{number:06d}.png")
+        return
+    camera = _frame(dataset, names[0], options.side).camera
+    with VideoWriter(folder / f"{VIDEO_STEM}.mp4", (camera.width, camera.height)) as video:
+        for number, picture in enumerate(pictures):
+            video.add(picture, time_s=number / options.rate_hz)
+
+
+def _frame(dataset: Dataset, name: FrameName, side: Side) -> Frame:
+    frame = dataset.frame(name, annotated=False)
+    return mirrored_frame(frame) if side == "left" else frame
+
+
+def _picture(frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
+    return (255 * frame.image).round().byte().permute(1, 2, 0).contiguous().numpy()
+
+
+def _label(dataset: Dataset, names: list[FrameName], number: int, options: RecordingOptions) -> Label:
+    if not 0 <= number < len(names) or not dataset.is_annotated(names[number]):
+        raise DataError(f"expected an annotated frame of 0 to {len(names) - 1} to label, got {number}")
+    annotation, hand = dataset.truth(names[number]).annotation, options.hands.get(number)
+    if options.side == "left":
+        annotation, hand = mirrored_annotation(annotation), None if hand is None else _mirrored(hand)
+    return Label(
+        number,
+        hand or HandJoints(annotation.hand_joints.double().numpy()),
+        axis_angle_from_matrix(annotation.object_rotation.double()).numpy(),
+        annotation.object_translation.double().numpy(),
+        "evaluation" if number in options.evaluation else "train",
+    )
+
+
+def _mirrored(right: HandParameters) -> HandParameters:
+    """The parameters of the left hand that is the mirror image of a right one."""
+    pose, translation = (torch.from_numpy(values) for values in (right.pose, right.translation))
+    mirrored_pose = mirrored_axis_angle(pose.unflatten(0, (-1, 3))).flatten()
+    return HandParameters(mirrored_pose.numpy(), right.shape, mirrored_points(translation).numpy())

@@ -1,121 +1,146 @@
-"""Writes a take in whatever forms are asked for, each whole or not at all."""
+"""The registry of export formats, and the writing of a sequence in some of them, each whole or not at all."""
 
-import os
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from warpgrasp.errors import UserError
-from warpgrasp.export.datasets import check_ho3d, write_ho3d
-from warpgrasp.export.film import write_film
-from warpgrasp.export.gltf import glb_of
-from warpgrasp.export.meshes import MeshFormat, write_meshes
-from warpgrasp.export.sequence import Take, TakeError
-from warpgrasp.export.tables import BopNumbers, write_bop, write_csv, write_json
+from warpgrasp.export.datasets import check_ho3d, write_bop, write_ho3d
+from warpgrasp.export.gltf import write_glb
+from warpgrasp.export.meshes import check_frames_folder, write_obj, write_ply
+from warpgrasp.export.sequence import PredictedSequence
+from warpgrasp.export.tables import write_csv, write_json
+from warpgrasp.export.video import check_video, write_video
+from warpgrasp.files import replacing, replacing_folder
+from warpgrasp.registry import Registry
 
-BOP_NUMBERS = BopNumbers()
-OURS = re.compile(r"[0-9]{6,}(\.obj|_(hand|object)\.ply)")  # what `write_meshes` writes
 
-
-class ExportError(UserError):
-    """Nothing is asked for, or something stands in the way."""
+class ExportTargetError(UserError):
+    """No target is given, or a target cannot be written."""
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What is to be written where."""
+class ExportOptions:
+    """What formats want to know besides the sequence."""
 
-    glb: Path | None = None
-    obj: Path | None = None
-    ply: Path | None = None
-    mp4: Path | None = None
-    csv: Path | None = None
-    json: Path | None = None
-    bop: Path | None = None
-    ho3d: Path | None = None
-
-    def check(self, *, force: bool) -> None:
-        """Raise `ExportError` when nothing is asked for or, unless `force`, when something is there already."""
-        named = {one.name: getattr(self, one.name) for one in fields(self)}
-        paths = [path for path in named.values() if path is not None]
-        if not paths:
-            options = ", ".join(f"--{name}" for name in named)
-            raise ExportError(f"expected at least one of {options} with a path to write, got none")
-        if self.ho3d is not None and self.ho3d.exists():
-            # Never overwritten: HO-3D itself looks the same.
-            raise ExportError(f"expected a new folder for --ho3d, but {self.ho3d} exists already; choose another")
-        for path in paths:
-            if path.exists() and not force:
-                raise ExportError(f"expected to write anew, but {path} exists already; overwrite it by --force")
-            if not path.absolute().parent.is_dir():
-                raise ExportError(f"expected a folder {path.absolute().parent} to write {path.name} to, found none")
-        if self.mp4 is not None and self.mp4.suffix.lower() != ".mp4":
-            raise ExportError(f"expected a name that ends with .mp4 for the video, got {self.mp4}")
-        for folder in (self.obj, self.ply):
-            if folder is not None and folder.exists() and not _is_ours(folder):
-                raise ExportError(
-                    f"expected a folder that export wrote, or none, in {folder}, found something else; choose another"
-                )
+    bop_scene: int = 1
+    """The number of the scene in a BOP data set."""
+    bop_object: int = 1
+    """The number of the object in a BOP data set."""
 
 
-def _is_ours(folder: Path) -> bool:
-    return folder.is_dir() and all(OURS.fullmatch(path.name) for path in folder.iterdir())
+def _accept(sequence: PredictedSequence, path: Path, options: ExportOptions) -> None:
+    """Every sequence can be written."""
 
 
-def write_targets(take: Take, targets: Targets, bop: BopNumbers = BOP_NUMBERS) -> Iterator[str]:
-    """Write them one after the other, each with a line that says so.
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format in which a sequence of predictions can be written, as one file or one folder.
 
-    Raises `TakeError` when what is asked for needs pictures and there are none, or right hands and these are left ones.
+    A package adds a format by an entry point of the group `warpgrasp.exports` that names an `ExportFormat`; the command
+    line then takes it as `--to NAME=PATH`.
     """
-    if targets.mp4 is not None and take.pictures is None:
-        raise TakeError("expected the pictures that were predicted, for a video; give them by --data")
-    if targets.ho3d is not None:
-        check_ho3d(take)
-    writers: list[tuple[Path | None, Callable[[Path], None]]] = [
-        (targets.glb, partial(_glb, take)),
-        (targets.obj, partial(_meshes, take, "obj")),
-        (targets.ply, partial(_meshes, take, "ply")),
-        (targets.mp4, partial(write_film, take)),
-        (targets.csv, partial(_text, take, write_csv)),
-        (targets.json, partial(_text, take, write_json)),
-        (targets.bop, partial(_text, take, lambda shown, file: write_bop(shown, bop, file))),
-        (targets.ho3d, partial(write_ho3d, take)),
-    ]
-    for path, write in writers:
-        if path is not None:
-            with appearing(path) as temporary:
-                write(temporary)
-            yield f"wrote {len(take)} frames to {path}"
+
+    description: str
+    """What is written, for lists of the formats."""
+    write: Callable[[PredictedSequence, Path, ExportOptions], None]
+    """Write a sequence to a path: a new name, which becomes the target's when the function returns.
+
+    With `is_folder` an empty folder is there. The name of the path is that of the target.
+    """
+    check: Callable[[PredictedSequence, Path, ExportOptions], None] = _accept
+    """Raise a `UserError` when a sequence cannot be written to this target; called before any target is written."""
+    is_folder: bool = False
+    """Whether a folder is written, not a file."""
+    overwrites: bool = True
+    """Whether `--force` may replace what is there."""
 
 
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A name beside `path` for a file or folder, which takes its place when the body ends without an error."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield temporary
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+def _format(
+    description: str,
+    write: Callable[[PredictedSequence, Path], None],
+    *,
+    check: Callable[[PredictedSequence, Path], None] = lambda sequence, path: None,
+    is_folder: bool = False,
+    overwrites: bool = True,
+) -> ExportFormat:
+    """A format that has no options."""
+    return ExportFormat(
+        description,
+        write=lambda sequence, path, _: write(sequence, path),
+        check=lambda sequence, path, _: check(sequence, path),
+        is_folder=is_folder,
+        overwrites=overwrites,
+    )
 
 
-def _glb(take: Take, path: Path) -> None:
-    path.write_bytes(glb_of(take))
+OWN_EXPORTS: Mapping[str, ExportFormat] = {
+    "glb": _format("an animated GLB file", write_glb),
+    "obj": _format("a folder of OBJ files", write_obj, check=check_frames_folder, is_folder=True),
+    "ply": _format("a folder of PLY files", write_ply, check=check_frames_folder, is_folder=True),
+    "mp4": _format("a video, predictions over pictures", write_video, check=check_video),
+    "csv": _format("a table of parameters", write_csv),
+    "json": _format("the parameters as JSON", write_json),
+    "bop": ExportFormat(
+        "the object's poses as results of the BOP challenge",
+        lambda sequence, path, options: write_bop(
+            sequence, path, scene=options.bop_scene, object_number=options.bop_object
+        ),
+    ),
+    # Never overwritten: HO-3D itself looks the same.
+    "ho3d": _format("a data set in HO-3D's layout", write_ho3d, check=check_ho3d, is_folder=True, overwrites=False),
+}
+EXPORTS: Registry[ExportFormat] = Registry("export format", "warpgrasp.exports", OWN_EXPORTS)
 
 
-def _meshes(take: Take, kind: MeshFormat, folder: Path) -> None:
-    folder.mkdir()
-    write_meshes(take, folder, kind)
+def export_sequence(
+    sequence: PredictedSequence, targets: Mapping[str, Path], options: ExportOptions | None = None
+) -> Iterator[str]:
+    """Write a sequence to targets, paths by the names of formats, one after the other; yield a line about each.
+
+    What is there is replaced (`check_targets` refuses that). Nothing is written when one of the formats cannot hold the
+    sequence: then its `check` raises a `UserError`.
+    """
+    options = options or ExportOptions()
+    for name, path in targets.items():
+        EXPORTS[name].check(sequence, path, options)
+    for name, path in targets.items():
+        export = EXPORTS[name]
+        with replacing_folder(path, overwrite=True) if export.is_folder else replacing(path) as temporary:
+            export.write(sequence, temporary, options)
+        yield f"wrote {len(sequence)} frames to {path}"
 
 
-def _text(take: Take, write: Callable[..., None], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        write(take, file)
+def check_targets(targets: Mapping[str, Path], *, force: bool) -> None:
+    """Check the targets before predictions are read.
+
+    Raises `ExportTargetError` when there is none, one cannot be written or, unless `force`, is there already; and
+    `RegistryError` when there is no format of a name.
+    """
+    if not targets:
+        others = [name for name in EXPORTS if name not in OWN_EXPORTS]
+        names = [f"--{name}" for name in OWN_EXPORTS] + [f"--to {name}=PATH" for name in others]
+        raise ExportTargetError(f"expected at least one of {', '.join(names)} with a path to write, got none")
+    for name, path in targets.items():
+        _check_target(name, path, force=force)
+    if len({path.absolute() for path in targets.values()}) < len(targets):
+        raise ExportTargetError(f"expected another path for each of {', '.join(targets)}, got one twice")
+
+
+def _check_target(name: str, path: Path, *, force: bool) -> None:
+    export = EXPORTS[name]
+    if not isinstance(export, ExportFormat):
+        raise ExportTargetError(
+            f"expected an ExportFormat for {name} of the entry points {EXPORTS.group}, found {type(export).__name__}"
+        )
+    kind = "folder" if export.is_folder else "file"
+    if path.exists():
+        if not export.overwrites:
+            raise ExportTargetError(f"expected a new {kind} for --{name}, but {path} exists already; choose another")
+        if not force:
+            raise ExportTargetError(f"expected to write anew, but {path} exists already; overwrite it by --force")
+        if path.is_dir() != export.is_folder:
+            found = "folder" if path.is_dir() else "file"
+            raise ExportTargetError(f"expected a {kind} to overwrite for {name}, but {path} is a {found}")
+    if not path.absolute().parent.is_dir():
+        raise ExportTargetError(f"expected a folder {path.absolute().parent} to write {path.name} to, found none")

@@ -1,16 +1,11 @@
-"""Builds a binary glTF 2.0 file (GLB): accessors over one buffer, and the JSON that names them.
+"""An animated hand and object as a binary glTF 2.0 file (GLB).
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
 
-The hand of a take as a skinned mesh: linear blend skinning is exactly what the hand model does.
-
-Its shape, which the network says for each frame anew, and MANO's pose correctives are blended into the mesh before it
-is skinned: the model is linear in them too. So nothing is lost: every frame is the prediction itself.
-
-An animated hand and object as a GLB file.
-
-The hand is a skinned mesh whose shape and pose correctives are morph targets (`hand_motion`); the object is a rigid
-node. A frame takes some five hundred bytes instead of the nine thousand of its vertices.
+The hand is a skinned mesh: linear blend skinning is exactly what the hand model does. Its shape, which the network
+predicts for each frame anew, and MANO's pose correctives are morph targets, blended into the mesh before it is skinned:
+the model is linear in them too. So every keyframe is the prediction itself, in some five hundred bytes instead of the
+nine thousand of its vertices. The object is a rigid node.
 
 Inside, everything is in the camera's OpenCV axes (x right, y down, z forward, metres). One node above all of it turns
 that by half a turn about x into glTF's axes (x right, y up, z towards the viewer): (x, y, z) becomes (x, -y, -z).
@@ -20,6 +15,7 @@ import json
 import math
 import struct
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,13 +24,16 @@ from jaxtyping import Float, Shaped
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from warpgrasp.export.sequence import Take, TakeError
+from warpgrasp.export.sequence import PredictedSequence, check_vertices
 from warpgrasp.geometry import NEAR_M, Camera, Mesh, matrix_from_axis_angle
 from warpgrasp.hand import MANO_JOINTS, HandModel
 from warpgrasp.predictions import Predictions
 from warpgrasp.render import vertex_normals
 from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR
 
+HALF_TURN_ABOUT_X = [1.0, 0.0, 0.0, 0.0]  # a quaternion x, y, z, w
+WEIGHTS_PER_SET = 4
+ROUGHNESS = 0.8
 COMPONENTS = {"f4": 5126, "u1": 5121, "u2": 5123, "u4": 5125}
 TYPES: dict[tuple[int, ...], str] = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 VERTICES, INDICES = 34962, 34963  # buffer targets
@@ -43,58 +42,27 @@ JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 ALIGNMENT = 4
 
 
-@dataclass
-class GltfBuilder:
-    """A file that grows."""
-
-    content: dict[str, Any] = field(default_factory=dict)
-    _binary: bytearray = field(default_factory=bytearray, repr=False)
-
-    def add(self, kind: str, entry: dict[str, Any]) -> int:
-        """Add to one of the lists (nodes, meshes, …); its number."""
-        entries = self.content.setdefault(kind, [])
-        entries.append(entry)
-        return len(entries) - 1
-
-    def accessor(self, array: Shaped[np.ndarray, "n *k"], *, target: int | None = None, bounds: bool = False) -> int:
-        """Add numbers; `target` says what a buffer of a mesh holds, `bounds` are required of positions and times.
-
-        Matrices are given as rows and columns, and stored column by column as glTF has them.
-        """
-        stored = np.ascontiguousarray(array.swapaxes(1, 2) if array.ndim == 3 else array)
-        stored = stored.astype(stored.dtype.newbyteorder("<"))
-        self._binary.extend(b"\0" * (-len(self._binary) % ALIGNMENT))
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self._binary), "byteLength": stored.nbytes}
-        if target is not None:
-            view["target"] = target
-        self._binary.extend(stored.tobytes())
-        entry: dict[str, Any] = {
-            "bufferView": self.add("bufferViews", view),
-            "componentType": COMPONENTS[stored.dtype.str[1:]],
-            "count": len(stored),
-            "type": TYPES[array.shape[1:]],
-        }
-        if bounds:
-            rows = array.reshape(len(array), -1)
-            entry |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
-        return self.add("accessors", entry)
-
-    def packed(self) -> bytes:
-        """The file."""
-        self._binary.extend(b"\0" * (-len(self._binary) % ALIGNMENT))
-        whole = {"asset": {"version": "2.0", "generator": "warpgrasp"}, **self.content}
-        whole["buffers"] = [{"byteLength": len(self._binary)}]
-        text = json.dumps(whole, separators=(",", ":"), allow_nan=False).encode()
-        text += b" " * (-len(text) % ALIGNMENT)
-        chunks = [
-            struct.pack("<I4s", len(data), kind) + data
-            for data, kind in ((text, JSON_CHUNK), (bytes(self._binary), BINARY_CHUNK))
-        ]
-        total = 12 + sum(map(len, chunks))
-        return struct.pack("<4sII", MAGIC, VERSION, total) + b"".join(chunks)
+def write_glb(sequence: PredictedSequence, path: Path) -> None:
+    """Write a sequence as a GLB file. Raises `SequenceError` when its vertices are not those of its parameters."""
+    path.write_bytes(glb_of(sequence))
 
 
-FITS_M = 1e-4  # as near as predicted vertices lie to those of their parameters, by the same hand model
+def glb_of(sequence: PredictedSequence) -> bytes:
+    """A sequence as a GLB file. Raises `SequenceError` when its vertices are not those of its parameters."""
+    builder = GltfBuilder({"scene": 0})
+    motion = HandMotion.of(sequence)
+    animation = _Animation(builder, builder.accessor(sequence.times_s.astype(np.float32), bounds=True))
+    joints = _add_skeleton(builder, sequence.hand, motion, animation)
+    hand = _add_hand(builder, sequence.hand, motion, joints)
+    animation.channel(hand, "weights", motion.weights.reshape(-1))
+    object_node = _add_object(builder, sequence, animation)
+    axes = {"name": "camera space", "rotation": HALF_TURN_ABOUT_X, "children": [joints[0], object_node]}
+    roots = [builder.add("nodes", axes), hand]
+    if sequence.camera is not None:
+        roots.append(_add_camera(builder, sequence.camera))
+    builder.add("scenes", {"name": sequence.name, "nodes": roots})
+    builder.add("animations", animation.entry)
+    return builder.packed()
 
 
 @dataclass(frozen=True)
@@ -114,14 +82,14 @@ class HandMotion:
     translations: Float[np.ndarray, "n 16 3"]
 
     @staticmethod
-    def of(take: Take) -> "HandMotion":
-        """The motion of a take. Raises `TakeError` when its vertices are not those of its parameters."""
-        shapes = take.predictions.hand_shape[take.rows].astype(np.float64)
+    def of(sequence: PredictedSequence) -> "HandMotion":
+        """The motion of a sequence. Raises `SequenceError` when its vertices are not those of its parameters."""
+        shapes = sequence.predictions.hand_shape[sequence.rows].astype(np.float64)
         mean = shapes.mean(axis=0)
-        hand = HandModel(take.hand.template).double()
+        hand = HandModel(sequence.hand.template).double()
         base = hand.template_vertices + hand.shape_directions @ torch.from_numpy(mean)
         rest = hand.joint_regressor @ base
-        parts = [_posed(hand, part, rest) for part in take.chunks()]
+        parts = [_posed(hand, part, rest) for part in sequence.chunks()]
         rotations, translations, correctives = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         targets = [hand.shape_directions.permute(2, 0, 1).numpy()]
         if hand.pose_directions is not None:
@@ -150,15 +118,10 @@ def _posed(
     shaped = hand.template_vertices + torch.einsum("vks,bs->bvk", hand.shape_directions, shape)
     own_rest = torch.einsum("jv,bvk->bjk", hand.joint_regressor, shaped)
     composed, places = hand.chain(rotations, own_rest)
-    # The hand in camera space is its upright self turned, then moved: by how much is seen from the vertices.
+    # The hand in camera space is the upright hand turned, then moved; the vertices tell by how much.
     turned = hand(upright, angles, shape).vertices @ turn.mT
     offset = (vertices - turned).mean(dim=1)
-    apart = (turned + offset[:, None] - vertices).abs().max().item()
-    if apart > FITS_M:
-        raise TakeError(
-            f"expected vertices of the hand {hand.template.name} in these predictions, found some {1000 * apart:.2g} "
-            f"mm beside those of their parameters; were they made with another hand model?"
-        )
+    check_vertices(turned + offset[:, None], vertices, hand)
     turned_joints = turn[:, None] @ composed
     moved = places + (composed @ (rest - own_rest)[..., None])[..., 0]
     in_camera = moved @ turn.mT + offset[:, None]
@@ -168,34 +131,11 @@ def _posed(
     return turned_joints.numpy(), in_camera.numpy(), correctives.numpy()
 
 
-HALF_TURN_ABOUT_X = [1.0, 0.0, 0.0, 0.0]  # a quaternion x, y, z, w
-WEIGHTS_PER_SET = 4
-ROUGHNESS = 0.8
-
-
-def glb_of(take: Take) -> bytes:
-    """The take as a GLB file. Raises `TakeError` when its vertices are not those of its parameters."""
-    builder = GltfBuilder({"scene": 0})
-    motion = HandMotion.of(take)
-    animation = _Animation(builder, builder.accessor(take.times_s.astype(np.float32), bounds=True))
-    joints = _add_skeleton(builder, take.hand, motion, animation)
-    hand = _add_hand(builder, take.hand, motion, joints)
-    animation.channel(hand, "weights", motion.weights.reshape(-1))
-    thing = _add_object(builder, take, animation)
-    axes = {"name": "camera space", "rotation": HALF_TURN_ABOUT_X, "children": [joints[0], thing]}
-    roots = [builder.add("nodes", axes), hand]
-    if take.camera is not None:
-        roots.append(_add_camera(builder, take.camera))
-    builder.add("scenes", {"name": take.sequence, "nodes": roots})
-    builder.add("animations", animation.entry)
-    return builder.packed()
-
-
 @dataclass
 class _Animation:
-    """Channels over the same times."""
+    """The animation: channels over the same times."""
 
-    builder: GltfBuilder
+    builder: "GltfBuilder"
     times: int
     entry: dict[str, Any] = field(default_factory=lambda: {"name": "predictions", "samplers": [], "channels": []})
 
@@ -206,8 +146,8 @@ class _Animation:
         self.entry["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})
 
 
-def _add_skeleton(builder: GltfBuilder, hand: HandModel, motion: HandMotion, animation: _Animation) -> list[int]:
-    """A node for each joint, moved relative to its parent; their numbers."""
+def _add_skeleton(builder: "GltfBuilder", hand: HandModel, motion: HandMotion, animation: _Animation) -> list[int]:
+    """Add a node for each joint, moved relative to its parent; return their numbers."""
     parents = hand.template.parents
     first = len(builder.content.get("nodes", []))
     for joint, name in enumerate(MANO_JOINTS):
@@ -224,8 +164,8 @@ def _add_skeleton(builder: GltfBuilder, hand: HandModel, motion: HandMotion, ani
     return list(range(first, first + len(parents)))
 
 
-def _add_hand(builder: GltfBuilder, hand: HandModel, motion: HandMotion, joints: list[int]) -> int:
-    """The skinned mesh, closed at the wrist; the number of its node."""
+def _add_hand(builder: "GltfBuilder", hand: HandModel, motion: HandMotion, joints: list[int]) -> int:
+    """Add the skinned mesh, closed at the wrist; return the number of its node."""
     base = torch.from_numpy(motion.base).float()
     closed = hand.closed_mesh(base[None])
     influences, weights = skinning_sets(hand.template.skinning_weights)
@@ -252,23 +192,23 @@ def _add_hand(builder: GltfBuilder, hand: HandModel, motion: HandMotion, joints:
     return builder.add("nodes", {"name": "hand", "mesh": mesh, "skin": builder.add("skins", skin)})
 
 
-def _add_object(builder: GltfBuilder, take: Take, animation: _Animation) -> int:
-    """The rigid mesh about the centre of its bounding box, without normals: its faces look flat."""
+def _add_object(builder: "GltfBuilder", sequence: PredictedSequence, animation: _Animation) -> int:
+    """Add the rigid mesh about the centre of its bounding box, without normals: its faces look flat."""
     primitive = {
-        "attributes": {"POSITION": builder.accessor(take.model.vertices.numpy(), target=VERTICES, bounds=True)},
-        "indices": builder.accessor(_indices(take.model.faces), target=INDICES),
-        "material": builder.add("materials", _material(take.model.name, OBJECT_COLOUR)),
+        "attributes": {"POSITION": builder.accessor(sequence.model.vertices.numpy(), target=VERTICES, bounds=True)},
+        "indices": builder.accessor(_indices(sequence.model.faces), target=INDICES),
+        "material": builder.add("materials", _material(sequence.model.name, OBJECT_COLOUR)),
     }
-    mesh = builder.add("meshes", {"name": take.model.name, "primitives": [primitive]})
-    node = builder.add("nodes", {"name": take.model.name, "mesh": mesh})
-    rows = take.rows
-    animation.channel(node, "rotation", quaternions(take.predictions.object_rotation[rows]))
-    animation.channel(node, "translation", take.predictions.object_translation[rows])
+    mesh = builder.add("meshes", {"name": sequence.model.name, "primitives": [primitive]})
+    node = builder.add("nodes", {"name": sequence.model.name, "mesh": mesh})
+    rows = sequence.rows
+    animation.channel(node, "rotation", quaternions(sequence.predictions.object_rotation[rows]))
+    animation.channel(node, "translation", sequence.predictions.object_translation[rows])
     return node
 
 
-def _add_camera(builder: GltfBuilder, camera: Camera) -> int:
-    """The camera that filmed; glTF has no place for a principal point off the centre."""
+def _add_camera(builder: "GltfBuilder", camera: Camera) -> int:
+    """Add the camera of the pictures; glTF has no place for a principal point off the centre."""
     fx, fy = camera.focal_px.tolist()
     perspective = {
         "yfov": 2 * math.atan(camera.height / 2 / fy),
@@ -277,27 +217,6 @@ def _add_camera(builder: GltfBuilder, camera: Camera) -> int:
     }
     number = builder.add("cameras", {"name": "camera", "type": "perspective", "perspective": perspective})
     return builder.add("nodes", {"name": "camera", "camera": number})
-
-
-def quaternions(rotations: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 4"]:
-    """Quaternions (x, y, z, w), each of the sign that is nearer to the one before: players interpolate between them."""
-    found = Rotation.from_matrix(rotations).as_quat()
-    flips = np.sign((found[1:] * found[:-1]).sum(axis=1))
-    found[1:] *= np.cumprod(np.where(flips == 0, 1, flips))[:, None]
-    return found
-
-
-def skinning_sets(weights: Float[np.ndarray, "v j"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Skinning weights in sets of four: joints (bytes) and shares, the largest first; as many sets as are needed."""
-    most = int((weights > 0).sum(axis=1).max())
-    padded = np.pad(weights.astype(np.float64), [(0, 0), (0, WEIGHTS_PER_SET)])
-    order = np.argsort(-padded, axis=1, kind="stable")
-    shares = np.take_along_axis(padded, order, axis=1)
-    shares /= shares.sum(axis=1, keepdims=True)
-    sets = range(0, -(-most // WEIGHTS_PER_SET) * WEIGHTS_PER_SET, WEIGHTS_PER_SET)
-    order = np.where(shares > 0, order, 0)  # glTF wants joint 0 where the weight is 0
-    joints = [order[:, start : start + WEIGHTS_PER_SET].astype(np.uint8) for start in sets]
-    return joints, [shares[:, start : start + WEIGHTS_PER_SET].astype(np.float32) for start in sets]
 
 
 def _indices(faces: torch.Tensor) -> np.ndarray:
@@ -314,3 +233,77 @@ def _material(name: str, colour: tuple[float, float, float]) -> dict[str, Any]:
     linear = [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in colour]
     factors = {"baseColorFactor": [*linear, 1.0], "metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
     return {"name": name, "pbrMetallicRoughness": factors, "doubleSided": True}
+
+
+def quaternions(rotations: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 4"]:
+    """Quaternions (x, y, z, w), each of the sign that is nearer to the one before: players interpolate between them."""
+    nearer = Rotation.from_matrix(rotations).as_quat()
+    flips = np.sign((nearer[1:] * nearer[:-1]).sum(axis=1))
+    nearer[1:] *= np.cumprod(np.where(flips == 0, 1, flips))[:, None]
+    return nearer
+
+
+def skinning_sets(weights: Float[np.ndarray, "v j"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Skinning weights in sets of four: joints (bytes) and shares, the largest first; as many sets as are needed."""
+    most = int((weights > 0).sum(axis=1).max())
+    padded = np.pad(weights.astype(np.float64), [(0, 0), (0, WEIGHTS_PER_SET)])
+    order = np.argsort(-padded, axis=1, kind="stable")
+    shares = np.take_along_axis(padded, order, axis=1)
+    shares /= shares.sum(axis=1, keepdims=True)
+    sets = range(0, -(-most // WEIGHTS_PER_SET) * WEIGHTS_PER_SET, WEIGHTS_PER_SET)
+    order = np.where(shares > 0, order, 0)  # glTF wants joint 0 where the weight is 0
+    joints = [order[:, start : start + WEIGHTS_PER_SET].astype(np.uint8) for start in sets]
+    return joints, [shares[:, start : start + WEIGHTS_PER_SET].astype(np.float32) for start in sets]
+
+
+@dataclass
+class GltfBuilder:
+    """A GLB file under construction: accessors over one buffer, and the JSON that names them."""
+
+    content: dict[str, Any] = field(default_factory=dict)
+    _binary: bytearray = field(default_factory=bytearray, repr=False)
+
+    def add(self, kind: str, entry: dict[str, Any]) -> int:
+        """Add an entry to one of the lists (nodes, meshes, …) and return its number."""
+        entries = self.content.setdefault(kind, [])
+        entries.append(entry)
+        return len(entries) - 1
+
+    def accessor(self, array: Shaped[np.ndarray, "n *k"], *, target: int | None = None, bounds: bool = False) -> int:
+        """Add numbers and return the accessor's number.
+
+        `target` says what a buffer of a mesh holds; `bounds` are required of positions and times.
+
+        Matrices are given as rows and columns, and stored column by column as in glTF.
+        """
+        stored = np.ascontiguousarray(array.swapaxes(1, 2) if array.ndim == 3 else array)
+        stored = stored.astype(stored.dtype.newbyteorder("<"))
+        self._binary.extend(b"\0" * (-len(self._binary) % ALIGNMENT))
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self._binary), "byteLength": stored.nbytes}
+        if target is not None:
+            view["target"] = target
+        self._binary.extend(stored.tobytes())
+        entry: dict[str, Any] = {
+            "bufferView": self.add("bufferViews", view),
+            "componentType": COMPONENTS[stored.dtype.str[1:]],
+            "count": len(stored),
+            "type": TYPES[array.shape[1:]],
+        }
+        if bounds:
+            rows = array.reshape(len(array), -1)
+            entry |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
+        return self.add("accessors", entry)
+
+    def packed(self) -> bytes:
+        """The bytes of the file."""
+        self._binary.extend(b"\0" * (-len(self._binary) % ALIGNMENT))
+        document = {"asset": {"version": "2.0", "generator": "warpgrasp"}, **self.content}
+        document["buffers"] = [{"byteLength": len(self._binary)}]
+        text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        text += b" " * (-len(text) % ALIGNMENT)
+        chunks = [
+            struct.pack("<I4s", len(data), kind) + data
+            for data, kind in ((text, JSON_CHUNK), (bytes(self._binary), BINARY_CHUNK))
+        ]
+        total = 12 + sum(map(len, chunks))
+        return struct.pack("<4sII", MAGIC, VERSION, total) + b"".join(chunks)

@@ -1,7 +1,4 @@
-"""A predictions file, and what it says of hand, object and camera.
-
-One sequence of predictions with what it takes to show it: hand model, object, times, camera and pictures.
-"""
+"""One sequence of a predictions file, with the hand model, object, camera and pictures that it takes to show it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,177 +9,55 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 
 from warpgrasp.data import Dataset, Recordings
 from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, lens_of, open_pictures
 from warpgrasp.errors import UserError
 from warpgrasp.files import fingerprint_of_files
-from warpgrasp.frame import FrameName, ObjectModel
+from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel, left_hand
-from warpgrasp.predictions import Flag, Predictions, finite, identified_object, open_predictions
+from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand, with_fingertips_of
+from warpgrasp.predictions import (
+    Flag,
+    Predictions,
+    finite,
+    identified_object,
+    open_predictions,
+    pose_of_predictions,
+)
 from warpgrasp.reconstruction import KnownObject
 from warpgrasp.refinement import QUALITY, read_quality
 from warpgrasp.scene import Scene
 
 LISTED = 8  # sequences that an error names
+FITS_M = 1e-4  # as near as predicted vertices lie to those of their parameters, by the same hand model
+FRAMES_PER_CHUNK = 256  # that are read from the file together
 
-
-class TakeError(UserError):
-    """Predictions cannot be shown with what is given."""
-
-
-@dataclass(frozen=True)
-class PredictedFile:
-    """A predictions file, opened but not read."""
-
-    path: Path
-    predictions: Predictions
-    header: Mapping[str, Any]
-
-    @staticmethod
-    def opened(path: Path) -> "PredictedFile":
-        """Open a file. Raises `PredictionsError` when it is none."""
-        return PredictedFile(path, *open_predictions(path))
-
-    @cached_property
-    def sequences(self) -> list[str]:
-        """The names of its sequences, in their order."""
-        return list(dict.fromkeys(self.predictions.sequence.tolist()))
-
-    def sequence(self, wanted: str | None) -> str:
-        """The sequence of that name, or the only one. Raises `TakeError` when there is none, or which is not told."""
-        more = ", …" if len(self.sequences) > LISTED else ""
-        known = ", ".join(self.sequences[:LISTED]) + more
-        if wanted is None and len(self.sequences) != 1:
-            raise TakeError(
-                f"expected one sequence in {self.path}, found {len(self.sequences)} ({known}); choose one by --sequence"
-            )
-        if wanted is not None and wanted not in self.sequences:
-            raise TakeError(f"expected a sequence of {self.path} ({known}), got {wanted!r}")
-        return wanted or self.sequences[0]
-
-    def rows(self, sequence: str) -> Int[np.ndarray, " n"]:
-        """Where the frames of a sequence stand, by their numbers; those that hold no numbers are left out.
-
-        Raises `TakeError` when none is left.
-        """
-        part = self.predictions
-        rows = np.flatnonzero(part.sequence == sequence)
-        rows = rows[np.argsort(part.index[rows], kind="stable")]
-        usable = finite(part)[rows] if part.flags is None else (part.flags[rows] & Flag.NOT_FINITE) == 0
-        if not usable.any():
-            raise TakeError(f"expected numbers for {sequence} in {self.path}, found none that are finite")
-        return rows[usable]
-
-    def object_name(self, sequence: str) -> str:
-        """The object of a sequence. Raises `TakeError` when it shows more than one."""
-        names = np.unique(self.predictions.object_name[self.predictions.sequence == sequence]).tolist()
-        if len(names) != 1:
-            raise TakeError(f"expected one object in {sequence} of {self.path}, found {', '.join(names)}")
-        return names[0]
-
-    def hand(self, right: HandModel) -> HandModel:
-        """The hand model of the predictions; its mirror image where they are of a left hand.
-
-        Raises `TakeError` when they were made with another model.
-        """
-        stated = self.header.get("hand")
-        if stated != right.template.name:
-            raise TakeError(
-                f"expected the hand model of {self.path} ({stated}), got {right.template.name}; choose it by --hand "
-                f"open|mano"
-            )
-        return left_hand(right) if self.side == "left" else right
-
-    @property
-    def side(self) -> str:
-        """Which hand was predicted."""
-        return self.header.get("side", "right")
-
-    @property
-    def labels(self) -> tuple[int, ...] | None:
-        """The labelled frames that the predictions were carried on from, where they were (`densify`)."""
-        labels = self.header.get("labels")
-        return None if labels is None else tuple(int(label) for label in labels)
-
-    def difference(self, indices: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
-        """The difference of colours to the nearest label of these frames; None where `densify` measured none."""
-        path = self.path.with_name(QUALITY)
-        if "labels" not in self.header or not path.is_file():
-            return None
-        noted = self.header.get("companions", {}).get(QUALITY)
-        if noted is not None and noted != fingerprint_of_files([path]):
-            raise TakeError(
-                f"expected the {QUALITY} that was written with {self.path}, found another beside it, perhaps of a "
-                f"`densify` that was interrupted; run it again, or remove {path}"
-            )
-        differences = read_quality(path, "difference_after")
-        return np.array([differences.get(int(index), np.nan) for index in indices])
-
-    def object_of_file(self, mesh: Path, name: str) -> ObjectModel:
-        """The object of a mesh file. Raises `ObjectError` when it is not the mesh that was predicted with."""
-        if name not in self._hashes:
-            raise TakeError(f"expected the hash of {name} in {self.path}, found none; give its data set by --data")
-        return identified_object(mesh, [KnownObject(name, self._hashes[name])])
-
-    def object_of_dataset(self, dataset: Dataset, name: str) -> ObjectModel:
-        """The object of a data set. Raises `TakeError` when its mesh is not the one that was predicted with."""
-        model = dataset.object_model(name)
-        if name in self._hashes and not KnownObject(name, self._hashes[name]).has_mesh_of(model):
-            raise TakeError(
-                f"expected the mesh of {name} that {self.path} was predicted with, found another in {dataset.root}"
-            )
-        return model
-
-    @property
-    def _hashes(self) -> dict[str, str]:
-        return self.header.get("objects", {})
-
-    def lens(self, sequence: str) -> Lens | None:
-        """The camera of a sequence, where the file notes it. Raises `DataError` when that note is broken."""
-        content = self.header.get("cameras", {}).get(sequence)
-        return None if content is None else lens_of(Entry(content, self.path, f"cameras.{sequence}"))
-
-
-CHUNK = 256  # frames that are read from the file together
-
-
-# The pictures that were predicted, at their own size and undistorted: a frame's colours and its camera.
+# Gives the predicted picture of a frame, at its own size and undistorted, and its camera.
 Pictures = Callable[[FrameName], tuple[UInt8[np.ndarray, "h w 3"], Camera]]
 
 
-def pictures_of_dataset(dataset: Dataset) -> Pictures:
-    """Those of a data set or of recordings."""
-    at_own_size = dataset.at_size(None)
-
-    def picture(name: FrameName) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
-        frame = at_own_size.frame(name, annotated=False)
-        return frame.picture.permute(1, 2, 0).contiguous().numpy(), frame.camera
-
-    return picture
-
-
-def pictures_of_clip(clip: Clip) -> Pictures:
-    """Those of a video or a folder of pictures."""
-    return lambda name: (clip.picture(name.index), clip.lens.camera)
+class SequenceError(UserError):
+    """Predictions cannot be shown or written with what is given."""
 
 
 @dataclass(frozen=True)
-class Take:
-    """A sequence of predictions, its frames in the order of showing."""
+class PredictedSequence:
+    """The predictions of one sequence, its frames in the order in which they are shown."""
 
-    sequence: str
+    name: str
     predictions: Predictions
+    """Those of the whole file."""
     rows: Int[np.ndarray, " n"]
-    """Where its frames stand in the file."""
+    """The rows of the file that hold the frames of this sequence."""
     hand: HandModel
     model: ObjectModel
     pictures: Pictures | None = None
     camera: Camera | None = None
-    """Of the pictures at their own size, where the file notes it."""
+    """The camera of the pictures at their own size, where the file notes it."""
     side: str = "right"
-    """Which hand it is."""
+    """Which hand was predicted, `right` or `left`."""
     labels: tuple[int, ...] | None = None
     """The numbers of the labelled frames, where the file notes them."""
     difference: Float[np.ndarray, " n"] | None = None
@@ -195,9 +70,9 @@ class Take:
     @cached_property
     def times_s(self) -> Float[np.ndarray, " n"]:
         """When each frame is shown, after the first; numbered pictures as if 30 were shown per second."""
-        part = self.predictions
-        stated = None if part.time_s is None else part.time_s[self.rows]
-        by_number = part.index[self.rows] * PICTURES_INTERVAL_S
+        predictions = self.predictions
+        stated = None if predictions.time_s is None else predictions.time_s[self.rows]
+        by_number = predictions.index[self.rows] * PICTURES_INTERVAL_S
         times_s = by_number if stated is None or np.isnan(stated).any() else np.asarray(stated, np.float64)
         return times_s - times_s[0]
 
@@ -208,60 +83,105 @@ class Take:
 
     @cached_property
     def flags(self) -> UInt8[np.ndarray, " n"]:
-        """What is wrong with each frame, 0 for nothing."""
+        """The `Flag`s of each frame, 0 for none."""
         flags = self.predictions.flags
         return np.zeros(len(self), np.uint8) if flags is None else np.array(flags[self.rows])
 
     def chunks(self) -> Iterator[Predictions]:
-        """The frames in parts, in order, each read when its turn comes."""
-        for start in range(0, len(self), CHUNK):
-            yield self.predictions.rows(self.rows[start : start + CHUNK])
+        """The frames in parts, in order, each read from the file when its turn comes."""
+        for start in range(0, len(self), FRAMES_PER_CHUNK):
+            yield self.predictions.rows(self.rows[start : start + FRAMES_PER_CHUNK])
+
+    @torch.no_grad()
+    def posed(self, part: Predictions) -> tuple[Pose, Float[Tensor, "n 21 3"]]:
+        """The parameters of some rows, and the joints as the hand model has them (an adapted skeleton has others).
+
+        In double precision, camera space. Raises `SequenceError` when the predicted vertices are not those that the
+        parameters give the hand model.
+        """
+        pose = pose_of_predictions(part, self.hand)
+        rest = self.hand(torch.zeros(len(part), 3), pose.joint_angles, pose.shape)
+        placement = torch.from_numpy(np.array(part.hand_translation)).float()
+        vertices, joints = (
+            pose_points(pose.hand_rotation, placement, points - rest.joints[:, PLACEMENT_JOINT, None])
+            for points in (rest.vertices, rest.joints)
+        )
+        check_vertices(vertices, torch.from_numpy(np.array(part.hand_vertices)).float(), self.hand)
+        return replace(pose, wrist=joints[:, 0]).to(torch.float64), joints.double()
 
     def scenes(self) -> Iterator[tuple[FrameName, Scene]]:
-        """Each frame's hand and object as one mesh."""
+        """Hand and object of each frame as one mesh, in camera space."""
         for part in self.chunks():
             for row, name in enumerate(part.names):
-                vertices, rotation, translation = (
-                    torch.from_numpy(array[row]).float()
-                    for array in (part.hand_vertices, part.object_rotation, part.object_translation)
-                )
-                yield name, Scene.of(self.hand, vertices, rotation, translation, self.model)
+                yield name, self._scene(part, row)
+
+    def scene(self, index: int) -> Scene:
+        """Hand and object of the frame of this number as one mesh, in camera space."""
+        return self._scene(self.predictions, self.row_of[index])
+
+    def _scene(self, part: Predictions, row: int) -> Scene:
+        vertices, rotation, translation = (
+            torch.from_numpy(np.array(array[row])).float()
+            for array in (part.hand_vertices, part.object_rotation, part.object_translation)
+        )
+        return Scene.of(self.hand, vertices, rotation, translation, self.model)
+
+
+def check_vertices(posed: Float[Tensor, "n v 3"], predicted: Float[Tensor, "n v 3"], hand: HandModel) -> None:
+    """Raise `SequenceError` when predicted vertices are not those that their parameters give the hand model."""
+    distance_m = (posed - predicted).abs().max().item()
+    if not distance_m <= FITS_M:
+        raise SequenceError(
+            f"expected vertices of the hand {hand.template.name} in these predictions, found some "
+            f"{1000 * distance_m:.2g} mm beside those of their parameters; were they made with another hand model?"
+        )
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a user gives besides the predictions."""
+class SequenceSources:
+    """Where that comes from which a predictions file does not hold: hand model, mesh and pictures."""
 
     hand: HandModel
     """The right hand's model."""
     object: Path | None = None
-    """The mesh, where it does not come from a data set."""
+    """The mesh file, where the mesh does not come from a data set."""
     dataset: Dataset | None = None
     footage: Path | None = None
-    """The video or the pictures that were predicted."""
+    """The video or the folder of pictures that was predicted."""
 
-    def take(self, path: Path, sequence: str | None) -> Take:
-        """A sequence of a predictions file. Raises `TakeError` and others where something is missing or another."""
+    def sequence(self, path: Path, name: str | None) -> PredictedSequence:
+        """Open a sequence of a predictions file, by its name or as the only one.
+
+        Raises `PredictionsError` when `path` is no predictions file, `SequenceError` when the sequence, the mesh or the
+        camera is missing or the hand model is another one, and `ObjectError` when the mesh is another one.
+        """
         file = PredictedFile.opened(path)
-        name = file.sequence(sequence)
-        lens = file.lens(name)
-        camera = None if lens is None else lens.camera
-        rows, hand = file.rows(name), file.hand(self.hand)
-        model, pictures = self._model(file, name), self._pictures(file, name)
-        difference = file.difference(file.predictions.index[rows])
-        return Take(name, file.predictions, rows, hand, model, pictures, camera, file.side, file.labels, difference)
+        name = file.sequence(name)
+        lens, rows = file.lens(name), file.rows(name)
+        return PredictedSequence(
+            name,
+            file.predictions,
+            rows,
+            file.hand(self.hand),
+            self._model(file, name),
+            self._pictures(file, name),
+            None if lens is None else lens.camera,
+            file.side,
+            file.labels,
+            file.difference(file.predictions.index[rows]),
+        )
 
-    def _model(self, file: PredictedFile, sequence: str) -> ObjectModel:
+    def _model(self, file: "PredictedFile", sequence: str) -> ObjectModel:
         name = file.object_name(sequence)
         if self.object is not None:
             return file.object_of_file(self.object, name)
         if self.dataset is not None:
             return file.object_of_dataset(self.dataset, name)
-        raise TakeError(
+        raise SequenceError(
             f"expected the mesh of {name} by --object MESH, or the data set that has it by --data DIR, for {file.path}"
         )
 
-    def _pictures(self, file: PredictedFile, sequence: str) -> Pictures | None:
+    def _pictures(self, file: "PredictedFile", sequence: str) -> Pictures | None:
         if self.dataset is not None:
             _check_camera(file, self.dataset, sequence)
             return pictures_of_dataset(self.dataset)
@@ -269,18 +189,156 @@ class Given:
             return None
         lens = file.lens(sequence)
         if lens is None:
-            raise TakeError(f"expected the camera of {sequence} in {file.path}, found none; give its data set instead")
+            raise SequenceError(
+                f"expected the camera of {sequence} in {file.path}, found none; give its data set instead"
+            )
         return pictures_of_clip(Clip(lens, open_pictures(self.footage), file.path))
 
 
-def _check_camera(file: PredictedFile, dataset: Dataset, sequence: str) -> None:
-    """Raise `TakeError` when a recording's camera is not the one that was predicted with."""
+def _check_camera(file: "PredictedFile", dataset: Dataset, sequence: str) -> None:
+    """Raise `SequenceError` when a recording's camera is not the one that was predicted with."""
     stated = file.lens(sequence)
     if stated is None or not isinstance(dataset, Recordings) or sequence not in dataset.recordings:
         return
     recording = dataset.recordings[sequence]
     if replace(recording.lens, source=None).content != replace(stated, source=None).content:
-        raise TakeError(
+        raise SequenceError(
             f"expected the camera that {file.path} was predicted with in {recording.folder}, found another; predict "
             f"again, or restore camera.json"
         )
+
+
+def pictures_of_dataset(dataset: Dataset) -> Pictures:
+    """The pictures of a data set or of recordings."""
+    at_own_size = dataset.at_size(None)
+
+    def picture(name: FrameName) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
+        frame = at_own_size.frame(name, annotated=False)
+        return frame.picture.permute(1, 2, 0).contiguous().numpy(), frame.camera
+
+    return picture
+
+
+def pictures_of_clip(clip: Clip) -> Pictures:
+    """The pictures of a video or of a folder of pictures."""
+    return lambda name: (clip.picture(name.index), clip.lens.camera)
+
+
+@dataclass(frozen=True)
+class PredictedFile:
+    """A predictions file, opened but not read."""
+
+    path: Path
+    predictions: Predictions
+    header: Mapping[str, Any]
+
+    @staticmethod
+    def opened(path: Path) -> "PredictedFile":
+        """Open a file. Raises `PredictionsError` when it is no predictions file."""
+        return PredictedFile(path, *open_predictions(path))
+
+    @cached_property
+    def sequences(self) -> list[str]:
+        """The names of its sequences, in their order."""
+        return list(dict.fromkeys(self.predictions.sequence.tolist()))
+
+    def sequence(self, wanted: str | None) -> str:
+        """The sequence of that name, or the only one. Raises `SequenceError` when there is none, or more than one."""
+        more = ", …" if len(self.sequences) > LISTED else ""
+        listed = ", ".join(self.sequences[:LISTED]) + more
+        if wanted is None and len(self.sequences) != 1:
+            raise SequenceError(
+                f"expected one sequence in {self.path}, found {len(self.sequences)} ({listed}); choose one by "
+                f"--sequence"
+            )
+        if wanted is not None and wanted not in self.sequences:
+            raise SequenceError(f"expected a sequence of {self.path} ({listed}), got {wanted!r}")
+        return wanted or self.sequences[0]
+
+    def rows(self, sequence: str) -> Int[np.ndarray, " n"]:
+        """The rows of a sequence's frames, by ascending number, without those whose numbers are not finite.
+
+        Raises `SequenceError` when no row is left.
+        """
+        predictions = self.predictions
+        rows = np.flatnonzero(predictions.sequence == sequence)
+        rows = rows[np.argsort(predictions.index[rows], kind="stable")]
+        flags = predictions.flags
+        usable = finite(predictions)[rows] if flags is None else (flags[rows] & Flag.NOT_FINITE) == 0
+        if not usable.any():
+            raise SequenceError(f"expected numbers for {sequence} in {self.path}, found none that are finite")
+        return rows[usable]
+
+    def object_name(self, sequence: str) -> str:
+        """The object of a sequence. Raises `SequenceError` when it shows more than one."""
+        names = np.unique(self.predictions.object_name[self.predictions.sequence == sequence]).tolist()
+        if len(names) != 1:
+            raise SequenceError(f"expected one object in {sequence} of {self.path}, found {', '.join(names)}")
+        return names[0]
+
+    def hand(self, right: HandModel) -> HandModel:
+        """The hand model of the predictions: `right`, or its mirror image where they are of a left hand.
+
+        Raises `SequenceError` when they were made with another model.
+        """
+        stated = str(self.header.get("hand"))
+        right = with_fingertips_of(stated, right)
+        if stated != right.template.name:
+            raise SequenceError(
+                f"expected the hand model of {self.path} ({stated}), got {right.template.name}; choose it by --hand "
+                f"open|mano"
+            )
+        return left_hand(right) if self.side == "left" else right
+
+    @property
+    def side(self) -> str:
+        """Which hand was predicted, `right` or `left`."""
+        return self.header.get("side", "right")
+
+    @property
+    def labels(self) -> tuple[int, ...] | None:
+        """The numbers of the labelled frames that `densify` started from; None for other predictions."""
+        labels = self.header.get("labels")
+        return None if labels is None else tuple(int(label) for label in labels)
+
+    def difference(self, indices: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
+        """The difference of colours to the nearest label of the frames of these numbers.
+
+        None where `densify` measured none. Raises `DataError` when its quality.csv cannot be read, `SequenceError` when
+        that is not the one that was written with the file.
+        """
+        path = self.path.with_name(QUALITY)
+        if "labels" not in self.header or not path.is_file():
+            return None
+        noted = self.header.get("companions", {}).get(QUALITY)
+        if noted is not None and noted != fingerprint_of_files([path]):
+            raise SequenceError(
+                f"expected the {QUALITY} that was written with {self.path}, found another beside it, perhaps of a "
+                f"`densify` that was interrupted; run it again, or remove {path}"
+            )
+        differences = read_quality(path, "difference_after")
+        return np.array([differences.get(int(index), np.nan) for index in indices])
+
+    def object_of_file(self, mesh: Path, name: str) -> ObjectModel:
+        """The object of a mesh file. Raises `ObjectError` when the mesh is not the one that was predicted with."""
+        if name not in self._mesh_hashes:
+            raise SequenceError(f"expected the hash of {name} in {self.path}, found none; give its data set by --data")
+        return identified_object(mesh, [KnownObject(name, self._mesh_hashes[name])])
+
+    def object_of_dataset(self, dataset: Dataset, name: str) -> ObjectModel:
+        """The object of a data set. Raises `SequenceError` when its mesh is not the one that was predicted with."""
+        model = dataset.object_model(name)
+        if name in self._mesh_hashes and not KnownObject(name, self._mesh_hashes[name]).has_mesh_of(model):
+            raise SequenceError(
+                f"expected the mesh of {name} that {self.path} was predicted with, found another in {dataset.root}"
+            )
+        return model
+
+    @property
+    def _mesh_hashes(self) -> dict[str, str]:
+        return self.header.get("objects", {})
+
+    def lens(self, sequence: str) -> Lens | None:
+        """The camera of a sequence, where the file notes it. Raises `DataError` when that note is broken."""
+        content = self.header.get("cameras", {}).get(sequence)
+        return None if content is None else lens_of(Entry(content, self.path, f"cameras.{sequence}"))

@@ -1,108 +1,143 @@
-"""Parameters of a take as CSV or JSON, a line for each frame, written as they are read; and as BOP results.
+"""The parameters of a sequence as CSV or JSON, a line for each frame, written one by one as they are read.
 
-The object's pose is that of the mesh file's own coordinates, in metres (docs/own_video.md).
+Every number says what it is, in the file itself: its unit, the axes that it is given in, and what it refers to
+(docs/own_video.md#the-numbers). The hand's parameters are those of `annotations.json`: they pose the named hand model
+again. The object's pose is that of the mesh file's own coordinates, in metres.
 """
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any
 
-import torch
-
-from warpgrasp.export.sequence import Take
-from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from warpgrasp.hand import JOINTS
+from warpgrasp.data.recording import HandParameters, label_of_pose
+from warpgrasp.export.sequence import PredictedSequence
+from warpgrasp.geometry import axis_angle_from_matrix
+from warpgrasp.hand import JOINTS, MANO_JOINTS
 from warpgrasp.predictions import Flag
 
-FORMAT = "warpgrasp-parameters-1"
-
-
-def rows_of(take: Take) -> Iterator[dict[str, Any]]:
-    """Each frame's numbers by name: texts, numbers, and lists of numbers."""
-    place = 0
-    centre = take.model.centre_m.double().numpy()
-    for part in take.chunks():
-        hand_rotation, object_rotation = (
-            axis_angle_from_matrix(torch.from_numpy(array).double()).numpy()
-            for array in (part.hand_rotation, part.object_rotation)
-        )
-        # R (x - centre) + t with the file's own x.
-        translation = part.object_translation - part.object_rotation @ centre
-        for row, index in enumerate(part.index.tolist()):
-            yield {
-                "sequence": take.sequence,
-                "frame": index,
-                "time_s": float(take.times_s[place]),
-                "flags": Flag(int(take.flags[place])).words,
-                "hand_rotation": hand_rotation[row].tolist(),
-                "hand_translation": part.hand_translation[row].tolist(),
-                "hand_pose": part.hand_pose[row].tolist(),
-                "hand_shape": part.hand_shape[row].tolist(),
-                "hand_joints": part.hand_joints[row].tolist(),
-                "object": take.model.name,
-                "object_rotation": object_rotation[row].tolist(),
-                "object_translation": translation[row].tolist(),
-            }
-            place += 1
-
-
-def write_csv(take: Take, file: TextIO) -> None:
-    """One row for each frame; a list becomes numbered columns, joints named ones."""
-    writer = csv.writer(file, lineterminator="\n")
-    for number, row in enumerate(rows_of(take)):
-        flat = dict(_flat(row))
-        if number == 0:
-            writer.writerow(flat)
-        writer.writerow(flat.values())
+FORMAT = "warpgrasp-parameters-2"
+POSE_JOINTS = MANO_JOINTS[1:]  # of `hand_pose`, without the wrist
 
 
 @dataclass(frozen=True)
-class BopNumbers:
-    """How a BOP data set calls the scene and the object of a sequence."""
+class Column:
+    """What numbers of one name are."""
 
-    scene: int = 1
-    object: int = 1
+    unit: str
+    axes: str
+    """The axes that they are given in."""
+    reference: str
+    """What they refer to."""
+
+    @property
+    def note(self) -> str:
+        """All of that, for the head of a CSV column."""
+        return "; ".join(text for text in (self.unit, self.axes, self.reference) if text)
 
 
-def write_bop(take: Take, numbers: BopNumbers, file: TextIO) -> None:
-    """The object's poses as the BOP challenge takes them: model to camera, R row by row, t in millimetres.
+CAMERA = "camera axes"
+COLUMNS: Mapping[str, Column] = {
+    "time_s": Column("s", "", "since the first frame"),
+    "hand_rotation": Column("rad", CAMERA, "axis-angle of the whole hand about its wrist from the rest pose"),
+    "hand_translation": Column("m", CAMERA, "added to the vertices of the posed hand model"),
+    "hand_pose": Column("rad", "axes of the rest pose", "axis-angle of each joint from the rest pose"),
+    "hand_shape": Column("standard deviations", "", "weights of the hand model's shape components"),
+    "hand_joints": Column("m", CAMERA, "positions of the joints as predicted"),
+    "object_rotation": Column("rad", CAMERA, "axis-angle that turns the mesh file's own coordinates"),
+    "object_translation": Column("m", CAMERA, "position of the mesh file's own origin"),
+}
 
-    Poses are those of the mesh file's own coordinates; a score is 1 and a time -1, not measured.
+
+def write_csv(sequence: PredictedSequence, path: Path) -> None:
+    """Write a row for each frame below a head of `NAME [UNIT; AXES; REFERENCE]`.
+
+    Vectors have a column for x, y and z, joints one for each by their names, shapes a numbered one for each parameter.
     """
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["scene_id", "im_id", "obj_id", "score", "R", "t", "time"])
-    for row in rows_of(take):
-        rotation = matrix_from_axis_angle(torch.tensor(row["object_rotation"], dtype=torch.float64)).flatten().tolist()
-        translation_mm = [1000 * value for value in row["object_translation"]]
-        texts = [" ".join(f"{value:.9g}" for value in values) for values in (rotation, translation_mm)]
-        writer.writerow([numbers.scene, row["frame"], numbers.object, 1, *texts, -1])
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for number, row in enumerate(parameter_rows(sequence)):
+            cells = list(_cells(row))
+            if number == 0:
+                writer.writerow(head for head, _ in cells)
+            writer.writerow(value for _, value in cells)
 
 
-def _flat(row: dict[str, Any]) -> Iterator[tuple[str, str | int | float]]:
-    for key, value in row.items():
-        if key == "hand_joints":
-            for joint, place in zip(JOINTS, value, strict=True):
-                yield from ((f"{joint}_{axis}", number) for axis, number in zip("xyz", place, strict=True))
-        elif isinstance(value, list):
-            names = "xyz" if len(value) == 3 else map(str, range(len(value)))
-            yield from ((f"{key}_{name}", number) for name, number in zip(names, value, strict=True))
-        else:
-            yield key, value
-
-
-def write_json(take: Take, file: TextIO) -> None:
-    """One object: what the numbers are, then the frames, one on a line."""
+def write_json(sequence: PredictedSequence, path: Path) -> None:
+    """Write one object: what the numbers are, then the frames, one on a line."""
     about = {
         "format": FORMAT,
         "units": "metres, radians, seconds",
         "axes": "OpenCV camera: x right, y down, z forward",
-        "hand_model": take.hand.template.name,
+        "hand_model": sequence.hand.template.name,
+        "hand": "vertices = model(pose = hand_rotation then hand_pose, shape = hand_shape) + hand_translation",
+        "object": "vertices = R(object_rotation) x + object_translation, x the mesh file's own coordinates in metres",
         "joints": list(JOINTS),
+        "pose_joints": list(POSE_JOINTS),
+        "columns": {name: vars(column) for name, column in COLUMNS.items()},
     }
     stated = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items())
-    file.write(f'{{\n{stated},\n"frames": [')
-    for number, row in enumerate(rows_of(take)):
-        file.write((",\n" if number else "\n") + json.dumps(row, allow_nan=False))
-    file.write("\n]\n}\n")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(f'{{\n{stated},\n"frames": [')
+        for number, row in enumerate(parameter_rows(sequence)):
+            file.write((",\n" if number else "\n") + json.dumps(row, allow_nan=False))
+        file.write("\n]\n}\n")
+
+
+def parameter_rows(sequence: PredictedSequence) -> Iterator[dict[str, Any]]:
+    """Each frame's numbers by name: texts, numbers, and lists of numbers. `COLUMNS` says what they are.
+
+    Raises `SequenceError` when the predicted vertices are not those of the parameters.
+    """
+    position = 0
+    for part in sequence.chunks():
+        pose, _ = sequence.posed(part)
+        rotation, translation = sequence.model.pose_of_file(pose.object_rotation, pose.object_centre)
+        axis_angle = axis_angle_from_matrix(rotation)
+        for row, index in enumerate(part.index.tolist()):
+            hand = label_of_pose(index, pose.rows(slice(row, row + 1)), sequence.hand, sequence.model).hand
+            assert isinstance(hand, HandParameters)
+            yield {
+                "sequence": sequence.name,
+                "frame": index,
+                "time_s": float(sequence.times_s[position]),
+                "flags": Flag(int(sequence.flags[position])).words,
+                "hand_rotation": hand.pose[:3].tolist(),
+                "hand_translation": hand.translation.tolist(),
+                "hand_pose": hand.pose[3:].tolist(),
+                "hand_shape": hand.shape.tolist(),
+                "hand_joints": part.hand_joints[row].tolist(),
+                "object": sequence.model.name,
+                "object_rotation": axis_angle[row].tolist(),
+                "object_translation": translation[row].tolist(),
+            }
+            position += 1
+
+
+def _cells(row: dict[str, Any]) -> Iterator[tuple[str, str | int | float]]:
+    """The cells of a CSV row with the heads of their columns."""
+    for key, value in row.items():
+        note = f" [{COLUMNS[key].note}]" if key in COLUMNS else ""
+        for name, number in _named(key, value):
+            yield name + note, number
+
+
+def _named(key: str, value: Any) -> Iterator[tuple[str, str | int | float]]:
+    """The numbers of a cell of `parameter_rows`, each with a name of its own."""
+    if key == "hand_joints":
+        named = zip(JOINTS, value, strict=True)
+    elif key == "hand_pose":
+        points = [value[start : start + 3] for start in range(0, len(value), 3)]
+        named = zip((f"{key}_{joint}" for joint in POSE_JOINTS), points, strict=True)
+    elif key == "hand_shape":
+        yield from ((f"{key}_{number}", parameter) for number, parameter in enumerate(value))
+        return
+    elif isinstance(value, list):
+        named = [(key, value)]
+    else:
+        yield key, value
+        return
+    for name, point in named:
+        yield from ((f"{name}_{axis}", number) for axis, number in zip("xyz", point, strict=True))

@@ -1,8 +1,17 @@
 """Cameras, rotations and meshes: pure functions, no learning (docs/conventions.md)."""
 
 from warpgrasp.geometry.camera import NEAR_M, Camera, pixel_grid
-from warpgrasp.geometry.identity import is_mesh_of, mesh_identity, sha256_in_order
-from warpgrasp.geometry.mesh import Mesh, boundary_loop, bounding_box_corners, join, loop_closing_faces, pad
+from warpgrasp.geometry.mesh import (
+    Mesh,
+    boundary_loop,
+    bounding_box_corners,
+    is_mesh_of,
+    join,
+    loop_closing_faces,
+    mesh_identity,
+    pad,
+    sha256_in_order,
+)
 from warpgrasp.geometry.rotation import (
     MIRROR,
     axis_angle_from_matrix,
@@ -13,7 +22,7 @@ from warpgrasp.geometry.rotation import (
     mirrored_rotation,
     nearest_rotation,
 )
-from warpgrasp.geometry.solid import SignedDistance, Solid, Surface, exact_signed_distance, surface_samples
+from warpgrasp.geometry.solid import SignedDistance, Solid, Surface, surface_samples
 
 __all__ = [
     "MIRROR",
@@ -26,7 +35,6 @@ __all__ = [
     "axis_angle_from_matrix",
     "boundary_loop",
     "bounding_box_corners",
-    "exact_signed_distance",
     "is_mesh_of",
     "join",
     "loop_closing_faces",

@@ -1,18 +1,20 @@
 """The parametric hand."""
 
 from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
-from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_hand, refusal
+from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_cost, fit_hand, pose_cost, refusal
 from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, fit_hand_to_pixels
 from warpgrasp.hand.joint_jacobian import joints_alone
-from warpgrasp.hand.mano import load_mano
+from warpgrasp.hand.mano import Fingertips, load_mano, same_hand, with_fingertips, with_fingertips_of
 from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
 from warpgrasp.hand.open_hand import Side, left_hand, open_hand, open_hand_arrays, skin_textures
+from warpgrasp.hand.registry import HAND_MODELS, HandLoader, load_hand
 from warpgrasp.hand.skeleton import FINGERS, FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
 
 __all__ = [
     "FEWEST_JOINTS",
     "FINGERS",
     "FINGERTIPS",
+    "HAND_MODELS",
     "HO3D_JOINTS",
     "JOINTS",
     "LARGEST_RESIDUAL_M",
@@ -20,20 +22,28 @@ __all__ = [
     "PLACEMENT_JOINT",
     "FingerAngles",
     "FingerAxes",
+    "Fingertips",
     "FitError",
     "HandFit",
+    "HandLoader",
     "HandModel",
     "HandTemplate",
     "PosedHand",
     "Side",
+    "fit_cost",
     "fit_hand",
     "fit_hand_to_pixels",
     "joints_alone",
     "left_hand",
+    "load_hand",
     "load_mano",
     "open_hand",
     "open_hand_arrays",
     "permutation",
+    "pose_cost",
     "refusal",
+    "same_hand",
     "skin_textures",
+    "with_fingertips",
+    "with_fingertips_of",
 ]

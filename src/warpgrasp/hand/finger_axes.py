@@ -1,4 +1,4 @@
-"""Fingers by three angles each: what a person who poses a hand thinks in.
+"""Fingers by three angles each, in which a person who poses a hand thinks.
 
 A finger bends at its knuckle, curls at the two joints after it, and spreads at the knuckle. The angles are coordinates
 of the joints' axis-angle vectors along fixed axes, so that setting one keeps everything else of a pose as it is.
@@ -51,7 +51,7 @@ class FingerAxes:
             hinge = bend[number, 1] - (bend[number, 1] @ along) * along
             bend[number, 0] = hinge / np.linalg.norm(hinge)
             sideways = np.cross(along, bend[number, 0])
-            # The middle finger's way apart is the index finger's.
+            # The middle finger spreads in the direction of the index finger.
             start = place["index_1"] if finger == "middle" else place[f"{finger}_1"]
             apart = np.cross(sideways, along) @ (start - place["middle_1"])
             spread[number] = sideways * (1 if apart >= 0 else -1)

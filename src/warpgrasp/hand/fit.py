@@ -1,12 +1,15 @@
-"""Fits the hand model to 21 joints: what a frame that is annotated by its joints alone needs for a surface.
+"""Fits the hand model to 21 joints, which gives a surface to frames that are annotated by their joints alone.
 
 The fit is the most probable hand, under independent normal errors of the joints (`JOINT_ERROR_M` per coordinate) and
 normal priors: poses about the model's mean pose with covariance CᵀC + POSE_FLOOR_RAD² I, C the model's own pose
-components (one unit is a standard deviation), and shapes about zero with unit variance. Joints say nothing of some
-angles (a finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a call.
+components, each times the standard deviation of its coefficient, and shapes about zero with unit variance. Joints say
+nothing of some angles (a finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a
+call. Its prior is weighed against the mean of the frames, not their sum: a data set's joints are never quite the
+model's, and this difference, which all frames share, would otherwise drive the shape the farther the more frames there
+are (to 22 standard deviations with 84 frames of a sensor's skeleton).
 
-It is found by Levenberg and Marquardt's method, all frames together: the shape is the only unknown that they share,
-so each step eliminates the frames' own unknowns first (the Schur complement, as in bundle adjustment).
+Levenberg and Marquardt's method finds it, for all frames together: the shape is the only unknown that they share, so
+each step eliminates the frames' own unknowns first (the Schur complement, as in bundle adjustment).
 """
 
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.errors import UserError
-from warpgrasp.geometry import axis_angle_from_matrix, nearest_rotation
+from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle, nearest_rotation
 from warpgrasp.hand.joint_jacobian import OWN_COLUMNS, POSE, SHAPE, JointChain, PlacedHand
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS
@@ -28,16 +31,16 @@ JOINT_ERROR_M = 0.003
 POSE_FLOOR_RAD = 0.1  # bending that the pose components do not foresee
 # A frame whose joints lie farther from the fit, on average, is not this hand in these units and this order. Measured
 # with the open hand: joints that each lie 10 mm beside the model's by another definition leave 7 to 8 mm, fingers that
-# run from tip to base 12.5 mm and more, the order of HO-3D's files 21 mm, metres taken for millimetres a metre. What it
-# does not tell: a left hand or two fingers exchanged leave only 2 to 6 mm (a strangely bent hand fits them).
+# run from tip to base 12.5 mm and more, the order of HO-3D's files 21 mm, metres taken for millimetres a metre. It does
+# not reveal a left hand or two exchanged fingers, which leave only 2 to 6 mm (a strangely bent hand fits them).
 LARGEST_RESIDUAL_M = 0.012
 # Of a shape parameter, in standard deviations. The open hand scaled as a whole passes from 0.6 to 1.4 times its size:
 # every human hand does, and joints that collapse to a few centimetres do not.
 LARGEST_SHAPE = 6.0
 
 LARGEST_STEPS = 60
-LARGEST_DAMPING = 1e8  # at which a step is nothing
-SMALLEST_GAIN = 1e-5  # relative; what is left moves no joint by a tenth of a millimetre
+LARGEST_DAMPING = 1e8  # at which a step moves nothing
+SMALLEST_GAIN = 1e-5  # relative; further steps would move no joint by a tenth of a millimetre
 FRAMES_AT_ONCE = 256  # bounds memory
 PALM = [JOINTS.index(joint) for joint in ("wrist", "index_1", "middle_1", "ring_1", "little_1")]
 
@@ -77,11 +80,11 @@ class HandFit:
         return HandFit(rotation, translation, pose, shape, vertices, fitted, residual)
 
 
-def refusal(residual_m: Tensor, shape: Float[Tensor, " s"]) -> str | None:
-    """Why a frame's fit is not to be believed (what was found), or None."""
+def refusal(residual_m: Tensor, shape: Float[Tensor, " s"] | None = None) -> str | None:
+    """Why a frame's fit cannot be trusted, as the end of a sentence, or None. The shape tells wrong units."""
     if not residual_m <= LARGEST_RESIDUAL_M:
         return f"joints that the fitted hand misses by {1000 * residual_m:.0f} mm on average"
-    if not shape.abs().max() <= LARGEST_SHAPE:
+    if shape is not None and not shape.abs().max() <= LARGEST_SHAPE:
         return f"joints that only a hand {shape.abs().max():.0f} standard deviations from the mean shape would have"
     return None
 
@@ -90,9 +93,8 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
     """Fit rotation, translation and pose of every frame, and one shape, to 21 joints.
 
     `joints` are in the order of `JOINTS`, in metres, in any one Cartesian frame that is not mirrored (usually camera
-    space): the fit is in the same. The result is a function of the arguments alone. Every frame gets a fit; whether it
-    is to be believed is told by `refusal`. Raises `FitError` when there is no frame, or a
-    joint is not finite.
+    space): the fit is in the same. The result is a function of the arguments alone. Every frame gets a fit; `refusal`
+    tells whether it is to be trusted. Raises `FitError` when there is no frame, or a joint is not finite.
     """
     if not len(joints):
         raise FitError("expected the joints of at least one frame to fit a hand to, got none")
@@ -103,17 +105,31 @@ def fit_hand(hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
         )
     problem = _Problem.of(hand, joints.detach().double())
     with torch.no_grad():
-        found = minimise(problem, problem.start())
-        rotation = axis_angle_from_matrix(found.rotation)
+        fitted = minimise(problem, problem.start())
+        rotation = axis_angle_from_matrix(fitted.rotation)
         rotation, wrist, pose, shape = (
-            part.to(hand.mean_pose) for part in (rotation, found.wrist, found.pose, found.shape)
+            part.to(hand.mean_pose) for part in (rotation, fitted.wrist, fitted.pose, fitted.shape)
         )
         return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
 
 
+def fit_cost(hand: HandModel, fit: HandFit, joints: Float[Tensor, "n 21 3"]) -> float:
+    """The improbability of a fit to these joints: half the sum of squares that `fit_hand` minimises."""
+    rotation, wrist, pose, shape = (
+        part.double() for part in (matrix_from_axis_angle(fit.rotation), fit.joints[:, 0], fit.pose, fit.shape)
+    )
+    return _Problem.of(hand, joints.detach().double()).cost(PlacedHand(rotation, wrist, pose, shape))
+
+
+def pose_cost(hand: HandModel, pose: Float[Tensor, " 45"]) -> float:
+    """The improbability of joint angles, whatever joints are given: half a sum of squares, 0 for the mean pose."""
+    bent = pose - hand.mean_pose.to(pose)
+    return 0.5 * float(bent @ pose_precision(hand, like=pose) @ bent)
+
+
 def pose_precision(hand: HandModel, *, like: Tensor) -> Float[Tensor, "45 45"]:
     """The inverse covariance of poses about the mean pose."""
-    components = hand.pose_components.to(like)
+    components = hand.pose_components.to(like) * hand.pose_deviations.to(like)[:, None]
     return torch.linalg.inv(components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(like))
 
 
@@ -141,7 +157,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is minimised: half the sum of squares of the weighted residuals."""
+    """The objective: half the sum of squares of the weighted residuals."""
 
     chain: JointChain
     target: Float[Tensor, "n 21 3"]
@@ -152,7 +168,7 @@ class _Problem:
         return _Problem(JointChain(hand, like=target), target, pose_precision(hand, like=target))
 
     def start(self) -> PlacedHand:
-        """The mean pose and shape, its palm laid on the given one."""
+        """The hand of mean pose and shape, its palm laid on that of the given joints."""
         count, model = len(self.target), self.chain.model
         rotation = torch.eye(3).to(self.target).expand(count, -1, -1)
         pose, shape = model.mean_pose.expand(count, -1), self.target.new_zeros(model.shape_count)
@@ -165,18 +181,18 @@ class _Problem:
         """Half the sum of squares."""
         misses = (self.chain.joints(at) - self.target).square().sum() / JOINT_ERROR_M**2
         bent = at.pose - self.chain.model.mean_pose
-        return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + at.shape.square().sum())
+        return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + len(at) * at.shape.square().sum())
 
     def linearised(self, at: PlacedHand) -> Normal:
-        """The normal equations about `at`, of a few frames at a time."""
+        """The normal equations about `at`, computed for `FRAMES_AT_ONCE` frames at a time."""
         starts = range(0, len(at), FRAMES_AT_ONCE)
         parts = [self._linearised(at, slice(start, start + FRAMES_AT_ONCE)) for start in starts]
         return Normal(
             torch.cat([part.own for part in parts]),
             torch.cat([part.mixed for part in parts]),
-            torch.stack([part.shape for part in parts]).sum(dim=0) + torch.eye(len(at.shape)).to(at.shape),
+            torch.stack([part.shape for part in parts]).sum(dim=0) + len(at) * torch.eye(len(at.shape)).to(at.shape),
             torch.cat([part.own_gradient for part in parts]),
-            torch.stack([part.shape_gradient for part in parts]).sum(dim=0) + at.shape,
+            torch.stack([part.shape_gradient for part in parts]).sum(dim=0) + len(at) * at.shape,
         )
 
     def _linearised(self, at: PlacedHand, rows: slice) -> Normal:
@@ -199,7 +215,7 @@ class _Problem:
 
 @runtime_checkable
 class Problem(Protocol):
-    """Half a sum of squares of hands."""
+    """A least-squares problem of placed hands."""
 
     def cost(self, at: PlacedHand) -> float:
         """Half the sum of squares."""
@@ -211,17 +227,17 @@ class Problem(Protocol):
 
 
 def minimise(problem: Problem, at: PlacedHand) -> PlacedHand:
-    """Levenberg and Marquardt: less damping after a step that helped, more after one that did not."""
+    """Minimise by Levenberg and Marquardt: less damping after a step that lowers the cost, more after any other."""
     damping, cost, normal = 1e-2, problem.cost(at), problem.linearised(at)
     for _ in range(LARGEST_STEPS):
-        further = at.moved(*normal.step(damping))
-        lower = problem.cost(further)
-        if not lower < cost:  # also NaN
+        moved = at.moved(*normal.step(damping))
+        moved_cost = problem.cost(moved)
+        if not moved_cost < cost:  # also NaN
             damping *= 8
             if damping > LARGEST_DAMPING:
                 break
             continue
-        gain, at, cost, damping = cost - lower, further, lower, max(damping / 4, 1e-9)
+        gain, at, cost, damping = cost - moved_cost, moved, moved_cost, max(damping / 4, 1e-9)
         if gain < SMALLEST_GAIN * cost:
             break
         normal = problem.linearised(at)

@@ -1,8 +1,8 @@
-"""Fits the hand model to joints that were seen in one picture: a first guess for whoever annotates it.
+"""Fits the hand model to joints in one picture: a first guess for the person who annotates it.
 
 The most probable hand, as in `fit.py`, with the errors of the joints counted in the picture. One view does not tell a
-small hand nearby from a large one far away: the prior of the shape decides, or a shape that is known already. Nor does
-it tell, for points nearly in a plane, to which side that plane is tilted: both are tried.
+small hand nearby from a large one far away: the prior of the shape decides, or a known shape. Nor does it tell, for
+points nearly in a plane, to which side that plane is tilted: both are tried.
 """
 
 from collections.abc import Iterator
@@ -33,24 +33,25 @@ def fit_hand_to_pixels(
 ) -> HandFit:
     """Fit one hand to the pixels of the joints that are seen (order: `JOINTS`); `camera` is that of one picture.
 
-    `shape` is kept where it is given. Raises `FitError` for fewer than `FEWEST_JOINTS` joints, and when no hand in
-    front of the camera is found.
+    A given `shape` is kept. Raises `FitError` for fewer than `FEWEST_JOINTS` joints, and when no hand in front of the
+    camera fits.
     """
     count = int(seen.sum())
     if count < FEWEST_JOINTS:
         raise FitError(f"expected at least {FEWEST_JOINTS} joints of the hand in the picture, got {count}")
     if not torch.isfinite(joints_px[seen]).all():
         raise FitError("expected finite pixels of the hand's joints, found NaN or infinity")
-    wanted = joints_px.detach().double()
-    chain = JointChain(hand, like=wanted)
+    target_px = joints_px.detach().double()
+    chain = JointChain(hand, like=target_px)
     with torch.no_grad():
-        found = [_fitted(chain, wanted, seen, camera, shape, start) for start in _starts(chain, wanted, seen, camera)]
-        in_front = [(cost, at) for cost, at in found if at.wrist[0, 2] > 0]
+        starts = _starts(chain, target_px, seen, camera)
+        fits = [_fitted(chain, target_px, seen, camera, shape, start) for start in starts]
+        in_front = [(cost, at) for cost, at in fits if at.wrist[0, 2] > 0]
         if not in_front:
             raise FitError(
                 "expected joints of a hand in front of the camera, found none that fits; are they named right?"
             )
-        at = min(in_front, key=lambda one: one[0])[1]
+        _, at = min(in_front, key=lambda fit: fit[0])
         parts = (axis_angle_from_matrix(at.rotation), at.wrist, at.pose, at.shape)
         rotation, wrist, pose, fitted_shape = (part.to(hand.mean_pose) for part in parts)
         joints = chain.joints(at)
@@ -58,27 +59,29 @@ def fit_hand_to_pixels(
 
 
 def _starts(
-    chain: JointChain, wanted: Float[Tensor, "21 2"], seen: Bool[Tensor, " 21"], camera: Camera
+    chain: JointChain, target_px: Float[Tensor, "21 2"], seen: Bool[Tensor, " 21"], camera: Camera
 ) -> Iterator[PlacedHand]:
     """The mean hand where its joints are seen (perspective-n-point), and tilted to the other side."""
-    pose, shape = chain.model.mean_pose[None], wanted.new_zeros(chain.model.shape_count)
-    upright = PlacedHand(torch.eye(3).to(wanted)[None], wanted.new_zeros(1, 3), pose, shape)
+    pose, shape = chain.model.mean_pose[None], target_px.new_zeros(chain.model.shape_count)
+    upright = PlacedHand(torch.eye(3).to(target_px)[None], target_px.new_zeros(1, 3), pose, shape)
     rest = chain.joints(upright)[0][seen].numpy()
     matrix = camera.intrinsics.double().numpy()
-    solved, turns, places, _ = cv2.solvePnPGeneric(rest, wanted[seen].numpy(), matrix, None, flags=cv2.SOLVEPNP_SQPNP)
+    solved, turns, places, _ = cv2.solvePnPGeneric(
+        rest, target_px[seen].numpy(), matrix, None, flags=cv2.SOLVEPNP_SQPNP
+    )
     for turn, place in zip(turns[:solved], places[:solved], strict=False):
         rotation = cv2.Rodrigues(turn)[0]
         # Seen from afar, points in a plane look alike when the plane's normal n is mirrored in the line of sight.
         normal = np.linalg.svd(rest - rest.mean(axis=0))[2][2]
         sight = place[:, 0] / np.linalg.norm(place)
         across, through = np.eye(3) - 2 * np.outer(sight, sight), np.eye(3) - 2 * np.outer(normal, normal)
-        for way in (rotation, across @ rotation @ through):
-            yield PlacedHand(torch.from_numpy(way)[None], torch.from_numpy(place[:, 0])[None], pose, shape)
+        for candidate in (rotation, across @ rotation @ through):
+            yield PlacedHand(torch.from_numpy(candidate)[None], torch.from_numpy(place[:, 0])[None], pose, shape)
 
 
 def _fitted(
     chain: JointChain,
-    wanted: Float[Tensor, "21 2"],
+    target_px: Float[Tensor, "21 2"],
     seen: Bool[Tensor, " 21"],
     camera: Camera,
     shape: Float[Tensor, " s"] | None,
@@ -87,11 +90,11 @@ def _fitted(
     mean = torch.zeros_like(start.shape) if shape is None else shape.to(start.shape)
     problem = _PixelProblem(
         chain,
-        wanted,
+        target_px,
         seen,
         Camera(camera.intrinsics.double(), camera.width, camera.height),
         error_px=JOINT_ERROR_M * float(camera.focal_px.mean()) / max(float(start.wrist[0, 2]), 0.05),
-        pose_precision=pose_precision(chain.model, like=wanted),
+        pose_precision=pose_precision(chain.model, like=target_px),
         shape_mean=mean,
         shape_deviation=1.0 if shape is None else HELD_SHAPE,
     )
@@ -101,10 +104,10 @@ def _fitted(
 
 @dataclass(frozen=True)
 class _PixelProblem:
-    """What is minimised: half the sum of squares of the weighted residuals, in pixels of one picture."""
+    """The objective: half the sum of squares of the weighted residuals, in pixels of one picture."""
 
     chain: JointChain
-    wanted: Float[Tensor, "21 2"]
+    target_px: Float[Tensor, "21 2"]
     seen: Bool[Tensor, " 21"]
     camera: Camera
     error_px: float
@@ -117,7 +120,7 @@ class _PixelProblem:
         joints = self.chain.joints(at)[0]
         if not self.camera.sees(joints).all():
             return float("inf")
-        misses = (self.camera.project(joints) - self.wanted)[self.seen].square().sum() / self.error_px**2
+        misses = (self.camera.project(joints) - self.target_px)[self.seen].square().sum() / self.error_px**2
         bent = at.pose - self.chain.model.mean_pose
         grown = (at.shape - self.shape_mean) / self.shape_deviation
         return 0.5 * float(misses + (bent @ self.pose_precision * bent).sum() + grown.square().sum())
@@ -127,7 +130,7 @@ class _PixelProblem:
         joints = self.chain.joints(at)[0]
         jacobian = self._by_pixel(joints) @ self.chain.jacobian(at)[0].unflatten(0, (21, 3))[self.seen] / self.error_px
         jacobian = jacobian.flatten(0, 1)
-        residual = (self.camera.project(joints) - self.wanted)[self.seen].flatten() / self.error_px
+        residual = (self.camera.project(joints) - self.target_px)[self.seen].flatten() / self.error_px
         normal, gradient = jacobian.T @ jacobian, jacobian.T @ residual
         normal[POSE, POSE] += self.pose_precision
         gradient[POSE] += self.pose_precision @ (at.pose - self.chain.model.mean_pose)[0]
@@ -144,6 +147,6 @@ class _PixelProblem:
     def _by_pixel(self, joints: Float[Tensor, "21 3"]) -> Float[Tensor, "n 2 3"]:
         """The derivatives of the seen joints' pixels by their coordinates."""
         x, y, z = joints[self.seen].unbind(-1)
-        zero, one = torch.zeros_like(z), torch.ones_like(z)
-        by_ratio = torch.stack([one / z, zero, -x / z**2, zero, one / z, -y / z**2], dim=-1).unflatten(-1, (2, 3))
+        zero, inverse = torch.zeros_like(z), 1 / z
+        by_ratio = torch.stack([inverse, zero, -x / z**2, zero, inverse, -y / z**2], dim=-1).unflatten(-1, (2, 3))
         return self.camera.intrinsics[:2, :2] @ by_ratio

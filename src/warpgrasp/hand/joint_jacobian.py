@@ -1,9 +1,9 @@
-"""The 21 joints of the hand and their derivatives in closed form: what fitting needs many times, and quickly.
+"""The 21 joints of the hand and their derivatives in closed form, which fitting computes many times.
 
-A point that is skinned to the joints k with weights w_k lies at Σ_k w_k y_k, where y_k is where joint k alone would
-take it. Turning joint j by a small world rotation ω turns everything that descends from it about its position p_j: the
-point moves by ω × Σ_{k below j} w_k (y_k - p_j). A change dθ of an axis-angle vector is the rotation J(θ) dθ, J the
-left Jacobian of SO(3) (Chirikjian 2012, eq. 10.86).
+A point that is skinned to the joints k with weights w_k lies at Σ_k w_k y_k, where y_k is its place by joint k alone.
+Turning joint j by a small world rotation ω turns everything that descends from it about its position p_j: the point
+moves by ω × Σ_{k below j} w_k (y_k - p_j). A change dθ of an axis-angle vector is the rotation J(θ) dθ, J the left
+Jacobian of SO(3) (Chirikjian 2012, eq. 10.86).
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ OWN_COLUMNS = 51
 
 @dataclass(frozen=True)
 class PlacedHand:
-    """Where hands are: rotation of the whole hand, position of its wrist (metres), pose, and the shape they share."""
+    """Hands by rotation of the whole hand, position of the wrist (metres), pose, and the shape that they share."""
 
     rotation: Float[Tensor, "n 3 3"]
     wrist: Float[Tensor, "n 3"]
@@ -39,7 +39,7 @@ class PlacedHand:
         return PlacedHand(self.rotation[rows], self.wrist[rows], self.pose[rows], self.shape)
 
     def moved(self, own: Float[Tensor, "n 51"], shape: Float[Tensor, " s"]) -> "PlacedHand":
-        """After a step along the columns of the Jacobian."""
+        """The hands after a step along the columns of the Jacobian."""
         turn = matrix_from_axis_angle(own[:, TURN])
         wrist, pose = self.wrist + own[:, WRIST], self.pose + own[:, POSE]
         return PlacedHand(turn @ self.rotation, wrist, pose, self.shape + shape)
@@ -60,8 +60,8 @@ class JointChain:
 
     def joints(self, at: PlacedHand) -> Float[Tensor, "n 21 3"]:
         """The joints, in the order of `JOINTS`."""
-        none, shape = torch.zeros_like(at.wrist), at.shape.expand(len(at), -1)
-        rest = self.model(none, at.pose, shape).joints
+        unturned, shape = torch.zeros_like(at.wrist), at.shape.expand(len(at), -1)
+        rest = self.model(unturned, at.pose, shape).joints
         return (rest - rest[:, :1]) @ at.rotation.transpose(1, 2) + at.wrist[:, None]
 
     def jacobian(self, at: PlacedHand) -> Float[Tensor, "n 63 p"]:
@@ -77,7 +77,7 @@ class JointChain:
         rotations = torch.cat([at.rotation[:, None], local], dim=1)
         world, positions = model.chain(rotations, rest_joints.expand(len(at), -1, -1))
 
-        # Where each joint alone would take each point, from the wrist.
+        # The place of each point by each joint alone, from the wrist.
         alone = torch.einsum("njkl,nvjl->nvjk", world, points[:, :, None] - rest_joints)
         alone = alone + (positions - positions[:, :1])[:, None]
         centres = positions - positions[:, :1]
@@ -96,7 +96,7 @@ class JointChain:
     def _by_shape(
         self, world: Float[Tensor, "n 16 3 3"], blended: Float[Tensor, "n v 3 3"]
     ) -> Float[Tensor, "n v 3 s"]:
-        """Bones become longer, points move with them; the wrist stays."""
+        """The derivatives by the shape: bones become longer, points move with them, the wrist stays."""
         weights, directions = self.model.skinning_weights, self.model.shape_directions
         rest = torch.einsum("jv,vks->jks", self.model.joint_regressor, directions)
         moved = [torch.zeros_like(rest[:1]).expand(len(world), -1, -1)]
@@ -108,7 +108,7 @@ class JointChain:
     def _offset_derivative(
         self, local: Float[Tensor, "n 15 3 3"], left: Float[Tensor, "n 15 3 3"], blended: Float[Tensor, "n v 3 3"]
     ) -> Float[Tensor, "n v 3 15 3"]:
-        """Pose blend shapes move a point linearly with the entries of the joints' rotation matrices."""
+        """The derivatives of pose blend shapes, which are linear in the entries of the joints' rotation matrices."""
         turned = cross_matrix(left.transpose(2, 3)) @ local[:, :, None]  # (n, 15, angle, 3, 3)
         directions = self.model.pose_directions
         assert directions is not None
@@ -137,7 +137,7 @@ def left_jacobian(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
 def joints_alone(template: HandTemplate) -> HandTemplate:
     """A hand with the same 21 joints and no more vertices than they need: its rest joints, then its fingertips.
 
-    Skinning acts on each vertex alone, so that these few go where those of the whole hand go.
+    Skinning acts on each vertex alone, so that these vertices move as those of the whole hand do.
     """
     tips = list(template.fingertip_vertices)
     regressor, count = template.joint_regressor, len(template.parents)

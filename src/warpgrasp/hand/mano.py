@@ -1,6 +1,8 @@
 """The user's own MANO file (Romero et al. 2017), read without chumpy, without SciPy and without running its pickle."""
 
+import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,13 +10,20 @@ import numpy as np
 
 from warpgrasp.errors import UserError
 from warpgrasp.geometry import boundary_loop
-from warpgrasp.hand.model import HandTemplate
+from warpgrasp.hand.model import HandModel, HandTemplate
 from warpgrasp.hand.skeleton import MANO_JOINTS
 from warpgrasp.pickled import NUMPY_NAMES, PickleError, load_pickle
 
-# Which vertices are the fingertips (thumb, index, middle, ring, little), as published by two families of libraries.
-MANO_FINGERTIPS = {"manopth": (745, 317, 444, 556, 673), "smplx": (744, 320, 443, 554, 671)}
+# The vertices of the fingertips (thumb, index, middle, ring, little): as published by two families of libraries, and by
+# HO-3D's own tools, of which its labels are.
+Fingertips = Literal["manopth", "smplx", "ho3d"]
+MANO_FINGERTIPS: dict[Fingertips, tuple[int, ...]] = {
+    "manopth": (745, 317, 444, 556, 673),
+    "smplx": (744, 320, 443, 554, 671),
+    "ho3d": (744, 333, 444, 555, 672),
+}
 MANO_LEFT_FINGERTIPS = {**MANO_FINGERTIPS, "manopth": (745, 317, 445, 556, 673)}
+TIPS_IN_NAME = re.compile(r" \(tips: (\w+)\)")
 MANO_SIZE = (778, 1538)
 
 KEYS = (
@@ -30,8 +39,11 @@ KEYS = (
 )
 
 
+COEFFICIENTS = "hands_coeffs"  # of the poses that the components were made from; some copies of the file leave it out
+
+
 class HandFileError(UserError):
-    """A hand model's file is missing or is not one."""
+    """The file of a hand model is missing, or holds something else."""
 
 
 class _Stub:
@@ -62,7 +74,7 @@ def load_mano(
     folder: Path,
     side: Literal["right", "left"] = "right",
     *,
-    fingertips: Literal["manopth", "smplx"] = "manopth",
+    fingertips: Fingertips = "manopth",
 ) -> HandTemplate:
     """Read `MANO_RIGHT.pkl` or `MANO_LEFT.pkl` (or the same arrays as `.npz`) of `folder`.
 
@@ -96,7 +108,29 @@ def load_mano(
         pose_components=arrays["hands_components"],
         mean_pose=arrays["hands_mean"],
         fingertip_vertices=tips,
+        pose_deviations=arrays[COEFFICIENTS].std(axis=0) if COEFFICIENTS in arrays else None,
     )
+
+
+def with_fingertips(hand: HandModel, fingertips: Fingertips) -> HandModel:
+    """A hand with MANO's own mesh, with its fingertips as other publishers take them; any other hand as it is."""
+    template = hand.template
+    stated = TIPS_IN_NAME.search(template.name)
+    if stated is None or stated[1] not in MANO_FINGERTIPS or stated[1] == fingertips:
+        return hand
+    published = MANO_LEFT_FINGERTIPS if template.name.startswith("mano left") else MANO_FINGERTIPS
+    name = TIPS_IN_NAME.sub(f" (tips: {fingertips})", template.name)
+    return HandModel(replace(template, name=name, fingertip_vertices=published[fingertips]))
+
+
+def with_fingertips_of(name: str, hand: HandModel) -> HandModel:
+    """The hand with the fingertips that the name of another says."""
+    return next((with_fingertips(hand, tips) for tips in MANO_FINGERTIPS if f"(tips: {tips})" in name), hand)
+
+
+def same_hand(name: str, other: str) -> bool:
+    """Whether two names are of one hand model, whichever vertices are taken for its fingertips."""
+    return TIPS_IN_NAME.sub("", name) == TIPS_IN_NAME.sub("", other)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -108,7 +142,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             content = load_pickle(path, _ALLOWED)
         if not isinstance(content, dict):
             raise HandFileError(f"expected the arrays of a hand model in {path}, found a {type(content).__name__}")
-        return {key: _dense(content[key]) for key in KEYS if key in content}
+        return {key: _dense(content[key]) for key in (*KEYS, COEFFICIENTS) if key in content}
     except (
         PickleError,
         zipfile.BadZipFile,
@@ -124,7 +158,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _dense(value: Any) -> np.ndarray:
-    """Undo what the file's writers wrapped arrays in: `Select` (some of an array's entries), `Ch`, sparse matrices."""
+    """The array inside the file's wrappers: `Select` (some of an array's entries), `Ch`, sparse matrices."""
     if not isinstance(value, _Stub):
         return np.asarray(value)
     fields = value.__dict__
@@ -139,7 +173,7 @@ def _dense(value: Any) -> np.ndarray:
 
 
 def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Refuse what is not a hand model, saying which array is wrong."""
+    """Raise `HandFileError` naming the array that is not one of a hand model."""
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise HandFileError(f"expected the arrays {', '.join(KEYS)} in {path}, missing {', '.join(missing)}")
@@ -155,6 +189,7 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
         "kintree_table": (2, joints),
         "hands_components": (angles, angles),
         "hands_mean": (angles,),
+        **({COEFFICIENTS: (*arrays[COEFFICIENTS].shape[:1], angles)} if COEFFICIENTS in arrays else {}),
     }
     for key, shape in expected.items():
         array = arrays[key]

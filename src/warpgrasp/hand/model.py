@@ -1,6 +1,6 @@
 """The parametric hand: blend shapes, kinematic chain and linear blend skinning (Romero et al. 2017, Sec. 3).
 
-One model serves the shipped open hand and the user's own MANO file: whatever gives a `HandTemplate` can be skinned.
+One model serves the shipped open hand and the user's own MANO file: any `HandTemplate` can be skinned.
 """
 
 from dataclasses import dataclass, replace
@@ -34,6 +34,7 @@ class HandTemplate:
     pose_components: Float[np.ndarray, "c 45"]
     mean_pose: Float[np.ndarray, " 45"]
     fingertip_vertices: tuple[int, ...]  # thumb, index, middle, ring, little
+    pose_deviations: Float[np.ndarray, " c"] | None = None  # of the coefficients of real poses; None for one each
 
     def rest_wrist(self, shape: Float[np.ndarray, " s"]) -> Float[np.ndarray, " 3"]:
         """Where a hand of this shape has its wrist, about which it turns, in the model's coordinates; in float64."""
@@ -68,7 +69,7 @@ class HandTemplate:
 
 @dataclass(frozen=True)
 class _Level:
-    """Joints equally far from the wrist, one of each finger: composed together, they cost what one does."""
+    """Joints equally far from the wrist, one of each finger: they are composed together, at the cost of one joint."""
 
     joints: list[int]
     parents: list[int]
@@ -104,6 +105,7 @@ class HandModel(nn.Module):
     joint_regressor: Tensor
     skinning_weights: Tensor
     pose_components: Tensor
+    pose_deviations: Tensor
     mean_pose: Tensor
     fingertip_vertices: Tensor
     joints_from_mano: Tensor
@@ -123,13 +125,15 @@ class HandModel(nn.Module):
         constant("joint_regressor", template.joint_regressor)
         constant("skinning_weights", template.skinning_weights)
         constant("pose_components", template.pose_components)
+        deviations = template.pose_deviations
+        constant("pose_deviations", np.ones(len(template.pose_components)) if deviations is None else deviations)
         constant("mean_pose", template.mean_pose)
         constant("fingertip_vertices", np.asarray(template.fingertip_vertices), torch.int64)
         if template.pose_directions is None:
             self.register_buffer("pose_directions", None, persistent=False)
         else:
             constant("pose_directions", template.pose_directions)
-        # Indices as buffers: a list would be uploaded to a GPU at each call, which then would have to be waited for.
+        # Indices are buffers: a list would be uploaded to a GPU at each call, and the call would wait for it.
         constant("joints_from_mano", np.asarray(permutation(JOINTS, from_=HO3D_JOINTS)), torch.int64)
         levels = _Level.of_tree(template.parents)
         self._depth = len(levels)

@@ -15,7 +15,7 @@ ASSETS = files("warpgrasp.hand") / "assets"
 
 @cache
 def open_hand_arrays() -> dict[str, np.ndarray]:
-    """Every array of the asset, among them what only pictures and grasps need (texture coordinates, joint axes)."""
+    """Every array of the asset, also those that only pictures and grasps need (texture coordinates, joint axes)."""
     with as_file(ASSETS / "open_hand_right.npz") as path, np.load(path, allow_pickle=False) as asset:
         return {name: asset[name] for name in asset.files}
 

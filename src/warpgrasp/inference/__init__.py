@@ -1,4 +1,4 @@
-"""From pictures to a predictions file."""
+"""Predictions by a trained network: of data sets, recordings, videos and pictures in memory."""
 
 from warpgrasp.inference.backends import (
     PACKAGES,
@@ -10,22 +10,20 @@ from warpgrasp.inference.backends import (
     threads_beside,
     vertex_change_mm,
 )
-from warpgrasp.inference.onnx import ExportError, export_onnx
-from warpgrasp.inference.predict import predict, predict_few, predictions_of
-from warpgrasp.inference.predictor import Options, Predictor
-from warpgrasp.inference.reconstruct import reconstruct
+from warpgrasp.inference.onnx_export import ExportError, export_onnx
+from warpgrasp.inference.prediction import predict, predict_few
+from warpgrasp.inference.predictor import PredictionOptions, Predictor, reconstruct
 
 __all__ = [
     "PACKAGES",
     "Backend",
     "ExportError",
-    "Options",
+    "PredictionOptions",
     "Predictor",
     "QuantizationError",
     "export_onnx",
     "predict",
     "predict_few",
-    "predictions_of",
     "quantize_encoder",
     "quantized_encoder",
     "reconstruct",

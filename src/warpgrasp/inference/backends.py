@@ -1,17 +1,16 @@
-"""What runs the encoder, nearly all of a network's work, outside PyTorch (docs/performance.md has what was tried).
+"""The encoder, nearly all of a network's work, outside PyTorch: by another package, or in 8-bit integers.
 
-Heads, hand and placement stay in PyTorch in full precision: they cost little and millimetres need the digits.
-
-The encoder in 8-bit integers: about three times as fast as in fp32 on a CPU, for some tenths of a millimetre.
+The regression branches, hand and placement stay in PyTorch in full precision: they cost little, and millimetres need
+the digits. In 8-bit integers the encoder is about three times as fast as in fp32 on a CPU, for some tenths of a
+millimetre (docs/performance.md has what was tried).
 
 Inputs and weights of every convolution but the first are rounded to 256 steps between the extremes that were seen in
 calibration pictures, weights by channel (Jacob et al. 2018). The sums of the shortcuts stay floating point: rounding
-them, too, moved vertices half as far again (docs/performance.md).
+them, too, moved vertices half as far again.
 """
 
 import io
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -24,29 +23,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warpgrasp.errors import UserError
+from warpgrasp.files import replacing
 from warpgrasp.frame import Frames
-from warpgrasp.inference.onnx import encoder_program
+from warpgrasp.inference.onnx_export import encoder_program
 from warpgrasp.reconstruction import HandObjectNetwork
 
 Backend = Literal["torch", "onnx", "openvino"]
 PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
-Compute = Callable[[np.ndarray], np.ndarray]
+INT8_FORMAT = "warpgrasp-encoder-int8-1"
+Compute = Callable[[np.ndarray], np.ndarray]  # from normalised pictures to features
 
 
 class BackendError(UserError):
-    """The package that should run the encoder is not there, or does not fit the device."""
+    """The package that should run the encoder is missing, or does not fit the device."""
 
 
-class ForeignEncoder(nn.Module):
-    """Stands where the encoder stood: the same features of the same normalised pictures, computed by something else."""
-
-    def __init__(self, compute: Compute):
-        super().__init__()
-        self._compute = compute
-
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
-        """Features of normalised images."""
-        return torch.from_numpy(self._compute(image.contiguous().numpy()))
+class QuantizationError(UserError):
+    """A quantised encoder cannot be made, or does not belong to the network."""
 
 
 def run_encoder_by(
@@ -78,16 +71,16 @@ def run_encoder_by(
             compute = _by_openvino(network, example, quantized)
         case unknown:
             assert_never(unknown)
-    network.encoder = ForeignEncoder(compute)  # pyright: ignore[reportAttributeAccessIssue]
+    network.encoder = ForeignEncoder(compute)
 
 
 @contextmanager
 def threads_beside(backend: Backend) -> Iterator[None]:
-    """While it lasts, PyTorch computes in one thread if another package runs the encoder.
+    """Let PyTorch compute in one thread, if another package runs the encoder, while the body runs.
 
-    The threads of its own few operations would spin for milliseconds after each, on the cores that the other package
-    wants: one picture took twice as long (docs/performance.md). Enter when the network is made: it is made with as many
-    threads as PyTorch has.
+    The threads of PyTorch's own few operations would spin for milliseconds after each, on the cores that the other
+    package needs: one picture took twice as long (docs/performance.md). Enter when the network is made: the other
+    package takes as many threads as PyTorch has then.
     """
     usual = torch.get_num_threads()
     if backend != "torch":
@@ -96,6 +89,78 @@ def threads_beside(backend: Backend) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(usual)
+
+
+def quantize_encoder(
+    network: HandObjectNetwork, pictures: Iterable[Float[Tensor, "b 3 h w"]], path: Path, *, weights_sha256: str
+) -> None:
+    """Write a network's encoder in int8 for batches of pictures like these, as an ONNX file that names its weights.
+
+    Raises `QuantizationError` when a package is missing, or there are no pictures.
+    """
+    if find_spec("onnxruntime") is None:
+        raise QuantizationError(
+            "expected the package onnxruntime to quantise, found none; install it by pip install 'warpgrasp[onnx]'"
+        )
+    normalised = [(picture - network.config.image_mean) / network.config.image_std for picture in pictures]
+    if not normalised:
+        raise QuantizationError("expected pictures to calibrate by, got none")
+    model = encoder_program(network, normalised[0][:1]).model_proto
+    with replacing(path) as temporary:
+        _quantize(model, [picture.numpy() for picture in normalised], temporary)
+        _label(temporary, weights_sha256)
+
+
+def quantized_encoder(path: Path, *, weights_sha256: str) -> bytes:
+    """The content of a quantised encoder's file.
+
+    Raises `QuantizationError` when the file is missing, of another kind, or made of other weights.
+    """
+    if find_spec("onnx") is None:
+        raise QuantizationError(
+            "expected the package onnx for --quantized, found none; install it by pip install 'warpgrasp[onnx]'"
+        )
+    import onnx  # pyright: ignore[reportMissingImports]
+    from google.protobuf.message import DecodeError  # pyright: ignore[reportMissingImports]
+
+    try:
+        content = path.read_bytes()
+        notes = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
+    except (OSError, DecodeError) as error:
+        raise QuantizationError(f"expected an encoder of `warpgrasp quantize` in {path}, but: {error}") from error
+    if notes.get("format") != INT8_FORMAT:
+        raise QuantizationError(f"expected an encoder of `warpgrasp quantize` in {path}, found another file")
+    if notes.get("weights_sha256") != weights_sha256:
+        raise QuantizationError(
+            f"expected the encoder of these very weights in {path}, found one of others; run `warpgrasp quantize` again"
+        )
+    return content
+
+
+def vertex_change_mm(
+    network: HandObjectNetwork, other: HandObjectNetwork, batches: Iterable[Frames]
+) -> tuple[float, float]:
+    """The mean distances of the hand's and of the object's vertices between two networks' reconstructions."""
+    of_hands, of_objects = [], []
+    with torch.inference_mode():
+        for frames in batches:
+            here = network(frames.image, frames.camera, frames.objects)
+            there = other(frames.image, frames.camera, frames.objects)
+            of_hands.append((here.hand.vertices - there.hand.vertices).norm(dim=-1).flatten())
+            of_objects.append((here.object.vertices - there.object.vertices).norm(dim=-1)[frames.objects.real])
+    return 1e3 * float(torch.cat(of_hands).mean()), 1e3 * float(torch.cat(of_objects).mean())
+
+
+class ForeignEncoder(nn.Module):
+    """Takes the place of a network's encoder: its features of normalised pictures, computed by another package."""
+
+    def __init__(self, compute: Compute):
+        super().__init__()
+        self._compute = compute
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Features of normalised images."""
+        return torch.from_numpy(self._compute(image.contiguous().numpy()))
 
 
 def _by_onnx_runtime(network: HandObjectNetwork, example: Tensor, quantized: bytes | None) -> Compute:
@@ -131,51 +196,19 @@ def _by_openvino(network: HandObjectNetwork, example: Tensor, quantized: bytes |
     return compute
 
 
-FORMAT = "warpgrasp-encoder-int8-1"
-
-
-class QuantizationError(UserError):
-    """A quantised encoder cannot be made, or does not belong to the network."""
-
-
-def quantize_encoder(
-    network: HandObjectNetwork, pictures: Iterable[Float[Tensor, "b 3 h w"]], path: Path, *, weights_sha256: str
-) -> None:
-    """Write a network's encoder in int8 for batches of pictures like these, as an ONNX file that names its weights.
-
-    The file is written under a temporary name, then renamed. Raises `QuantizationError` when a package or every picture
-    is missing.
-    """
-    if find_spec("onnxruntime") is None:
-        raise QuantizationError(
-            "expected the package onnxruntime to quantise, found none; install it by pip install 'warpgrasp[onnx]'"
-        )
-    normalised = [(picture - network.config.image_mean) / network.config.image_std for picture in pictures]
-    if not normalised:
-        raise QuantizationError("expected pictures to calibrate by, got none")
-    model = encoder_program(network, normalised[0][:1]).model_proto
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        _quantize(model, [picture.numpy() for picture in normalised], temporary)
-        _label(temporary, weights_sha256)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _quantize(model: Any, pictures: list[np.ndarray], path: Path) -> None:
     from onnxruntime import quantization  # pyright: ignore[reportMissingImports]
 
     class Pictures(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self._left = iter(pictures)
+            self._remaining = iter(pictures)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            picture = next(self._left, None)
+            picture = next(self._remaining, None)
             return None if picture is None else {"image": picture}
 
     first = next(node.name for node in model.graph.node if node.op_type == "Conv")
-    with _quiet():
+    with _without_advice():
         quantization.quantize_static(
             model,
             path,
@@ -194,52 +227,13 @@ def _label(path: Path, weights_sha256: str) -> None:
     import onnx  # pyright: ignore[reportMissingImports]
 
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, {"format": FORMAT, "weights_sha256": weights_sha256})
+    onnx.helper.set_model_props(model, {"format": INT8_FORMAT, "weights_sha256": weights_sha256})
     onnx.save(model, path)
 
 
-def quantized_encoder(path: Path, *, weights_sha256: str) -> bytes:
-    """The content of a quantised encoder's file.
-
-    Raises `QuantizationError` when it is missing, no such file, or made of other weights.
-    """
-    if find_spec("onnx") is None:
-        raise QuantizationError(
-            "expected the package onnx for --quantized, found none; install it by pip install 'warpgrasp[onnx]'"
-        )
-    import onnx  # pyright: ignore[reportMissingImports]
-    from google.protobuf.message import DecodeError  # pyright: ignore[reportMissingImports]
-
-    try:
-        content = path.read_bytes()
-        stated = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
-    except (OSError, DecodeError) as error:
-        raise QuantizationError(f"expected what `warpgrasp quantize` wrote in {path}, but: {error}") from error
-    if stated.get("format") != FORMAT:
-        raise QuantizationError(f"expected what `warpgrasp quantize` wrote in {path}, found another file")
-    if stated.get("weights_sha256") != weights_sha256:
-        raise QuantizationError(
-            f"expected the encoder of these very weights in {path}, found another's; run `warpgrasp quantize` again"
-        )
-    return content
-
-
-def vertex_change_mm(
-    network: HandObjectNetwork, other: HandObjectNetwork, batches: Iterable[Frames]
-) -> tuple[float, float]:
-    """How far the hand's and the object's vertices lie apart in two networks' reconstructions, on average."""
-    hands, things = [], []
-    with torch.inference_mode():
-        for frames in batches:
-            here, there = (one(frames.image, frames.camera, frames.objects) for one in (network, other))
-            hands.append((here.hand.vertices - there.hand.vertices).norm(dim=-1).flatten())
-            things.append((here.object.vertices - there.object.vertices).norm(dim=-1)[frames.objects.real])
-    return 1e3 * float(torch.cat(hands).mean()), 1e3 * float(torch.cat(things).mean())
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the quantiser's advice on other models."""
+def _without_advice() -> Iterator[None]:
+    """Silence the quantiser's advice on other models while the body runs."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -1,54 +1,61 @@
-"""A checkpoint at work: its network on a device, and whatever it is asked to look at, to a predictions file."""
+"""A checkpoint at work: its network on a device, and the predictions of data sets, recordings, footage and pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 
 from warpgrasp.data import SPLITS, Dataset, OnBad, Split, fingerprint_of_frames
-from warpgrasp.data.recording import Recordings, Reel, open_clip
-from warpgrasp.errors import UserError
-from warpgrasp.files import fingerprint_of_files
+from warpgrasp.data.recording import Clip, Entry, Lens, Recordings, Reel, lens_of, open_clip, read_lens
+from warpgrasp.errors import DataError, UserError
+from warpgrasp.files import fingerprint_of_files, source_commit
 from warpgrasp.frame import Frames, Reconstruction
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, Side, open_hand
 from warpgrasp.inference.backends import Backend, quantized_encoder, run_encoder_by, threads_beside
-from warpgrasp.inference.predict import posed_hand, predict, reconstruct
+from warpgrasp.inference.prediction import hand_posing, predict, reconstruct_frames, smoothing_of
 from warpgrasp.inference.stream import Stream
 from warpgrasp.predictions import (
     LONGEST_FRAMES,
-    Finish,
+    Postprocessing,
     Predictions,
     PredictionsError,
-    Window,
+    ShardContext,
     identified_object,
-    known_hashes,
-    left_posed_hand,
-    seen_in_mirror,
+    mesh_hashes,
+    mirror_counterpart,
+    posing_left_hands,
 )
-from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork
-from warpgrasp.reconstruction.encoders import precision_on
+from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, open_weights, precision_on
+
+PICTURES = "pictures"  # the sequence of pictures in memory
+CAMERA_IN_MEMORY = Path("camera")  # names a camera without a file in errors
 
 
 class PredictError(UserError):
-    """A prediction is asked for in a way that cannot be."""
+    """A prediction cannot be made in the way that is asked for."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """How it is predicted."""
+class PredictionOptions:
+    """How frames are predicted."""
 
     batch: int = 16
     """Frames at once."""
     smooth_frames: float = 0.0
-    """The standard deviation, in frames, of the temporal filter (`smoothing`); 0 for none."""
+    """The standard deviation, in frames, of the temporal filter (`Smoothing`); 0 for none."""
     bad_frames: OnBad = "refuse"
     """What is done with a frame of a video that cannot be read."""
     device: str = "auto"
+    """`cpu`, `cuda`, or another of PyTorch's; `auto`: a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Arithmetic of the encoder; `auto`: bf16 where the hardware has it."""
     backend: Backend = "torch"
-    """What runs the encoder."""
+    """The package that runs the encoder."""
     quantized: Path | None = None
     """The encoder in int8, as `quantize_encoder` wrote it."""
 
@@ -62,19 +69,44 @@ class Options:
             )
 
 
+def reconstruct(
+    images: Sequence[Any],
+    *,
+    camera: Path | str | Float[np.ndarray, "3 3"],
+    object: Path | str,
+    weights: Path | str,
+    hand: HandModel | None = None,
+    side: Side = "right",
+    options: PredictionOptions | None = None,
+) -> Predictions:
+    """Reconstruct hand and object in each of some pictures, which are taken to follow each other at 30 a second.
+
+    `images` are of shape (height, width, 3), colours from 0 to 255: arrays, or anything that NumPy makes arrays of.
+    `camera` is a camera.json, or the matrix [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels of the images. `object` is
+    the mesh file of an object that the network knows, or its object.json; `weights` a run's folder, a checkpoint, or
+    `best`. `hand` is the right hand's model, the open one unless it is given. The result is in camera space, in metres;
+    row i is of image i. Raises `UserError` with one sentence where something does not fit.
+    """
+    checkpoint = open_weights(Path(weights))
+    predictor = Predictor(checkpoint, hand or HandModel(open_hand()), options or PredictionOptions())
+    pictures = PicturesInMemory([_pixels(image, number) for number, image in enumerate(images)])
+    lens, lens_file = _lens(camera, pictures)
+    model = identified_object(Path(object), checkpoint.objects, left=side == "left")
+    reel = Reel.of_clip(PICTURES, Clip(lens, pictures, lens_file), model, predictor.size)
+    return predictor.predict_in_memory(reel, left=side == "left")
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """A network as a checkpoint holds it, with its hand model."""
+    """A network as a checkpoint holds it, with its hand model, the right hand's."""
 
     checkpoint: Checkpoint
     hand: HandModel
-    options: Options = Options()
-    program: str = "unknown"
-    """The commit or version of the program, stored with what it predicts."""
+    options: PredictionOptions = PredictionOptions()
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the network is. Raises `PredictError` when there is no such device."""
+        """The device of the network. Raises `PredictError` when there is no such device."""
         if self.options.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -93,7 +125,7 @@ class Predictor:
         """The network.
 
         Raises `CheckpointError` when it was trained with another hand, `BackendError` and `QuantizationError` when it
-        cannot run as asked.
+        cannot run as the options say.
         """
         network = self.checkpoint.network(self.hand).to(self.device)
         network.encoder_precision = precision_on(self.device, self.options.precision)
@@ -111,12 +143,13 @@ class Predictor:
 
     def reconstruct(self, frames: Frames) -> Reconstruction:
         """Reconstruct a batch that lies on the network's device."""
-        return reconstruct(self.network, frames)
+        return reconstruct_frames(self.network, frames)
 
-    def footage(self, path: Path, out: Path, *, object: Path | None, camera: Path | None, side: str) -> None:
-        """Predict every frame of a video file or of a folder of numbered pictures.
+    def predict_footage(self, path: Path, out: Path, *, object: Path | None, camera: Path | None, side: str) -> None:
+        """Predict every frame of a video file or of a folder of numbered pictures into `out`.
 
-        Raises `PredictError` when object, camera or side is not told, and what `open_clip` and `identified_object` do.
+        Raises `PredictError` when object, camera or side is not told, and the errors of `open_clip` and
+        `identified_object`.
         """
         if object is None or camera is None:
             missing = " and ".join(
@@ -131,17 +164,17 @@ class Predictor:
             )
         model = identified_object(object, self.checkpoint.objects, left=side == "left")
         reel = Reel.of_clip(path.stem, open_clip(path, camera), model, self.size)
-        self._reel(reel, out, {"protocol": "footage"}, left=side == "left")
+        self._predict_reel(reel, out, {"protocol": "footage"}, left=side == "left")
 
-    def dataset(self, dataset: Dataset, split: str | None, out: Path, *, left: bool = False) -> None:
-        """Predict a split of a data set or of recordings; `all` are all of its frames.
+    def predict_dataset(self, dataset: Dataset, split: str | None, out: Path, *, left: bool = False) -> None:
+        """Predict a split of a data set or of recordings into `out`; `all` are all of its frames.
 
         `left` means recordings of a left hand, of which labels need not say so. Raises `PredictionsError` when there
         are no such frames, and `PredictError` when labels say otherwise.
         """
         split = split or ("evaluation" if dataset.names("evaluation") else "train")
-        splits: list[Split] = [one for one in SPLITS if split in (one, "all")]
-        names = [name for one in splits for name in dataset.names(one)]
+        splits: list[Split] = [name for name in SPLITS if split in (name, "all")]
+        names = [name for part in splits for name in dataset.names(part)]
         if not names:
             raise PredictionsError(
                 f"expected frames in the split {split} of {dataset.root}, found none; choose another by --split"
@@ -149,52 +182,52 @@ class Predictor:
         header = {"protocol": dataset.protocol, "split": split}
         if isinstance(dataset, Recordings):
             reel = Reel.of_recordings(dataset, splits, self.size)
-            self._reel(reel, out, header, left=_show_left_hands(dataset, left=left))
+            self._predict_reel(reel, out, header, left=_show_left_hands(dataset, left=left))
             return
-        models = list({model.name: model for one in splits for model in dataset.objects(one)}.values())
+        models = list({model.name: model for part in splits for model in dataset.objects(part)}.values())
         self.checkpoint.check_objects(models)
-        files = {"input": fingerprint_of_frames(dataset, names), "objects": known_hashes(models)}
-        about, options = {**self.header, **header, **files}, self.options
-        smooth_frames = options.smooth_frames
-        with threads_beside(options.backend):
-            predict(self.network, dataset, names, out, header=about, batch=options.batch, smooth_frames=smooth_frames)
-
-    def in_memory(self, reel: Reel, *, left: bool = False) -> Predictions:
-        """Predict every frame of a reel without a file."""
-        stream, finish = self._prepared(reel, left=left)
+        files = {"input": fingerprint_of_frames(dataset, names), "objects": mesh_hashes(models)}
+        header = {**self.header, **header, **files}
+        batch, smooth_frames = self.options.batch, self.options.smooth_frames
         with threads_beside(self.options.backend):
-            return finish(Window(None, stream.predicted(), None))
+            predict(self.network, dataset, names, out, header=header, batch=batch, smooth_frames=smooth_frames)
 
-    def _reel(self, reel: Reel, out: Path, header: dict[str, Any], *, left: bool) -> None:
-        stream, finish = self._prepared(reel, left=left)
-        about = {
+    def predict_in_memory(self, reel: Reel, *, left: bool = False) -> Predictions:
+        """Predict every frame of a reel without a file."""
+        stream, postprocessing = self._prepared(reel, left=left)
+        with threads_beside(self.options.backend):
+            return postprocessing(ShardContext(None, stream.predicted(), None))
+
+    def _predict_reel(self, reel: Reel, out: Path, header: dict[str, Any], *, left: bool) -> None:
+        stream, postprocessing = self._prepared(reel, left=left)
+        of_reel = {
             "batch": self.options.batch,
             "side": "left" if left else "right",
             "input": reel.fingerprint(),
             "cameras": {sequence: clip.lens.content for sequence, clip in reel.clips.items()},
-            "objects": known_hashes(list(reel.models.values())),
+            "objects": mesh_hashes(list(reel.models.values())),
         }
         with threads_beside(self.options.backend):
-            stream.write(out, {**self.header, **header, **about}, finish)
+            stream.write(out, {**self.header, **header, **of_reel}, postprocessing)
 
-    def _prepared(self, reel: Reel, *, left: bool) -> tuple[Stream, Finish]:
+    def _prepared(self, reel: Reel, *, left: bool) -> tuple[Stream, Postprocessing]:
         models, options = reel.models, self.options
-        if not left:
+        pose_hand, mirrored = hand_posing(self.network), None
+        if left:
+            pose_hand = posing_left_hands(pose_hand)
+            mirrored = {name: mirror_counterpart(model, self.checkpoint) for name, model in models.items()}
+        else:
             self.checkpoint.check_objects(list(models.values()))
-        mirrored = {name: seen_in_mirror(model, self.checkpoint) for name, model in models.items()} if left else None
-        posed = posed_hand(self.network)
-        stream = Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device)
-        finish = Finish(
+        postprocessing = Postprocessing(
             models.__getitem__,
             lambda sequence: reel.clips[sequence].interval_s,
-            left_posed_hand(posed) if left else posed,
-            options.smooth_frames,
+            smoothing_of(options.smooth_frames, pose_hand),
         )
-        return stream, finish
+        return Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device), postprocessing
 
     @cached_property
     def header(self) -> dict[str, Any]:
-        """Where predictions come from."""
+        """Where predictions come from, as it is stored with them."""
         quantized = self.options.quantized
         return {
             "weights_sha256": self.checkpoint.sha256,
@@ -203,20 +236,73 @@ class Predictor:
             "backend": self.options.backend,
             "smooth_frames": self.options.smooth_frames,
             **({} if quantized is None else {"quantized": fingerprint_of_files([quantized])}),
-            "commit": self.program,
+            "commit": source_commit(),
             **self.checkpoint.training,
         }
 
 
 def _show_left_hands(dataset: Recordings, *, left: bool) -> bool:
-    """Whether recordings show left hands: as their labels say, or as was asked for those without."""
-    sides = {name: one.side for name, one in dataset.recordings.items() if one.annotations.labels}
-    if len(set(sides.values())) > 1:
-        first = {side: next(name for name, found in sides.items() if found == side) for side in ("right", "left")}
+    """Whether recordings show left hands: by their labels or, for those without labels, as the user says."""
+    side_of = {name: recording.side for name, recording in dataset.recordings.items() if recording.annotations.labels}
+    if len(set(side_of.values())) > 1:
+        first = {side: next(name for name in side_of if side_of[name] == side) for side in ("right", "left")}
         raise PredictError(
             f"expected recordings of one hand in {dataset.root}, found a right one in {first['right']} and a left one "
             f"in {first['left']}; predict one folder after the other"
         )
-    if left and "right" in sides.values():
+    if left and "right" in side_of.values():
         raise PredictError(f"expected --side right, as the labels in {dataset.root} say, got left")
-    return left or "left" in sides.values()
+    return left or "left" in side_of.values()
+
+
+@dataclass(frozen=True)
+class PicturesInMemory:
+    """Pictures as footage: numbered from 0, without times."""
+
+    pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]]
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the frames."""
+        return range(len(self.pictures))
+
+    @property
+    def times_s(self) -> None:
+        """Not known."""
+        return None
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """There is nothing to warn of."""
+        return ()
+
+    def picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
+        """The colours of a frame, from 0 to 255."""
+        return self.pictures[number]
+
+    def file_of(self, number: int) -> Path:
+        """The name of a frame in errors."""
+        return Path(f"images[{number}]")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _pixels(image: Any, number: int) -> UInt8[np.ndarray, "h w 3"]:
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise DataError(
+            f"expected colours from 0 to 255 as bytes of shape (height, width, 3) in images[{number}], found "
+            f"{pixels.dtype} of shape {pixels.shape}"
+        )
+    return pixels
+
+
+def _lens(camera: Path | str | np.ndarray, pictures: PicturesInMemory) -> tuple[Lens, Path]:
+    if not pictures.pictures:
+        raise DataError("expected at least one picture in images, found none")
+    if isinstance(camera, Path | str):
+        return read_lens(Path(camera)), Path(camera)
+    height, width = pictures.pictures[0].shape[:2]
+    content = {"width": width, "height": height, "matrix": np.asarray(camera).tolist()}
+    return lens_of(Entry(content, CAMERA_IN_MEMORY, "")), CAMERA_IN_MEMORY

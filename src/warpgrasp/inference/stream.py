@@ -1,11 +1,8 @@
-"""Reading ahead and writing behind: two threads beside the one that computes.
+"""Videos and picture folders to a predictions file: reading, computing and writing overlap.
 
-Neither may touch PyTorch: each Python thread that does gets a team of OpenMP threads of its own, and two such teams
-take the cores from each other.
-
-From the frames of videos and picture folders to a predictions file: reading, computing and writing overlap.
-
-A video of any length takes the same memory: frames come in batches, predictions go in shards.
+A video of any length takes the same memory: frames are read in batches, predictions written in shards. One thread reads
+ahead and one writes behind, beside the one that computes. Neither may touch PyTorch: each Python thread that does gets
+a team of OpenMP threads of its own, and two such teams take the cores from each other.
 """
 
 import queue
@@ -27,26 +24,214 @@ from warpgrasp.data.recording import Reel
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, Frames, Objects, Reconstruction, colours, move_to
 from warpgrasp.geometry import Camera
-from warpgrasp.inference.predict import SHARD_FRAMES, predictions_of
-from warpgrasp.predictions import Finishing, Predictions, SeenObject, ShardWriter, as_left_hands
-from warpgrasp.progress import frames_done
+from warpgrasp.inference.prediction import SHARD_FRAMES, predictions_of
+from warpgrasp.predictions import (
+    MirrorCounterpart,
+    Postprocessing,
+    Predictions,
+    ShardContext,
+    ShardWriter,
+    as_left_hands,
+)
+from warpgrasp.progress import progress_bar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-DEPTH = 2  # results that wait to be taken
+QUEUE_LENGTH = 2  # results that wait to be used
 POLL_S = 0.1
+LONGEST_LIST = 1000  # of left-out frames that the header names
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames that are read together: positions in a reel, all of one shard."""
+
+    shard: int
+    positions: range
+    ends_shard: bool
+
+
+@dataclass(frozen=True)
+class ReadBatch:
+    """A batch as it was read."""
+
+    batch: Batch
+    names: list[FrameName]
+    pixels: list[UInt8[np.ndarray, "h w 3"]]
+    bad: dict[FrameName, str]
+    """Frames that could not be read, with their errors."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Predicts every frame of a reel."""
+
+    reel: Reel
+    reconstruct: Callable[[Frames], Reconstruction]
+    batch: int = 16
+    on_bad: OnBad = "refuse"
+    """What is done with a frame that cannot be read: an error, or it is left out."""
+    mirrored: Mapping[str, MirrorCounterpart] | None = None
+    """For left hands: the object that mirrored pictures show in place of each object."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    _cameras: dict[str, Camera] = field(default_factory=dict, repr=False)
+    _objects: dict[tuple[str, ...], Objects] = field(default_factory=dict, repr=False)
+
+    def write(self, out: Path, header: Mapping[str, Any], postprocessing: Postprocessing) -> dict[FrameName, str]:
+        """Predict into `out`, shard by shard; an interrupted prediction goes on where it was, to the same file.
+
+        Returns the frames that were left out, with their errors; the file's header lists them.
+        """
+        writer, bad = ShardWriter(out, header), dict[FrameName, str]()
+        missing = [shard for shard in range(self._shards) if not writer.has(shard)]
+        parts: list[Predictions] = []
+        done = len(self.reel) - sum(len(self._positions(shard)) for shard in missing)
+        with (
+            progress_bar(f"predict {out.stem}", len(self.reel), unit="frames", done=done) as advance,
+            ReadAhead(self._read, self._batches(missing)) as batches,
+            WriteBehind() as behind,
+        ):
+            for read in batches:
+                bad |= read.bad
+                if read.names:
+                    parts.append(self._predicted(read))
+                if read.batch.ends_shard:
+                    behind(partial(writer.write, read.batch.shard, _joined_shard(parts, read)))
+                    parts = []
+                advance(len(read.batch.positions))
+        left_out = _LeftOutFrames(self.reel)
+
+        def postprocess(context: ShardContext) -> Predictions:
+            left_out.count(context.shard, last=context.after is None)
+            return postprocessing(context)
+
+        writer.finish(self._shards, postprocess, left_out.notes)
+        return bad
+
+    def predicted(self) -> Predictions:
+        """Predict all frames, in memory, without postprocessing."""
+        batches = map(self._read, self._batches(list(range(self._shards))))
+        return Predictions.joined([self._predicted(read) for read in batches if read.names])
+
+    @property
+    def _shards(self) -> int:
+        return -(-len(self.reel) // SHARD_FRAMES)
+
+    def _positions(self, shard: int) -> range:
+        return range(shard * SHARD_FRAMES, min((shard + 1) * SHARD_FRAMES, len(self.reel)))
+
+    def _batches(self, shards: list[int]) -> Iterator[Batch]:
+        for shard in shards:
+            positions = self._positions(shard)
+            for start in range(0, len(positions), self.batch):
+                ends_shard = start + self.batch >= len(positions)
+                yield Batch(shard, positions[start : start + self.batch], ends_shard)
+
+    def _read(self, batch: Batch) -> ReadBatch:
+        """Runs in a thread of its own: no PyTorch."""
+        read = ReadBatch(batch, [], [], {})
+        for position in batch.positions:
+            name = self.reel.name(position)
+            try:
+                pixels = self.reel.picture(name)
+            except DataError as error:
+                if self.on_bad == "refuse":
+                    raise
+                read.bad[name] = " ".join(str(error).split())
+                continue
+            read.names.append(name)
+            read.pixels.append(pixels[:, ::-1] if self.mirrored is not None else pixels)
+        sequences = dict.fromkeys(self.reel.name(position).sequence for position in batch.positions)
+        for sequence in list(sequences)[:-1]:  # there may be hundreds, and their decoders hold memory
+            self.reel.clips[sequence].footage.close()
+        return read
+
+    def _predicted(self, read: ReadBatch) -> Predictions:
+        frames = self._frames(read)
+        predictions = predictions_of(frames, self.reconstruct(frames))
+        clips = [self.reel.clips[name.sequence] for name in read.names]
+        times = [clip.time_s(name.index) for clip, name in zip(clips, read.names, strict=True)]
+        predictions = replace(predictions, time_s=np.array(times))
+        if self.mirrored is None:
+            return predictions
+        names = np.array([self.reel.objects[name.sequence].name for name in read.names])
+        reflections = np.stack([self.mirrored[str(name)].reflection for name in names])
+        return as_left_hands(replace(predictions, object_name=names), reflections)
+
+    def _frames(self, read: ReadBatch) -> Frames:
+        pictures = torch.from_numpy(np.stack(read.pixels)).to(self.device).permute(0, 3, 1, 2)
+        sequences = [name.sequence for name in read.names]
+        intrinsics = torch.stack([self._camera(sequence).intrinsics for sequence in sequences]).to(self.device)
+        return Frames(
+            tuple(read.names),
+            colours(pictures).contiguous(),
+            Camera(intrinsics, *self.reel.size),
+            self._objects_of(tuple(sequences)),
+            None,
+        )
+
+    def _camera(self, sequence: str) -> Camera:
+        if sequence not in self._cameras:
+            camera = self.reel.camera(sequence)
+            self._cameras[sequence] = camera if self.mirrored is None else mirrored_camera(camera)
+        return self._cameras[sequence]
+
+    def _objects_of(self, sequences: tuple[str, ...]) -> Objects:
+        """The objects that the pictures of a batch show, mirrored ones for left hands."""
+        if sequences not in self._objects:
+            self._objects.clear()  # batches differ in them where a clip ends: the last ones are enough
+            models = [self.reel.objects[sequence] for sequence in sequences]
+            if self.mirrored is not None:
+                models = [self.mirrored[model.name].model for model in models]
+            self._objects[sequences] = move_to(Objects.of(models), self.device)
+        return self._objects[sequences]
+
+
+def _joined_shard(parts: list[Predictions], read: ReadBatch) -> Predictions:
+    """The predictions of a shard, whose last batch is `read`."""
+    if not parts:
+        first = next(iter(read.bad.values()))
+        raise DataError(f"expected a readable frame among {SHARD_FRAMES}, found only bad ones, such as: {first}")
+    return Predictions.joined(parts)
+
+
+class _LeftOutFrames:
+    """Counts the frames of a reel that have no prediction, as the shards are postprocessed."""
+
+    def __init__(self, reel: Reel):
+        self._reel, self._position, self._frames = reel, 0, 0
+        self._listed: list[list[str | int]] = []
+
+    def count(self, shard: Predictions, *, last: bool) -> None:
+        """Compare the next shard with the reel."""
+        for name in shard.names:
+            self._skip_to(name)
+            self._position += 1
+        if last:
+            self._skip_to(None)
+
+    def _skip_to(self, name: FrameName | None) -> None:
+        while self._position < len(self._reel) and (missing := self._reel.name(self._position)) != name:
+            if len(self._listed) < LONGEST_LIST:
+                self._listed.append([missing.sequence, missing.index])
+            self._frames += 1
+            self._position += 1
+
+    def notes(self) -> dict[str, Any]:
+        """The header's entry on the left-out frames."""
+        return {"left_out": {"frames": self._frames, "which": self._listed}}
 
 
 class ReadAhead(Generic[Job, Result]):
-    """The results of a function for one job after the other, computed in a thread a little ahead of being asked for.
+    """The results of a function for job after job, computed in a thread a little ahead of their use.
 
-    An error comes out where its result would have. Leaving the context ends the thread.
+    An error is raised where its result would have come. Leaving the context ends the thread.
     """
 
     def __init__(self, read: Callable[[Job], Result], jobs: Iterable[Job]):
         self._read, self._jobs = read, jobs
-        self._results: queue.Queue[tuple[Result | None, BaseException | None, bool]] = queue.Queue(DEPTH)
+        self._results: queue.Queue[tuple[Result | None, BaseException | None, bool]] = queue.Queue(QUEUE_LENGTH)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="read-ahead", daemon=True)
 
@@ -79,7 +264,7 @@ class ReadAhead(Generic[Job, Result]):
             self._put((None, error, False))
 
     def _put(self, entry: tuple[Result | None, BaseException | None, bool]) -> bool:
-        """Wait for room; False when nobody will take it."""
+        """Wait for room in the queue; False when the context was left."""
         while not self._stopped.is_set():
             try:
                 self._results.put(entry, timeout=POLL_S)
@@ -90,7 +275,7 @@ class ReadAhead(Generic[Job, Result]):
 
 
 class WriteBehind:
-    """Calls a function in a thread, one call at a time; an error comes out at the next call or at the end."""
+    """Runs functions in a thread, one at a time; an error is raised at the next call or at the end."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write-behind")
@@ -107,189 +292,7 @@ class WriteBehind:
             self._last.result()
 
     def __call__(self, work: Callable[[], None]) -> None:
-        """Begin a call when the one before has ended."""
+        """Begin to run a function when the one before has ended."""
         if self._last is not None:
             self._last.result()
         self._last = self._pool.submit(work)
-
-
-Network = Callable[[Frames], Reconstruction]
-LONGEST_LIST = 1000  # of left-out frames that are named one by one
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Frames that are read together: positions in a reel, all of one shard."""
-
-    shard: int
-    positions: range
-    ends_shard: bool
-
-
-@dataclass(frozen=True)
-class Shots:
-    """A batch as it was read."""
-
-    batch: Batch
-    names: list[FrameName]
-    pixels: list[UInt8[np.ndarray, "h w 3"]]
-    bad: dict[FrameName, str]
-    """Frames that could not be read, with their errors."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Predicts every frame of a reel."""
-
-    reel: Reel
-    network: Network
-    batch: int = 16
-    on_bad: OnBad = "refuse"
-    """What is done with a frame that cannot be read: an error, or it is left out."""
-    mirrored: Mapping[str, SeenObject] | None = None
-    """For left hands: what the network is shown of each object, in mirrored pictures."""
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    _cameras: dict[str, Camera] = field(default_factory=dict, repr=False)
-    _objects: dict[tuple[str, ...], Objects] = field(default_factory=dict, repr=False)
-
-    def write(self, out: Path, header: Mapping[str, Any], finishing: Finishing) -> dict[FrameName, str]:
-        """Predict into `out`, shard by shard; an interrupted prediction goes on where it was, to the same file.
-
-        The frames that were left out are returned with their errors, and listed in the file's header.
-        """
-        writer, bad = ShardWriter(out, header), dict[FrameName, str]()
-        missing = [shard for shard in range(self._shards) if not writer.has(shard)]
-        parts: list[Predictions] = []
-        done = len(self.reel) - sum(len(self._positions(shard)) for shard in missing)
-        with (
-            frames_done(f"predict {out.stem}", len(self.reel), done=done) as advance,
-            ReadAhead(self._read, self._batches(missing)) as read,
-            WriteBehind() as behind,
-        ):
-            for shots in read:
-                bad |= shots.bad
-                if shots.names:
-                    parts.append(self._predicted(shots))
-                if shots.batch.ends_shard:
-                    behind(partial(writer.write, shots.batch.shard, self._whole_shard(parts, shots)))
-                    parts = []
-                advance(len(shots.batch.positions))
-        left_out = _LeftOut(self.reel)
-        writer.finish(self._shards, left_out.watched(finishing), left_out.notes)
-        return bad
-
-    def predicted(self) -> Predictions:
-        """Predict all frames at once, in memory, as the network says them."""
-        read = map(self._read, self._batches(list(range(self._shards))))
-        return Predictions.joined([self._predicted(shots) for shots in read if shots.names])
-
-    @property
-    def _shards(self) -> int:
-        return -(-len(self.reel) // SHARD_FRAMES)
-
-    def _positions(self, shard: int) -> range:
-        return range(shard * SHARD_FRAMES, min((shard + 1) * SHARD_FRAMES, len(self.reel)))
-
-    def _batches(self, shards: list[int]) -> Iterator[Batch]:
-        for shard in shards:
-            every = self._positions(shard)
-            for start in range(0, len(every), self.batch):
-                yield Batch(shard, every[start : start + self.batch], start + self.batch >= len(every))
-
-    def _read(self, batch: Batch) -> Shots:
-        """Runs in a thread of its own: no PyTorch."""
-        shots = Shots(batch, [], [], {})
-        for position in batch.positions:
-            name = self.reel.name(position)
-            try:
-                pixels = self.reel.picture(name)
-            except DataError as error:
-                if self.on_bad == "refuse":
-                    raise
-                shots.bad[name] = " ".join(str(error).split())
-                continue
-            shots.names.append(name)
-            shots.pixels.append(pixels[:, ::-1] if self.mirrored is not None else pixels)
-        read = dict.fromkeys(self.reel.name(position).sequence for position in batch.positions)
-        for sequence in list(read)[:-1]:  # there may be hundreds, and their decoders hold memory
-            self.reel.clips[sequence].footage.close()
-        return shots
-
-    def _predicted(self, shots: Shots) -> Predictions:
-        frames = self._frames(shots)
-        predictions = predictions_of(frames, self.network(frames))
-        clips = [self.reel.clips[name.sequence] for name in shots.names]
-        times = [clip.time_s(name.index) for clip, name in zip(clips, shots.names, strict=True)]
-        predictions = replace(predictions, time_s=np.array(times))
-        if self.mirrored is None:
-            return predictions
-        names = np.array([self.reel.objects[name.sequence].name for name in shots.names])
-        reflections = np.stack([self.mirrored[str(name)].reflection for name in names])
-        return as_left_hands(replace(predictions, object_name=names), reflections)
-
-    def _frames(self, shots: Shots) -> Frames:
-        pictures = torch.from_numpy(np.stack(shots.pixels)).to(self.device).permute(0, 3, 1, 2)
-        sequences = [name.sequence for name in shots.names]
-        intrinsics = torch.stack([self._camera(sequence).intrinsics for sequence in sequences]).to(self.device)
-        return Frames(
-            tuple(shots.names),
-            colours(pictures).contiguous(),
-            Camera(intrinsics, *self.reel.size),
-            self._shown(tuple(sequences)),
-            None,
-        )
-
-    def _camera(self, sequence: str) -> Camera:
-        if sequence not in self._cameras:
-            camera = self.reel.camera(sequence)
-            self._cameras[sequence] = camera if self.mirrored is None else mirrored_camera(camera)
-        return self._cameras[sequence]
-
-    def _shown(self, sequences: tuple[str, ...]) -> Objects:
-        if sequences not in self._objects:
-            self._objects.clear()  # of few batches only: they differ where one clip ends
-            models = [self.reel.objects[sequence] for sequence in sequences]
-            shown = models if self.mirrored is None else [self.mirrored[model.name].model for model in models]
-            self._objects[sequences] = move_to(Objects.of(shown), self.device)
-        return self._objects[sequences]
-
-    def _whole_shard(self, parts: list[Predictions], shots: Shots) -> Predictions:
-        if not parts:
-            first = next(iter(shots.bad.values()))
-            raise DataError(f"expected a readable frame among {SHARD_FRAMES}, found only bad ones, such as: {first}")
-        return Predictions.joined(parts)
-
-
-class _LeftOut:
-    """Counts the frames of a reel that have no prediction, as the shards go by."""
-
-    def __init__(self, reel: Reel):
-        self._reel, self._position, self._frames = reel, 0, 0
-        self._listed: list[list[str | int]] = []
-
-    def watched(self, finishing: Finishing) -> Finishing:
-        """The same finishing, watched."""
-
-        def watch(window: Any) -> Predictions:
-            self._compare(window.part, last=window.after is None)
-            return finishing(window)
-
-        return watch
-
-    def _compare(self, part: Predictions, *, last: bool) -> None:
-        for name in part.names:
-            self._skip_to(name)
-            self._position += 1
-        if last:
-            self._skip_to(None)
-
-    def _skip_to(self, name: FrameName | None) -> None:
-        while self._position < len(self._reel) and (missing := self._reel.name(self._position)) != name:
-            if len(self._listed) < LONGEST_LIST:
-                self._listed.append([missing.sequence, missing.index])
-            self._frames += 1
-            self._position += 1
-
-    def notes(self) -> dict[str, Any]:
-        """What the header says of them."""
-        return {"left_out": {"frames": self._frames, "which": self._listed}}

@@ -1,18 +1,21 @@
 """Photometric consistency between frames (paper Sec. 3.1)."""
 
 from warpgrasp.photometric.consistency import MINIMAL_SHARE, PhotometricConsistency, photometric_consistency
-from warpgrasp.photometric.contrast import appearance, local_contrast
+from warpgrasp.photometric.contrast import PHOTOMETRIC_TERMS, PhotometricTerm, appearance, colours, local_contrast
 from warpgrasp.photometric.flow import RenderedFlow, render_flow
 from warpgrasp.photometric.visibility import Visibility, mutually_visible
 from warpgrasp.photometric.warp import Warped, sample, warp
 
 __all__ = [
     "MINIMAL_SHARE",
+    "PHOTOMETRIC_TERMS",
     "PhotometricConsistency",
+    "PhotometricTerm",
     "RenderedFlow",
     "Visibility",
     "Warped",
     "appearance",
+    "colours",
     "local_contrast",
     "mutually_visible",
     "photometric_consistency",

@@ -13,7 +13,7 @@ from warpgrasp.photometric.visibility import CYCLE_TOLERANCE_PX, mutually_visibl
 from warpgrasp.photometric.warp import colours_at, mean_over, sample
 from warpgrasp.render import Fragments, Rasterizer, rasterize
 
-MINIMAL_SHARE = 0.01  # of the reference's pixels: a pair that keeps fewer says nothing, and contributes nothing
+MINIMAL_SHARE = 0.01  # of the reference's pixels: a pair that keeps fewer contributes nothing
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def photometric_consistency(
 
     Sample the target image where the reference's surface, moved to `target_surface`, lands in it, and compare with the
     reference image. The mask M is recomputed at each call and carries no gradient. `seen` and `target_face_ids`
-    are what the cameras of reference and target see of the surfaces, where that is known already.
+    are what the cameras of reference and target see of the surfaces; without them, both are rasterised.
     """
     flow = render_flow(
         pair.reference_surface,

@@ -1,20 +1,47 @@
-"""Local contrast: what of a picture stays when the light on a surface changes."""
+"""What two pictures are compared by: colours, and local contrast, which changes less with the light on a surface."""
 
 from functools import cache
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from warpgrasp.errors import DataError
+from warpgrasp.registry import Registry
 
 RADIUS_SIGMAS = 2.5  # where the Gaussian window ends
 LEAST_DEVIATION = 0.05  # of colours in [0, 1]: a patch that is flatter than this holds noise rather than texture
 USUAL_CONTRAST = 0.2  # brings local contrast, about 1 where there is texture, to the size of colour differences
 
 
+class PhotometricTerm(Protocol):
+    """Channels that two pictures are compared by; the term (Eq. 1) is the mean absolute difference over all of them.
+
+    Each picture of a batch is treated alone, and no gradient passes through it. The channels have as many rows and
+    columns as the picture, and values about as large as colours in [0, 1], for which the recipes' weights are chosen.
+    `contrast_share` is the recipe's; a term that has no use for it raises `DataError` where it is not 0.
+    """
+
+    def __call__(self, image: Float[Tensor, "b 3 h w"], *, contrast_share: float) -> Float[Tensor, "b k h w"]:
+        """The channels of pictures, RGB in [0, 1]."""
+        ...
+
+
+def colours(image: Float[Tensor, "b c h w"], *, contrast_share: float) -> Float[Tensor, "b c h w"]:
+    """The pictures' colours alone, as in the paper. Raises `DataError` for a share of contrast above 0."""
+    if contrast_share != 0:
+        raise DataError(
+            f"expected no share of local contrast where colours alone are compared, got {contrast_share:g}; set "
+            f"--photometric.contrast-share 0, or choose --photometric.term colours+contrast"
+        )
+    return image
+
+
 def local_contrast(image: Float[Tensor, "b c h w"], *, sigma_px: float) -> Float[Tensor, "b c h w"]:
     """(I - mean) / (deviation + 0.05) under a Gaussian window; unchanged by adding a constant to a picture's colours.
 
-    The deviation is one for all channels (the root of their mean variance), so that hues stay. The border repeats
+    All channels share one deviation (the root of their mean variance), so that hues stay. The border repeats
     outside. Where texture is strong a change of the light's strength hardly changes it either.
     """
     channels = image.shape[1]
@@ -27,7 +54,7 @@ def local_contrast(image: Float[Tensor, "b c h w"], *, sigma_px: float) -> Float
 def appearance(
     image: Float[Tensor, "b c h w"], *, contrast_share: float, sigma_px: float = 2.0
 ) -> Float[Tensor, "b k h w"]:
-    """What two pictures are compared by, as channels: colours and, where they have a share, local contrast.
+    """The channels by which two pictures are compared: colours and, where it has a share, local contrast.
 
     A mean absolute difference over these channels is (1 - share) times that of the colours plus share times a fifth of
     that of the contrasts. A surface that turns under a fixed light keeps its contrasts while its colours change.
@@ -39,8 +66,16 @@ def appearance(
     return torch.cat([2 * (1 - contrast_share) * image, 2 * contrast_share * USUAL_CONTRAST * contrast], dim=1)
 
 
+PHOTOMETRIC_TERMS: Registry[PhotometricTerm] = Registry(
+    "photometric term",
+    "warpgrasp.photometric_terms",
+    {"colours+contrast": appearance, "colours": colours},
+)
+"""What recipes can compare pictures by, by name."""
+
+
 def _mean_square(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
-    """Over the channels, as a sum of whole pictures: `mean` over so few takes five times as long on a CPU."""
+    """The mean square over the channels, as a sum of pictures: `mean` over so few takes five times as long on a CPU."""
     first, *others = image.split(1, dim=1)
     total = first.square()
     for other in others:
@@ -56,9 +91,9 @@ def _smoothed(image: Float[Tensor, "b c h w"], sigma_px: float) -> Float[Tensor,
 
 
 @cache
-@torch.inference_mode(mode=False)  # it may be wanted with a gradient the next time
+@torch.inference_mode(mode=False)  # the cached matrix may be needed with a gradient the next time
 def _blur_matrix(size: int, sigma_px: float, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "n n"]:
-    """What blurs a row of pixels: each row holds the Gaussian's weights, those outside added to the border's."""
+    """The matrix that blurs a row: in each row the Gaussian's weights, those outside added to the border's."""
     radius = round(RADIUS_SIGMAS * sigma_px)
     offset_px = torch.arange(-radius, radius + 1)
     weights = torch.exp(-0.5 * (offset_px.double() / sigma_px) ** 2)

@@ -53,7 +53,7 @@ def render_flow(
     The point's barycentrics carry the gradient to `source`, its position p = Σ bᵢ vᵢ the one to `destination`; only the
     choice of the face is constant, as in the released code. The flow is the projection of the moved 3D point, not an
     interpolation of the vertices' projections, which differ under perspective. `seen` is what the source's camera sees
-    of it, where that is known already.
+    of it; without it, the source is rasterised.
     """
     seen = Fragments.of(rasterizer(source, source_camera)) if seen is None else seen
     points = seen_values(source, source_camera, seen.face_ids, seen.pixels, destination.vertices)

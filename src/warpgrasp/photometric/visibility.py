@@ -1,8 +1,8 @@
 """Which pixels of the reference may be compared (paper Sec. 3.1 and Appendix C).
 
-Mutual visibility by one compiled loop over pixels, for CPUs: as `visibility.mutually_visible` by tensors.
-
-Some thirty tensor operations over short lists take longer to start than to compute. Points are computed in float64.
+The round trip from the reference to the target and back is computed twice alike: by tensor operations for any device,
+and by one compiled loop over pixels for CPUs, where some thirty tensor operations over short lists take longer to start
+than to compute.
 """
 
 from dataclasses import dataclass
@@ -46,96 +46,89 @@ def mutually_visible(
     lands inside the target image, on a pixel which the target's own rasterisation covers (the nearest pixel, never
     blended across a silhouette), and when following the target's flow from there leads back to within `tolerance_px` of
     where it started. The round trip starts in the reference, where Eq. 1 compares; Appendix C writes it the other way
-    round (docs/paper.md). `target_face_ids` are what the target's camera sees (-1: nothing), where that is known
-    already.
+    round (docs/paper.md). `target_face_ids` are the faces that the target's camera sees (-1: none), where they are
+    known already.
     """
     if target_face_ids is None:
         target_face_ids = rasterizer(target, target_camera).face_ids
-    way = returning_by_tensors
-    if there.flow_px.device.type == "cpu":
-        way = returning
-    return way(
+    trips = RoundTrips(
         there.visible,
         there.fragments.pixels,
         there.landing_px,
         reference,
         target,
-        reference_camera=reference_camera,
-        target_camera=target_camera,
-        tolerance_px=tolerance_px,
-        target_face_ids=target_face_ids,
-    )
-
-
-@torch.no_grad()
-def returning_by_tensors(
-    candidates: Bool[Tensor, "b n"],
-    started_px: Int[Tensor, "b n 2"],
-    landing_px: Float[Tensor, "b n 2"],
-    reference: Mesh,
-    target: Mesh,
-    *,
-    reference_camera: Camera,
-    target_camera: Camera,
-    tolerance_px: float,
-    target_face_ids: Int[Tensor, "b h w"],
-) -> Visibility:
-    """Which candidates land on the target's surface, and which of them its flow leads back to where they started."""
-    inside = inside_image(landing_px, height=target_camera.height, width=target_camera.width)
-    u, v = landing_px.nan_to_num().unbind(-1)
-    u, v = u.clamp(0, target_camera.width - 1), v.clamp(0, target_camera.height - 1)
-    nearest = torch.stack([u, v], dim=-1).round().long()
-    u, v = nearest.unbind(-1)
-
-    image = torch.arange(len(landing_px), device=landing_px.device)[:, None]
-    seen = target_face_ids[image, v, u]
-    face_ids = seen.clamp_min(0)
-    on_surface = (seen >= 0) & ~target.auxiliary_faces.gather(1, face_ids)
-
-    # The target's flow back, at just the pixels on which the reference's points land.
-    points = seen_values(target, target_camera, face_ids, nearest, reference.vertices)
-    back_px = reference_camera.project(points) - nearest
-    error_px = (landing_px + back_px - started_px).norm(dim=-1)
-    returns = reference_camera.sees(points) & (error_px <= tolerance_px)
-    landed = candidates & inside & on_surface
-    return Visibility(landed & returns, landed & ~returns)
-
-
-def returning(
-    candidates: Bool[Tensor, "b n"],
-    started_px: Int[Tensor, "b n 2"],
-    landing_px: Float[Tensor, "b n 2"],
-    reference: Mesh,
-    target: Mesh,
-    *,
-    reference_camera: Camera,
-    target_camera: Camera,
-    tolerance_px: float,
-    target_face_ids: Int[Tensor, "b h w"],
-) -> Visibility:
-    """Which candidates land on the target's surface, and which of them its flow leads back to where they started."""
-    found = Visibility(torch.zeros_like(candidates), torch.zeros_like(candidates))
-    batch = len(candidates)
-    tensors = (
-        candidates,
-        started_px,
-        landing_px,
-        target.vertices,
-        reference.vertices,
-        target.faces,
-        target.auxiliary_faces,
-        pixels_to_rays(target_camera).expand(batch, 3, 3),
-        reference_camera.intrinsics.double().expand(batch, 3, 3),
+        reference_camera,
+        target_camera,
         target_face_ids,
-        torch.full((batch,), tolerance_px, dtype=torch.float64),
-        found.mutual,
-        found.astray,
+        tolerance_px,
     )
-    share_out(_returning, tuple(tensor.detach().contiguous().numpy() for tensor in tensors))
-    return found
+    return trips.by_compiled_loop() if there.flow_px.device.type == "cpu" else trips.by_tensors()
 
 
-def returning_kernel(
+@dataclass(frozen=True)
+class RoundTrips:
+    """Pixels of the reference, where their surface points land in the target, and what decides whether they return.
+
+    Its two methods give the same: a candidate that lands on the target's surface is mutual when the target's flow leads
+    back to within the tolerance of where it started, and astray when it does not.
+    """
+
+    candidates: Bool[Tensor, "b n"]
+    started_px: Int[Tensor, "b n 2"]
+    landing_px: Float[Tensor, "b n 2"]
+    reference: Mesh
+    target: Mesh
+    reference_camera: Camera
+    target_camera: Camera
+    target_face_ids: Int[Tensor, "b h w"]
+    tolerance_px: float
+
+    @torch.no_grad()
+    def by_tensors(self) -> Visibility:
+        """By tensor operations, on any device."""
+        landing_px, width, height = self.landing_px, self.target_camera.width, self.target_camera.height
+        inside = inside_image(landing_px, height=height, width=width)
+        u, v = landing_px.nan_to_num().unbind(-1)
+        nearest = torch.stack([u.clamp(0, width - 1), v.clamp(0, height - 1)], dim=-1).round().long()
+        u, v = nearest.unbind(-1)
+
+        image = torch.arange(len(landing_px), device=landing_px.device)[:, None]
+        seen = self.target_face_ids[image, v, u]
+        face_ids = seen.clamp_min(0)
+        on_surface = (seen >= 0) & ~self.target.auxiliary_faces.gather(1, face_ids)
+
+        # The target's flow back, at just the pixels on which the reference's points land.
+        points = seen_values(self.target, self.target_camera, face_ids, nearest, self.reference.vertices)
+        back_px = self.reference_camera.project(points) - nearest
+        error_px = (landing_px + back_px - self.started_px).norm(dim=-1)
+        returns = self.reference_camera.sees(points) & (error_px <= self.tolerance_px)
+        landed = self.candidates & inside & on_surface
+        return Visibility(landed & returns, landed & ~returns)
+
+    def by_compiled_loop(self) -> Visibility:
+        """By one compiled loop over pixels, on a CPU. Points are computed in float64."""
+        visibility = Visibility(torch.zeros_like(self.candidates), torch.zeros_like(self.candidates))
+        batch = len(self.candidates)
+        tensors = (
+            self.candidates,
+            self.started_px,
+            self.landing_px,
+            self.target.vertices,
+            self.reference.vertices,
+            self.target.faces,
+            self.target.auxiliary_faces,
+            pixels_to_rays(self.target_camera).expand(batch, 3, 3),
+            self.reference_camera.intrinsics.double().expand(batch, 3, 3),
+            self.target_face_ids,
+            torch.full((batch,), self.tolerance_px, dtype=torch.float64),
+            visibility.mutual,
+            visibility.astray,
+        )
+        share_out(_round_trips, tuple(tensor.detach().contiguous().numpy() for tensor in tensors))
+        return visibility
+
+
+def round_trips_kernel(
     candidates: Bool[np.ndarray, "b n"],
     started_px: Int[np.ndarray, "b n 2"],
     landing_px: Float[np.ndarray, "b n 2"],
@@ -181,4 +174,4 @@ def returning_kernel(
             astray[image, place] = not mutual[image, place]
 
 
-_returning = compiled(returning_kernel)
+_round_trips = compiled(round_trips_kernel)

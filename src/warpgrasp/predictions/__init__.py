@@ -5,47 +5,50 @@ from warpgrasp.predictions.file import (
     PredictionsError,
     open_predictions,
     read_predictions,
-    write_npz,
     write_predictions,
 )
-from warpgrasp.predictions.objects import ObjectError, SeenObject, identified_object, known_hashes, seen_in_mirror
+from warpgrasp.predictions.objects import (
+    MirrorCounterpart,
+    ObjectError,
+    identified_object,
+    mesh_hashes,
+    mirror_counterpart,
+)
 from warpgrasp.predictions.poses import pose_of_predictions, predictions_of_pose
 from warpgrasp.predictions.postprocessing import (
     LONGEST_FRAMES,
-    Finish,
-    PosedHand,
+    HandPosing,
+    Postprocessing,
+    Smoothing,
     as_left_hands,
-    left_posed_hand,
+    posing_left_hands,
 )
-from warpgrasp.predictions.quality import Flag, finite, share_in_view, summary, times_of, with_quality
-from warpgrasp.predictions.shards import Finishing, ShardWriter, Window
+from warpgrasp.predictions.quality import Flag, finite, share_in_view, summary
+from warpgrasp.predictions.shards import ShardContext, ShardWriter
 
 __all__ = [
     "LONGEST_FRAMES",
-    "Finish",
-    "Finishing",
     "Flag",
+    "HandPosing",
+    "MirrorCounterpart",
     "ObjectError",
-    "PosedHand",
+    "Postprocessing",
     "Predictions",
     "PredictionsError",
-    "SeenObject",
+    "ShardContext",
     "ShardWriter",
-    "Window",
+    "Smoothing",
     "as_left_hands",
     "finite",
     "identified_object",
-    "known_hashes",
-    "left_posed_hand",
+    "mesh_hashes",
+    "mirror_counterpart",
     "open_predictions",
     "pose_of_predictions",
+    "posing_left_hands",
     "predictions_of_pose",
     "read_predictions",
-    "seen_in_mirror",
     "share_in_view",
     "summary",
-    "times_of",
-    "with_quality",
-    "write_npz",
     "write_predictions",
 ]

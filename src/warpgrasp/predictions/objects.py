@@ -1,4 +1,4 @@
-"""Which known object a mesh file holds, and what a network of right hands takes a left hand's object for."""
+"""The object of a mesh file among those that a network knows, and its counterpart in mirrored pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from warpgrasp.data import mirrored_name, mirrored_object
-from warpgrasp.data.recording import ALIKE_SHARE, MESH_ENDINGS, mirror_symmetry, models_in_any_units, read_object
-from warpgrasp.data.recording import OBJECT_FILE as FILE
+from warpgrasp.data.recording import (
+    ALIKE_SHARE,
+    MESH_ENDINGS,
+    OBJECT_FILE,
+    mirror_symmetry,
+    models_in_any_units,
+    read_object,
+)
 from warpgrasp.errors import UserError
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import MIRROR
@@ -23,17 +29,13 @@ class ObjectError(UserError):
 
 
 def identified_object(path: Path, known: Sequence[KnownObject], *, left: bool = False) -> ObjectModel:
-    """The object of a mesh file, or of an `object.json`, under the name by which it is known.
+    """The object of a mesh file, or of an `object.json`, under the name by which the network knows it.
 
-    The mesh tells by itself which object it is, in which units its numbers are and how its axes lie: those in which it
-    is the very mesh that is known or, for a `left` hand, whose mirror image is. Raises `ObjectError` when it is none.
+    The file does not say which object it holds, nor its units and axes: they are those in which the mesh is that of a
+    `known` object or, for a `left` hand, its mirror image is. Raises `ObjectError` when there are none such.
     """
-    if path.name == FILE and path.is_file():
-        candidates: Iterator[ObjectModel] = iter([read_object(path.parent).model])
-    else:
-        candidates = _candidates(path)
     lengths_mm = set()
-    for model in candidates:
+    for model in _candidates(path):
         name = _known_name(model, known)
         if name is not None:
             return replace(model, name=name)
@@ -42,7 +44,7 @@ def identified_object(path: Path, known: Sequence[KnownObject], *, left: bool = 
             return replace(model, name=mirrored_name(name))
         lengths_mm.add(round(MM_PER_M * float(np.ptp(model.vertices.numpy(), axis=0).max())))
     lengths = " or ".join(f"{length} mm" for length in sorted(lengths_mm))
-    names = ", ".join(sorted(one.name for one in known))
+    names = ", ".join(sorted(known_object.name for known_object in known))
     raise ObjectError(
         f"expected the mesh of an object that the network knows ({names}), found another in "
         f"{path}, {lengths} long; give the very mesh file of the training, in any units"
@@ -50,51 +52,55 @@ def identified_object(path: Path, known: Sequence[KnownObject], *, left: bool = 
 
 
 def _known_name(model: ObjectModel, known: Sequence[KnownObject]) -> str | None:
-    return next((one.name for one in known if one.has_mesh_of(model)), None)
+    return next((known_object.name for known_object in known if known_object.has_mesh_of(model)), None)
 
 
 def _candidates(path: Path) -> Iterator[ObjectModel]:
+    """The object of an `object.json`, or a mesh file's in each of the possible units and axes."""
+    if path.name == OBJECT_FILE and path.is_file():
+        yield read_object(path.parent).model
+        return
     if not path.is_file() or path.suffix.lower() not in MESH_ENDINGS:
-        found = f"found {path}" if path.exists() else f"found no file {path}"
-        raise ObjectError(f"expected a mesh file ({', '.join(MESH_ENDINGS)}) or an {FILE}, {found}")
-    return (model for _, _, model in models_in_any_units(path))
+        came = f"found {path}" if path.exists() else f"found no file {path}"
+        raise ObjectError(f"expected a mesh file ({', '.join(MESH_ENDINGS)}) or an {OBJECT_FILE}, {came}")
+    yield from (model for _, _, model in models_in_any_units(path))
 
 
 @dataclass(frozen=True)
-class SeenObject:
-    """An object as it is shown to a network; and how its pose is had from that of what is shown.
+class MirrorCounterpart:
+    """The object as which a network of right hands sees an object in mirrored pictures of a left hand.
 
-    `reflection` are the signs of S: where the mirrored picture shows a pose R of `model`, the object itself has the
-    rotation M R S, M being the mirror's own reflection.
+    `reflection` are the signs of S: where the mirrored picture shows the counterpart `model` in the rotation R, the
+    object itself has the rotation M R S, M being the mirror's own reflection.
     """
 
     model: ObjectModel
     reflection: Float[np.ndarray, " 3"]
 
 
-def seen_in_mirror(model: ObjectModel, checkpoint: Checkpoint) -> SeenObject:
-    """What a network that knows right hands takes the mirror image of an object for.
+def mirror_counterpart(model: ObjectModel, checkpoint: Checkpoint) -> MirrorCounterpart:
+    """The counterpart of an object for the network of a checkpoint.
 
-    Its mirror image, where the network was trained on that; else the object itself, if it is like its mirror image in
-    one of its planes: then that reflection turns a pose of the one into one of the other. Raises `ObjectError` when it
-    is neither.
+    It is the object's mirror image, where the network was trained on that; else the object itself, if it is like its
+    mirror image in one of its planes: that reflection turns a pose of the one into one of the other. Raises
+    `ObjectError` when it is neither.
     """
     try:
         checkpoint.check_objects([mirrored_object(model)])
+        return MirrorCounterpart(mirrored_object(model), np.array(MIRROR))
     except CheckpointError:
         checkpoint.check_objects([model])
-        axis, unlike = mirror_symmetry(model)
-        if unlike > ALIKE_SHARE:
-            diagonal_mm = MM_PER_M * float((model.vertices.amax(dim=0) - model.vertices.amin(dim=0)).norm())
-            raise ObjectError(
-                f"expected an object whose mirror image the network knows, or that looks like it, for a left hand; got "
-                f"{model.name}, {unlike * diagonal_mm:.0f} mm away from its mirror image on average; train on the "
-                f"mirrored pictures"
-            ) from None
-        return SeenObject(model, np.where(np.array(["x", "y", "z"]) == axis, -1.0, 1.0))
-    return SeenObject(mirrored_object(model), np.array(MIRROR))
+    axis, unlike = mirror_symmetry(model)
+    if unlike > ALIKE_SHARE:
+        diagonal_mm = MM_PER_M * float((model.vertices.amax(dim=0) - model.vertices.amin(dim=0)).norm())
+        raise ObjectError(
+            f"expected an object whose mirror image the network knows, or that looks like it, for a left hand; got "
+            f"{model.name}, {unlike * diagonal_mm:.0f} mm away from its mirror image on average; train on the "
+            f"mirrored pictures"
+        )
+    return MirrorCounterpart(model, np.where(np.array(["x", "y", "z"]) == axis, -1.0, 1.0))
 
 
-def known_hashes(models: Sequence[ObjectModel]) -> Mapping[str, str]:
+def mesh_hashes(models: Sequence[ObjectModel]) -> Mapping[str, str]:
     """The identity of each object's mesh, by its name, as it is stored with predictions."""
     return {model.name: KnownObject.of(model).mesh_sha256 for model in models}

@@ -1,11 +1,10 @@
-"""What tells a bad frame without its truth: things out of the picture, and jumps against the neighbouring frames.
+"""Signs of bad frames without the truth: hand or object out of the picture, and jumps against the neighbouring frames.
 
-None of it says that a frame is good. A flag says that a frame is probably bad.
+None of them says that a frame is good. A flag says that a frame is probably bad.
 """
 
 from dataclasses import dataclass, replace
 from enum import IntFlag
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -14,13 +13,13 @@ from torch import Tensor
 from warpgrasp.geometry import Camera
 from warpgrasp.predictions.file import Predictions
 
-LEAST_IN_VIEW = 0.5  # of which less is seen: the network guesses
+LEAST_IN_VIEW = 0.5  # where less is seen, the network guesses
 JUMP_M = 0.02  # a network's usual unsteadiness from frame to frame
 ACCELERATION = 20.0  # m/s², twice that of gravity: hands that handle things stay below it
 
 
 class Flag(IntFlag):
-    """What is wrong with a frame."""
+    """A sign that a frame is bad."""
 
     HAND_JUMPS = 1
     OBJECT_JUMPS = 2
@@ -32,9 +31,6 @@ class Flag(IntFlag):
     def words(self) -> str:
         """The flags as words."""
         return ", ".join(str(flag.name).lower().replace("_", " ") for flag in Flag if flag in self)
-
-
-LIMITS: dict[str, Any] = {"least_in_view": LEAST_IN_VIEW, "jump_m": JUMP_M, "acceleration_m_per_s2": ACCELERATION}
 
 
 def share_in_view(
@@ -51,13 +47,13 @@ def share_in_view(
 
 @dataclass(frozen=True)
 class Neighbours:
-    """For each frame the frames before and after it in its sequence, by position; where both are there is `known`."""
+    """The frames before and after each frame in its sequence, by position."""
 
     sequence: np.ndarray
     time_s: Float[np.ndarray, " n"]
 
     @property
-    def known(self) -> Bool[np.ndarray, " n"]:
+    def on_both_sides(self) -> Bool[np.ndarray, " n"]:
         """Whether a frame has a neighbour on both sides."""
         same = (self.sequence[1:] == self.sequence[:-1]) & (np.diff(self.time_s) > 0)
         return np.concatenate([[False], same]) & np.concatenate([same, [False]])
@@ -67,26 +63,26 @@ class Neighbours:
 
         The line is taken at the frame's own time.
         """
-        apart = np.full(len(points), np.nan)
+        departure = np.full(len(points), np.nan)
         if len(points) > 2:
-            waited, gap = self._waits
-            share = (waited / gap)[:, None, None]
+            elapsed, gap = self._elapsed
+            share = (elapsed / gap)[:, None, None]
             expected = (1 - share) * points[:-2] + share * points[2:]
-            apart[1:-1] = np.linalg.norm(points[1:-1] - expected, axis=-1).mean(axis=-1)
-        apart[~self.known] = np.nan
-        return apart
+            departure[1:-1] = np.linalg.norm(points[1:-1] - expected, axis=-1).mean(axis=-1)
+        departure[~self.on_both_sides] = np.nan
+        return departure
 
     @property
     def allowed(self) -> Float[np.ndarray, " n"]:
-        """The largest departure (metres) that unsteadiness and a hand's acceleration explain."""
+        """The largest departure (metres) that unsteadiness and a hand's acceleration explain; inf at ends."""
         limit = np.full(len(self.time_s), np.inf)
         if len(limit) > 2:
-            waited, gap = self._waits
-            limit[1:-1] = JUMP_M + ACCELERATION * waited * (gap - waited) / 2
+            elapsed, gap = self._elapsed
+            limit[1:-1] = JUMP_M + ACCELERATION * elapsed * (gap - elapsed) / 2
         return limit
 
     @property
-    def _waits(self) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    def _elapsed(self) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
         """Seconds from the frame before to each inner frame, and to the frame after it."""
         gap = self.time_s[2:] - self.time_s[:-2]
         return self.time_s[1:-1] - self.time_s[:-2], np.where(gap == 0, 1.0, gap)
@@ -107,29 +103,30 @@ def with_quality(
 
     The frames are in order, with a neighbour before and after them where there is one.
     """
-    around = Neighbours(predictions.sequence, times_s)
-    hand, thing = around.departure(predictions.hand_joints), around.departure(corners)
-    flags = np.zeros(len(predictions), np.uint8)
-
-    def flag(which: Flag, where: Bool[np.ndarray, " n"]) -> None:
-        flags[where] |= int(which)
-
+    count, neighbours = len(predictions), Neighbours(predictions.sequence, times_s)
+    hand_jump, object_jump = neighbours.departure(predictions.hand_joints), neighbours.departure(corners)
     with np.errstate(invalid="ignore"):
-        flag(Flag.HAND_JUMPS, hand > around.allowed)
-        flag(Flag.OBJECT_JUMPS, thing > around.allowed)
-        for which, share in (
-            (Flag.HAND_OUT_OF_VIEW, predictions.hand_in_view),
-            (Flag.OBJECT_OUT_OF_VIEW, predictions.object_in_view),
-        ):
-            if share is not None:
-                flag(which, share < LEAST_IN_VIEW)
-    flag(Flag.NOT_FINITE, ~finite(predictions))
-    jumps = {"hand_jump": hand.astype(np.float32), "object_jump": thing.astype(np.float32)}
+        signs = {
+            Flag.HAND_JUMPS: hand_jump > neighbours.allowed,
+            Flag.OBJECT_JUMPS: object_jump > neighbours.allowed,
+            Flag.HAND_OUT_OF_VIEW: _out_of_view(predictions.hand_in_view, count),
+            Flag.OBJECT_OUT_OF_VIEW: _out_of_view(predictions.object_in_view, count),
+            Flag.NOT_FINITE: ~finite(predictions),
+        }
+    flags = np.zeros(count, np.uint8)
+    for flag, flagged in signs.items():
+        flags[flagged] |= int(flag)
+    jumps = {"hand_jump": hand_jump.astype(np.float32), "object_jump": object_jump.astype(np.float32)}
     return replace(predictions, **jumps, flags=flags)
 
 
+def _out_of_view(share: Float[np.ndarray, " n"] | None, count: int) -> Bool[np.ndarray, " n"]:
+    """Where a share in view is too small; nowhere where it was not measured."""
+    return np.zeros(count, bool) if share is None else share < LEAST_IN_VIEW
+
+
 def finite(predictions: Predictions) -> Bool[np.ndarray, " n"]:
-    """Whether a frame's hand and object are numbers at all."""
+    """Whether all numbers of a frame's hand and object are finite."""
     parts = (
         predictions.hand_joints,
         predictions.object_rotation,

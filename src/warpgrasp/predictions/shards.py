@@ -1,7 +1,7 @@
 """Predictions on their way to disk: shards under `FILE.partial/`, then one file.
 
 Each shard is renamed into place, so that an interrupted prediction goes on. At the end they become one file in constant
-memory: three shards at a time, since what is made of a frame may depend on its neighbours.
+memory, three shards at a time, since postprocessing a frame may need its neighbours.
 """
 
 import shutil
@@ -23,30 +23,24 @@ from warpgrasp.predictions.file import (
 
 
 @dataclass(frozen=True)
-class Window:
-    """The predictions of a shard, with those of the shard before and after it where there are such."""
+class ShardContext:
+    """The predictions of a shard, with those of the shards before and after it where there are such."""
 
     before: Predictions | None  # without vertices
-    part: Predictions
+    shard: Predictions
     after: Predictions | None
 
     @property
-    def context(self) -> Predictions:
-        """All three in order, without the hand's vertices, of which there are many."""
-        return Predictions.joined([_slim(one) for one in (self.before, self.part, self.after) if one is not None])
+    def joined(self) -> Predictions:
+        """All three in order, without the hand's vertices, which take the most memory."""
+        parts = [part for part in (self.before, self.shard, self.after) if part is not None]
+        return Predictions.joined([_without_vertices(part) for part in parts])
 
     @property
     def own(self) -> slice:
-        """The rows of the middle shard in the context."""
+        """The rows of the middle shard among the joined ones."""
         first = 0 if self.before is None else len(self.before)
-        return slice(first, first + len(self.part))
-
-
-def _slim(part: Predictions) -> Predictions:
-    return replace(part, hand_vertices=part.hand_vertices[:, :0].copy())
-
-
-Finishing = Callable[[Window], Predictions]
+        return slice(first, first + len(self.shard))
 
 
 def _differing(written: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> list[str]:
@@ -62,7 +56,7 @@ def _differing(written: Mapping[str, Any], wanted: Mapping[str, Any], within: st
 
 
 class ShardWriter:
-    """Collects shards of one predictions file. The header decides whether old shards may be gone on with."""
+    """Collects the shards of one predictions file; those of an interrupted prediction with an equal header count."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]):
         self.path, self._header = path, header
@@ -88,35 +82,39 @@ class ShardWriter:
         try:
             write_predictions(self._shard(shard), predictions, self._header)
         finally:
-            with suppress(OSError):  # what holds shards stays
+            with suppress(OSError):  # a folder that holds shards stays
                 self.folder.rmdir()
 
     def finish(
         self,
         shards: int,
-        finishing: Finishing | None = None,
+        postprocess: Callable[[ShardContext], Predictions] | None = None,
         notes: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """Join the shards into the file, each as `finishing` makes it, and remove them.
+        """Join the shards into the file, each as `postprocess` makes it, and remove them.
 
-        `notes` are asked for at the end, and stored with the header.
+        `notes` is called at the end; its result is stored with the header.
         """
         rows = RowsWriter(self.path, self.folder / "joined")
         try:
-            for window in self._windows(shards):
-                rows.append((window.part if finishing is None else finishing(window)).arrays)
+            for context in self._contexts(shards):
+                rows.append((context.shard if postprocess is None else postprocess(context)).arrays)
             rows.finish({"header": header_array({**self._header, **notes()})})
         finally:
             rows.close()
         shutil.rmtree(self.folder)
 
-    def _windows(self, shards: int) -> Iterator[Window]:
-        before, part = None, read_predictions(self._shard(0))[0]
-        for shard in range(1, shards + 1):
-            after = read_predictions(self._shard(shard))[0] if shard < shards else None
-            yield Window(before, part, after)
+    def _contexts(self, shards: int) -> Iterator[ShardContext]:
+        before, part = None, self.read(0)
+        for number in range(1, shards + 1):
+            after = self.read(number) if number < shards else None
+            yield ShardContext(before, part, after)
             if after is not None:
-                before, part = _slim(part), after
+                before, part = _without_vertices(part), after
 
     def _shard(self, shard: int) -> Path:
         return self.folder / f"{shard:06d}.npz"
+
+
+def _without_vertices(part: Predictions) -> Predictions:
+    return replace(part, hand_vertices=part.hand_vertices[:, :0].copy())

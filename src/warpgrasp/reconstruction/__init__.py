@@ -1,6 +1,7 @@
 """The single-frame hand-object reconstruction network (paper Sec. 3.2)."""
 
 from warpgrasp.reconstruction.checkpoint import (
+    RUN_WEIGHTS,
     Checkpoint,
     CheckpointError,
     KnownObject,
@@ -9,7 +10,10 @@ from warpgrasp.reconstruction.checkpoint import (
     open_weights,
     save_checkpoint,
 )
-from warpgrasp.reconstruction.encoders.resnet18 import (
+from warpgrasp.reconstruction.encoders import (
+    ENCODERS,
+    Encoder,
+    EncoderError,
     EncoderWeightsError,
     Precision,
     freeze_batch_norm,
@@ -22,8 +26,12 @@ from warpgrasp.reconstruction.released import read_released
 from warpgrasp.reconstruction.supervision import grasp_change, regularisation, supervision
 
 __all__ = [
+    "ENCODERS",
+    "RUN_WEIGHTS",
     "Checkpoint",
     "CheckpointError",
+    "Encoder",
+    "EncoderError",
     "EncoderWeightsError",
     "HandObjectNetwork",
     "KnownObject",

@@ -1,32 +1,37 @@
-"""Checkpoints: safetensors, written atomically, that know the network's shape, its hand and its objects.
+"""Checkpoints: safetensors files that know the network's shape, its hand and its objects.
 
-The weights that come with the package, and weights as they are named on the command line.
+On the command line weights are named by a run's folder, by a checkpoint's file, or as `best`, the shipped ones.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from warpgrasp.errors import UserError
+from warpgrasp.files import replacing
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, same_hand
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 from warpgrasp.reconstruction.placement import OutputScales
 
 FORMAT = "warpgrasp-checkpoint-1"
+BEST = "best"
+SHIPPED_BEST = files("warpgrasp.reconstruction") / "assets" / "best.safetensors"  # docs/model_card.md
+RUN_WEIGHTS = "weights.safetensors"  # in a run's folder
+PREFIX = "network."  # of the network's own tensors, beside those of the optimiser
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be read, or does not fit what it is asked for."""
+    """A checkpoint cannot be read, or does not fit its use."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Checkpoint:
     @property
     def network_tensors(self) -> dict[str, Tensor]:
         """The network's own parameters and buffers, without the state of the optimiser."""
-        return {name[8:]: value for name, value in self.tensors.items() if name.startswith("network.")}
+        return {name.removeprefix(PREFIX): value for name, value in self.tensors.items() if name.startswith(PREFIX)}
 
     @property
     def sha256(self) -> str:
@@ -74,7 +79,7 @@ class Checkpoint:
 
     def network(self, hand: HandModel) -> HandObjectNetwork:
         """Rebuild the network. Raises `CheckpointError` when it was trained with another hand."""
-        if hand.template.name != self.hand:
+        if not same_hand(hand.template.name, self.hand):
             raise CheckpointError(
                 f"expected the hand that the network was trained with ({self.hand}), got {hand.template.name}; "
                 f"choose it by --hand"
@@ -85,43 +90,29 @@ class Checkpoint:
 
     def check_objects(self, models: Sequence[ObjectModel]) -> None:
         """Raise `CheckpointError` unless the network knows each object by this very mesh."""
-        known = {one.name: one for one in self.objects}
+        objects = {known.name: known for known in self.objects}
         for model in models:
-            if model.name not in known:
+            if model.name not in objects:
                 raise CheckpointError(
-                    f"expected an object that the network was trained on ({', '.join(sorted(known))}), got "
+                    f"expected an object that the network was trained on ({', '.join(sorted(objects))}), got "
                     f"{model.name}; train on sequences that show it"
                 )
-            if not known[model.name].has_mesh_of(model):
+            if not objects[model.name].has_mesh_of(model):
                 raise CheckpointError(
                     f"expected the mesh of {model.name} that the network was trained with "
-                    f"(sha256 {known[model.name].mesh_sha256[:12]}…), got another; use the same mesh file, in metres"
+                    f"(sha256 {objects[model.name].mesh_sha256[:12]}…), got another; use the same mesh file, in metres"
                 )
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write to a temporary name, then rename: whatever happens, `path` holds a whole checkpoint or the one before."""
-    header = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(checkpoint.config), sort_keys=True),
-        "hand": checkpoint.hand,
-        "objects": json.dumps([asdict(known) for known in checkpoint.objects], sort_keys=True),
-        "step": str(checkpoint.step),
-        "training": json.dumps(checkpoint.training, sort_keys=True),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(
-            {name: value.contiguous() for name, value in checkpoint.tensors.items()},
-            temporary,
-            metadata=header,
-        )
-        temporary.replace(path)
-    except SafetensorError as error:  # a full disk, for one
-        raise CheckpointError(f"expected to write the checkpoint {path}, but: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+def open_weights(named: Path) -> Checkpoint:
+    """The checkpoint of a run's folder or in a file; `best`, where there is no such file, is the shipped one.
+
+    Raises `CheckpointError` when there is none.
+    """
+    if named == Path(BEST) and not named.exists():
+        with as_file(SHIPPED_BEST) as path:
+            return load_checkpoint(path)
+    return load_checkpoint(named / RUN_WEIGHTS if named.is_dir() else named)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -152,22 +143,33 @@ def checkpoint_of(
     network: HandObjectNetwork, objects: Sequence[ObjectModel], *, step: int, training: dict[str, str]
 ) -> Checkpoint:
     """The checkpoint of a network as it is now."""
-    tensors = {f"network.{name}": value.detach().cpu() for name, value in network.state_dict().items()}
+    tensors = {f"{PREFIX}{name}": value.detach().cpu() for name, value in network.state_dict().items()}
     known = tuple(KnownObject.of(model) for model in objects)
     return Checkpoint(network.config, network.hand.template.name, known, step, training, tensors)
 
 
-BEST = "best"
-SHIPPED_BEST = files("warpgrasp.reconstruction") / "assets" / "best.safetensors"  # docs/model_card.md
-FINAL = "weights.safetensors"  # in a run's folder
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace the file `path` by a checkpoint. Raises `CheckpointError` or `OSError` when it cannot be written."""
+    header = {
+        "format": FORMAT,
+        "config": json.dumps(_stated(checkpoint.config), sort_keys=True),
+        "hand": checkpoint.hand,
+        "objects": json.dumps([asdict(known) for known in checkpoint.objects], sort_keys=True),
+        "step": str(checkpoint.step),
+        "training": json.dumps(checkpoint.training, sort_keys=True),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.contiguous() for name, value in checkpoint.tensors.items()}
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=header)
+    except SafetensorError as error:  # on a full disk, for example
+        raise CheckpointError(f"expected to write the checkpoint {path}, but: {error}") from error
 
 
-def open_weights(named: Path) -> Checkpoint:
-    """The checkpoint of a run's folder or in a file; `best`, where there is no such file, is the shipped one.
-
-    Raises `CheckpointError` when there is none.
-    """
-    if named == Path(BEST) and not named.exists():
-        with as_file(SHIPPED_BEST) as path:
-            return load_checkpoint(path)
-    return load_checkpoint(named / FINAL if named.is_dir() else named)
+def _stated(config: NetworkConfig) -> dict[str, Any]:
+    """The configuration as it is stored: a field that is younger than the format stays out at its default."""
+    stated = asdict(config)
+    if config.encoder == NetworkConfig.encoder:
+        del stated["encoder"]
+    return stated

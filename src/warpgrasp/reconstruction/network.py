@@ -1,12 +1,13 @@
-"""The three regression branches (paper Table 4).
+"""The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space.
 
-The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space.
+An encoder, three regression branches (Table 4), the placement (Eq. 2), and the skeleton adaptation (Sec. 3.2, D).
 """
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -14,10 +15,29 @@ from torch import Tensor, nn
 
 from warpgrasp.frame import HandReconstruction, ObjectReconstruction, Objects, Reconstruction, pose_points
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel
-from warpgrasp.reconstruction.adaptation import SkeletonAdaptation
-from warpgrasp.reconstruction.encoders.resnet18 import Precision, ResNet18
+from warpgrasp.hand import FINGERTIPS, HO3D_JOINTS, JOINTS, PLACEMENT_JOINT, HandModel, permutation
+from warpgrasp.reconstruction.encoders import Encoder, Precision, new_encoder
 from warpgrasp.reconstruction.placement import OutputScales
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The settings that decide the shape and the scales of the network; stored in its checkpoint."""
+
+    width: int = 64
+    """Size of the encoder. Of `resnet18`: channels of its first layer; 64 is the standard one, with 512 features."""
+    pose_coefficients: int = 15
+    """Regressed coefficients of the hand's pose space."""
+    skeleton_adaptation: bool = False
+    """Learn a linear map from the hand's surface to the data set's joints."""
+    scales: OutputScales = field(default_factory=OutputScales)
+    """How far one unit of raw output moves a hand or an object."""
+    image_mean: float = 0.5
+    """Subtracted from the colours."""
+    image_std: float = 1.0
+    """Divides the colours."""
+    encoder: str = "resnet18"
+    """Image encoder: `resnet18`, or one that another package brings (docs/extending.md)."""
 
 
 @dataclass(frozen=True)
@@ -32,51 +52,6 @@ class RawOutputs:
     hand_shape: Float[Tensor, "b s"]
 
 
-class Heads(nn.Module):
-    """Features to numbers: object pose, hand translation, hand pose and shape, each by its own dense layers."""
-
-    def __init__(self, features: int, pose_coefficients: int, shape_parameters: int):
-        super().__init__()
-        self.object_pose = _dense(features, features // 2, 6)
-        self.hand_translation = _dense(features, features // 2, 3)
-        self.hand_pose_shape = _dense(features, features, features, 3 + pose_coefficients + shape_parameters)
-        self._hand_split = [3, pose_coefficients, shape_parameters]
-
-    def forward(self, features: Float[Tensor, "b f"]) -> RawOutputs:
-        """Regress all numbers."""
-        object_placement, object_rotation = self.object_pose(features).split(3, dim=-1)
-        rotation, pose, shape = self.hand_pose_shape(features).split(self._hand_split, dim=-1)
-        return RawOutputs(object_placement, object_rotation, self.hand_translation(features), rotation, pose, shape)
-
-
-def _dense(*sizes: int) -> nn.Sequential:
-    """Linear layers with ReLU between; the last starts near zero: training starts at the middle of the space."""
-    linear = [nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)]
-    with torch.no_grad():
-        linear[-1].weight.mul_(0.1)
-        linear[-1].bias.zero_()
-    between = [layer for one in linear[:-1] for layer in (one, nn.ReLU())]
-    return nn.Sequential(*between, linear[-1])
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """What decides the shape and the scales of the network; stored in its checkpoint."""
-
-    width: int = 64
-    """Channels of the first layer of the ResNet-18; 64 is the standard network, with 512 features."""
-    pose_coefficients: int = 15
-    """Regressed coefficients of the hand's pose space."""
-    skeleton_adaptation: bool = False
-    """Learn a linear map from the hand's surface to the data set's joints."""
-    scales: OutputScales = field(default_factory=OutputScales)
-    """How far one unit of raw output moves things."""
-    image_mean: float = 0.5
-    """Subtracted from the colours."""
-    image_std: float = 1.0
-    """Divides the colours."""
-
-
 class HandObjectNetwork(nn.Module):
     """One forward pass from a picture to the hand and the object that it shows.
 
@@ -84,6 +59,7 @@ class HandObjectNetwork(nn.Module):
     identity, elsewhere the mean annotated rotation (of the hand, and of each object).
     """
 
+    encoder: nn.Module
     hand_base_rotation: Tensor
     object_base_rotations: Tensor
 
@@ -93,8 +69,8 @@ class HandObjectNetwork(nn.Module):
         self.hand = deepcopy(hand)  # the network may move to a GPU, where a data set's hand does not follow
         self.object_names = object_names
         self.encoder_precision: Precision = "fp32"  # of the running process, not of the weights
-        self.encoder = ResNet18(config.width)
-        self.heads = Heads(self.encoder.feature_count, config.pose_coefficients, hand.shape_count)
+        self.encoder = new_encoder(config.encoder, config.width)
+        self.heads = Heads(cast(Encoder, self.encoder).feature_count, config.pose_coefficients, hand.shape_count)
         self.adaptation = SkeletonAdaptation(hand) if config.skeleton_adaptation else None
         self.register_buffer("hand_base_rotation", torch.eye(3))
         self.register_buffer("object_base_rotations", torch.eye(3).repeat(len(object_names), 1, 1))
@@ -113,10 +89,10 @@ class HandObjectNetwork(nn.Module):
         return self.reconstruct(self.features(image), camera, objects)
 
     def features(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
-        """What the encoder sees in pictures of any objects by any cameras."""
+        """The encoder's features of pictures, of any objects by any cameras."""
         normalised = (image - self.config.image_mean) / self.config.image_std
-        half = self.encoder_precision == "bf16"
-        with torch.autocast(device_type=image.device.type, dtype=torch.bfloat16, enabled=half):
+        in_bf16 = self.encoder_precision == "bf16"
+        with torch.autocast(device_type=image.device.type, dtype=torch.bfloat16, enabled=in_bf16):
             features = self.encoder(normalised.contiguous(memory_format=torch.channels_last))
         # Millimetres need more digits than half precision has: heads and geometry are never in it.
         return features.to(image.dtype)
@@ -181,3 +157,55 @@ class HandObjectNetwork(nn.Module):
             pose_points(rotation, translation, objects.vertices),
             pose_points(rotation, translation, objects.corners),
         )
+
+
+class Heads(nn.Module):
+    """Features to numbers: object pose, hand translation, hand pose and shape, each by its own dense layers."""
+
+    def __init__(self, features: int, pose_coefficients: int, shape_parameters: int):
+        super().__init__()
+        self.object_pose = _dense(features, features // 2, 6)
+        self.hand_translation = _dense(features, features // 2, 3)
+        self.hand_pose_shape = _dense(features, features, features, 3 + pose_coefficients + shape_parameters)
+        self._hand_split = [3, pose_coefficients, shape_parameters]
+
+    def forward(self, features: Float[Tensor, "b f"]) -> RawOutputs:
+        """Regress all numbers."""
+        object_placement, object_rotation = self.object_pose(features).split(3, dim=-1)
+        rotation, pose, shape = self.hand_pose_shape(features).split(self._hand_split, dim=-1)
+        return RawOutputs(object_placement, object_rotation, self.hand_translation(features), rotation, pose, shape)
+
+
+def _dense(*sizes: int) -> nn.Sequential:
+    """Linear layers with ReLU between; the last starts near zero: training starts at the middle of the space."""
+    linear = [nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)]
+    with torch.no_grad():
+        linear[-1].weight.mul_(0.1)
+        linear[-1].bias.zero_()
+    hidden = [layer for dense in linear[:-1] for layer in (dense, nn.ReLU())]
+    return nn.Sequential(*hidden, linear[-1])
+
+
+class SkeletonAdaptation(nn.Module):
+    """A learned linear map from the hand's surface to a data set's joints, starting at the hand model's own regressor.
+
+    Wrist and fingertips stay as the hand model has them. The map acts on vertices relative to the wrist: a row whose
+    sum drifted by 0.04 would move a joint by 16 mm at 0.4 m from the camera, had it acted on camera-space vertices.
+    """
+
+    learned_joints: Tensor
+
+    def __init__(self, hand: HandModel):
+        super().__init__()
+        tips = torch.zeros(len(FINGERTIPS), hand.joint_regressor.shape[1])
+        tips[torch.arange(len(FINGERTIPS)), hand.fingertip_vertices] = 1
+        regressor = torch.cat([hand.joint_regressor, tips])[permutation(JOINTS, from_=HO3D_JOINTS)]
+        learned = [i for i, name in enumerate(JOINTS) if name != "wrist" and name not in FINGERTIPS]
+        self.register_buffer("learned_joints", torch.tensor(learned), persistent=False)
+        self.regressor = nn.Parameter(regressor[learned])
+
+    def forward(self, vertices: Float[Tensor, "b v 3"], joints: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 21 3"]:
+        """The adapted joints, from the surface and from the hand model's own joints."""
+        wrist = joints[:, :1]
+        learned = torch.einsum("jv,bvk->bjk", self.regressor, vertices - wrist) + wrist
+        return joints.index_copy(1, self.learned_joints, learned)

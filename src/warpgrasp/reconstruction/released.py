@@ -1,6 +1,6 @@
 """The checkpoints that the paper's code released, as networks of ours.
 
-What differs, and how it is carried over:
+The differences, and how they are carried over:
 
 * The parameters have other names (`KEYS`); the classifier of the encoder is dropped.
 * Their image is centred on (W / 2, H / 2), ours on ((W - 1) / 2, (H - 1) / 2): half a pixel more in the biases of both
@@ -27,7 +27,7 @@ from warpgrasp.reconstruction.placement import OutputScales
 
 POSE_COEFFICIENTS = 15
 HALF_PIXEL = 0.5
-# Ours, and theirs, each with a weight and a bias.
+# Our names and theirs, of layers that have a weight and a bias each.
 KEYS = {
     "heads.object_pose.0": "scaletrans_branch_obj.decoder.0",
     "heads.object_pose.2": "scaletrans_branch_obj.final_layer",
@@ -37,7 +37,8 @@ KEYS = {
     "heads.hand_pose_shape.2": "mano_branch.base_layer.2",
 }
 POSE, SHAPE = "mano_branch.pose_reg", "mano_branch.shape_reg.0"  # together the last layer of ours
-ADAPTOR = "adaptor.adaptor.weight"
+ADAPTOR, OUR_ADAPTOR = "adaptor.adaptor.weight", "adaptation.regressor"
+ENCODER = "base_net."  # before the names of its parameters
 # Arrays of the hand that lie in their checkpoints, by which ours is known to be the same.
 HAND_BUFFERS = {
     "th_v_template": "template_vertices",
@@ -45,6 +46,7 @@ HAND_BUFFERS = {
     "th_selected_comps": "pose_components",
 }
 SAME_HAND = 1e-4  # metres or radians
+LONGEST_HAND_M = 0.25  # from the wrist to the farthest vertex
 TRANSLATIONS = ("heads.object_pose.2.bias", "heads.hand_translation.2.bias")
 
 
@@ -53,7 +55,7 @@ class Released:
     """A released checkpoint as one of ours, and by how much its adapted joints may differ."""
 
     checkpoint: Checkpoint
-    adaptation_error_m: float  # at most, for a hand of which no vertex is farther than 0.25 m from its wrist
+    adaptation_error_m: float  # at most, for a hand of which no vertex lies farther than 0.25 m from its wrist
 
 
 def read_released(path: Path, hand: HandModel, objects: Sequence[ObjectModel], *, width: int, height: int) -> Released:
@@ -72,33 +74,38 @@ def read_released(path: Path, hand: HandModel, objects: Sequence[ObjectModel], *
         hand,
         tuple(model.name for model in objects),
     )
-    found = {f"encoder.{name[9:]}": value for name, value in state.items() if name.startswith("base_net.")}
-    found = {name: value for name, value in found.items() if not name.startswith("encoder.fc.")}
-    for ours, theirs in KEYS.items():
-        found |= {f"{ours}.{kind}": state[f"{theirs}.{kind}"] for kind in ("weight", "bias")}
-    for kind in ("weight", "bias"):
-        pose = state[f"{POSE}.{kind}"]
-        shape = state.get(f"{SHAPE}.{kind}", pose.new_zeros((network.hand.shape_count, *pose.shape[1:])))
-        found[f"heads.hand_pose_shape.4.{kind}"] = torch.cat([pose, shape])
-    for name in TRANSLATIONS:
-        shifted = found[name].clone()
-        shifted[1:3] += HALF_PIXEL / network.config.scales.translation_scale_px
-        found[name] = shifted
-    error_m = 0.0
-    if network.adaptation is not None:
-        rows = state[ADAPTOR][network.adaptation.learned_joints]
-        found["adaptation.regressor"] = rows
-        error_m = 0.25 * float((rows.sum(dim=1) - 1).abs().max())
+    parameters = _parameters(state, network)
     unnamed = ("rotation", "rotations", "num_batches_tracked")  # old checkpoints lack the last
     kept = {name: value for name, value in network.state_dict().items() if name.endswith(unnamed)}
     try:
-        network.load_state_dict({**kept, **found})
+        network.load_state_dict({**kept, **parameters})
     except RuntimeError as error:
         raise CheckpointError(
             f"expected a ResNet-18 with the paper's branches in {path}, but: {' '.join(str(error).split())[:300]}"
         ) from error
+    rows = parameters.get(OUR_ADAPTOR)
+    error_m = 0.0 if rows is None else LONGEST_HAND_M * float((rows.sum(dim=1) - 1).abs().max())
     notes = {"recipe": "released", "width": str(width), "height": str(height)}
     return Released(checkpoint_of(network, objects, step=0, training=notes), error_m)
+
+
+def _parameters(state: Mapping[str, Tensor], network: HandObjectNetwork) -> dict[str, Tensor]:
+    """Their parameters under our names."""
+    of_encoder = {name.removeprefix(ENCODER): value for name, value in state.items() if name.startswith(ENCODER)}
+    ours = {f"encoder.{name}": value for name, value in of_encoder.items() if not name.startswith("fc.")}
+    for own_name, their_name in KEYS.items():
+        ours |= {f"{own_name}.{kind}": state[f"{their_name}.{kind}"] for kind in ("weight", "bias")}
+    for kind in ("weight", "bias"):
+        pose = state[f"{POSE}.{kind}"]
+        shape = state.get(f"{SHAPE}.{kind}", pose.new_zeros((network.hand.shape_count, *pose.shape[1:])))
+        ours[f"heads.hand_pose_shape.4.{kind}"] = torch.cat([pose, shape])
+    for name in TRANSLATIONS:
+        shifted = ours[name].clone()
+        shifted[1:3] += HALF_PIXEL / network.config.scales.translation_scale_px
+        ours[name] = shifted
+    if network.adaptation is not None:
+        ours[OUR_ADAPTOR] = state[ADAPTOR][network.adaptation.learned_joints]
+    return ours
 
 
 def _state(path: Path) -> dict[str, Tensor]:

@@ -1,9 +1,8 @@
-"""The terms of Eq. 3, per frame and unweighted; their weights live in the recipes.
+"""Supervision of a reconstruction, per frame and unweighted: by an annotation, by priors, and by a known grasp.
 
-What a hand's hold on an object says of where the hand is, beyond what pictures do.
-
-Colours hardly tell how far away a hand is, and it has less texture than most objects. But while it holds the object,
-its palm stays nearly where it was in the object's own frame.
+The terms of Eq. 3 compare with an annotation and keep pose and shape near the mean. `grasp_change` is not in the paper:
+colours hardly tell how far away a hand is, but while it holds an object, its palm stays nearly where it was in the
+object's own frame. The weights of all terms live in the recipes.
 """
 
 import torch
@@ -12,6 +11,9 @@ from torch import Tensor
 
 from warpgrasp.frame import Annotation, Objects, Reconstruction, pose_points
 from warpgrasp.hand import JOINTS
+
+PALM = [JOINTS.index(name) for name in ("wrist", "thumb_1", "index_1", "middle_1", "ring_1", "little_1")]
+HUBER_M = 0.01  # beyond, the loss grows as the distance does: a hold may change
 
 
 def supervision(
@@ -33,24 +35,21 @@ def regularisation(reconstruction: Reconstruction) -> dict[str, Float[Tensor, " 
     }
 
 
-PALM = tuple(JOINTS.index(name) for name in ("wrist", "thumb_1", "index_1", "middle_1", "ring_1", "little_1"))
-HUBER_M = 0.01  # beyond, the loss grows as the distance does: a hold may change
-
-
-def grasp_change(reconstruction: Reconstruction, known: Annotation) -> Float[Tensor, " b"]:
+def grasp_change(reconstruction: Reconstruction, grasp: Annotation) -> Float[Tensor, " b"]:
     """The Huber loss, in m², of how far the palm is from where a known grasp has it, both in the object's frame.
 
-    Mean over the wrist and the fingers' bases. `known` is the annotation of another frame, in which the same hand holds
+    Mean over the wrist and the fingers' bases. `grasp` is the annotation of another frame, in which the same hand holds
     the same object. Hand and object draw each other, so that neither runs away with what they share of the network.
     """
-    palm = list(PALM)
-
-    def held(joints: Tensor, rotation: Tensor, translation: Tensor) -> Float[Tensor, "b 6 3"]:
-        return (joints[:, palm] - translation[:, None]) @ rotation
-
-    thing = reconstruction.object
-    found = held(reconstruction.hand.joints, thing.rotation, thing.translation)
-    expected = held(known.hand_joints, known.object_rotation, known.object_translation)
-    squared = (found - expected).square().sum(dim=-1)
+    posed = reconstruction.object
+    palm = _palm_in_object(reconstruction.hand.joints, posed.rotation, posed.translation)
+    expected = _palm_in_object(grasp.hand_joints, grasp.object_rotation, grasp.object_translation)
+    squared = (palm - expected).square().sum(dim=-1)
     beyond = 2 * HUBER_M * squared.clamp_min(HUBER_M**2).sqrt() - HUBER_M**2
     return torch.where(squared <= HUBER_M**2, squared, beyond).mean(dim=1)
+
+
+def _palm_in_object(
+    joints: Float[Tensor, "b 21 3"], rotation: Float[Tensor, "b 3 3"], translation: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 6 3"]:
+    return (joints[:, PALM] - translation[:, None]) @ rotation

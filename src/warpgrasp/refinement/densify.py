@@ -12,23 +12,30 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from warpgrasp.data.recording import ANNOTATIONS_FILE, Recording, label_of_pose, pose_of_label, write_annotations
+from warpgrasp.data.recording import (
+    ANNOTATIONS_FILE,
+    Recording,
+    check_labels,
+    label_of_pose,
+    pose_of_label,
+    write_annotations,
+)
 from warpgrasp.errors import UserError
 from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
 from warpgrasp.frame import Pose
-from warpgrasp.hand import HandModel
+from warpgrasp.hand import HandModel, same_hand
 from warpgrasp.predictions import (
-    Finish,
+    Postprocessing,
     Predictions,
+    ShardContext,
     ShardWriter,
-    Window,
-    known_hashes,
+    mesh_hashes,
     open_predictions,
     pose_of_predictions,
     predictions_of_pose,
     read_predictions,
 )
-from warpgrasp.progress import frames_done
+from warpgrasp.progress import progress_bar
 from warpgrasp.refinement.quality import (
     QUALITY,
     Agreement,
@@ -110,7 +117,7 @@ def densify(
         "method": "densify",
         "labels": [numbers[position] for position in sorted(labels)],
         "start": "labels" if start is None else "predictions",
-        "objects": known_hashes([recording.object.model]),
+        "objects": mesh_hashes([recording.object.model]),
         "cameras": {task.sequence: recording.lens.content},
         "inputs": task.inputs(),
         "commit": program,
@@ -118,11 +125,11 @@ def densify(
     out.mkdir(parents=True, exist_ok=True)
     writer = ShardWriter(out / PREDICTIONS, header)
     agreements = list(_refined_stretches(task, stretches, writer, show_progress))
-    finish = Finish(lambda _: recording.object.model, lambda _: recording.clip.interval_s)
+    postprocessing = Postprocessing(lambda _: recording.object.model, lambda _: recording.clip.interval_s)
     parts: list[Predictions] = []
 
-    def finished(window: Window) -> Predictions:
-        parts.append(finish(window))
+    def finished(context: ShardContext) -> Predictions:
+        parts.append(postprocessing(context))
         return parts[-1]
 
     def write_companions() -> dict[str, Any]:
@@ -163,10 +170,11 @@ def _labelled_poses(recording: Recording, hand: HandModel) -> dict[int, Pose]:
             f"expected labels to start from in {recording.folder}, found none; label a few frames by "
             f"`warpgrasp annotate {recording.folder}`"
         )
-    if stated is not None and stated != hand.template.name:
+    if stated is not None and not same_hand(stated, hand.template.name):
         raise DensifyError(
             f"expected the hand model that the labels name ({stated}), got {hand.template.name}; choose it by --hand"
         )
+    check_labels(recording, list(usable.values()), hand)
     return {position: pose_of_label(label, hand, recording.object.model) for position, label in usable.items()}
 
 
@@ -320,7 +328,7 @@ def _refined_stretches(
     """Write each stretch as a shard that is not written yet, and measure its stored frames before and after."""
     parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
     steps, width_px = sum(stage.steps for stage in ALL_FRAMES.stages), ALL_FRAMES.finest_px(task.recording.lens.width)
-    with frames_done(f"densify {task.sequence}", steps * len(stretches), shown=show_progress) as advance:
+    with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
         for shard, stretch in enumerate(stretches):
             pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)
             if writer.has(shard):

@@ -1,10 +1,8 @@
-"""The compiled rasteriser: the same rule as the reference, by numba, in parallel over the images of the batch.
+"""Compiled kernels for CPUs: the rasteriser, and values at the surface points that pixels see, with their derivative.
 
-Values at the surface points that pixels see, with their derivative, by compiled loops: `render.seen_values`.
-
-One pass over the pixels instead of some thirty tensor operations over three corners of each: where a picture is small,
-starting those takes longer than computing them. What is computed is `interpolate` with `surface_weights`; in float64,
-whatever the precision of what comes and goes.
+`rasterize` draws by the rule of the reference, `SeenValues` computes `interpolate` with `surface_weights`. Both are
+numba loops, in parallel over the images of a batch, in float64 whatever the precision of the arrays. One pass over the
+pixels of a small picture takes less time than starting some thirty tensor operations over three corners of each.
 """
 
 import math
@@ -17,8 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
-from warpgrasp.render.compiled import compiled, share_out
-from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, pixels_to_rays
+from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, compiled, pixels_to_rays, share_out
 
 
 def rasterize(mesh: Mesh, camera: Camera) -> Raster:
@@ -151,22 +148,17 @@ def fill_kernel(
 _boxes, _fill = compiled(boxes_kernel), compiled(fill_kernel)
 
 
-def seen_values(
-    mesh: Mesh,
-    camera: Camera,
-    face_ids: Int[Tensor, "b n"],
-    pixels: Int[Tensor, "b n 2"],
-    values: Float[Tensor, "b v c"],
-) -> Float[Tensor, "b n c"]:
-    """On the CPU, differentiable (once) in the mesh's vertices and in the values, not in the intrinsics."""
-    return _SeenValues.apply(mesh.vertices, values, mesh.faces, pixels_to_rays(camera), face_ids, pixels)
+class SeenValues(torch.autograd.Function):
+    """Values at the points that pixels see, differentiable (once) in the vertices and in the values.
 
+    `directions` (b 3 3) are the inverse intrinsics, the other arguments those of `render.seen_values`.
+    """
 
-class _SeenValues(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, vertices: Tensor, values: Tensor, faces: Tensor, directions: Tensor, face_ids: Tensor, pixels: Tensor
     ) -> Tensor:
+        """The values at the pixels, (b n c)."""
         directions = directions.expand(len(vertices), 3, 3).contiguous()
         ctx.save_for_backward(vertices, values, faces, directions, face_ids, pixels)
         seen = values.new_empty((*face_ids.shape, values.shape[-1]))
@@ -176,17 +168,15 @@ class _SeenValues(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients to the vertices and to the values, from that to the values at the pixels."""
         to_vertices, to_values = (
             like.new_zeros(like.shape if wanted else (len(like), 0, like.shape[2]))
             for like, wanted in zip(ctx.saved_tensors[:2], ctx.needs_input_grad[:2], strict=True)
         )
-        found = (*_arrays(gradient), to_vertices.numpy(), to_values.numpy())
-        share_out(_seen_backward, (*_arrays(*ctx.saved_tensors), *found))
-        of_vertices, of_values = (
-            found if wanted else None
-            for found, wanted in zip((to_vertices, to_values), ctx.needs_input_grad[:2], strict=True)
-        )
-        return of_vertices, of_values, None, None, None, None
+        gradients = (*_arrays(gradient), to_vertices.numpy(), to_values.numpy())
+        share_out(_seen_backward, (*_arrays(*ctx.saved_tensors), *gradients))
+        wanted = ctx.needs_input_grad
+        return to_vertices if wanted[0] else None, to_values if wanted[1] else None, None, None, None, None
 
 
 def _arrays(*tensors: Tensor) -> tuple[np.ndarray, ...]:
@@ -253,11 +243,11 @@ def seen_backward_kernel(
 ) -> None:
     """Add the gradients of a loss with respect to the vertices and the values; `gradient` is that to what was seen.
 
-    An empty array of either is one that nobody asks for.
+    An empty `to_vertices` or `to_values` means that this gradient is not wanted.
 
     With the triple products t_i = (v_{i+1} × v_{i+2})·r of a face's corners and a ray, counted round the face, the
-    weights are w_i = t_i / T, T = Σ_i t_i. Hence ∂L/∂t_i = (∂L/∂w_i - Σ_j w_j ∂L/∂w_j) / T, and since a·(b × c) may be
-    turned round, ∂L/∂v_i = r × (∂L/∂t_{i+1} v_{i+2} - ∂L/∂t_{i+2} v_{i+1}).
+    weights are w_i = t_i / T, T = Σ_i t_i. Hence ∂L/∂t_i = (∂L/∂w_i - Σ_j w_j ∂L/∂w_j) / T, and since a·(b × c)
+    = b·(c × a), ∂L/∂v_i = r × (∂L/∂t_{i+1} v_{i+2} - ∂L/∂t_{i+2} v_{i+1}).
     """
     vertices_wanted, values_wanted = to_vertices.shape[1] > 0, to_values.shape[1] > 0
     for image in range(len(vertices)):

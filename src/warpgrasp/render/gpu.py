@@ -1,9 +1,10 @@
-"""Triton kernels: how they are compiled, or interpreted where there is no GPU.
+"""The rasteriser on a GPU: the rule of the reference, by a Triton kernel, and how Triton kernels are compiled.
 
-The rasteriser on a GPU: the same rule as the reference, by a Triton kernel (which comes with PyTorch for CUDA).
-
-The host never waits for the device. Its arithmetic is that of `cpu`, operation by operation, in the same precision.
+The host never waits for the device. The arithmetic is that of `cpu`, operation by operation, in the same precision.
 """
+
+# pyright: reportMissingImports=false
+# Triton comes with PyTorch's CUDA builds alone.
 
 import inspect
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from torch import Tensor
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
 from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, pixels_to_rays
 
-# pyright: reportMissingImports=false
-# Triton comes with PyTorch's CUDA builds alone.
+FACES, PIXELS = 32, 16  # of a block: faces in parallel, and pixels of each box
+NEAR, SLACK = tl.constexpr(NEAR_M), tl.constexpr(BOX_SLACK_PX)
+NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF  # depth inf, face -1
 
 
 def on_gpu(kernel: Callable[..., Any]) -> Any:
@@ -32,15 +34,6 @@ def on_gpu(kernel: Callable[..., Any]) -> Any:
 def rows(tensor: Tensor) -> Tensor:
     """The tensor, copied unless each row of its batch lies in one piece; where the rows lie does not matter."""
     return tensor if tensor[:1].is_contiguous() else tensor.contiguous()
-
-
-# pyright: reportMissingImports=false
-# Triton comes with PyTorch's CUDA builds alone.
-
-
-FACES, PIXELS = 32, 16  # of a block: faces in parallel, and pixels of each box
-NEAR, SLACK = tl.constexpr(NEAR_M), tl.constexpr(BOX_SLACK_PX)
-NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF  # depth inf, face -1
 
 
 def rasterize(mesh: Mesh, camera: Camera) -> Raster:
@@ -110,7 +103,7 @@ def plane_kernel(sx, sy, sz, ex, ey, ez, d):
     return a[:, None], b[:, None], c[:, None]
 
 
-_corner, _box, _plane = on_gpu(corner_kernel), on_gpu(box_kernel), on_gpu(plane_kernel)
+corner, _box, _plane = on_gpu(corner_kernel), on_gpu(box_kernel), on_gpu(plane_kernel)
 
 
 def draw_kernel(
@@ -131,11 +124,11 @@ def draw_kernel(
     image = tl.program_id(1).to(tl.int64)
     face = tl.program_id(0) * FACES + tl.arange(0, FACES)
     real = face < face_count
-    corners = faces + image * face_stride + 3 * face
+    of_face = faces + image * face_stride + 3 * face
     xyz = vertices + image * vertex_count * 3
-    x0, y0, z0 = _corner(xyz, tl.load(corners, mask=real, other=0), real)
-    x1, y1, z1 = _corner(xyz, tl.load(corners + 1, mask=real, other=0), real)
-    x2, y2, z2 = _corner(xyz, tl.load(corners + 2, mask=real, other=0), real)
+    x0, y0, z0 = corner(xyz, tl.load(of_face, mask=real, other=0), real)
+    x1, y1, z1 = corner(xyz, tl.load(of_face + 1, mask=real, other=0), real)
+    x2, y2, z2 = corner(xyz, tl.load(of_face + 2, mask=real, other=0), real)
 
     last_u, last_v = (width - 1).to(tl.float64), (height - 1).to(tl.float64)
     k, d = intrinsics + 9 * image, directions + 9 * image

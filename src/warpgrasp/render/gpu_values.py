@@ -1,4 +1,4 @@
-"""Values at the surface points that pixels see, with their derivative, by Triton kernels: as `cpu_values` on a GPU."""
+"""Values at the surface points that pixels see, with their derivative, by Triton kernels for GPUs."""
 
 # pyright: reportMissingImports=false
 # Triton comes with PyTorch's CUDA builds alone.
@@ -8,33 +8,22 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from warpgrasp.geometry import Camera, Mesh
-from warpgrasp.render.gpu import on_gpu, rows
-from warpgrasp.render.rasterizer import pixels_to_rays
+from warpgrasp.render.gpu import corner, on_gpu, rows
 
 PLACES = 128  # of a block
 
 
-def seen_values(
-    mesh: Mesh,
-    camera: Camera,
-    face_ids: Int[Tensor, "b n"],
-    pixels: Int[Tensor, "b n 2"],
-    values: Float[Tensor, "b v c"],
-) -> Float[Tensor, "b n c"]:
-    """On a GPU, differentiable (once) in the mesh's vertices and in the values, not in the intrinsics."""
-    return _SeenValues.apply(mesh.vertices, values, mesh.faces, pixels_to_rays(camera), face_ids, pixels)
+class SeenValues(torch.autograd.Function):
+    """As `cpu.SeenValues`, on a GPU."""
 
-
-class _SeenValues(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, vertices: Tensor, values: Tensor, faces: Tensor, directions: Tensor, face_ids: Tensor, pixels: Tensor
     ) -> Tensor:
+        """The values at the pixels, (b n c)."""
         directions = directions.expand(len(vertices), 3, 3).contiguous()
         given = vertices.contiguous(), values.contiguous(), rows(faces), directions, face_ids.contiguous(), rows(pixels)
         ctx.save_for_backward(*given)
@@ -46,10 +35,11 @@ class _SeenValues(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients to the vertices and to the values, from that to the values at the pixels."""
         given = vertices, values, _, _, face_ids, _ = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:2]
         # In float64, so that the order in which a GPU adds hardly ever shows in what is left of it.
-        found = [
+        gradients = [
             torch.zeros_like(like, dtype=torch.float64) if asked else like.new_empty(0, dtype=torch.float64)
             for like, asked in zip((vertices, values), wanted, strict=True)
         ]
@@ -57,15 +47,15 @@ class _SeenValues(torch.autograd.Function):
             _seen_backward[_grid(face_ids)](
                 *given,
                 gradient.contiguous(),
-                *found,
+                *gradients,
                 *_sizes(*given),
                 VERTICES_WANTED=wanted[0],
                 VALUES_WANTED=wanted[1],
                 PLACES=PLACES,
             )
         of_vertices, of_values = (
-            one.to(like.dtype) if asked else None
-            for one, like, asked in zip(found, (vertices, values), wanted, strict=True)
+            total.to(like.dtype) if asked else None
+            for total, like, asked in zip(gradients, (vertices, values), wanted, strict=True)
         )
         return of_vertices, of_values, None, None, None, None
 
@@ -80,12 +70,17 @@ def _sizes(
     return vertices.shape[1], faces.stride(0), face_ids.shape[1], pixels.stride(0), values.shape[2]
 
 
-def corner_kernel(values, index, there):
-    """Three numbers of a vertex, in float64."""
-    x = tl.load(values + 3 * index, mask=there, other=0).to(tl.float64)
-    y = tl.load(values + 3 * index + 1, mask=there, other=0).to(tl.float64)
-    z = tl.load(values + 3 * index + 2, mask=there, other=0).to(tl.float64)
-    return x, y, z
+def places_kernel(pixels, place_count, pixel_stride, PLACES: tl.constexpr):
+    """The image of a block, its listed pixels counted over all images, where their (u, v) lie, and which are there."""
+    image = tl.program_id(1).to(tl.int64)
+    place = tl.program_id(0) * PLACES + tl.arange(0, PLACES)
+    return image, place + image * place_count, pixels + image * pixel_stride + 2 * place, place < place_count
+
+
+def face_kernel(faces, face_ids, there):
+    """The three vertices of the faces that pixels see."""
+    first = faces + 3 * tl.load(face_ids, mask=there, other=0)
+    return tl.load(first, mask=there), tl.load(first + 1, mask=there), tl.load(first + 2, mask=there)
 
 
 def ray_kernel(directions, pixels, there):
@@ -98,12 +93,16 @@ def ray_kernel(directions, pixels, there):
     return x, y, z
 
 
-def triple_kernel(ax, ay, az, bx, by, bz, x, y, z):
-    """(a × b)·(x, y, z): a corner's weight before division, of the other two corners and the ray."""
-    return (ay * bz - az * by) * x + (az * bx - ax * bz) * y + (ax * by - ay * bx) * z
+def weights_kernel(x0, y0, z0, x1, y1, z1, x2, y2, z2, x, y, z):
+    """The corners' weights before division: for each the cross product of the other two, times the ray."""
+    w0 = (y1 * z2 - z1 * y2) * x + (z1 * x2 - x1 * z2) * y + (x1 * y2 - y1 * x2) * z
+    w1 = (y2 * z0 - z2 * y0) * x + (z2 * x0 - x2 * z0) * y + (x2 * y0 - y2 * x0) * z
+    w2 = (y0 * z1 - z0 * y1) * x + (z0 * x1 - x0 * z1) * y + (x0 * y1 - y0 * x1) * z
+    return w0, w1, w2
 
 
-_corner, _ray, _triple = on_gpu(corner_kernel), on_gpu(ray_kernel), on_gpu(triple_kernel)
+_places, _face = on_gpu(places_kernel), on_gpu(face_kernel)
+_ray, _weights = on_gpu(ray_kernel), on_gpu(weights_kernel)
 
 
 def seen_kernel(
@@ -122,21 +121,14 @@ def seen_kernel(
     PLACES: tl.constexpr,
 ) -> None:
     """Fill `seen` for `PLACES` pixels of an image; zero where the face is seen edge-on."""
-    image = tl.program_id(1).to(tl.int64)
-    place = tl.program_id(0) * PLACES + tl.arange(0, PLACES)
-    there = place < place_count
-    pixel = pixels + image * pixel_stride + 2 * place
-    place += image * place_count
-    corner = faces + image * face_stride + 3 * tl.load(face_ids + place, mask=there, other=0)
-    i0, i1, i2 = tl.load(corner, mask=there), tl.load(corner + 1, mask=there), tl.load(corner + 2, mask=there)
+    image, place, pixel, there = _places(pixels, place_count, pixel_stride, PLACES)
+    i0, i1, i2 = _face(faces + image * face_stride, face_ids + place, there)
     xyz = vertices + image * vertex_count * 3
-    x0, y0, z0 = _corner(xyz, i0, there)
-    x1, y1, z1 = _corner(xyz, i1, there)
-    x2, y2, z2 = _corner(xyz, i2, there)
+    x0, y0, z0 = corner(xyz, i0, there)
+    x1, y1, z1 = corner(xyz, i1, there)
+    x2, y2, z2 = corner(xyz, i2, there)
     x, y, z = _ray(directions + 9 * image, pixel, there)
-    w0 = _triple(x1, y1, z1, x2, y2, z2, x, y, z)
-    w1 = _triple(x2, y2, z2, x0, y0, z0, x, y, z)
-    w2 = _triple(x0, y0, z0, x1, y1, z1, x, y, z)
+    w0, w1, w2 = _weights(x0, y0, z0, x1, y1, z1, x2, y2, z2, x, y, z)
     total = w0 + w1 + w2
     share = tl.where(total != 0, 1 / tl.where(total != 0, total, 1.0), 0.0)
     of_image = values + image * vertex_count * channels
@@ -177,22 +169,15 @@ def seen_backward_kernel(
     VALUES_WANTED: tl.constexpr,
     PLACES: tl.constexpr,
 ) -> None:
-    """Add the gradients of `PLACES` pixels; the formulas are those of `cpu_values.seen_backward_kernel`."""
-    image = tl.program_id(1).to(tl.int64)
-    place = tl.program_id(0) * PLACES + tl.arange(0, PLACES)
-    there = place < place_count
-    pixel = pixels + image * pixel_stride + 2 * place
-    place += image * place_count
-    corner = faces + image * face_stride + 3 * tl.load(face_ids + place, mask=there, other=0)
-    i0, i1, i2 = tl.load(corner, mask=there), tl.load(corner + 1, mask=there), tl.load(corner + 2, mask=there)
+    """Add the gradients of `PLACES` pixels; the formulas are those of `cpu.seen_backward_kernel`."""
+    image, place, pixel, there = _places(pixels, place_count, pixel_stride, PLACES)
+    i0, i1, i2 = _face(faces + image * face_stride, face_ids + place, there)
     xyz = vertices + image * vertex_count * 3
-    x0, y0, z0 = _corner(xyz, i0, there)
-    x1, y1, z1 = _corner(xyz, i1, there)
-    x2, y2, z2 = _corner(xyz, i2, there)
+    x0, y0, z0 = corner(xyz, i0, there)
+    x1, y1, z1 = corner(xyz, i1, there)
+    x2, y2, z2 = corner(xyz, i2, there)
     x, y, z = _ray(directions + 9 * image, pixel, there)
-    w0 = _triple(x1, y1, z1, x2, y2, z2, x, y, z)
-    w1 = _triple(x2, y2, z2, x0, y0, z0, x, y, z)
-    w2 = _triple(x0, y0, z0, x1, y1, z1, x, y, z)
+    w0, w1, w2 = _weights(x0, y0, z0, x1, y1, z1, x2, y2, z2, x, y, z)
     total = w0 + w1 + w2
     seen = there & (total != 0)
     share = 1 / tl.where(seen, total, 1.0)

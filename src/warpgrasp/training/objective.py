@@ -1,194 +1,171 @@
-"""What a training step minimises: where the photometric term (Sec. 3.1) meets the network (Sec. 3.2)."""
+"""What a training step minimises: the terms of Sec. 3.1 and Sec. 3.2, and the one place that weights them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from warpgrasp.data import View
-from warpgrasp.frame import FramePair, Frames, Reconstruction, pose_points
-from warpgrasp.geometry import Mesh
-from warpgrasp.photometric import PhotometricConsistency, appearance, photometric_consistency
+from warpgrasp.data import Rows, View, augment
+from warpgrasp.frame import Frames
 from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, supervision
-from warpgrasp.render import Fragments, rasterize
-from warpgrasp.scene import surface
-from warpgrasp.training.frame_cache import FrameConstants
-from warpgrasp.training.settings import LossWeights, Photometric
+from warpgrasp.training.pairs import ComparedPairs, FrameCache, PairBatch, compare_pairs
+from warpgrasp.training.settings import Photometric, Recipe
+
+Terms = Mapping[str, Float[Tensor, " _"]]  # by name, each of as many frames or pairs
 
 
 @dataclass(frozen=True)
-class Objective:
-    """A loss and the means of its terms, for the log."""
+class StepWeights:
+    """What the terms of a step weigh."""
 
-    loss: Float[Tensor, ""]
-    terms: dict[str, Float[Tensor, ""]]
+    by_name: Mapping[str, float]  # of each term of annotated frames and of targets
+    data: float = 1.0  # λ_data, a factor of all of them
+    photometric: float = 0.0  # λ_c
+
+    @staticmethod
+    def at(recipe: Recipe, *, stage: int, step: int) -> "StepWeights":
+        """Stage 1 has Eq. 3 alone. In stage 2 the weights of pairs rise along one linear ramp."""
+        by_name, photometric = asdict(recipe.loss), recipe.photometric
+        if stage == 1:
+            return StepWeights(by_name)
+        ramp = min(1.0, step / max(photometric.ramp_steps, 1))
+        lambda_c = photometric.weight * ramp
+        by_name["grasp"] = photometric.grasp_weight * ramp
+        return StepWeights(by_name, recipe.data_weight - lambda_c, lambda_c)
 
 
-def supervised(
-    network: HandObjectNetwork, frames: Frames, view: View, weights: LossWeights, *, features: Float[Tensor, "b f"]
-) -> Objective:
-    """Eq. 3 on annotated frames, in the space of the augmented camera; `features` are the encoder's of `view`."""
+@dataclass(frozen=True)
+class StepTerms:
+    """The terms of a step, of each frame or pair and unweighted."""
+
+    frames: Terms  # Eq. 3 of the annotated frames
+    targets: Terms = field(default_factory=dict)  # the regularisers of unannotated frames, and their grasp
+    pairs: ComparedPairs | None = None  # Eq. 1; None in stage 1 and for the control
+
+    def minimised(self, weights: StepWeights) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        """The loss, λ_data (terms of frames + terms of targets) + λ_c · Eq. 1, and the means of its terms, for the log.
+
+        A regulariser is logged for the annotated frames alone. Raises `KeyError` for a term without a weight.
+        """
+        loss, means = weighted(self.frames, weights.by_name)
+        if self.targets:
+            loss_of_targets, means_of_targets = weighted(self.targets, weights.by_name)
+            loss = loss + loss_of_targets
+            means |= {name: mean for name, mean in means_of_targets.items() if name not in means}
+        loss = weights.data * loss
+        if self.pairs is not None:
+            photometric = self.pairs.loss.mean()
+            loss = loss + weights.photometric * photometric
+            means |= {"photometric": photometric, **self.pairs.shares()}
+        return loss, means
+
+
+def weighted(terms: Terms, weights: Mapping[str, float]) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    """The weighted sum of the terms' means, and the means. Raises `KeyError` for a term without a weight."""
+    means = {name: term.mean() for name, term in terms.items()}
+    return torch.stack([weights[name] * mean for name, mean in means.items()]).sum(), means
+
+
+def supervised(network: HandObjectNetwork, frames: Frames, view: View, *, features: Float[Tensor, "b f"]) -> Terms:
+    """The terms of Eq. 3 on annotated frames, in the space of the augmented camera.
+
+    `features` are the encoder's of `view`.
+    """
     if frames.annotation is None:
         raise ValueError("expected annotated frames")
     reconstruction = network.reconstruct(features, view.camera, frames.objects)
     annotation = frames.annotation.turned(view.view_from_camera)
-    terms = supervision(reconstruction, annotation, frames.objects) | regularisation(reconstruction)
-    return weighted(terms, weights)
-
-
-def weighted(terms: Mapping[str, Float[Tensor, " b"]], weights: LossWeights) -> Objective:
-    """The weighted sum of the terms' means; a term without a weight is a `KeyError`."""
-    by_name = asdict(weights)
-    means = {name: term.mean() for name, term in terms.items()}
-    return Objective(torch.stack([by_name[name] * mean for name, mean in means.items()]).sum(), means)
-
-
-@dataclass(frozen=True)
-class PairBatch:
-    """Unannotated target frames, each with the annotated frame that it is compared with, as the network sees them."""
-
-    targets: Frames
-    references: Frames
-    target_view: View
-    reference_view: View | None  # made by the same draw; only when augmented pictures are compared
-
-
-@dataclass(frozen=True)
-class ComparedPairs:
-    """The photometric term of each pair; where both directions are compared, the mean of the two."""
-
-    loss: Float[Tensor, " b"]
-    compared_share: Float[Tensor, " b"]
-    cycle_rejected_share: Float[Tensor, " b"]
-    enough: Bool[Tensor, " b"]  # whether any direction kept enough pixels to be compared
-
-    @staticmethod
-    def mean_of(directions: Sequence[PhotometricConsistency]) -> "ComparedPairs":
-        """The mean over directions."""
-        return ComparedPairs(
-            torch.stack([one.loss for one in directions]).mean(dim=0),
-            torch.stack([one.compared_share for one in directions]).mean(dim=0),
-            torch.stack([one.cycle_rejected_share for one in directions]).mean(dim=0),
-            torch.stack([one.enough for one in directions]).any(dim=0),
-        )
+    return supervision(reconstruction, annotation, frames.objects) | regularisation(reconstruction)
 
 
 def on_pairs(
     network: HandObjectNetwork,
     batch: PairBatch,
-    weights: LossWeights,
     photometric: Photometric,
     *,
     features: Float[Tensor, "b f"],
     compare: bool,
-    grasp_weight: float = 0.0,
-    constants: FrameConstants | None = None,
-) -> tuple[Objective, ComparedPairs | None]:
-    """The regularisers on the targets and, if `compare`, the photometric term of the pairs.
+    cache: FrameCache | None = None,
+) -> tuple[Terms, ComparedPairs | None]:
+    """The terms of the targets, and the photometric term of the pairs if they are to be compared.
 
-    `features` are the encoder's of the targets as the network sees them, `grasp_weight` is that of a grasp as in the
-    references at this step. The control forwards and regularises the same pictures; it differs in the photometric term
-    alone.
+    `features` are the encoder's of the targets as the network sees them. The terms of the targets are the regularisers
+    and, where the recipe weighs it, the change of the grasp since the references. The control forwards and regularises
+    the same pictures; it differs in the photometric term alone.
     """
     reconstruction = network.reconstruct(features, batch.target_view.camera, batch.targets.objects)
-    objective = weighted(regularisation(reconstruction), weights)
+    terms = regularisation(reconstruction)
     if photometric.grasp_weight > 0:
         assert batch.references.annotation is not None
-        change = grasp_change(reconstruction, batch.references.annotation).mean()
-        objective = Objective(objective.loss + grasp_weight * change, objective.terms | {"grasp": change})
+        terms["grasp"] = grasp_change(reconstruction, batch.references.annotation)
     if not compare:
-        return objective, None
-    return objective, compare_pairs(network, batch, reconstruction, photometric, constants=constants)
-
-
-def compare_pairs(
-    network: HandObjectNetwork,
-    batch: PairBatch,
-    reconstruction: Reconstruction,
-    photometric: Photometric,
-    *,
-    constants: FrameConstants | None = None,
-) -> ComparedPairs:
-    """Eq. 1 between the targets' predicted surfaces and the references' annotated ones, in one direction or both.
-
-    `constants` remembers from call to call, of use where the original pictures are compared.
-    """
-    constants = FrameConstants() if constants is None else constants
-    pair, target_surface = _surfaces_to_compare(network, batch, reconstruction, photometric, constants)
-    if photometric.compare == "original":
-        reference_seen = constants.seen(batch.references.names, pair.reference_surface, pair.reference_camera)
-    else:
-        reference_seen = Fragments.of(rasterize(pair.reference_surface, pair.reference_camera))
-    target_seen = rasterize(target_surface, pair.target_camera)
-    tolerance_px = photometric.cycle_tolerance_px
-    directions = [
-        photometric_consistency(
-            pair,
-            target_surface,
-            tolerance_px=tolerance_px,
-            seen=reference_seen,
-            target_face_ids=target_seen.face_ids,
-        )
-    ]
-    if photometric.directions == "both":
-        # The pixels of the target are those where its predicted surface is seen: outlines count from both sides.
-        directions.append(
-            photometric_consistency(
-                pair.reversed(target_surface),
-                pair.reference_surface,
-                tolerance_px=tolerance_px,
-                seen=Fragments.of(target_seen),
-                target_face_ids=reference_seen.face_id_images(),
-            )
-        )
-    return ComparedPairs.mean_of(directions)
-
-
-def _surfaces_to_compare(
-    network: HandObjectNetwork,
-    batch: PairBatch,
-    reconstruction: Reconstruction,
-    photometric: Photometric,
-    constants: FrameConstants,
-) -> tuple[FramePair, Mesh]:
-    """The pictures that are compared with their cameras and surfaces, and the targets' surface."""
-    annotation, objects = batch.references.annotation, batch.references.objects
-    if annotation is None:
-        raise ValueError("expected annotated references")
-    hand_vertices, object_vertices = reconstruction.hand.vertices, reconstruction.object.vertices
-    view, other = batch.target_view, batch.reference_view
-    if photometric.compare == "original":
-        turn = view.view_from_camera  # rows times R undo R: back to the camera that took the picture
-        hand_vertices, object_vertices = hand_vertices @ turn, object_vertices @ turn
-    elif other is not None:
-        annotation = annotation.turned(view.view_from_camera)
-    reference_objects = pose_points(annotation.object_rotation, annotation.object_translation, objects.vertices)
-    reference_surface = surface(network.hand, annotation.hand_vertices, reference_objects, objects)
-    target_surface = reference_surface.with_vertices(torch.cat([hand_vertices, object_vertices], dim=1))
-
-    share = photometric.contrast_share
-    if photometric.compare == "original":
-        targets, references = batch.targets, batch.references
-        images = [constants.appearance(frames, contrast_share=share) for frames in (targets, references)]
-        return FramePair(images[0], targets.camera, images[1], references.camera, reference_surface), target_surface
-    if other is None:
-        raise ValueError("expected the references as the network sees them")
-    images = [appearance(seen.image, contrast_share=share) for seen in (view, other)]
-    pair = FramePair(images[0], view.camera, images[1], other.camera, reference_surface, view.valid, other.valid)
-    return pair, target_surface
+        return terms, None
+    return terms, compare_pairs(network.hand, batch, reconstruction, photometric, cache=cache)
 
 
 @dataclass(frozen=True)
-class PairWeights:
-    """What the terms of pairs weigh at a step of stage 2."""
+class PairFrames:
+    """Unannotated targets, each with the annotated frame that it is compared with."""
 
-    photometric: float = 0.0  # λ_c
-    grasp: float = 0.0
+    targets: Frames
+    references: Frames
+    rows: Rows | None
 
-    @staticmethod
-    def at(photometric: Photometric, step: int) -> "PairWeights":
-        """Both rise along one linear ramp."""
-        ramp = min(1.0, step / max(photometric.ramp_steps, 1))
-        return PairWeights(photometric.weight * ramp, photometric.grasp_weight * ramp)
+
+@dataclass(frozen=True)
+class StepBatch:
+    """What one process computes a step on: its rows of the annotated frames, in stage 2 also of the pairs."""
+
+    frames: Frames
+    frame_rows: Rows | None  # None: all of a batch
+    pairs: PairFrames | None = None
+
+
+class StepLoss(nn.Module):
+    """A network and what its steps minimise. As a module, it can be distributed by Accelerate as any other is."""
+
+    def __init__(self, network: HandObjectNetwork, recipe: Recipe):
+        super().__init__()
+        self.network = network
+        self._recipe = recipe
+        self._cache = FrameCache()
+
+    def forward(
+        self, batch: StepBatch, generator: torch.Generator, weights: StepWeights
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and the means of its terms. `generator` must stand alike in all processes."""
+        return self._terms(batch, generator).minimised(weights)
+
+    def _terms(self, batch: StepBatch, generator: torch.Generator) -> StepTerms:
+        network, recipe, frames = self.network, self._recipe, batch.frames
+        view = augment(frames.image, frames.camera, recipe.augment, generator, rows=batch.frame_rows)
+        if batch.pairs is None:
+            return StepTerms(supervised(network, frames, view, features=network.features(view.image)))
+        pairs = _view_pairs(batch.pairs, recipe, generator)
+        # One pass of the encoder for both batches: its cost has a large part that the batch does not change.
+        features = network.features(torch.cat([view.image, pairs.target_view.image]))
+        of_frames, of_targets = features.split([len(view.image), len(pairs.target_view.image)])
+        of_annotated = supervised(network, frames, view, features=of_frames)
+        targets, compared = on_pairs(
+            network,
+            pairs,
+            recipe.photometric,
+            features=of_targets,
+            compare=recipe.photometric.weight > 0,
+            cache=self._cache,
+        )
+        return StepTerms(of_annotated, targets, compared)
+
+
+def _view_pairs(pairs: PairFrames, recipe: Recipe, generator: torch.Generator) -> PairBatch:
+    """The targets as the network sees them; and the references, by the same draw, where augmented ones are compared."""
+    targets, references, rows = pairs.targets, pairs.references, pairs.rows
+    before = generator.get_state()
+    target_view = augment(targets.image, targets.camera, recipe.augment, generator, rows=rows)
+    if recipe.photometric.compare == "original":
+        return PairBatch(targets, references, target_view, None)
+    generator.set_state(before)
+    reference_view = augment(references.image, references.camera, recipe.augment, generator, rows=rows)
+    return PairBatch(targets, references, target_view, reference_view)

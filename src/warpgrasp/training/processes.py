@@ -1,7 +1,4 @@
-"""How a training process keeps its memory.
-
-One training over several processes, each with its rows of every batch (`accelerate launch`).
-"""
+"""The processes of a training: the rows of a batch that each computes (`accelerate launch`), and the kept memory."""
 
 import ctypes
 import sys
@@ -9,7 +6,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -18,29 +15,12 @@ from torch import Tensor, nn
 from warpgrasp.data import Rows
 from warpgrasp.errors import UserError
 from warpgrasp.reconstruction import HandObjectNetwork
-from warpgrasp.reconstruction.encoders import ResNet18
+
+T = TypeVar("T")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024  # that glibc takes
 NEVER = 2**31 - 1
-
-
-def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next step instead of returning it to the system; whether it does now.
-
-    A training step asks for the same tensors again and again. By default those of some hundred kilobytes and more come
-    as fresh pages, which the system clears one by one: on two cores that was a tenth of the demo's step. The process
-    keeps its peak of memory until it ends. Does nothing where the C library is another one.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)) & bool(mallopt(M_TRIM_THRESHOLD, NEVER))
-
-
-T = TypeVar("T")
 LONGEST_HOLD_S = 10.0  # after which reduced values are no longer waited for
 
 
@@ -48,7 +28,7 @@ class ProcessesError(UserError):
     """A training cannot be shared by so many processes."""
 
 
-def rows_of(accelerator: Accelerator, batch: int, *, what: str) -> Rows | None:
+def rows_of(accelerator: Accelerator, batch: int, *, items: str) -> Rows | None:
     """The rows of a batch that this process computes: as many as each other one. None: it is alone.
 
     Raises `ProcessesError` when they cannot be shared evenly: the mean over processes would weigh frames unequally.
@@ -58,16 +38,16 @@ def rows_of(accelerator: Accelerator, batch: int, *, what: str) -> Rows | None:
         return None
     if batch % count:
         raise ProcessesError(
-            f"expected a batch that {count} processes share evenly, got {batch} {what}; choose a multiple of {count}, "
+            f"expected a batch that {count} processes share evenly, got {batch} {items}; choose a multiple of {count}, "
             f"or another --num_processes"
         )
     share = batch // count
     return Rows(accelerator.process_index * share, share, batch)
 
 
-def mine(rows: Rows | None, items: Sequence[T]) -> Sequence[T]:
+def mine(rows: Rows | None, batch: Sequence[T]) -> Sequence[T]:
     """The rows of this process."""
-    return items if rows is None else items[rows.first : rows.first + rows.count]
+    return batch if rows is None else batch[rows.first : rows.first + rows.count]
 
 
 def check_shareable(accelerator: Accelerator, *, skips_bad_frames: bool) -> None:
@@ -91,11 +71,11 @@ def share_batch_norm(accelerator: Accelerator, network: HandObjectNetwork, *, fr
             "expected one process for batch-norm statistics that are not frozen, since PyTorch cannot share them "
             f"between CPUs, got {accelerator.num_processes}; freeze them by --freeze-batch-norm always, or use GPUs"
         )
-    network.encoder = cast(ResNet18, nn.SyncBatchNorm.convert_sync_batchnorm(network.encoder))
+    network.encoder = nn.SyncBatchNorm.convert_sync_batchnorm(network.encoder)
 
 
 def begins_first() -> AbstractContextManager[None]:
-    """The body is run by the main process first, then by the others: what it has made, they find."""
+    """Run the body in the main process first, then in the others, which find what the first has made."""
     return _processes().main_process_first()
 
 
@@ -105,7 +85,7 @@ def is_main() -> bool:
 
 
 def _processes() -> PartialState:
-    # Said as `accelerator_for` says it: the first one decides for all.
+    # With the device of `accelerator_for`: the first call in a process decides for all.
     return PartialState(cpu=not torch.cuda.is_available())
 
 
@@ -115,11 +95,26 @@ def mean_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:
         return values
     reduced = accelerator.reduce(values, reduction="mean")
     assert isinstance(reduced, Tensor)
-    found, held = reduced.clone(), weakref.ref(reduced)
+    mean, held = reduced.clone(), weakref.ref(reduced)
     del reduced
     # On CPUs, the thread that added the values up lets go of their tensor a moment after they are known, and asks for
     # the interpreter's lock to do so. An interpreter that has begun to end by then aborts the process.
     patience = time.monotonic() + LONGEST_HOLD_S
     while accelerator.device.type == "cpu" and held() is not None and time.monotonic() < patience:
         time.sleep(1e-4)
-    return found
+    return mean
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed memory for the next step instead of returning it to the system; return whether it does now.
+
+    A training step asks for the same tensors again and again. By default those of some hundred kilobytes and more come
+    as fresh pages, which the system clears one by one: on two cores that was a tenth of the demo's step. The process
+    keeps its peak of memory until it ends. Does nothing where the C library is another one.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)) & bool(mallopt(M_TRIM_THRESHOLD, NEVER))

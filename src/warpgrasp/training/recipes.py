@@ -16,8 +16,6 @@ from warpgrasp.data import AugmentConfig
 from warpgrasp.reconstruction import NetworkConfig, OutputScales
 from warpgrasp.training.settings import LossWeights, Optimisation, Photometric, Recipe
 
-__all__ = ["RECIPES", "LossWeights", "Optimisation", "Photometric", "Recipe"]
-
 BATCH = 8
 GRASP_WEIGHT = 0.1
 FPHAB_TRAIN_FRAMES = 10_503  # of the action split's four objects
@@ -232,6 +230,12 @@ def with_equation_1(recipe: Recipe) -> Recipe:
     """
     term = replace(recipe.photometric, weight=3e-3, directions="one", contrast_share=0.0)
     return replace(recipe, photometric=term)
+
+
+def fully_supervised(recipe: Recipe) -> Recipe:
+    """The same supervised on every frame, for as many steps as both stages have: a bound of what labels can give."""
+    steps = recipe.stage1.steps + recipe.stage2.steps
+    return replace(recipe.first_stage(), fraction=1.0, stage1=replace(recipe.stage1, steps=steps))
 
 
 def near_to_far() -> Recipe:

@@ -1,52 +1,156 @@
-"""The folder of a run: what it takes to repeat it, and whether it may be gone on with."""
+"""A run: a recipe with its data, and the folder that holds what it takes to repeat it and to go on with it."""
 
 import hashlib
 import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from warpgrasp.data import FrameSource, Joined, Share
-from warpgrasp.errors import UserError
-from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
+import numpy as np
+import torch
+
+from warpgrasp.data import (
+    Dataset,
+    FrameSource,
+    Joined,
+    Labels,
+    OnBad,
+    Share,
+    annotatable,
+    choose_labels,
+    join_datasets,
+)
+from warpgrasp.errors import DataError, UserError
+from warpgrasp.files import fingerprint_of_files, fingerprint_of_values, source_commit, write_json
+from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.hand import HandModel
-from warpgrasp.training.loop import Training
+from warpgrasp.training.pairs import compared_channels
 from warpgrasp.training.processes import begins_first
 from warpgrasp.training.settings import Recipe
-from warpgrasp.training.tracking import TRACKING_FOLDER
 
+NOTES, TRACKING_FOLDER = "run.json", "tracking"  # in a run's folder
 VERSIONS = ("torch", "numpy", "numba", "kornia", "accelerate", "roma")
+# The settings that every fingerprint has held from the first on, by their class. A setting that is added to a class
+# later enters a fingerprint only where it differs from its default: runs of before, which had no choice, are known
+# again. So nothing is ever added here.
+FIRST_SETTINGS: Mapping[str, str] = {
+    "Recipe": "width height fraction sampling seed encoder_weights network base_rotations augment loss stage1 stage2 "
+    "photometric data_weight freeze_batch_norm gradient_clip precision",
+    "NetworkConfig": "width pose_coefficients skeleton_adaptation scales image_mean image_std",
+    "OutputScales": "kind depth_scale translation_scale_px unit_m",
+    "AugmentConfig": "brightness contrast saturation hue blur_px shift roll",
+    "LossWeights": "hand_joints object_vertices hand_pose hand_shape",
+    "Optimisation": "steps learning_rate schedule batch epsilon",
+    "Photometric": "weight ramp_steps pairs compare directions contrast_share cycle_tolerance_px near_to_far_steps",
+}
+UNDECIDING = ("name", "splits")  # settings of a recipe: the splits that are really read are part of the data
 
 
 class RunError(UserError):
     """A run's folder holds something else."""
 
 
+@dataclass(frozen=True)
+class Training:
+    """A recipe and the data that it trains on. Only the chosen annotations can be read through `source`.
+
+    `labels` are those of the data set itself; the frames of data that is added to it are all annotated.
+    """
+
+    recipe: Recipe
+    hand: HandModel
+    labels: Labels
+    source: FrameSource
+    objects: list[ObjectModel]
+    added_names: tuple[FrameName, ...] = ()
+
+    @staticmethod
+    def prepare(
+        recipe: Recipe, dataset: Dataset, extra: Sequence[Dataset] = (), *, on_bad: OnBad = "refuse"
+    ) -> "Training":
+        """Choose the annotated frames of a data set; add all those of the extra ones, which are never paired.
+
+        Raises `DataError` when the data set has none, and `RegistryError` for an unknown photometric term.
+        """
+        compared_channels(
+            torch.zeros(1, 3, recipe.height, recipe.width), recipe.photometric
+        )  # refuse a wrong term now, not in stage 2
+        dataset = dataset.at_size((recipe.width, recipe.height))
+        possible = annotatable(dataset, on_bad)
+        if not possible:
+            raise DataError(f"expected annotated training frames in {dataset.root}, found none")
+        labels = choose_labels(
+            dataset.sequences["train"],
+            fraction=recipe.fraction,
+            sampling=recipe.sampling,
+            annotatable=possible,
+        )
+        if not extra:
+            source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad)
+            return Training(recipe, dataset.hand, labels, source, dataset.objects("train"))
+        joined = join_datasets(dataset, [added.at_size(dataset.size) for added in extra])
+        possible = annotatable(joined, on_bad)
+        added_names = tuple(name for name in joined.added_names if name in possible)
+        source = FrameSource(joined, annotated=[*labels.annotated_names, *added_names], on_bad=on_bad)
+        return Training(recipe, dataset.hand, labels, source, joined.objects("train"), added_names)
+
+    @property
+    def supervised_names(self) -> list[FrameName]:
+        """Every frame whose annotation is used."""
+        return [*self.labels.annotated_names, *self.added_names]
+
+    def notes(self) -> dict[str, str]:
+        """The notes of a checkpoint on its training; the size is that at which the network sees pictures."""
+        recipe = self.recipe
+        size = {"width": str(recipe.width), "height": str(recipe.height)}
+        return {"recipe": recipe.name, "seed": str(recipe.seed), "lambda_c": str(recipe.photometric.weight), **size}
+
+    def generator(self, stage: int, step: int) -> torch.Generator:
+        """The random draws of one step, a function of the seed and the step alone."""
+        seed = np.random.SeedSequence([self.recipe.seed, stage, step]).generate_state(2, np.uint64)
+        return torch.Generator().manual_seed(int(seed[0] >> np.uint64(1)))
+
+
 def fingerprint(training: Training) -> str:
-    """What decides a training: recipe, data and hand, as a short hash."""
+    """What decides a training, recipe, data and hand, as a short hash."""
     return fingerprint_of(training.recipe, training.hand, data_fingerprint(training))
 
 
 def fingerprint_of(recipe: Recipe, hand: HandModel, data: str) -> str:
     """The fingerprint of a training on data of the fingerprint `data`."""
-    settings = asdict(recipe)
-    for label in ("name", "splits"):  # they decide nothing: the splits that are read are part of the data
-        del settings[label]
-    if not recipe.photometric.grasp_weight:  # as before there was such a weight: nothing that was trained is refused
-        del settings["photometric"]["grasp_weight"]
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(deciding_settings(recipe), sort_keys=True).encode())
     digest.update(hand.template.name.encode())
     digest.update(data.encode())
     return digest.hexdigest()[:16]
+
+
+def deciding_settings(settings: Any) -> dict[str, Any]:
+    """The settings of a recipe, or of a part of it, that decide a training.
+
+    Those of the first version always, later ones where they differ from their defaults (`FIRST_SETTINGS`); a recipe's
+    name never.
+    """
+    first = FIRST_SETTINGS.get(type(settings).__name__, "").split()
+    values: dict[str, Any] = {}
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        undeciding = isinstance(settings, Recipe) and setting.name in UNDECIDING
+        if undeciding or (setting.name not in first and value == _default_of(setting)):
+            continue
+        values[setting.name] = deciding_settings(value) if is_dataclass(value) else value
+    return values
+
+
+def _default_of(setting: Field[Any]) -> Any:
+    """A field's default; for a field without one, a value that equals no other."""
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
 def data_fingerprint(training: Training) -> str:
@@ -87,7 +191,7 @@ def inputs_of(training: Training) -> dict[str, str]:
 def changed_inputs(out: Path, inputs: Mapping[str, str]) -> list[str]:
     """Which of a training's inputs are not those that the run in `out` began with; an older run does not tell."""
     try:
-        begun_with = json.loads((out / "run.json").read_text()).get("inputs", {})
+        begun_with = json.loads((out / NOTES).read_text()).get("inputs", {})
     except (OSError, json.JSONDecodeError, AttributeError):  # said when it is opened
         return []
     return [name for name, fingerprint in inputs.items() if begun_with.get(name, fingerprint) != fingerprint]
@@ -102,9 +206,9 @@ def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[N
     with begins_first():
         _check_or_begin(training, out, command)
     source = training.source
-    source.when_bad = lambda: note_bad_frames(source, out / "run.json")
+    source.when_bad = lambda: note_bad_frames(source, out)
     try:
-        note_bad_frames(source, out / "run.json")
+        note_bad_frames(source, out)
         yield
     except (UserError, OSError):
         _remove_if_nothing_is_saved(out)
@@ -114,7 +218,7 @@ def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[N
 
 
 def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
-    path, mine, inputs = out / "run.json", fingerprint(training), inputs_of(training)
+    path, mine, inputs = out / NOTES, fingerprint(training), inputs_of(training)
     if path.is_file():
         try:
             theirs = json.loads(path.read_text())["fingerprint"]
@@ -145,7 +249,7 @@ def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
 def _remove_if_nothing_is_saved(out: Path) -> None:
     if any(out.glob("*.safetensors")):
         return
-    for path in (out / "run.json", *out.glob("*.jsonl")):
+    for path in (out / NOTES, *out.glob("*.jsonl")):
         path.unlink(missing_ok=True)
     shutil.rmtree(out / TRACKING_FOLDER, ignore_errors=True)
     with suppress(OSError):  # the data set may lie there
@@ -171,7 +275,7 @@ def notes(training: Training, command: list[str]) -> dict[str, Any]:
             "effective": _share(labels.share),
             "effective_per_sequence": {sequence: _share(share) for sequence, share in labels.shares.items()},
         },
-        "commit": commit(),
+        "commit": source_commit(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
         "machine": platform.platform(),
     }
@@ -185,12 +289,12 @@ def _added(training: Training) -> list[dict[str, Any]]:
     given = Counter(name.sequence.partition(":")[0] for name in training.added_names)
     return [
         {
-            "label": one.label,
-            "root": str(one.dataset.root),
-            "protocol": one.dataset.protocol,
-            "annotated_frames": given[one.label],
+            "label": added.label,
+            "root": str(added.dataset.root),
+            "protocol": added.dataset.protocol,
+            "annotated_frames": given[added.label],
         }
-        for one in dataset.added
+        for added in dataset.added
     ]
 
 
@@ -198,47 +302,23 @@ def _share(share: Share) -> dict[str, Any]:
     return {**asdict(share), "fraction": share.fraction}
 
 
-def note_bad_frames(source: FrameSource, path: Path) -> None:
-    """Keep in a run's notes what is done with bad frames, and each that was found, with its error.
+def note_bad_frames(source: FrameSource, folder: Path) -> None:
+    """List the bad frames in a run's notes, each with its error, and what is done with them.
 
-    Those that the run found before it was interrupted stay.
+    Those that the run met before it was interrupted stay listed.
     """
-    content = json.loads(path.read_text())
+    content = json.loads((folder / NOTES).read_text())
     before = content.get("bad_frames", {"frames": []})["frames"]
-    errors = {(one["sequence"], one["index"]): one["error"] for one in before}
+    errors = {(frame["sequence"], frame["index"]): frame["error"] for frame in before}
     errors |= {(name.sequence, name.index): error for name, error in source.bad.items()}
     frames = [{"sequence": key[0], "index": key[1], "error": errors[key]} for key in sorted(errors)]
     bad_frames = {"when_found": source.on_bad, "count": len(frames), "frames": frames}
-    note(path, "bad_frames", bad_frames)
+    note(folder, "bad_frames", bad_frames)
 
 
-def note(path: Path, key: str, value: Any) -> None:
-    """Add one note to those of a run."""
+def note(folder: Path, key: str, value: Any) -> None:
+    """Add one note to those of a run's folder."""
+    path = folder / NOTES
     content = json.loads(path.read_text())
     if content.get(key) != value:
         write_json(path, {**content, key: value})
-
-
-def commit() -> str:
-    """The commit of the source tree that runs, or the version of the installed package."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
-        return answer.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return f"version {version('warpgrasp')}"
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON to a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def command_line() -> list[str]:
-    """The command as it was typed."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]

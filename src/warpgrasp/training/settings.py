@@ -55,6 +55,8 @@ class Photometric:
     """Which pictures are compared: as they are, or as the network sees them (one draw for both), as released."""
     directions: Literal["one", "both"] = "one"
     """`one`: the target's picture is warped to its reference (Eq. 1); `both`: also the reference's to the target."""
+    term: str = "colours+contrast"
+    """What the pictures are compared by: `colours+contrast`, `colours`, or a term of another package."""
     contrast_share: float = 0.0
     """Share of local contrast, which light changes less than colours, in the comparison; 0: colours alone (Eq. 1)."""
     cycle_tolerance_px: float = 2.0
@@ -70,7 +72,7 @@ class Recipe:
     """A training in two stages: on annotated frames, then with pairs of frames."""
 
     name: str = "paper"
-    """Names the recipe in what is stored. It decides nothing."""
+    """The recipe's name in stored files. It decides nothing."""
     splits: tyro.conf.Suppress[str | None] = None
     """The data set's protocol that the recipe is about; `--protocol` chooses another. None: the layout's usual one."""
     width: int = 640
@@ -113,7 +115,7 @@ class Recipe:
         return replace(self, photometric=replace(self.photometric, weight=0.0))
 
     def first_stage(self) -> "Recipe":
-        """Stage 1 alone. Recipes that differ only in what stage 2 does have the same one, and may share its weights."""
+        """Stage 1 alone. Recipes that differ only in stage 2 have the same one, and may share its weights."""
         usual = Recipe()
         return replace(
             self, stage2=Optimisation(steps=0), photometric=usual.photometric, data_weight=usual.data_weight

@@ -1,4 +1,4 @@
-"""Serves a page and, when it asks, a frame at a time: of a sequence of any length only what is looked at is read."""
+"""The server of a page and, when the page asks, of its frames: only the frames that are looked at are read."""
 
 import errno
 import re
@@ -11,12 +11,12 @@ from typing import Any, cast
 
 from warpgrasp.errors import UserError
 from warpgrasp.guard import HEADERS, Guard, address_of, new_token
-from warpgrasp.view.content import Background, Shown
+from warpgrasp.view.content import Background, ViewContent
 from warpgrasp.view.page import SERVED_POLICY, frame_bytes, frame_picture, served_page
 
 PORTS_TRIED = 20
 FRAME = re.compile(r"/frame/([0-9]{1,9})\.(bin|(picture|residual|flow)\.jpg)", re.ASCII)
-# A page's own headers say it already; some browsers heed the server's alone.
+# The page itself states most of it; some browsers heed the server's headers alone.
 POLICY = SERVED_POLICY + "; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 
 TEXT = "text/plain; charset=utf-8"
@@ -25,21 +25,21 @@ Answer = tuple[HTTPStatus, str, bytes]
 
 
 class FrameServer(ThreadingHTTPServer):
-    """The page of what is shown, and its frames. Nothing else is served, and no name in a request is a file's."""
+    """Serves the page of a sequence, and its frames. Nothing else is served, and no name in a request is a file's."""
 
     daemon_threads = True
 
-    def __init__(self, shown: Shown, *, host: str = "127.0.0.1", port: int = 8080, width: int = 960):
+    def __init__(self, content: ViewContent, *, host: str = "127.0.0.1", port: int = 8080, width: int = 960):
         """Listen on `port`, or on the next free one. Raises `UserError` when none is."""
         self.guard = Guard(new_token(), host)
-        self._shown, self._width = shown, width
-        self._page = served_page(shown).encode()
+        self._content, self._width = content, width
+        self._page = served_page(content).encode()
         # Videos are decoded in their order by one decoder, and PyTorch is better used by one thread at a time.
         self._lock = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        for one in [port] if port == 0 else range(port, min(port + PORTS_TRIED, 65536)):
+        for candidate in [port] if port == 0 else range(port, min(port + PORTS_TRIED, 65536)):
             try:
-                super().__init__((host, one), _Handler)
+                super().__init__((host, candidate), _Handler)
                 return
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
@@ -48,6 +48,11 @@ class FrameServer(ThreadingHTTPServer):
                         f"or --port"
                     ) from error
         raise UserError(f"expected a free port from {port} on at {host}, found none; choose another --port")
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames the sequence has."""
+        return len(self._content.indices)
 
     @property
     def address(self) -> str:
@@ -60,19 +65,20 @@ class FrameServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def answer(self, path: str) -> Answer:
-        """What is served at a path behind the token."""
+        """The answer to a request for a path behind the token."""
         if path == "/":
             return HTTPStatus.OK, "text/html; charset=utf-8", self._page
-        found = FRAME.fullmatch(path)
-        if found is None or int(found[1]) >= len(self._shown.every):
+        asked = FRAME.fullmatch(path)
+        if asked is None or int(asked[1]) >= self.frame_count:
             return HTTPStatus.NOT_FOUND, TEXT, b"There is no such frame.\n"
-        place, kind = int(found[1]), found[3]
-        if kind is not None and kind not in self._shown.backgrounds:
+        position, kind = int(asked[1]), asked[3]
+        if kind is not None and kind not in self._content.backgrounds:
             return HTTPStatus.NOT_FOUND, TEXT, b"There is no such picture.\n"
         with self._lock:
             if kind is None:
-                return HTTPStatus.OK, "application/octet-stream", frame_bytes(self._shown, place)
-            return HTTPStatus.OK, "image/jpeg", frame_picture(self._shown, place, cast(Background, kind), self._width)
+                return HTTPStatus.OK, "application/octet-stream", frame_bytes(self._content, position)
+            picture = frame_picture(self._content, position, cast(Background, kind), self._width)
+            return HTTPStatus.OK, "image/jpeg", picture
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         if refusal is not None:
             self._send(HTTPStatus.FORBIDDEN, TEXT, f"Refused: {refusal}.\n".encode())
             return
-        if path == f"/{server.guard.token}":  # what a page asks for lies behind the slash
+        if path == f"/{server.guard.token}":  # the page's own requests are relative to the slash
             self._send(HTTPStatus.PERMANENT_REDIRECT, TEXT, b"", Location=f"{path}/")
             return
         try:

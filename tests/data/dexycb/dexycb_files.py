@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from tests.sample_set import simple_sequence
 from warpgrasp.data.sample.files import PosedSequence
-from warpgrasp.data.sample.generate import Scene, paint, save_picture
+from warpgrasp.data.sample.generate import Appearance, paint, save_picture
 from warpgrasp.data.sample.grasp import OBJECTS as SAMPLE_OBJECTS
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.data.sample.sequence import GraspSequence
@@ -135,6 +135,8 @@ def write_calibration(root: Path, view: WrittenView) -> None:
     numbers = {key: float(value) for key, value in colour.items()}
     intrinsics = root / "calibration" / "intrinsics" / f"{view.plan.serial}_640x480.yml"
     write_yaml(intrinsics, {"color": numbers, "depth": {key: 0.9 * value for key, value in numbers.items()}})
+    with intrinsics.open("a") as file:  # as the published files have it: the cameras' poses as a tagged tuple
+        file.write("extrinsics: !!python/tuple\n" + "".join(f"- {value}\n" for value in (1.0, *[0.0] * 10, 1e-3)))
     betas = [float(value) for value in view.hand_shape]
     write_yaml(root / "calibration" / f"mano_{view.plan.calibration}" / "mano.yml", {"betas": betas})
 
@@ -212,7 +214,7 @@ def conjugated(poses: np.ndarray, flip: np.ndarray) -> np.ndarray:
 
 
 def pictures_of(sequence: GraspSequence, number: int) -> list[torch.Tensor]:
-    model, scene = HandModel(open_hand()), Scene.random(np.random.default_rng(number))
+    model, scene = HandModel(open_hand()), Appearance.random(np.random.default_rng(number))
     posed = PosedSequence.of(sequence, model)
     small = torch.stack([paint(sequence, posed, model, scene, index) for index in range(len(sequence))])
     return list(F.interpolate(small, scale_factor=2, mode="nearest"))
@@ -259,5 +261,5 @@ def edit_labels(path: Path, **arrays: np.ndarray | None) -> None:
 
 def edit_yaml(path: Path, **values: object) -> None:
     """Replace values of a YAML file, or remove those that are None."""
-    content = yaml.safe_load(path.read_text()) | values
+    content = yaml.load(path.read_text(), Loader=yaml.FullLoader) | values
     write_yaml(path, {key: value for key, value in content.items() if value is not None})

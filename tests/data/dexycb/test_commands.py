@@ -175,5 +175,5 @@ def test_options_are_refused_for_other_layouts(sample_root: Path, capsys) -> Non
 def test_options_that_are_none_are_bad_usage(files: DexYcbFiles, capsys) -> None:
     assert command("doctor", "--data", files.root, "--side", "middle") == 2
     assert command("doctor", "--data", files.root, "--left-shapedirs", "maybe") == 2
-    assert command("doctor", "--data", files.root, "--protocol", "s0") == 1
+    assert command("doctor", "--data", files.root, "--protocol", "s4") == 1
     assert "expected a protocol of DexYCB" in capsys.readouterr().err

@@ -238,7 +238,7 @@ def test_the_camera_follows_resizing(both: DexYcb, size: tuple[int, int], plan) 
 
 def test_another_size_reads_no_metadata_again(both: DexYcb) -> None:
     dataset = both
-    assert dataset.at_size((64, 48)).archive.recordings is dataset.archive.recordings
+    assert dataset.at_size((64, 48)).folder.captures is dataset.folder.captures
 
 
 def test_listing_opens_no_labels_and_no_pictures(copied: Path, hand: HandModel) -> None:
@@ -335,7 +335,7 @@ def test_a_picture_of_another_size_is_refused(copied: Path, hand: HandModel, fil
     refused(copied, hand, r"640×480 pixels in .*color_000000\.jpg, .* found 320×240", name=R0)
 
 
-@pytest.mark.parametrize("protocol", ["s0", "dexycb/s4", "official"])
+@pytest.mark.parametrize("protocol", ["s4", "dexycb/s4", "official"])
 def test_an_unknown_protocol_is_refused(files: DexYcbFiles, hand: HandModel, protocol: str) -> None:
     with pytest.raises(DataError, match=r"expected a protocol of DexYCB \(dexycb/s0, .*\), got "):
         open_dataset(files.root, hand, protocol=protocol)

@@ -104,8 +104,8 @@ def test_bytes_that_went_wrong(root: Path, hand: HandModel, whole: Frame, name: 
     for _ in range(count):
         (root / name).write_bytes(mutated(content, random))
         fresh = DexYcb.open(root, hand)
-        for cached in ("recordings", "_models"):
-            fresh.archive.__dict__[cached] = listed.archive.__dict__[cached]
+        for cached in ("captures", "_models"):
+            fresh.folder.__dict__[cached] = listed.folder.__dict__[cached]
         found[outcome(root, hand, name, whole, fresh=fresh)] += 1
     assert found["refused"] > count / 10, found
     if name == LABELS:  # the archive's checksums guard all that is read

@@ -2,10 +2,10 @@
 
 import pytest
 
-from warpgrasp.data.dexycb.splits import OBJECTS, SERIALS, SETUPS, SUBJECTS, Setup, expected_views, parts_of
+from warpgrasp.data.dexycb.splits import OBJECTS, PARTS, PROTOCOLS, SERIALS, SUBJECTS
 
 
-def table(setup: Setup, subject: int, sequence: int, camera: int) -> str | None:
+def table(setup: str, subject: int, sequence: int, camera: int) -> str | None:
     """Which split a view is in: FORMATS A.3, row by row, each view asked alone."""
     if setup == "dexycb/s0":
         if sequence % 5 != 4:
@@ -24,21 +24,21 @@ def table(setup: Setup, subject: int, sequence: int, camera: int) -> str | None:
     return "validation" if sequence // 5 in (3, 19) else "evaluation"
 
 
-@pytest.mark.parametrize("setup", SETUPS)
-def test_every_view_is_in_the_split_of_the_table(setup: Setup) -> None:
-    parts = parts_of(setup)
+@pytest.mark.parametrize("setup", PROTOCOLS)
+def test_every_view_is_in_the_split_of_the_table(setup: str) -> None:
+    parts = PARTS[setup]
     every = [(s, q, c) for s in range(10) for q in range(100) for c in range(8)]
     for split in ("train", "validation", "evaluation"):
         expected = [view for view in every if table(setup, *view) == split]
-        assert list(parts.of(split).views()) == expected  # the official order too
-        assert parts.of(split).view_count == expected_views(setup)[split] == len(expected)
+        assert list(parts[split].views()) == expected  # the official order too
+        assert parts[split].view_count == len(expected)
 
 
 def test_sizes_of_complete_setups() -> None:
-    assert list(expected_views("dexycb/s0").values()) == [6400, 320, 1280]
-    assert list(expected_views("dexycb/s1").values()) == [5600, 800, 1600]
-    assert list(expected_views("dexycb/s2").values()) == [6000, 1000, 1000]
-    assert list(expected_views("dexycb/s3").values()) == [6000, 800, 1200]
+    assert [part.view_count for part in PARTS["dexycb/s0"].values()] == [6400, 320, 1280]
+    assert [part.view_count for part in PARTS["dexycb/s1"].values()] == [5600, 800, 1600]
+    assert [part.view_count for part in PARTS["dexycb/s2"].values()] == [6000, 1000, 1000]
+    assert [part.view_count for part in PARTS["dexycb/s3"].values()] == [6000, 800, 1200]
 
 
 def test_names_are_in_the_documented_order() -> None:

@@ -105,8 +105,9 @@ def _truth(name: str, frames: int, first_pose: int, number: int, hand: HandModel
     random = np.random.default_rng(number)
     bent = hand.template.mean_pose + 0.5 * random.normal(size=(frames, 45)) @ hand.template.pose_components
     place = simple.camera_from_object.copy()
-    # Towards the hand and away from it: some frames are nearer than 10 mm, some are not.
-    place[:, 0, 3] += 0.025 * np.sin(2 * np.arange(frames))
+    # Towards the hand and away from it: some frames have a joint within 10 mm of the object, some do not.
+    place[:, 0, 3] += 0.018 + 0.025 * np.sin(2 * np.arange(frames))
+    place[:, 2, 3] -= 0.012
     sequence = replace(simple, hand_pose=bent, camera_from_object=place)
     posed = PosedSequence.of(sequence, hand)
     # FPHAB's joints are not the hand model's: each lies a few millimetres beside, always in the same direction.

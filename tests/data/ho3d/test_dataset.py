@@ -15,12 +15,13 @@ from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
 from warpgrasp.data.ho3d.dataset import Ho3d
+from warpgrasp.data.registry import open_dataset
 from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import HO3D_JOINTS, JOINTS
+from warpgrasp.hand.skeleton import FINGERTIPS, HO3D_JOINTS, JOINTS
 
 SAME_M = 1e-6
 SAME_PX = 5e-3
@@ -95,6 +96,16 @@ def test_evaluation_rows_follow_the_list_even_when_sequences_alternate(copied_ro
     dataset = Ho3d(copied_root, hand)
     assert [f"{name.sequence}/{name.index:04d}" for name in dataset.names("evaluation")] == mixed
     assert_close(dataset.truth(FrameName("E1", 3)).annotation.hand_joints, before)
+
+
+def test_mano_s_fingertips_are_those_of_ho3d(sample_root: Path, hand: HandModel, tmp_path: Path) -> None:
+    """The name of the hand, which is stored with every result, says so."""
+    mano = HandModel(replace(hand.template, name="mano right (tips: manopth)"))
+    dataset = open_dataset(sample_root, mano)
+    assert dataset.hand.template.name == "mano right (tips: ho3d)"
+    annotation = dataset.truth(A0).annotation
+    tips = [JOINTS.index(joint) for joint in FINGERTIPS]
+    assert torch.equal(annotation.hand_joints[tips], annotation.hand_vertices[[744, 333, 444, 555, 672]])
 
 
 def test_opengl_row_to_pixel_by_hand(copied_root: Path, hand: HandModel) -> None:

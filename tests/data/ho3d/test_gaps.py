@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from tests.data.ho3d.ho3d_files import edit_meta, to_version_2, to_version_3_with_gaps
 from warpgrasp.cli import main
-from warpgrasp.data.ho3d import files as folder_module
+from warpgrasp.data.ho3d import annotations as annotation_module
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
@@ -47,7 +47,7 @@ def test_the_camera_is_that_of_the_nearest_frame_that_has_one(copied_root: Path,
         edit_meta(path, lambda meta, index=index: meta["camMat"].__setitem__((0, 2), 100.0 + index))
     found = {index: int(camera(index)[0, 2]) - 100 for index in range(8)}
     assert found == {0: 0, 1: 1, 2: 2, 3: 2, 4: 2, 5: 6, 6: 6, 7: 7}  # frame 4 is as far from 2 as from 6: the earlier
-    assert_close(camera(3)[1], torch.from_numpy(folder_module.read_meta(path)["camMat"][1]).float())
+    assert_close(camera(3)[1], annotation_module.read_meta(path).tensor("camMat", (3, 3))[1])
 
 
 def test_a_sequence_without_any_camera_is_refused(copied_root: Path, hand: HandModel) -> None:
@@ -106,7 +106,7 @@ def test_a_second_start_reads_no_annotation(copied_root: Path, gaps, hand: HandM
     def refuse(path: Path) -> None:
         raise AssertionError(f"{path} was read")
 
-    monkeypatch.setattr(folder_module, "read_meta", refuse)
+    monkeypatch.setattr(annotation_module, "read_meta", refuse)
     second = Ho3d(copied_root, hand)
     assert [second.is_annotated(name) for name in second.names("train")] == annotated
     assert len(second.objects("train")) == 2

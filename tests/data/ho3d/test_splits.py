@@ -13,12 +13,13 @@ from warpgrasp.cli import main
 from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.ho3d import files as folder_module
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.ho3d.splits import PROTOCOLS, protocol_named
+from warpgrasp.data.ho3d.splits import PLANS
+from warpgrasp.data.registry import examine
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
 
-NAMED = [protocol for protocol in PROTOCOLS if not isinstance(protocol.splits, str)]
+NAMED = [plan for plan in PLANS.values() if not isinstance(plan.splits, str)]
 
 
 def listed(text: str) -> set[str]:
@@ -46,21 +47,21 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_sequences_of_each_protocol(name: str) -> None:
-    splits = protocol_named(name).splits
+    splits = PLANS[name].splits
     for split in SPLITS:
         assert len(splits[split]) == len(set(splits[split]))
         assert set(splits[split]) == listed(EXPECTED[name][split]), split
 
 
 def test_what_the_splits_share() -> None:
-    objects, disjoint = protocol_named("objects").splits, protocol_named("objects-trainval").splits
+    objects, disjoint = PLANS["ho3d/objects"].splits, PLANS["ho3d/objects-trainval"].splits
     assert set(objects["validation"]) <= set(objects["train"])  # by design
     assert set(disjoint["train"]) == set(objects["train"]) - set(objects["validation"])
     assert disjoint["validation"] == objects["validation"]
     for protocol in NAMED:
         assert not set(protocol.splits["evaluation"]) & {*protocol.splits["train"], *protocol.splits["validation"]}
-    assert len(protocol_named("paper-appendix-b").splits["train"]) == 10
-    assert len(protocol_named("like-v1").splits["train"]) == 11
+    assert len(PLANS["ho3d/paper-appendix-b"].splits["train"]) == 10
+    assert len(PLANS["ho3d/like-v1"].splits["train"]) == 11
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def appendix_root(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -
     root = Path(shutil.copytree(sample_root, tmp_path_factory.mktemp("appendix") / "HO3D_v2"))
     (root / "evaluation/E1").rename(root / "evaluation/SM1")
     (root / "evaluation.txt").write_text((root / "evaluation.txt").read_text().replace("E1/", "SM1/"))
-    wanted = sorted({*protocol_named("paper-appendix-b").splits["train"], "MC2", "MC4"})
+    wanted = sorted({*PLANS["ho3d/paper-appendix-b"].splits["train"], "MC2", "MC4"})
     for name in wanted:
         (root / "train" / name).symlink_to(root / "train" / ("B1" if name.startswith("MC") else "A1"))
     # MC4 is in no list: its frames are those that have a picture.
@@ -79,7 +80,7 @@ def appendix_root(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_sequences_are_found_wherever_they_lie(appendix_root: Path, hand: HandModel) -> None:
-    dataset = Ho3d(appendix_root, hand, protocol="paper-appendix-b")
+    dataset = Ho3d.open(appendix_root, hand, protocol="paper-appendix-b")
     assert dataset.protocol == "ho3d/paper-appendix-b"
     assert list(dataset.sequences["evaluation"]) == ["SM1", "MC2"]
     assert Counter(name.sequence for name in dataset.names("evaluation")) == {"SM1": 4, "MC2": 8}
@@ -94,20 +95,20 @@ def test_sequences_are_found_wherever_they_lie(appendix_root: Path, hand: HandMo
         assert_close(dataset.truth(name).annotation.hand_joints, official.truth(name).annotation.hand_joints)
     assert dataset.truth(FrameName("MC2", 3)).annotation.hand_rotation is not None
     assert dataset.truth(FrameName("SM1", 2)).annotation.hand_rotation is None
-    assert list(Ho3d(appendix_root, hand, protocol="paper-appendix-b-mc2").sequences["evaluation"]) == ["MC2"]
-    like = Ho3d(appendix_root, hand, protocol="ho3d/like-v1")
+    assert list(Ho3d.open(appendix_root, hand, protocol="paper-appendix-b-mc2").sequences["evaluation"]) == ["MC2"]
+    like = Ho3d.open(appendix_root, hand, protocol="ho3d/like-v1")
     assert like.sequences["train"]["MC4"] == list(range(8))
     assert like.is_annotated(FrameName("MC4", 7))
 
 
 def test_the_truth_of_sm1_keeps_its_rows_under_every_protocol(appendix_root: Path, sample, hand: HandModel) -> None:
-    truth = Ho3d(appendix_root, hand, protocol="paper-appendix-b").truth(FrameName("SM1", 1))
+    truth = Ho3d.open(appendix_root, hand, protocol="paper-appendix-b").truth(FrameName("SM1", 1))
     original = Ho3d(sample.root, hand).truth(FrameName("E1", 1))
     assert_close(truth.annotation.hand_vertices, original.annotation.hand_vertices)
 
 
 def test_missing_sequences_are_named_all_at_once(sample_root: Path, hand: HandModel) -> None:
-    dataset = Ho3d(sample_root, hand, protocol="paper-appendix-b-mc2")
+    dataset = Ho3d.open(sample_root, hand, protocol="paper-appendix-b-mc2")
     pattern = r"ho3d/paper-appendix-b-mc2 .*missing 11: MC1, MC2, MC5, MC6, SM2, SM3, SM4, SM5, SS1, SS2, SS3$"
     with pytest.raises(DataError, match=pattern):
         dataset.names("train")
@@ -115,7 +116,7 @@ def test_missing_sequences_are_named_all_at_once(sample_root: Path, hand: HandMo
 
 def test_official_is_what_the_lists_say(copied_root: Path, hand: HandModel) -> None:
     (copied_root / "train.txt").write_text("B1/0003\nE1/0001\nB1/0001\n")
-    dataset = Ho3d(copied_root, hand, protocol="official")
+    dataset = Ho3d.open(copied_root, hand, protocol="official")
     names = [FrameName("B1", 3), FrameName("E1", 1), FrameName("B1", 1)]
     assert dataset.names("train") == names
     assert dataset.sequences["train"] == {"B1": [3, 1], "E1": [1]}
@@ -124,9 +125,9 @@ def test_official_is_what_the_lists_say(copied_root: Path, hand: HandModel) -> N
 
 def test_trainval_cuts_the_list(sample_root: Path, hand: HandModel, monkeypatch) -> None:
     with pytest.raises(DataError, match=r"expected more than 60000 lines in .*train\.txt .*found 16"):
-        Ho3d(sample_root, hand, protocol="trainval").names("train")
+        Ho3d.open(sample_root, hand, protocol="trainval").names("train")
     monkeypatch.setattr(folder_module, "TRAINVAL_TRAINING_LINES", 10)
-    dataset, official = Ho3d(sample_root, hand, protocol="trainval"), Ho3d(sample_root, hand)
+    dataset, official = Ho3d.open(sample_root, hand, protocol="trainval"), Ho3d(sample_root, hand)
     assert dataset.names("train") == official.names("train")[:10]
     assert dataset.names("validation") == official.names("train")[10:]
     assert dataset.names("evaluation") == official.names("evaluation")
@@ -136,7 +137,7 @@ def test_trainval_cuts_the_list(sample_root: Path, hand: HandModel, monkeypatch)
 
 def test_unknown_protocols_are_refused(sample_root: Path, hand: HandModel) -> None:
     with pytest.raises(DataError, match=r"expected a protocol of HO-3D \(ho3d/official, .*\), got 'fphab/actions'"):
-        Ho3d(sample_root, hand, protocol="fphab/actions")
+        Ho3d.open(sample_root, hand, protocol="fphab/actions")
 
 
 def test_a_sequence_in_both_places_is_refused(copied_root: Path, hand: HandModel) -> None:
@@ -174,6 +175,17 @@ def test_doctor_counts_and_compares(copied_root: Path, capsys) -> None:
     assert "train: 1 frames without annotation, 1 of them without file" in page
     assert page.count("evaluation_verts.json missing") == 1
     assert page.endswith("nothing else is missing")
+
+
+def test_doctor_counts_pictures_that_no_list_names(copied_root: Path, hand: HandModel) -> None:
+    lines = (copied_root / "train.txt").read_text().split()
+    (copied_root / "train.txt").write_text("\n".join(line for line in lines if line not in ("A1/0006", "B1/0002")))
+    (copied_root / "train/B1/meta/0002.pkl").unlink()
+    said = [line for line in examine(copied_root, hand) if "neither list" in line]
+    assert len(said) == 1
+    assert said[0].startswith("train/: 2 pictures that neither list names, 1 of them with an annotation file, ")
+    assert "A1/rgb/0006.jpg" in said[0]
+    assert len(Ho3d.open(copied_root, hand).names("train")) == 14
 
 
 def test_doctor_says_once_what_is_missing_and_where_it_is(copied_root: Path, tmp_path: Path, capsys) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.recording.recording_files import hand_parameters, write_recording
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def exported(sample, hand, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for sequence, pictures in (("A1", "frames"), ("B1", "video")):
         written = sample.sequences["train"][sequence]
         hands = {index: hand_parameters(written, index) for index in range(8)}
-        export = Export(train=(0, 3, 7), evaluation=(5,), hands=hands, pictures=pictures)
+        export = RecordingOptions(train=(0, 3, 7), evaluation=(5,), hands=hands, pictures=pictures)
         export_recording(Ho3d(sample.root, hand), "train", sequence, root / sequence, export)
     return root
 

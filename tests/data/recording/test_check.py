@@ -159,8 +159,8 @@ def test_long_ways_are_warned_of(exported: Path, hand: HandModel, monkeypatch) -
 
 
 def test_the_hand_that_was_fitted_is_told(exported: Path, hand: HandModel, tmp_path: Path) -> None:
-    from warpgrasp.export.recording import Export, export_recording
+    from warpgrasp.export.datasets import RecordingOptions, export_recording
 
     source = Recordings(exported, hand)
-    export_recording(source, "train", "A1", tmp_path / "joints", Export(train=(0,), pictures="frames"))
+    export_recording(source, "train", "A1", tmp_path / "joints", RecordingOptions(train=(0,), pictures="frames"))
     assert any("1 hands fitted to 21 joints, 0." in line for line in examine(tmp_path / "joints", hand))

@@ -103,4 +103,4 @@ def test_objects_that_the_network_does_not_know(run: Path, exported: Path, tmp_p
 
 def test_a_wrong_protocol(exported: Path, tmp_path: Path, capsys) -> None:
     assert main(["doctor", "--data", str(exported), "--protocol", "official"]) == 1
-    assert re.search(r"the protocol recording .*got 'official'", capsys.readouterr().err)
+    assert re.search(r"a protocol of recordings \(recording\), got 'official'", capsys.readouterr().err)

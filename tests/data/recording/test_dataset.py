@@ -22,7 +22,7 @@ from warpgrasp.data.registry import layout_of, open_dataset
 from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS
@@ -110,7 +110,7 @@ def test_a_millimetre_row_to_pixel_by_hand(tmp_path: Path, small: Path, hand: Ha
 
 def test_joints_alone_give_the_surface_of_a_fit(sample, sample_root: Path, hand: HandModel, tmp_path: Path) -> None:
     source = Ho3d(sample_root, hand)
-    export_recording(source, "train", "A1", tmp_path / "joints", Export(train=(2,), pictures="frames"))
+    export_recording(source, "train", "A1", tmp_path / "joints", RecordingOptions(train=(2,), pictures="frames"))
     assert read_annotations(tmp_path / "joints").hand_model is None
     found = Recordings(tmp_path / "joints", hand).truth(FrameName("joints", 2)).annotation
     expected = source.truth(FrameName("A1", 2)).annotation
@@ -236,9 +236,9 @@ def test_few_decoders_stay_open(small: Path, hand: HandModel, monkeypatch) -> No
 def test_nothing_is_exported_over_something(sample, sample_root: Path, small: Path, hand: HandModel) -> None:
     source = Ho3d(sample_root, hand)
     with pytest.raises(DataError, match="small exists already"):
-        export_recording(source, "train", "A1", small, Export())
+        export_recording(source, "train", "A1", small, RecordingOptions())
     with pytest.raises(DataError, match="expected an annotated frame of 0 to 7 to label, got 8"):
-        export_recording(source, "train", "A1", small.parent / "new", Export(train=(8,), pictures="frames"))
+        export_recording(source, "train", "A1", small.parent / "new", RecordingOptions(train=(8,), pictures="frames"))
     assert sorted(path.name for path in small.parent.iterdir()) == ["small"]
 
 

@@ -20,10 +20,10 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.errors import DataError
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.export.recording import Export, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Frame, FrameName, ObjectModel, pose_points
 from warpgrasp.hand.model import HandModel
-from warpgrasp.inference.predict import predict_few
+from warpgrasp.inference.prediction import predict_few
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 
@@ -36,7 +36,7 @@ def left(sample, hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> P
     """The mirror image of A1: parameters in three frames, joints in another one. Read only."""
     root, written = tmp_path_factory.mktemp("left"), sample.sequences["train"]["A1"]
     hands = {index: hand_parameters(written, index) for index in BY_PARAMETERS}
-    export = Export((0, 3, BY_JOINTS), (5,), hands, "frames", side="left")
+    export = RecordingOptions((0, 3, BY_JOINTS), (5,), hands, "frames", side="left")
     export_recording(Ho3d(sample.root, hand), "train", "A1", root / "A1", export)
     return root
 

@@ -5,7 +5,18 @@ import pytest
 
 from warpgrasp.data.sample.check import exact_contact, reference_frames, surface_motion_px
 from warpgrasp.data.sample.grasp import DEEPEST_M, OBJECT_NAMES, THUMB, object_surface
-from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, TOUCHING_FINGERS, WIDTH_PX, GraspSequence, make_sequence
+from warpgrasp.data.sample.sequence import (
+    FOCAL_PX,
+    HEIGHT_PX,
+    LIFT_FRAMES,
+    TOUCHING_FINGERS,
+    WIDTH_PX,
+    WINDOW_FRAMES,
+    GraspSequence,
+    lifts,
+    make_sequence,
+    wander,
+)
 
 
 @pytest.fixture(scope="module", params=OBJECT_NAMES)
@@ -94,3 +105,28 @@ def test_surfaces_move_as_much_as_promised(name):
     motion = np.concatenate([surface_motion_px(make_sequence(seed=seed, object_name=name)) for seed in range(2)])
     assert 8 < np.median(motion) < 16
     assert 25 < np.percentile(motion, 95) < 55
+
+
+def test_curves_reach_about_their_amplitude_and_are_smooth():
+    curves = wander(np.random.default_rng(0), 60, [1.0, 1.0, 5.0])
+    reach = np.abs(curves).max(axis=0) / [1, 1, 5]
+    assert (reach > 0.79).all()
+    assert (reach < 1.11).all()
+    # The fastest sinusoid has a period of 90 frames; none of three weighted ones turns faster than this.
+    acceleration = np.abs(np.diff(curves, n=2, axis=0)).max(axis=0) / [1, 1, 5]
+    assert acceleration.max() < 0.05
+
+
+def test_a_short_curve_is_the_beginning_of_a_long_one():
+    long, short = (wander(np.random.default_rng(3), n, [1.0]) for n in (WINDOW_FRAMES, 20))
+    np.testing.assert_array_equal(long[:20], short)
+
+
+def test_at_most_two_fingers_lift_at_a_time_and_they_come_back():
+    for seed in range(20):
+        lifted = lifts(np.random.default_rng(seed), 120, range(4))
+        assert (lifted > 0).sum(axis=1).max() <= 2
+        assert (lifted[:, 4] == 0).all()
+        assert lifted.max() <= 1
+        assert (lifted[:, :4].max(axis=1) > 0.3).any()
+        assert np.abs(np.diff(lifted, axis=0)).max() < np.pi / LIFT_FRAMES[0]

@@ -1,4 +1,4 @@
-"""Says what of DexYCB is in a folder, and what is missing."""
+"""Examines a folder in DexYCB's layout: what is in it, and what is missing."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.dexycb.dataset import DexYcb, SideChoice
-from warpgrasp.data.dexycb.files import View
-from warpgrasp.data.dexycb.splits import S0_TRAIN_FRAMES, SUBJECTS, parts_of
+from warpgrasp.data.dexycb.files import CameraView
+from warpgrasp.data.dexycb.splits import PARTS, S0_TRAIN_FRAMES, SUBJECTS
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 
@@ -20,17 +20,17 @@ SOURCES = (
 
 def examine_dexycb(dataset: DexYcb) -> Iterator[str]:
     """Lines about the folder. Raises `DataError` with a count of everything missing, each kind named once."""
-    archive = dataset.archive
+    folder = dataset.folder
     yield from SOURCES
-    yield f"{len(archive.subjects)} of {len(SUBJECTS)} subjects, {len(archive.recordings)} recordings"
+    yield f"{len(folder.subjects)} of {len(SUBJECTS)} subjects, {len(folder.captures)} recordings"
     yield f"{dataset.protocol}, in brackets both hands, as the official splits count:"
     yield from _splits(dataset)
-    every = {view.name: view for split in SPLITS for view in archive.views(parts_of(dataset.setup).of(split))}
-    chosen = [view for view in every.values() if dataset.sides.choice in ("both", view.recording.side)]
+    every = {view.name: view for part in PARTS[dataset.setup].values() for view in folder.views(part)}
+    chosen = [view for view in every.values() if dataset.sides.choice in ("both", view.capture.side)]
     problems = list(_missing_files(dataset, chosen))
     if not problems:
         yield from _read_some(dataset, chosen)
-    absent = [subject for number, subject in enumerate(SUBJECTS) if number not in archive.subjects]
+    absent = [subject for number, subject in enumerate(SUBJECTS) if number not in folder.subjects]
     if absent:
         problems.insert(0, f"{len(absent)} subjects ({', '.join(absent)})")
     if problems:
@@ -41,10 +41,10 @@ def examine_dexycb(dataset: DexYcb) -> Iterator[str]:
 def _splits(dataset: DexYcb) -> Iterator[str]:
     """The size of each split beside that of a complete data set."""
     for split in SPLITS:
-        part = parts_of(dataset.setup).of(split)
-        views = dataset.archive.views(part)
-        frames = sum(view.recording.frames for view in views)
-        left = sum(view.recording.frames for view in views if view.recording.side == "left")
+        part = PARTS[dataset.setup][split]
+        views = dataset.folder.views(part)
+        frames = sum(view.capture.frames for view in views)
+        left = sum(view.capture.frames for view in views if view.capture.side == "left")
         expected = f" of {S0_TRAIN_FRAMES:,}" if (dataset.setup, split) == ("dexycb/s0", "train") else ""
         yield (
             f"{split}: {len(dataset.names(split)):,} frames in {len(dataset.sequences[split]):,} views "
@@ -53,12 +53,12 @@ def _splits(dataset: DexYcb) -> Iterator[str]:
         )
 
 
-def _missing_files(dataset: DexYcb, views: list[View]) -> Iterator[str]:
-    archive = dataset.archive
+def _missing_files(dataset: DexYcb, views: list[CameraView]) -> Iterator[str]:
+    folder = dataset.folder
     wanted = {
-        "intrinsics files": {archive.intrinsics_file(view.serial) for view in views},
-        "mano.yml files": {archive.shape_file(view.recording) for view in views},
-        "object meshes": {archive.mesh_file(view.recording.grasped_object) for view in views},
+        "intrinsics files": {folder.intrinsics_file(view.serial) for view in views},
+        "mano.yml files": {folder.shape_file(view.capture) for view in views},
+        "object meshes": {folder.mesh_file(view.capture.grasped_object) for view in views},
     }
     for kind, paths in wanted.items():
         missing = sorted(path for path in paths if not path.is_file())
@@ -81,24 +81,24 @@ def _listed(folder: Path) -> set[str]:
         return set()
 
 
-def _read_some(dataset: DexYcb, views: list[View]) -> Iterator[str]:
+def _read_some(dataset: DexYcb, views: list[CameraView]) -> Iterator[str]:
     """Read the first annotated frame of each subject's first view of either hand, and every object."""
-    archive = dataset.archive
+    folder = dataset.folder
     seen: set[tuple[str, SideChoice]] = set()
     for view in views:
-        key = view.name.split("/")[0], view.recording.side
+        key = view.name.split("/")[0], view.capture.side
         if key in seen:
             continue
         annotated = (
             index
             for index in view.frames
-            if (labels := archive.labels(view, index)).has_hand and labels.has_object[view.recording.grasped]
+            if (labels := folder.labels(view, index)).has_hand and labels.has_object[view.capture.grasped]
         )
         index = next(annotated, None)
         if index is not None:
             seen.add(key)
             dataset.frame(FrameName(view.name, index), annotated=True)
-    objects = sorted({view.recording.grasped_object for view in views})
+    objects = sorted({view.capture.grasped_object for view in views})
     for name in objects:
-        archive.object_model(name)
+        folder.object_model(name)
     yield f"read a frame of {len(seen)} subjects' right or left hands; objects {', '.join(objects)}"

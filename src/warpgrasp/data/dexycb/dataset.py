@@ -1,4 +1,8 @@
-"""Which hands are read, and what became of the left hand's shape in DexYCB's labels.
+"""DexYCB (Chao et al. 2021): raw folders to frames.
+
+One sequence of the data set is one camera's view of a capture, named SUBJECT/SEQUENCE/SERIAL. The object of a frame is
+the grasped one among those in view. The network knows a right hand, so a view of a left hand is read as its mirror
+image (data/mirror.py): picture, camera, hand and pose, and the object becomes its own mirror image, `NAME (mirrored)`.
 
 In MANO's own left-hand file the shape directions are wrong along x: they are those of the right hand, where they should
 be its mirror image (smplx, issue 48). A hand with shape parameters other than 0 is therefore another one on the left
@@ -10,13 +14,7 @@ than on the right. DexYCB was annotated with that file (dex-ycb-toolkit, issue 2
 `corrected`: the mirrored hand is the right model with the labels' pose and shape parameters. It lies in the right
     model's space, but it is not the hand that was fitted: it leaves the labels' joints, the more the larger the betas.
 
-Which sign the user's file has is seen from the right hand's, so a file that was corrected already reads the same.
-
-DexYCB (Chao et al. 2021): raw folders to frames.
-
-One sequence of ours is one camera's view of a recording, named SUBJECT/SEQUENCE/SERIAL. The object of a frame is the
-grasped one among those in view. The network knows a right hand, so a view of a left hand is read as its mirror image
-(data/mirror.py): picture, camera, hand and pose, and the object becomes its own mirror image, `NAME (mirrored)`.
+The right hand's file tells which sign the user's file has, so a file that was corrected already reads the same.
 """
 
 from dataclasses import dataclass, replace
@@ -28,16 +26,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warpgrasp.data.dataset import SPLITS, Split, Truth
-from warpgrasp.data.dexycb.files import Archive, View
-from warpgrasp.data.dexycb.labels import HEIGHT_PX, WIDTH_PX, Labels
-from warpgrasp.data.dexycb.splits import SETUPS, Setup, parts_of
+from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, check_agreement, chosen_protocol
+from warpgrasp.data.dexycb.files import HEIGHT_PX, WIDTH_PX, CameraView, DexYcbFolder, FrameLabels
+from warpgrasp.data.dexycb.splits import PARTS, PROTOCOLS, SUBJECTS
 from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_name
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import JOINTS, HandModel, HandTemplate
+from warpgrasp.hand import HandModel, HandTemplate
+
+ROTATION_TOLERANCE = 1e-2  # of RᵀR from the identity, in float32
 
 SideChoice = Literal["right", "left", "both"]
 LeftShapedirs = Literal["as-labelled", "corrected"]
@@ -100,25 +99,25 @@ def with_x_sign(left: HandTemplate, right: HandTemplate, sign: Literal[1, -1]) -
     return replace(left, shape_directions=directions)
 
 
-JOINT_AGREEMENT_M = 0.005  # annotations farther than this from the hand model were made with another one
-LARGEST_DISTANCE_M = 10.0
-ROTATION_TOLERANCE = 1e-2  # of RᵀR from the identity, in float32
-INNER = [number for number, joint in enumerate(JOINTS) if not joint.endswith("tip")]
-
-
 @dataclass(frozen=True)
 class DexYcb:
     """A folder in DexYCB's layout. Frames are read at `size` (width, height), or at their own."""
 
-    archive: Archive
+    folder: DexYcbFolder
     hand: HandModel
     size: tuple[int, int] | None = None
-    setup: Setup = "dexycb/s0"
+    setup: str = PROTOCOLS[0]
     sides: Sides = RIGHT_HANDS
     left: LeftHands | None = None
 
     @staticmethod
+    def recognises(root: Path) -> bool:
+        """Whether a folder looks like DexYCB's."""
+        return any((root / subject).is_dir() for subject in SUBJECTS)
+
+    @classmethod
     def open(
+        cls,
         root: Path,
         hand: HandModel,
         *,
@@ -130,16 +129,13 @@ class DexYcb:
 
         Raises `DataError` when the protocol is none of DexYCB's setups, or the left hand is missing or another one.
         """
-        wanted = SETUPS[0] if protocol is None else protocol
-        for setup in SETUPS:
-            if setup == wanted:
-                return DexYcb(Archive(root), hand, size, setup, sides, LeftHands.of(sides, hand.template))
-        raise DataError(f"expected a protocol of DexYCB ({', '.join(SETUPS)}), got {wanted!r}")
+        setup = chosen_protocol("DexYCB", PROTOCOLS, protocol)
+        return cls(DexYcbFolder(root), hand, size, setup, sides, LeftHands.of(sides, hand.template))
 
     @property
     def root(self) -> Path:
         """The folder."""
-        return self.archive.root
+        return self.folder.root
 
     @property
     def protocol(self) -> str:
@@ -160,22 +156,17 @@ class DexYcb:
         return {split: {view.name: list(view.frames) for view in views} for split, views in self._split_views.items()}
 
     @cached_property
-    def _split_views(self) -> dict[Split, list[View]]:
-        parts = parts_of(self.setup)
+    def _split_views(self) -> dict[Split, list[CameraView]]:
         return {
-            split: [
-                view
-                for view in self.archive.views(parts.of(split))
-                if self.sides.choice in ("both", view.recording.side)
-            ]
-            for split in SPLITS
+            split: [view for view in self.folder.views(part) if self.sides.choice in ("both", view.capture.side)]
+            for split, part in PARTS[self.setup].items()
         }
 
     @cached_property
-    def _views(self) -> dict[str, View]:
+    def _views(self) -> dict[str, CameraView]:
         return {view.name: view for views in self._split_views.values() for view in views}
 
-    def _view(self, name: FrameName) -> View:
+    def _view(self, name: FrameName) -> CameraView:
         view = self._views.get(name.sequence)
         if view is None or not 0 <= name.index < len(view.frames):
             raise DataError(
@@ -190,19 +181,19 @@ class DexYcb:
     def image_ids(self, split: Split) -> dict[FrameName, int]:
         """The official number of each frame of a split, which counts both hands."""
         ids, count = {}, 0
-        for view in self.archive.views(parts_of(self.setup).of(split)):
+        for view in self.folder.views(PARTS[self.setup][split]):
             if view.name in self._views:
                 ids |= {FrameName(view.name, index): count + index for index in view.frames}
-            count += view.recording.frames
+            count += view.capture.frames
         return ids
 
     def is_mirrored(self, name: FrameName) -> bool:
         """Whether a frame shows a left hand and is therefore read as its mirror image."""
-        return self._view(name).recording.side == "left"
+        return self._view(name).capture.side == "left"
 
     def object_model(self, name: str) -> ObjectModel:
         """The object of that name (`models/NAME/textured_simple.obj`), or the mirror image `NAME (mirrored)`."""
-        return self.archive.object_model(name)
+        return self.folder.object_model(name)
 
     def objects(self, split: Split) -> list[ObjectModel]:
         """The objects that a split's hands grasp."""
@@ -216,8 +207,8 @@ class DexYcb:
     def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
         """The files that hold a frame's annotation: labels, which object, camera and shape of the hand."""
         view = self._view(name)
-        calibration = self.archive.intrinsics_file(view.serial), self.archive.shape_file(view.recording)
-        return view.labels(name.index), view.recording.folder / "meta.yml", *calibration
+        calibration = self.folder.intrinsics_file(view.serial), self.folder.shape_file(view.capture)
+        return view.labels(name.index), view.capture.folder / "meta.yml", *calibration
 
     def is_annotated(self, name: FrameName) -> bool:
         """Whether the hand and the grasped object are given (DexYCB leaves frames with few keypoints without).
@@ -225,9 +216,9 @@ class DexYcb:
         The first question about a split reads all its labels, unless they were read in an earlier start.
         """
         view = self._view(name)
-        if not self.archive.is_indexed(view):
-            self.archive.index_labels(next(views for views in self._split_views.values() if view in views))
-        return self.archive.is_annotated(view, name.index)
+        if not self.folder.is_indexed(view):
+            self.folder.index_labels(next(views for views in self._split_views.values() if view in views))
+        return self.folder.is_annotated(view, name.index)
 
     def frame(self, name: FrameName, *, annotated: bool) -> Frame:
         """Read a frame; of its annotation only the camera and the object's name unless `annotated`.
@@ -242,28 +233,28 @@ class DexYcb:
                 f"expected a picture of {WIDTH_PX}×{HEIGHT_PX} pixels in {path}, as its camera was calibrated, found "
                 f"{original_size[0]}×{original_size[1]}"
             )
-        camera = self.archive.camera(view.serial).resized(image.shape[2], image.shape[1])
-        model = self.object_model(view.recording.grasped_object)
+        camera = self.folder.camera(view.serial).resized(image.shape[2], image.shape[1])
+        model = self.object_model(view.capture.grasped_object)
         annotation = self._annotation(name, model) if annotated else None
         frame = Frame(name, image, camera, model, annotation)
-        return mirrored_frame(frame) if view.recording.side == "left" else frame
+        return mirrored_frame(frame) if view.capture.side == "left" else frame
 
     def truth(self, name: FrameName) -> Truth:
         """A frame's annotation with the camera of the picture as it is on disk, without reading the picture."""
         view = self._view(name)
-        camera = self.archive.camera(view.serial)
-        annotation = self._annotation(name, self.object_model(view.recording.grasped_object))
-        if view.recording.side == "left":
+        camera = self.folder.camera(view.serial)
+        annotation = self._annotation(name, self.object_model(view.capture.grasped_object))
+        if view.capture.side == "left":
             camera, annotation = mirrored_camera(camera), mirrored_annotation(annotation)
         return Truth(camera.intrinsics, self.object_model(_object_name(view)), annotation)
 
     def _annotation(self, name: FrameName, model: ObjectModel) -> Annotation:
         """The annotation as the files have it, of whichever hand."""
         view = self._view(name)
-        labels, path = self.archive.labels(view, name.index), view.labels(name.index)
-        if not labels.has_hand or not labels.has_object[view.recording.grasped]:
+        labels, path = self.folder.labels(view, name.index), view.labels(name.index)
+        if not labels.has_hand or not labels.has_object[view.capture.grasped]:
             raise DataError(f"expected a frame whose hand and object are annotated in {path}, found one without")
-        rotation, position = labels.object_poses[view.recording.grasped].split([3, 1], dim=1)
+        rotation, position = labels.object_poses[view.capture.grasped].split([3, 1], dim=1)
         if not _is_rotation(rotation):
             raise DataError(f"expected a rotation in pose_y of {path}, found a matrix that is none")
         translation = rotation @ model.centre_m + position[:, 0]
@@ -273,32 +264,27 @@ class DexYcb:
             raise DataError(f"expected hand and object near the camera in {path}, found one {farthest:g} m away")
         return Annotation(vertices, joints, rotation, translation, matrix_from_axis_angle(labels.hand[:3]))
 
-    def _posed(self, view: View, labels: Labels, path: Path) -> tuple[Tensor, Tensor]:
-        """Joints and vertices of the hand, after the check that this is the hand that was labelled."""
-        if view.recording.side == "right" or self.left is None:
+    def _posed(self, view: CameraView, labels: FrameLabels, path: Path) -> tuple[Tensor, Tensor]:
+        """Joints and vertices of the hand, once it is known to be the one that was labelled."""
+        if view.capture.side == "right" or self.left is None:
             labelled = shown = self.hand
         else:
             labelled, shown = self.left.labelled, self.left.shown
         joints, vertices = self._hand_of(labelled, view, labels)
-        worst = (joints - labels.joints)[INNER].norm(dim=-1).max()
-        if not worst <= JOINT_AGREEMENT_M:
-            raise DataError(
-                f"expected the joints of {path} where the hand model {labelled.template.name} puts them, found one "
-                f"{1000 * worst:.0f} mm away: the annotations were made with another hand (--hand open|mano)"
-            )
+        check_agreement(joints, labels.joints, labelled, path)
         return (joints, vertices) if shown is labelled else self._hand_of(shown, view, labels)
 
-    def _hand_of(self, model: HandModel, view: View, labels: Labels) -> tuple[Tensor, Tensor]:
+    def _hand_of(self, model: HandModel, view: CameraView, labels: FrameLabels) -> tuple[Tensor, Tensor]:
         rotation, coefficients, translation = labels.hand[None].split([3, 45, 3], dim=1)
-        betas = self.archive.betas(view.recording, model.shape_count)
+        betas = self.folder.betas(view.capture, model.shape_count)
         with torch.no_grad():
             posed = model(rotation, model.pose_from_coefficients(coefficients), betas[None])
         return posed.joints[0] + translation, posed.vertices[0] + translation
 
 
-def _object_name(view: View) -> str:
-    name = view.recording.grasped_object
-    return mirrored_name(name) if view.recording.side == "left" else name
+def _object_name(view: CameraView) -> str:
+    name = view.capture.grasped_object
+    return mirrored_name(name) if view.capture.side == "left" else name
 
 
 def _is_rotation(matrix: Tensor) -> bool:

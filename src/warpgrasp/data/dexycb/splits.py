@@ -1,10 +1,10 @@
-"""DexYCB's names, and its four setups: which sequences, seen by which cameras, are in which split."""
+"""The names in DexYCB, and its four setups: the sequences and cameras of each split."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, assert_never, get_args
+from itertools import product
 
-from warpgrasp.data.dataset import SPLITS, Split
+from warpgrasp.data.dataset import Split
 
 SUBJECTS = (
     "20200709-subject-01",
@@ -54,8 +54,6 @@ OBJECTS = (
 )
 SEQUENCES_PER_SUBJECT = 100
 
-Setup = Literal["dexycb/s0", "dexycb/s1", "dexycb/s2", "dexycb/s3"]
-SETUPS: tuple[Setup, ...] = get_args(Setup)
 S0_TRAIN_FRAMES = 465_504  # both hands; the one size that the data set's own tools print
 
 
@@ -74,30 +72,7 @@ class Part:
 
     def views(self) -> Iterator[tuple[int, int, int]]:
         """Every (subject, sequence, serial), in the official order: the camera changes fastest."""
-        for subject in self.subjects:
-            for sequence in self.sequences:
-                yield from ((subject, sequence, serial) for serial in self.serials)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The three splits of a setup."""
-
-    train: Part
-    validation: Part
-    evaluation: Part
-
-    def of(self, split: Split) -> Part:
-        """The part of a split."""
-        match split:
-            case "train":
-                return self.train
-            case "validation":
-                return self.validation
-            case "evaluation":
-                return self.evaluation
-            case _:
-                assert_never(split)
+        return product(self.subjects, self.sequences, self.serials)
 
 
 EVERY_SUBJECT, EVERY_SERIAL = tuple(range(len(SUBJECTS))), tuple(range(len(SERIALS)))
@@ -105,45 +80,37 @@ EVERY_SEQUENCE = tuple(range(SEQUENCES_PER_SUBJECT))
 # A subject grasps the same object in five sequences running, one after another of the 20 objects.
 FIFTH = tuple(i for i in EVERY_SEQUENCE if i % 5 == 4)
 OTHERS = tuple(i for i in EVERY_SEQUENCE if i % 5 != 4)
+UNSEEN_OBJECTS = {"validation": (3, 19), "evaluation": (7, 11, 15)}  # of the 20, in setup s3
 
 
-def _of_objects(*numbers: int) -> tuple[int, ...]:
-    return tuple(i for i in EVERY_SEQUENCE if i // 5 in numbers)
+def _grasping(objects: tuple[int, ...]) -> tuple[int, ...]:
+    """The sequences that grasp some of the 20 objects."""
+    return tuple(i for i in EVERY_SEQUENCE if i // 5 in objects)
 
 
-def parts_of(setup: Setup) -> Parts:
-    """The splits of a setup (Chao et al. 2021, Sec. 4.1)."""
-    match setup:
-        case "dexycb/s0":  # everything is seen in training
-            return Parts(
-                Part(EVERY_SUBJECT, OTHERS, EVERY_SERIAL),
-                Part((0, 1), FIFTH, EVERY_SERIAL),
-                Part((2, 3, 4, 5, 6, 7, 8, 9), FIFTH, EVERY_SERIAL),
-            )
-        case "dexycb/s1":  # unseen subjects
-            return Parts(
-                Part((0, 1, 2, 3, 4, 5, 9), EVERY_SEQUENCE, EVERY_SERIAL),
-                Part((6,), EVERY_SEQUENCE, EVERY_SERIAL),
-                Part((7, 8), EVERY_SEQUENCE, EVERY_SERIAL),
-            )
-        case "dexycb/s2":  # unseen views
-            return Parts(
-                Part(EVERY_SUBJECT, EVERY_SEQUENCE, (0, 1, 2, 3, 4, 5)),
-                Part(EVERY_SUBJECT, EVERY_SEQUENCE, (6,)),
-                Part(EVERY_SUBJECT, EVERY_SEQUENCE, (7,)),
-            )
-        case "dexycb/s3":  # unseen grasped objects
-            held_out = _of_objects(3, 7, 11, 15, 19)
-            return Parts(
-                Part(EVERY_SUBJECT, tuple(i for i in EVERY_SEQUENCE if i not in held_out), EVERY_SERIAL),
-                Part(EVERY_SUBJECT, _of_objects(3, 19), EVERY_SERIAL),
-                Part(EVERY_SUBJECT, _of_objects(7, 11, 15), EVERY_SERIAL),
-            )
-        case _:
-            assert_never(setup)
+SEEN_OBJECTS = tuple(i for i in range(20) if i not in (*UNSEEN_OBJECTS["validation"], *UNSEEN_OBJECTS["evaluation"]))
 
-
-def expected_views(setup: Setup) -> dict[Split, int]:
-    """How many views each split of a complete data set has."""
-    parts = parts_of(setup)
-    return {split: parts.of(split).view_count for split in SPLITS}
+# The splits of each setup (Chao et al. 2021, Sec. 4.1).
+PARTS: dict[str, dict[Split, Part]] = {
+    "dexycb/s0": {  # everything is seen in training
+        "train": Part(EVERY_SUBJECT, OTHERS, EVERY_SERIAL),
+        "validation": Part((0, 1), FIFTH, EVERY_SERIAL),
+        "evaluation": Part((2, 3, 4, 5, 6, 7, 8, 9), FIFTH, EVERY_SERIAL),
+    },
+    "dexycb/s1": {  # unseen subjects
+        "train": Part((0, 1, 2, 3, 4, 5, 9), EVERY_SEQUENCE, EVERY_SERIAL),
+        "validation": Part((6,), EVERY_SEQUENCE, EVERY_SERIAL),
+        "evaluation": Part((7, 8), EVERY_SEQUENCE, EVERY_SERIAL),
+    },
+    "dexycb/s2": {  # unseen views
+        "train": Part(EVERY_SUBJECT, EVERY_SEQUENCE, (0, 1, 2, 3, 4, 5)),
+        "validation": Part(EVERY_SUBJECT, EVERY_SEQUENCE, (6,)),
+        "evaluation": Part(EVERY_SUBJECT, EVERY_SEQUENCE, (7,)),
+    },
+    "dexycb/s3": {  # unseen grasped objects
+        "train": Part(EVERY_SUBJECT, _grasping(SEEN_OBJECTS), EVERY_SERIAL),
+        "validation": Part(EVERY_SUBJECT, _grasping(UNSEEN_OBJECTS["validation"]), EVERY_SERIAL),
+        "evaluation": Part(EVERY_SUBJECT, _grasping(UNSEEN_OBJECTS["evaluation"]), EVERY_SERIAL),
+    },
+}
+PROTOCOLS = tuple(PARTS)

@@ -1,4 +1,4 @@
-"""What is in a folder of FPHAB, and what is missing."""
+"""Examines a folder in FPHAB's layout: what is in it, and what is missing."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,7 @@ from warpgrasp.data.fphab.splits import (
     EXPECTED_TRAIN,
     LIST,
     OBJECTS,
+    PROTOCOLS,
     read_action_split,
     split_sequences,
 )
@@ -46,23 +47,25 @@ def examine_fphab(dataset: Fphab) -> Iterator[str]:
     if problems:
         raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
     for sequence in _sequences(dataset):
-        frames, refused = dataset.annotation(sequence).frames, dataset.hands(sequence).refused_frames
-        believed = [frame for frame in frames if frame not in refused]  # the others are counted; where all are, why
-        dataset.frame(FrameName(sequence, (believed or frames)[0]), annotated=True)
+        frames, hands = dataset.annotation(sequence).frames, dataset.hands(sequence)
+        wanted = [frame for frame in frames if frame not in hands.unfitted_frames]  # the others are counted
+        believed = [frame for frame in wanted if frame not in hands.refused_frames]  # where none is, the reason is said
+        for frame in (believed or wanted)[:1]:
+            dataset.frame(FrameName(sequence, frame), annotated=True)
     yield "nothing is missing"
 
 
 def _missing_parts(dataset: Fphab) -> list[str]:
-    """What is missing that tells which frames there are."""
+    """The missing files that tell which frames there are."""
     root, problems = dataset.root, []
     if not (root / LIST).is_file():
         problems.append(f"the list of the splits, {root / LIST}")
-    for what, names in (("joints", SKELETON_FOLDERS), ("object poses", POSE_FOLDERS), ("pictures", VIDEO_FOLDERS)):
+    for content, names in (("joints", SKELETON_FOLDERS), ("object poses", POSE_FOLDERS), ("pictures", VIDEO_FOLDERS)):
         if not any((root / name).is_dir() for name in names):
-            problems.append(f"the folder of all {what}, {root / names[0]}")
+            problems.append(f"the folder of all {content}, {root / names[0]}")
     if problems:
         return problems
-    listed = [sequence for _, sequence in split_sequences(read_action_split(root / LIST), dataset.splits)]
+    listed = [sequence for _, sequence in split_sequences(read_action_split(root / LIST), dataset.protocol)]
     posed = [sequence for sequence in listed if dataset.pose_file(sequence).is_file()]
     if not posed:
         return [f"the object poses of all {len(listed)} sequences, {root / POSE_FOLDERS[0]}"]
@@ -100,13 +103,13 @@ def _sequences(dataset: Fphab) -> list[str]:
 
 
 def _sizes(dataset: Fphab) -> Iterator[str]:
-    """What was found beside what is expected."""
+    """The sizes of the splits beside those of a complete data set."""
     listed = read_action_split(dataset.root / LIST)
     yield (
         f"{LIST}: {len(listed.train)} + {len(listed.evaluation)} sequences of all actions "
         f"(expected: {EXPECTED_TRAIN[0]} or {EXPECTED_TRAIN[1]} + {EXPECTED_EVALUATION})"
     )
-    posed = [sequence for _, sequence in split_sequences(listed, dataset.splits)]
+    posed = [sequence for _, sequence in split_sequences(listed, dataset.protocol)]
     posed = [sequence for sequence in posed if dataset.pose_file(sequence).is_file()]
     without = {sequence: dataset.annotation(sequence).without_joints for sequence in posed}
     without = {sequence: frames for sequence, frames in without.items() if frames}
@@ -117,7 +120,7 @@ def _sizes(dataset: Fphab) -> Iterator[str]:
             f"{len(posed)} sequences, the first is frame {without[first][0]} of {first}"
         )
     for split in SPLITS[::2]:
-        expected = f" (expected: {EXPECTED_FRAMES[split]} frames)" if dataset.splits == "actions" else ""
+        expected = f" (expected: {EXPECTED_FRAMES[split]} frames)" if dataset.protocol == PROTOCOLS[0] else ""
         yield (
             f"{dataset.protocol} {split}: {len(dataset.sequences[split])} sequences, "
             f"{len(dataset.names(split))} frames{expected}"
@@ -125,7 +128,7 @@ def _sizes(dataset: Fphab) -> Iterator[str]:
 
 
 def _hands(dataset: Fphab) -> Iterator[str]:
-    """Where the hands' surfaces come from, and how far their joints are from the skeletons."""
+    """The sources of the hands' surfaces, and how far their joints are from the skeletons."""
     every = [dataset.hands(sequence) for sequence in track(_sequences(dataset), "hands", transient=True)]
     if not every:
         return
@@ -143,11 +146,32 @@ def _hands(dataset: Fphab) -> Iterator[str]:
                 f"{len(of_kind)} hands {kind}: their joints are {of_kind.mean():.1f} mm from the skeletons, "
                 f"{of_kind.max():.1f} mm in the worst frame (limit: {limit})"
             )
-    refused = {sequence: dataset.hands(sequence).refused_frames for sequence in _sequences(dataset)}
-    refused = {sequence: frames for sequence, frames in refused.items() if frames}
-    if refused:
-        first = next(iter(refused))
+    yield from _refused_hands(dataset, len(fitted))
+
+
+def _refused_hands(dataset: Fphab, count: int) -> Iterator[str]:
+    """The fits of another hand, and the hands that are beyond the limits."""
+    hands = {sequence: dataset.hands(sequence) for sequence in _sequences(dataset)}
+    another = [name for name in hands if dataset.fits_file(name) is not None and hands[name].fitted.all()]
+    if another:
         yield (
-            f"warning: {sum(map(len, refused.values()))} of these hands are beyond the limits, and refused where their "
-            f"annotation is wanted, the first in frame {refused[first][0]} of {first}"
+            f"warning: the fits of {len(another)} sequences are of another hand than {dataset.hand.template.name} "
+            f"(they were made with MANO: --hand mano), so it is fitted to the joints instead"
+        )
+    unfitted = [f"frame {frame} of {name}" for name in hands for frame in sorted(hands[name].unfitted_frames)]
+    if unfitted:
+        yield (
+            f"{len(unfitted)} hands ({100 * len(unfitted) / count:.2f} %) cannot be fitted within the limit: these "
+            f"frames are kept as unannotated frames, the first is {unfitted[0]}"
+        )
+    refused = [
+        f"frame {frame} of {name}"
+        for name in hands
+        for frame in hands[name].refused_frames
+        if frame not in hands[name].unfitted_frames
+    ]
+    if refused:
+        yield (
+            f"warning: {len(refused)} of these hands are beyond the limits, and refused where their annotation is "
+            f"wanted, the first in {refused[0]}"
         )

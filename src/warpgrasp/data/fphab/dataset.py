@@ -1,16 +1,16 @@
 """The loader of FPHAB: raw folders to frames."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from rich.progress import track
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from warpgrasp.data.dataset import Split, Truth
+from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, chosen_protocol, with_caches
 from warpgrasp.data.fphab.files import (
     REDUCED_SIZE,
     PerFrame,
@@ -24,7 +24,6 @@ from warpgrasp.data.fphab.splits import (
     LIST,
     PROTOCOLS,
     SEQUENCE,
-    Protocol,
     object_of,
     read_action_split,
     split_sequences,
@@ -40,21 +39,19 @@ SKELETON_FOLDERS = ("Hand_pose_annotation_v1", "Hand_pose_annotation_v1_1")
 POSE_FOLDERS = ("Object_6D_pose_annotation_v1_1", "Object_6D_pose_annotation_v1")
 VIDEO_FOLDERS = ("Video_files", "Video_files_480")  # full size, and the reduced copies of the released loaders
 FITS_FOLDERS = ("fhbhands_fits", "../assets/fhbhands_fits", "../../assets/fhbhands_fits")
-LARGEST_DISTANCE_M = 10.0
-FRAMES_AT_ONCE = 64  # bounds memory
-NEAR_M = 0.010  # `subjects-near-10mm` keeps frames whose hand and object have vertices as near as this
+NEAR_M = 0.010  # from a vertex of the object to one of the 21 joints, as obman_train measures it
 
 
 @dataclass(frozen=True)
 class SequenceAnnotation:
-    """What the files say of a sequence: joints of every frame, and the object's pose in some."""
+    """The annotation files of a sequence: joints of every frame, and the object's pose in some."""
 
     joints: PerFrame[Float[Tensor, "21 3"]]  # m, colour camera, order JOINTS
     poses: PerFrame[Float[Tensor, "4 4"]]  # from the mesh file's coordinates to the colour camera, m
 
     @property
     def frames(self) -> list[int]:
-        """The frames that have both, in order, those with a broken one among them."""
+        """The frames that have both, in order, with those of which one is broken."""
         return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame in self.joints)
 
     @property
@@ -83,7 +80,7 @@ class Fphab:
     root: Path
     hand: HandModel
     size: tuple[int, int] | None = None
-    splits: Protocol = "actions"
+    protocol: str = PROTOCOLS[0]
     fits: Path | None = None
 
     @staticmethod
@@ -91,31 +88,19 @@ class Fphab:
         """Whether a folder looks like FPHAB's."""
         return (root / LIST).is_file() or any((root / name).is_dir() for name in (*SKELETON_FOLDERS, *POSE_FOLDERS))
 
-    @staticmethod
-    def of_protocol(root: Path, hand: HandModel, *, size: tuple[int, int] | None, protocol: str | None) -> "Fphab":
-        """The data set with the splits that a user names, with or without `fphab/` before them.
-
-        Raises `DataError` when there are none of that name.
-        """
-        wanted = (protocol or "actions").removeprefix("fphab/")
-        splits: Protocol | None = next((known for known in PROTOCOLS if known == wanted), None)
-        if splits is None:
-            raise DataError(f"expected one of FPHAB's protocols ({', '.join(PROTOCOLS)}), got {protocol!r}")
-        return Fphab(root, hand, size, splits)
-
-    @property
-    def protocol(self) -> str:
-        """Which splits these are, for example `fphab/actions`."""
-        return f"fphab/{self.splits}"
+    @classmethod
+    def open(
+        cls, root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
+    ) -> "Fphab":
+        """The data set in a folder. Raises `DataError` when FPHAB has no such protocol."""
+        return cls(root, hand, size, chosen_protocol("FPHAB", PROTOCOLS, protocol))
 
     def at_size(self, size: tuple[int, int] | None) -> "Fphab":
         """The same data set, read at another size."""
-        other = replace(self, size=size)
-        known = ("_sequences", "fits_folder", "_models", "_trees", "_annotations", "_hands")
-        vars(other).update({key: vars(self)[key] for key in known if key in vars(self)})
-        return other
+        shared = ("_sequences", "fits_folder", "_models", "_trees", "_annotations", "_hands", "_fitted_splits")
+        return with_caches(replace(self, size=size), of=self, names=shared)
 
-    # --- which frames there are
+    # --- frames
 
     @property
     def sequences(self) -> dict[Split, dict[str, list[int]]]:
@@ -125,8 +110,8 @@ class Fphab:
     @cached_property
     def _sequences(self) -> dict[Split, dict[str, list[int]]]:
         sequences: dict[Split, dict[str, list[int]]] = {"train": {}, "validation": {}, "evaluation": {}}
-        listed = list(split_sequences(read_action_split(self.root / LIST), self.splits))
-        measured = self.splits == "subjects-near-10mm"
+        listed = list(split_sequences(read_action_split(self.root / LIST), self.protocol))
+        measured = self.protocol == "fphab/subjects-near-10mm"
         for split, sequence in track(listed, "hand to object", transient=True, disable=not measured):
             if self.pose_file(sequence).is_file():  # only some of the sequences have poses
                 frames = self._near_frames(sequence) if measured else self.annotation(sequence).frames
@@ -139,33 +124,36 @@ class Fphab:
         return [FrameName(sequence, index) for sequence, frames in self.sequences[split].items() for index in frames]
 
     def is_annotated(self, name: FrameName) -> bool:
-        """Whether hand and object of a frame are given: of every frame of the splits they are.
+        """Whether hand and object of a frame are given: they are, but where the hand cannot be fitted to its joints.
 
-        Raises `DataError` where one of them is broken.
+        The first question about a split fits the hands of all its sequences that have no fits, unless they were fitted
+        in an earlier start. Raises `DataError` where an annotation is broken.
         """
-        frames = (frames.get(name.sequence, ()) for frames in self.sequences.values())
-        listed = any(name.index in some for some in frames)
-        if listed:
-            self.annotation(name.sequence).of(name.index)
-        return listed
+        split: Split | None = next((split for split, frames in self.sequences.items() if name.sequence in frames), None)
+        if split is None or name.index not in self.sequences[split][name.sequence]:
+            return False
+        self.annotation(name.sequence).of(name.index)
+        if split not in self._fitted_splits:
+            self._fitted_splits.add(split)
+            for sequence in track(self.sequences[split], f"hands, {split}", transient=True):
+                with suppress(DataError):  # which is raised when a frame of that sequence is asked for
+                    self.hands(sequence)
+        return name.index not in self.hands(name.sequence).unfitted_frames
 
     def _near_frames(self, sequence: str) -> list[int]:
-        """The frames whose hand and object are; those that cannot be read stay, so that who asks for one is told."""
-        annotation, hands = self.annotation(sequence), self.hands(sequence)
-        model = self.object_model(object_of(sequence))
+        """The frames with a joint near the object; those that cannot be read stay, and raise when they are read."""
+        annotation, model = self.annotation(sequence), self.object_model(object_of(sequence))
         if model.name not in self._trees:
             self._trees[model.name] = KDTree((model.vertices + model.centre_m).double().numpy())
-        refused, far = set(hands.refused_frames), set()
-        for start in range(0, len(hands.frames), FRAMES_AT_ONCE):
-            rows = torch.arange(start, min(start + FRAMES_AT_ONCE, len(hands.frames)))
-            poses = torch.stack([annotation.poses.values[hands.frames[row]] for row in rows.tolist()])
-            in_object = (hands.vertices(self.hand, rows) - poses[:, None, :3, 3]) @ poses[:, :3, :3]
-            bound_m = 1.01 * NEAR_M  # beyond which the tree gives infinity
-            distance, _ = self._trees[model.name].query(in_object.double().numpy(), distance_upper_bound=bound_m)
-            far |= {hands.frames[row] for row in rows[distance.min(axis=1) > NEAR_M].tolist()}
-        return [frame for frame in annotation.frames if frame not in far - refused]
+        far = set()
+        for frame in annotation.whole_frames:
+            joints, pose = annotation.of(frame)
+            in_object = ((joints - pose[:3, 3]) @ pose[:3, :3]).double().numpy()
+            if self._trees[model.name].query(in_object)[0].min() > NEAR_M:
+                far.add(frame)
+        return [frame for frame in annotation.frames if frame not in far]
 
-    # --- where its files are
+    # --- files
 
     def skeleton_file(self, sequence: str) -> Path:
         """Where a sequence's joints lie."""
@@ -211,7 +199,7 @@ class Fphab:
         paths = [self.root / "Object_models" / stem / f"{stem}.ply" for stem in stems]
         return next((path for path in paths if path.is_file()), paths[0])
 
-    # --- what they say
+    # --- contents
 
     def object_model(self, name: str) -> ObjectModel:
         """The object of that name."""
@@ -263,7 +251,7 @@ class Fphab:
         return annotation.of(name.index)
 
     def annotation(self, sequence: str) -> SequenceAnnotation:
-        """What the files say of a sequence. Raises `DataError` naming a file of which it cannot be told."""
+        """The annotation files of a sequence. Raises `DataError` naming the file that does not tell its frames."""
         if sequence not in self._annotations:
             if SEQUENCE.fullmatch(sequence) is None:
                 raise DataError(f"expected a sequence like Subject_1/put_salt/2 of {self.root}, got {sequence[:60]!r}")
@@ -291,6 +279,10 @@ class Fphab:
     @cached_property
     def _annotations(self) -> dict[str, SequenceAnnotation]:
         return {}
+
+    @cached_property
+    def _fitted_splits(self) -> set[Split]:
+        return set()
 
     @cached_property
     def _hands(self) -> dict[str, SequenceHands]:

@@ -1,22 +1,20 @@
-"""The cameras of FPHAB's recordings, as published with the data set.
+"""The annotation files of a sequence of FPHAB: `skeleton.txt`, `object_pose.txt`, and the MANO fits in `pkls.pkl`.
 
-Skeletons and object poses are in the frame of the depth camera ("world"), in millimetres; pictures are of the colour
-camera, OpenCV axes.
-
-The annotation files of a sequence: `skeleton.txt`, `object_pose.txt`, and the MANO fits in `pkls.pkl`.
+Skeletons and object poses are in the frame of the depth camera ("world"), in millimetres; here they are carried to the
+colour camera, which took the pictures: OpenCV axes, metres.
 """
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warpgrasp.data.fields import tensor
+from warpgrasp.checked import Entry
 from warpgrasp.errors import DataError
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import FINGERS, JOINTS, permutation
@@ -69,7 +67,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PerFrame(Generic[T]):
-    """What a file says of each frame; of frames whose part of it is broken, what is wrong."""
+    """A file's values of each frame, and the errors of frames whose part of the file is broken."""
 
     values: dict[int, T]
     broken: dict[int, DataError]
@@ -79,7 +77,7 @@ class PerFrame(Generic[T]):
         return frame in self.values or frame in self.broken
 
     def of(self, frame: int) -> T:
-        """What it says of a frame that it has. Raises the frame's `DataError` where that is broken."""
+        """The value of a frame that the file has. Raises the frame's `DataError` where its part is broken."""
         if frame in self.broken:
             raise self.broken[frame]
         return self.values[frame]
@@ -144,39 +142,33 @@ def _rows(path: Path, *, columns: int) -> _Rows:
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"expected rows of numbers in {path}: {error}") from error
     rows = [row for row in map(str.split, lines) if row]
+    if len(rows) > LARGEST_FRAME + 1:
+        raise DataError(f"expected a row for each of at most {LARGEST_FRAME + 1} frames in {path}, found {len(rows)}")
     frames, numbers, broken = [], np.zeros((len(rows), columns - 1)), {}
     for number, words in enumerate(rows, start=1):
         frames.append(_frame_number(words[0], f"row {number} of {path}"))
+        key = f"row {number}, after the frame's number,"
+        row = Entry({key: [_number(word) for word in words[1:]]}, path)
         try:
-            numbers[number - 1] = _numbers(words, columns, f"row {number} of {path}")
+            numbers[number - 1] = row.numbers(key, (columns - 1,), most=LARGEST_MM)
         except DataError as error:
             broken[frames[-1]] = error
     return _Rows(frames, numbers, broken)
 
 
 def _frame_number(word: str, where: str) -> int:
-    try:
-        frame = float(word)
-    except ValueError:
-        frame = -1.0
-    if not (0 <= frame <= LARGEST_FRAME and frame == int(frame)) or "_" in word:
+    frame = _number(word)
+    if not (isinstance(frame, float) and 0 <= frame <= LARGEST_FRAME and frame == int(frame)):
         raise DataError(f"expected a frame's number first in {where}, found {word[:40]!r}")
     return int(frame)
 
 
-def _numbers(words: list[str], columns: int, where: str) -> Float[np.ndarray, " c"]:
-    """The numbers after the first."""
-    if len(words) != columns:
-        raise DataError(f"expected {columns} numbers in {where}, found {len(words)}")
-    if any("_" in word for word in words):  # which Python would read over
-        raise DataError(f"expected numbers in {where}, found an underscore")
+def _number(word: str) -> float | str:
+    """The number that a word is; a word that is none stays. (Python would read over an underscore.)"""
     try:
-        numbers = np.array([float(word) for word in words[1:]])
-    except ValueError as error:
-        raise DataError(f"expected numbers in {where}: {str(error)[:100]}") from error
-    if not (np.abs(numbers) <= LARGEST_MM).all():  # also NaN
-        raise DataError(f"expected numbers of at most {LARGEST_MM:g} (mm) in {where}, found larger ones or NaN")
-    return numbers
+        return word if "_" in word else float(word)
+    except ValueError:
+        return word
 
 
 @dataclass(frozen=True)
@@ -203,32 +195,26 @@ def read_mano_fits(path: Path, *, shape_count: int) -> PerFrame[ManoFit]:
         raise DataError(str(error)) from error
     except OSError as error:
         raise DataError(f"expected the fits of a sequence in {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"expected a dictionary of frames in {path}, found a {type(content).__name__}")
+    frames = Entry.of(content, path, unit_axes=True)
     fits, broken = {}, {}
-    for key, value in content.items():
+    for key in frames.values:
         frame = _frame_of(key, path)
         try:
-            fits[frame] = _fit_of(value, path, shape_count)
+            fits[frame] = _fit_of(frames.entry(key), shape_count)
         except DataError as error:
-            broken[frame] = DataError(f"{error} (frame {frame})")
+            broken[frame] = error
     return PerFrame(fits, broken)
 
 
-def _frame_of(key: Any, path: Path) -> int:
-    stem, dot, ending = key.partition(".") if isinstance(key, str) else ("", "", "")
-    if not (stem.isascii() and stem.isdigit() and len(stem) == 6 and f"{dot}{ending}" == ".pkl"):
-        raise DataError(f"expected frames like 000012.pkl in {path}, found {str(key)[:40]!r}")
-    return int(stem)
+def _frame_of(key: str, path: Path) -> int:
+    if re.fullmatch(r"[0-9]{6}\.pkl", key) is None:
+        raise DataError(f"expected frames like 000012.pkl in {path}, found {key[:40]!r}")
+    return int(key[:6])
 
 
-def _fit_of(value: Any, path: Path, shape_count: int) -> ManoFit:
-    if not isinstance(value, Mapping):
-        raise DataError(f"expected a dictionary for a frame in {path}, found a {type(value).__name__}")
-    pose = tensor(value, "fullpose", (48,), path)
-    shape = tensor(value, "shape", (shape_count,), path)
-    fit = ManoFit(pose[:3], pose[3:], shape, tensor(value, "trans", (3,), path))
-    largest = max(float(part.abs().max()) for part in (fit.rotation, fit.pose, fit.shape, fit.translation))
-    if not largest < LARGEST_PARAMETER:
-        raise DataError(f"expected radians, metres and shape units in {path}, found {largest:g}")
-    return fit
+def _fit_of(fit: Entry, shape_count: int) -> ManoFit:
+    pose, shape, translation = (
+        fit.tensor(key, (count,), most=LARGEST_PARAMETER)
+        for key, count in (("fullpose", 48), ("shape", shape_count), ("trans", 3))
+    )
+    return ManoFit(pose[:3], pose[3:], shape, translation)

@@ -1,16 +1,13 @@
-"""Hands fitted to joints (`fit_hand`), kept on disk: a sequence is fitted once, until its joints change.
+"""The hand's surface in the frames of a sequence: from the published MANO fits, else fitted to the joints.
 
-The hand's surface in the frames of a sequence: from the published MANO fits, else fitted to the joints at import.
+A fit to joints takes seconds, so it is kept on the disk: a sequence is fitted once, until its joints change.
 """
 
 import hashlib
-import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,91 +15,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from warpgrasp.checked import read_arrays
 from warpgrasp.data.fphab.files import ManoFit, PerFrame
 from warpgrasp.errors import DataError
-from warpgrasp.files import cache_folder
+from warpgrasp.files import cache_folder, replacing
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import HandFit, HandModel, HandTemplate, fit_hand, joints_alone, refusal
 
-FIT_VERSION = 1  # to be raised with every change of hand/fit.py that changes its results
-FOLDER = ".warpgrasp/hand_fits"  # beside the data
-PARAMETERS = ("rotation", "wrist", "pose", "shape")
-# What NumPy raises of files that are broken, or whose headers lie.
-BROKEN = (
-    *(OSError, ValueError, KeyError, EOFError, NotImplementedError, MemoryError, RecursionError, SyntaxError),
-    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
-)
-
-
-def cached_fit(hand: HandModel, joints: Float[Tensor, "n 21 3"], *, root: Path) -> HandFit:
-    """The hand fitted to a sequence's joints: out of the cache of the data in `root`, or computed and put there.
-
-    The cache is `root/.warpgrasp/hand_fits`, or `hand_fits` in the user's own (`cache_folder`) where `root` is not
-    writable; with neither, nothing is kept. A file's name is the hash of everything that decides its content; a broken
-    file is written anew. Raises `FitError` as `fit_hand` does.
-    """
-    name = f"{_key(hand.template, joints)}.npz"
-    folders = [root / FOLDER, cache_folder() / "hand_fits"]
-    for folder in folders:
-        with suppress(*BROKEN):
-            return _read(folder / name, hand, joints)
-    fit = fit_hand(hand, joints)
-    for folder in folders:
-        with suppress(OSError):
-            _write(folder / name, fit)
-            break
-    return fit
-
-
-def _key(template: HandTemplate, joints: Float[Tensor, "n 21 3"]) -> str:
-    digest = hashlib.sha256(f"{FIT_VERSION} {template.fingertip_vertices} {template.parents}".encode())
-    decisive = (
-        template.vertices,
-        template.shape_directions,
-        template.pose_directions,
-        template.joint_regressor,
-        template.skinning_weights,
-        template.pose_components,
-        template.mean_pose,
-        joints.detach().cpu().numpy(),
-    )
-    for array in decisive:
-        if array is not None:
-            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array, dtype=np.float64).tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _read(path: Path, hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
-    count = len(joints)
-    shapes = ((count, 3), (count, 3), (count, 45), (hand.shape_count,))
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        arrays = [stored[name] for name in PARAMETERS]
-    for array, shape in zip(arrays, shapes, strict=True):
-        if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise ValueError(f"{path} holds another fit")
-    rotation, wrist, pose, shape = (torch.from_numpy(array).to(hand.mean_pose) for array in arrays)
-    return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
-
-
-def _write(path: Path, fit: HandFit) -> None:
-    """Under a temporary name, then renamed: whatever happens, `path` holds a whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    rotation, wrist, pose, shape = (
-        part.float().numpy() for part in (fit.rotation, fit.joints[:, 0], fit.pose, fit.shape)
-    )
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-# FPHAB's joints and MANO's differ by definition, by a centimetre or so. Fits whose joints lie farther from the
-# skeleton's were made with another hand (the open hand's wrist alone lies elsewhere) or are in another frame.
-FIT_AGREEMENT_M = 0.03
+# FPHAB's joints and MANO's differ by definition, by a centimetre or so. Parameters of MANO posed by another hand model
+# lie 18 to 26 mm off: fits as far from the skeletons were made with another hand, or are in another frame.
+FIT_AGREEMENT_M = 0.015
 FARTHEST_FIT_M = 0.1  # in a single frame, where the skeleton's sensors may have slipped: half a hand's length
+FIT_VERSION = 2  # to be raised with every change of hand/fit.py that changes its results
+FIT_FOLDER = ".warpgrasp/hand_fits"  # beside the data
+LARGEST_FIT_BYTES = 64_000_000  # of an array: 300,000 frames
 
 
 @dataclass(frozen=True)
@@ -118,10 +44,15 @@ class SequenceHands:
     fitted: Bool[Tensor, " n"]  # at import, to the joints alone
     broken: Mapping[int, DataError] = field(default_factory=dict)  # of other frames, what is wrong with their fits
 
-    @property
+    @cached_property
     def refused_frames(self) -> list[int]:
         """The frames whose surface is not that of the skeleton."""
         return [frame for row, frame in enumerate(self.frames) if self._wrong(row) is not None]
+
+    @cached_property
+    def unfitted_frames(self) -> frozenset[int]:
+        """The frames whose joints the hand could not be fitted to: they have no annotation."""
+        return frozenset(frame for frame in self.refused_frames if self.fitted[self.frames.index(frame)])
 
     def surface(
         self, hand: HandModel, frame: int, *, skeleton: Path, fits: Path | None
@@ -146,10 +77,10 @@ class SequenceHands:
         return posed.vertices + self.translation[rows][:, None]
 
     def _wrong(self, row: int) -> tuple[str, str] | None:
-        """What was expected of a frame's surface and what was found, where that is not the same."""
+        """Why a frame's surface is refused: what was expected of it, and what was found instead."""
         if self.fitted[row]:
-            found = refusal(self.residual_m[row], self.shape[row])
-            return None if found is None else ("the 21 joints of a hand", found)
+            reason = refusal(self.residual_m[row], self.shape[row])
+            return None if reason is None else ("the 21 joints of a hand", reason)
         typical_m, own_m = self.residual_m[~self.fitted].median(), self.residual_m[row]
         if typical_m <= FIT_AGREEMENT_M and own_m <= FARTHEST_FIT_M:
             return None
@@ -165,27 +96,36 @@ class SequenceHands:
 def hands_of(
     hand: HandModel, joints: Mapping[int, Float[Tensor, "21 3"]], *, fits: PerFrame[ManoFit], root: Path
 ) -> SequenceHands:
-    """The hand in the frames whose joints are given; `root` is where fits made here are kept."""
-    stated = [frame for frame in joints if frame in fits.values]
-    missing = [frame for frame in joints if frame not in fits]
-    parts: list[SequenceHands] = []
-    if stated:
-        chosen = [fits.values[frame] for frame in stated]
-        rotation, translation, pose, shape = (
-            torch.stack([getattr(fit, name) for fit in chosen]) for name in ("rotation", "translation", "pose", "shape")
-        )
-        with torch.no_grad():
-            placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
-        residual = (placed - torch.stack([joints[frame] for frame in stated])).norm(dim=-1).mean(dim=-1)
-        done = torch.zeros(len(stated)).bool()
-        parts.append(SequenceHands(tuple(stated), rotation, translation, pose, shape, residual, done))
-    if missing:
+    """The hand in the frames whose joints are given; `root` is where fits made here are kept.
+
+    Fits are MANO's. Another hand that they do not agree with is fitted to the joints instead, as where there are none.
+    """
+    parts = []
+    if stated := [frame for frame in joints if frame in fits.values]:
+        posed = _stated(hand, joints, {frame: fits.values[frame] for frame in stated})
+        if hand.template.name.startswith("mano ") or posed.residual_m.median() <= FIT_AGREEMENT_M:
+            parts.append(posed)
+        else:
+            fits = PerFrame({}, {})
+    if missing := [frame for frame in joints if frame not in fits]:
         fit = cached_fit(hand, torch.stack([joints[frame] for frame in missing]), root=root)
         shape, done = fit.shape.expand(len(missing), -1), torch.ones(len(missing)).bool()
         parts.append(
             SequenceHands(tuple(missing), fit.rotation, fit.translation, fit.pose, shape, fit.residual_m, done)
         )
     return _joined(parts, hand, fits.broken)
+
+
+def _stated(hand: HandModel, joints: Mapping[int, Float[Tensor, "21 3"]], fits: Mapping[int, ManoFit]) -> SequenceHands:
+    """The hand in the frames that have a fit."""
+    rotation, translation, pose, shape = (
+        torch.stack([getattr(fit, name) for fit in fits.values()])
+        for name in ("rotation", "translation", "pose", "shape")
+    )
+    with torch.no_grad():
+        placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
+    residual = (placed - torch.stack([joints[frame] for frame in fits])).norm(dim=-1).mean(dim=-1)
+    return SequenceHands(tuple(fits), rotation, translation, pose, shape, residual, torch.zeros(len(fits)).bool())
 
 
 def _joined(parts: Sequence[SequenceHands], hand: HandModel, broken: Mapping[int, DataError]) -> SequenceHands:
@@ -197,3 +137,59 @@ def _joined(parts: Sequence[SequenceHands], hand: HandModel, broken: Mapping[int
     fitted = torch.cat([torch.zeros(0).bool(), *(part.fitted for part in parts)])
     frames = tuple(frame for part in parts for frame in part.frames)
     return SequenceHands(frames, **columns, fitted=fitted, broken=broken)
+
+
+def cached_fit(hand: HandModel, joints: Float[Tensor, "n 21 3"], *, root: Path) -> HandFit:
+    """The hand fitted to a sequence's joints: out of the cache of the data in `root`, or computed and put there.
+
+    The cache is `root/.warpgrasp/hand_fits`, or `hand_fits` in the user's own (`cache_folder`) where `root` is not
+    writable; with neither, nothing is kept. A file's name is the hash of everything that decides its content; a broken
+    file is written anew. Raises `FitError` as `fit_hand` does.
+    """
+    name = f"{_key(hand.template, joints)}.npz"
+    folders = [root / FIT_FOLDER, cache_folder() / "hand_fits"]
+    for folder in folders:
+        with suppress(DataError):
+            return _read(folder / name, hand, joints)
+    fit = fit_hand(hand, joints)
+    for folder in folders:
+        with suppress(OSError):
+            _write(folder / name, fit)
+            break
+    return fit
+
+
+def _key(template: HandTemplate, joints: Float[Tensor, "n 21 3"]) -> str:
+    digest = hashlib.sha256(f"{FIT_VERSION} {template.fingertip_vertices} {template.parents}".encode())
+    decisive = (
+        template.vertices,
+        template.shape_directions,
+        template.pose_directions,
+        template.joint_regressor,
+        template.skinning_weights,
+        template.pose_components,
+        template.pose_deviations,
+        template.mean_pose,
+        joints.detach().cpu().numpy(),
+    )
+    for array in decisive:
+        if array is not None:
+            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array, dtype=np.float64).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path, hand: HandModel, joints: Float[Tensor, "n 21 3"]) -> HandFit:
+    count = len(joints)
+    shapes = {"rotation": (count, 3), "wrist": (count, 3), "pose": (count, 45), "shape": (hand.shape_count,)}
+    stored = read_arrays(path, *shapes, largest_bytes=LARGEST_FIT_BYTES)
+    rotation, wrist, pose, shape = (stored.tensor(name, lengths).to(hand.mean_pose) for name, lengths in shapes.items())
+    return HandFit.of(hand, joints, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
+
+
+def _write(path: Path, fit: HandFit) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rotation, wrist, pose, shape = (
+        part.float().numpy() for part in (fit.rotation, fit.joints[:, 0], fit.pose, fit.shape)
+    )
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, rotation=rotation, wrist=wrist, pose=pose, shape=shape)

@@ -1,17 +1,14 @@
-"""Which sequences belong to which split: the list of action recognition, and the split by subject."""
+"""The splits of FPHAB: those of its list for action recognition, and those by subject."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from warpgrasp.data.dataset import Split
 from warpgrasp.errors import DataError
 
-Protocol = Literal["actions", "subjects", "subjects-near-10mm"]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-
+PROTOCOLS = ("fphab/actions", "fphab/subjects", "fphab/subjects-near-10mm")
 LIST = "data_split_action_recognition.txt"
 OBJECTS = ("juice_bottle", "liquid_soap", "milk", "salt")  # the only ones with 6D poses
 DISCARDED = "Subject_5/use_flash/6"  # a sequence without frames, left out by all who use the list
@@ -61,7 +58,7 @@ def read_action_split(path: Path) -> ActionSplit:
             sections[-1].append(sequence)
     if len(sections) != 2:
         raise DataError(f"expected one line `Test` in {path}, found {len(sections) - 1}")
-    train, evaluation = (tuple(one for one in part if one != DISCARDED) for part in sections)
+    train, evaluation = (tuple(sequence for sequence in section if sequence != DISCARDED) for section in sections)
     return ActionSplit(train, evaluation)
 
 
@@ -71,14 +68,14 @@ def object_of(sequence: str) -> str:
     return action.partition("_")[2]
 
 
-def split_sequences(listed: ActionSplit, protocol: Protocol) -> Iterator[tuple[Split, str]]:
+def split_sequences(listed: ActionSplit, protocol: str) -> Iterator[tuple[Split, str]]:
     """Every sequence of the four objects with its split, in the order of the list."""
     parts: tuple[tuple[Split, tuple[str, ...]], ...] = (("train", listed.train), ("evaluation", listed.evaluation))
     for split, sequences in parts:
         for sequence in sequences:
             if object_of(sequence) not in OBJECTS:
                 continue
-            if protocol == "actions":
+            if protocol == "fphab/actions":
                 yield split, sequence
             else:
                 yield ("train" if sequence.startswith(TRAIN_SUBJECTS) else "evaluation"), sequence

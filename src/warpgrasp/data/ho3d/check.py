@@ -1,4 +1,4 @@
-"""Says what is in HO-3D's folder, and what is missing."""
+"""Examines a folder in HO-3D's layout: what is in it, and what is missing."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from warpgrasp.data.dataset import SPLITS, Split
 from warpgrasp.data.ho3d.dataset import EVALUATION_TRUTH, Ho3d
 from warpgrasp.data.ho3d.files import PLACES
-from warpgrasp.data.ho3d.splits import RELEASED_FRAMES, TRAINVAL_TRAINING_LINES, protocol_named
+from warpgrasp.data.ho3d.splits import PLANS, RELEASED_FRAMES, TRAINVAL_TRAINING_LINES
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 
@@ -21,14 +21,13 @@ SHOWN_NAMES = 12
 
 def examine_ho3d(dataset: Ho3d) -> Iterator[str]:
     """Lines about a folder in HO-3D's layout. Raises `DataError` with everything missing, each thing named once."""
-    protocol = protocol_named(dataset.protocol)
-    yield f"HO-3D, protocol {protocol.full_name}: {protocol.source}"
+    yield f"HO-3D, protocol {dataset.protocol}: {PLANS[dataset.protocol].source}"
     problems = _missing_parts(dataset.root)
     if all((dataset.root / f"{place}.txt").is_file() for place in PLACES):
         absent = dataset.folder.missing_sequences()
         if absent and all((dataset.root / place).is_dir() for place in PLACES):
             problems.append(f"{len(absent)} sequences under train/ or evaluation/ ({_some(absent)})")
-        if not absent or protocol.full_name in ("ho3d/official", "ho3d/trainval"):
+        if not absent or dataset.protocol in ("ho3d/official", "ho3d/trainval"):
             version = yield from _examine_pictures(dataset, absent, problems)
             for split in SPLITS:
                 if dataset.names(split):
@@ -47,7 +46,7 @@ def _missing_parts(root: Path) -> list[str]:
 
 
 def _examine_pictures(dataset: Ho3d, absent: Sequence[str], problems: list[str]) -> Iterator[str]:
-    """Says which version it is, and returns it."""
+    """Yield a line about the pictures; the version that they tell is returned."""
     folder, gone = dataset.folder, set(absent)
     counts = {"jpg": 0, "png": 0}
     missing: list[FrameName] = []
@@ -62,6 +61,14 @@ def _examine_pictures(dataset: Ho3d, absent: Sequence[str], problems: list[str])
         problems.append(f"{len(missing)} pictures, the first {folder.picture(first)}")
     version = "v2" if counts["png"] > counts["jpg"] else "v3"
     yield f"pictures: {counts['png']} png (as in v2), {counts['jpg']} jpg (as in v3)"
+    for place in PLACES:
+        if unlisted := folder.unlisted(place):
+            noted = sum(folder.meta(name).is_file() for name in unlisted)
+            yield (
+                f"{place}/: {len(unlisted)} pictures that neither list names, {noted} of them with an annotation file, "
+                f"the first {folder.picture(unlisted[0])}; they are not read, unless the protocol names their sequence "
+                f"and no list does"
+            )
     return version
 
 
@@ -77,15 +84,15 @@ def _examine_split(dataset: Ho3d, split: Split, version: str, problems: list[str
             f"{split}: {len(names) - len(annotated)} frames without annotation, {unread} of them without file; "
             f"they are kept as unannotated frames"
         )
-    if not dataset.has_evaluation_truth and any(dataset.folder.place(one) == "evaluation" for one in facts):
+    if not dataset.has_evaluation_truth and any(dataset.folder.place(sequence) == "evaluation" for sequence in facts):
         absent = [file for file in EVALUATION_TRUTH if not (dataset.root / file).is_file()]
         yield (
             f"{split}: {' and '.join(absent)} missing, so the frames under evaluation/ can be predicted, not scored "
             f"(released apart in 2024: see the page of HO-3D's scripts)"
         )
-    used = {one.object_name for frames in facts.values() for one in frames.values() if one.object_name is not None}
+    used = {name for frames in facts.values() for name, *_ in frames.values() if name is not None}
     unknown = sorted(name for name in used if not dataset.has_model(name))
-    if not (dataset.root / "models").is_dir():  # which is said already
+    if not (dataset.root / "models").is_dir():  # one of the missing parts
         return
     if unknown:
         problems.append(f"{len(unknown)} models of {split} under models/ ({_some([repr(name) for name in unknown])})")

@@ -9,26 +9,24 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warpgrasp.data.dataset import Split, Truth
-from warpgrasp.data.fields import json_numbers, numbers, tensor
-from warpgrasp.data.ho3d.files import Ho3dFolder, read_meta
-from warpgrasp.data.ho3d.splits import protocol_named
+from warpgrasp.checked import Entry
+from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, check_agreement, chosen_protocol, with_caches
+from warpgrasp.data.ho3d.annotations import CV_FROM_GL, read_meta, read_number_list
+from warpgrasp.data.ho3d.files import Ho3dFolder
+from warpgrasp.data.ho3d.splits import PLANS, PROTOCOLS
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation
+from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation, with_fingertips
 
-CV_FROM_GL = (1.0, -1.0, -1.0)
-JOINT_AGREEMENT_M = 0.005  # annotations farther than this from the hand model were made with another one
-LARGEST_DISTANCE_M = 10.0
 LONGEST_FOCAL_PX = 1e5
 EVALUATION_TRUTH = ("evaluation_xyz.json", "evaluation_verts.json")
 
@@ -40,10 +38,17 @@ class Ho3d:
     root: Path
     hand: HandModel
     size: tuple[int, int] | None = None
-    protocol: str = "ho3d/official"
+    protocol: str = PROTOCOLS[0]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "protocol", protocol_named(self.protocol).full_name)
+    @classmethod
+    def open(
+        cls, root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
+    ) -> "Ho3d":
+        """The data set in a folder; MANO's fingertips are those of HO-3D's own tools, of which its joints are.
+
+        Raises `DataError` when HO-3D has no such protocol.
+        """
+        return cls(root, with_fingertips(hand, "ho3d"), size, chosen_protocol("HO-3D", PROTOCOLS, protocol))
 
     @staticmethod
     def recognises(root: Path) -> bool:
@@ -53,15 +58,11 @@ class Ho3d:
     @cached_property
     def folder(self) -> Ho3dFolder:
         """The lists and files."""
-        return Ho3dFolder(self.root, protocol_named(self.protocol))
+        return Ho3dFolder(self.root, PLANS[self.protocol])
 
     def at_size(self, size: tuple[int, int] | None) -> "Ho3d":
         """The same data set, read at another size."""
-        other = replace(self, size=size)
-        vars(other).update(
-            {key: vars(self)[key] for key in ("folder", "_models", "_evaluation_truth") if key in vars(self)}
-        )
-        return other
+        return with_caches(replace(self, size=size), of=self, names=("folder", "_models", "_evaluation_truth"))
 
     @property
     def sequences(self) -> dict[Split, dict[str, list[int]]]:
@@ -93,8 +94,8 @@ class Ho3d:
     def objects(self, split: Split) -> list[ObjectModel]:
         """The objects that a split's frames show."""
         facts = self.folder.facts(split)
-        names = {one.object_name for frames in facts.values() for one in frames.values()}
-        return [self.object_model(name) for name in sorted(name for name in names if name is not None)]
+        names = {name for frames in facts.values() for name, *_ in frames.values() if name is not None}
+        return [self.object_model(name) for name in sorted(names)]
 
     def path(self, name: FrameName, kind: Literal["rgb", "meta"]) -> Path:
         """Where a frame's picture or annotation lies."""
@@ -143,7 +144,7 @@ class Ho3d:
                 f"{name.sequence}, found none"
             )
         path = self.folder.meta(source)
-        matrix = numbers(read_meta(path), "camMat", (3, 3), path)
+        matrix = read_meta(path).numbers("camMat", (3, 3))
         focal = (matrix[0, 0], matrix[1, 1])
         upper = matrix[0, 1] == matrix[1, 0] == 0 and (matrix[2] == (0, 0, 1)).all()
         if not upper or not all(0 < length < LONGEST_FOCAL_PX for length in focal):
@@ -172,14 +173,14 @@ class Ho3d:
             raise DataError(f"expected an annotated frame, but {path} gives no hand or no object{self._why(name)}")
         meta = read_meta(path)
         flip = torch.tensor(CV_FROM_GL)
-        rotation_gl = matrix_from_axis_angle(tensor(meta, "objRot", (3,), path))
+        rotation_gl = matrix_from_axis_angle(meta.tensor("objRot", (3,)))
         rotation = flip[:, None] * rotation_gl * flip
-        translation = flip * tensor(meta, "objTrans", (3,), path)
+        translation = flip * meta.tensor("objTrans", (3,))
         centre = rotation @ model.centre_m + translation
         if self.folder.place(name.sequence) == "evaluation":
             joints, vertices, hand_rotation = self._evaluation_hand(name)
         else:
-            joints, vertices, hand_rotation = self._training_hand(meta, path)
+            joints, vertices, hand_rotation = self._training_hand(meta)
         self._check_distances(name, centre, joints, vertices)
         return Annotation(vertices, joints, rotation, centre, hand_rotation)
 
@@ -199,22 +200,16 @@ class Ho3d:
         missing = [file for file in EVALUATION_TRUTH if not (self.root / file).is_file()]
         return "".join(f"; expected the numbers of {self.root / file}, found no such file" for file in missing)
 
-    def _training_hand(self, meta: dict[str, Any], path: Path) -> tuple[Tensor, Tensor, Tensor]:
+    def _training_hand(self, meta: Entry) -> tuple[Tensor, Tensor, Tensor]:
         flip = torch.tensor(CV_FROM_GL)
-        pose = tensor(meta, "handPose", (48,), path)[None]
-        shape = tensor(meta, "handBeta", (self.hand.shape_count,), path)[None]
-        translation = tensor(meta, "handTrans", (3,), path)
+        pose = meta.tensor("handPose", (48,))[None]
+        shape = meta.tensor("handBeta", (self.hand.shape_count,))[None]
+        translation = meta.tensor("handTrans", (3,))
         with torch.no_grad():
             posed = self.hand(pose[:, :3], pose[:, 3:], shape)
         joints, vertices = (flip * (points[0] + translation) for points in (posed.joints, posed.vertices))
-        stated = flip * tensor(meta, "handJoints3D", (21, 3), path)[permutation(JOINTS, from_=HO3D_JOINTS)]
-        inner = [i for i, joint in enumerate(JOINTS) if not joint.endswith("tip")]
-        worst = (joints - stated)[inner].norm(dim=-1).max()
-        if not worst <= JOINT_AGREEMENT_M:  # so that NaN is refused too
-            raise DataError(
-                f"expected the joints of {path} where the hand model {self.hand.template.name} puts them, found one "
-                f"{1000 * worst:.0f} mm away: the annotations were made with another hand (--hand open|mano)"
-            )
+        stated = flip * meta.tensor("handJoints3D", (21, 3))[permutation(JOINTS, from_=HO3D_JOINTS)]
+        check_agreement(joints, stated, self.hand, meta.path)
         rotation = flip[:, None] * matrix_from_axis_angle(pose[0, :3])
         return joints, vertices, rotation
 
@@ -239,5 +234,5 @@ class Ho3d:
         flip = torch.tensor(CV_FROM_GL)
         count, vertices = len(self._evaluation_rows), len(self.hand.template.vertices)
         joints_file, vertices_file = (self.root / file for file in EVALUATION_TRUTH)
-        joints = json_numbers(joints_file, (count, 21, 3))
-        return joints * flip, json_numbers(vertices_file, (count, vertices, 3)) * flip
+        joints = torch.from_numpy(read_number_list(joints_file, (count, 21, 3))).float()
+        return joints * flip, torch.from_numpy(read_number_list(vertices_file, (count, vertices, 3))).float() * flip

@@ -1,76 +1,25 @@
-"""HO-3D's folder: which frames its lists name, where their files lie, and what their annotation files hold."""
+"""HO-3D's folder: the frames that its lists name, where their files lie, and the facts of their annotations."""
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 from warpgrasp.data.dataset import SPLITS, Split
-from warpgrasp.data.fields import text_of, value_of
-from warpgrasp.data.ho3d.splits import TRAINVAL_TRAINING_LINES, Protocol
+from warpgrasp.data.ho3d.annotations import NO_FACTS, MetaFacts, read_facts
+from warpgrasp.data.ho3d.splits import TRAINVAL_TRAINING_LINES, SplitPlan
 from warpgrasp.data.index import Manifest
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
-from warpgrasp.pickled import PickleError, load_pickle
 
 Place = Literal["train", "evaluation"]  # the folder that a sequence lies in, whatever split a protocol puts it in
 PLACES: tuple[Place, ...] = ("train", "evaluation")
 PICTURE_ENDINGS = ("jpg", "png")  # version 3, version 2
-OBJECT_KEYS = ("objRot", "objTrans")
-HAND_KEYS = ("handPose", "handTrans", "handBeta", "handJoints3D")
 LIST_LINE = re.compile(r"(\w[\w.-]*)/([0-9]{1,8})", re.ASCII)
 FACTS_KIND = "ho3d-1"
-
-
-class MetaFacts(NamedTuple):
-    """What is remembered of an annotation file."""
-
-    object_name: str | None
-    has_camera: bool
-    has_object: bool
-    has_hand: bool  # in training sequences; those for evaluation give the root joint alone
-
-
-NO_FACTS = MetaFacts(None, False, False, False)  # of a frame without annotation file
-
-
-def read_meta(path: Path) -> dict[str, Any]:
-    """The content of an annotation file. Raises `DataError` when it is missing, or no dictionary."""
-    try:
-        meta = load_pickle(path)
-    except FileNotFoundError as error:
-        raise DataError(f"expected the annotation {path}, found no such file") from error
-    except (PickleError, OSError) as error:
-        raise DataError(str(error)) from error
-    if not isinstance(meta, dict):
-        raise DataError(f"expected a dictionary in {path}, found a {type(meta).__name__}")
-    if not all(isinstance(key, str) for key in meta):
-        raise DataError(f"expected named values in {path}, found names that are no texts")
-    return meta
-
-
-def read_facts(path: Path) -> list[Any]:
-    """What is remembered of an annotation file, as a list.
-
-    HO-3D leaves frames without annotation: their values are None, or missing. A frame that is annotated must say what
-    its camera and its object are.
-    """
-    meta = read_meta(path)
-    has_object, has_hand = _is_given(meta, OBJECT_KEYS), _is_given(meta, HAND_KEYS)
-    if has_object:
-        value_of(meta, "camMat", path)
-        value_of(meta, "objName", path)
-    name = None if meta.get("objName") is None else text_of(meta, "objName", path)
-    return [*MetaFacts(name, meta.get("camMat") is not None, has_object, has_hand)]
-
-
-def _is_given(meta: dict[str, Any], keys: Iterable[str]) -> bool:
-    """Some of the keys are there and none is None. (Some only: an error, for whoever reads them.)"""
-    given = [key for key in keys if key in meta]
-    return bool(given) and all(meta[key] is not None for key in given)
 
 
 @dataclass(frozen=True)
@@ -78,7 +27,7 @@ class Ho3dFolder:
     """The files of a folder in HO-3D's layout, under one protocol."""
 
     root: Path
-    protocol: Protocol
+    plan: SplitPlan
 
     @cached_property
     def lists(self) -> dict[Place, list[FrameName]]:
@@ -103,7 +52,7 @@ class Ho3dFolder:
         Raises `DataError` naming every sequence that the protocol has and the folder lacks.
         """
         train, evaluation = self.lists["train"], self.lists["evaluation"]
-        match self.protocol.splits:
+        match self.plan.splits:
             case "official":
                 return {"train": train, "validation": [], "evaluation": evaluation}
             case "trainval":
@@ -111,7 +60,7 @@ class Ho3dFolder:
                 if len(train) <= cut:
                     raise DataError(
                         f"expected more than {cut} lines in {self.root / 'train.txt'} for the protocol "
-                        f"{self.protocol.full_name}, found {len(train)}; it needs the whole of HO-3D"
+                        f"{self.plan.protocol}, found {len(train)}; it needs the whole of HO-3D"
                     )
                 return {"train": train[:cut], "validation": train[cut:], "evaluation": evaluation}
             case named:
@@ -121,7 +70,7 @@ class Ho3dFolder:
         missing = self.missing_sequences()
         if missing:
             raise DataError(
-                f"expected the sequences of the protocol {self.protocol.full_name} under train/ or evaluation/ in "
+                f"expected the sequences of the protocol {self.plan.protocol} under train/ or evaluation/ in "
                 f"{self.root}, missing {len(missing)}: {', '.join(missing)}"
             )
         listed: dict[str, list[FrameName]] = {}
@@ -134,34 +83,43 @@ class Ho3dFolder:
 
     def missing_sequences(self) -> list[str]:
         """The sequences that the protocol names (or else the lists), and that the folder lacks."""
-        if isinstance(self.protocol.splits, str):
+        if isinstance(self.plan.splits, str):
             wanted = {name.sequence for place in PLACES for name in self.lists[place]}
         else:
-            wanted = {sequence for split in SPLITS for sequence in self.protocol.splits[split]}
-        return sorted(sequence for sequence in wanted if self._found_place(sequence) is None)
+            wanted = {sequence for split in SPLITS for sequence in self.plan.splits[split]}
+        return sorted(sequence for sequence in wanted if self._place_on_disk(sequence) is None)
 
     def _pictured(self, sequence: str) -> list[FrameName]:
-        """The frames of a sequence that neither list names: those that have a picture."""
+        """The frames of a sequence that have a picture."""
         stems = {os.path.splitext(name)[0] for name in self._picture_names(sequence)}
         return [FrameName(sequence, int(stem)) for stem in sorted(stems) if re.fullmatch("[0-9]{4,8}", stem)]
+
+    def unlisted(self, place: Place) -> list[FrameName]:
+        """The frames that have a picture under `train/` or `evaluation/`, but are in neither list, by name."""
+        listed = {name for names in self.lists.values() for name in names}
+        try:
+            sequences = sorted(entry.name for entry in os.scandir(self.root / place) if entry.is_dir())
+        except OSError:
+            return []
+        return [name for sequence in sequences for name in self._pictured(sequence) if name not in listed]
 
     @cached_property
     def _places(self) -> dict[str, Place | None]:
         return {}
 
-    def _found_place(self, sequence: str) -> Place | None:
+    def _place_on_disk(self, sequence: str) -> Place | None:
         if sequence not in self._places:
-            found: list[Place] = [place for place in PLACES if os.path.isdir(self.root / place / sequence)]
-            if len(found) > 1:
+            places: list[Place] = [place for place in PLACES if os.path.isdir(self.root / place / sequence)]
+            if len(places) > 1:
                 raise DataError(
                     f"expected the sequence {sequence} under train/ or under evaluation/ in {self.root}, found both"
                 )
-            self._places[sequence] = found[0] if found else None
+            self._places[sequence] = places[0] if places else None
         return self._places[sequence]
 
     def place(self, sequence: str) -> Place:
         """The folder that a sequence lies in; where it lies in none, that of the list which names it."""
-        return self._found_place(sequence) or ("evaluation" if sequence in self._evaluated else "train")
+        return self._place_on_disk(sequence) or ("evaluation" if sequence in self._evaluated else "train")
 
     @cached_property
     def _evaluated(self) -> set[str]:
@@ -218,7 +176,7 @@ class Ho3dFolder:
         return Manifest.open(self.root, FACTS_KIND)
 
     def facts(self, split: Split) -> dict[str, dict[int, MetaFacts]]:
-        """What the annotation files of a split's frames hold, by sequence and frame; broken ones are left out.
+        """The facts of the annotation files of a split, by sequence and frame; broken files are left out.
 
         All are read the first time.
         """
@@ -240,7 +198,7 @@ class Ho3dFolder:
         return splits
 
     def facts_of(self, name: FrameName) -> MetaFacts:
-        """What the annotation file of a frame holds. Raises `DataError` when it is broken."""
+        """The facts of a frame's annotation file. Raises `DataError` when it is broken."""
         for split in self._splits_of.get(name.sequence, ()):
             facts = self.facts(split)[name.sequence].get(name.index)
             if facts is not None:
@@ -251,7 +209,7 @@ class Ho3dFolder:
         return NO_FACTS
 
     def nearest(self, name: FrameName, has: Literal["camera", "object_name"]) -> FrameName | None:
-        """The frame of the same sequence nearest to a frame (of two the earlier) that says what is asked for."""
+        """The nearest frame of the same sequence (of two the earlier) that has a camera or an object's name."""
         indices = [
             index
             for split in self._splits_of.get(name.sequence, ())

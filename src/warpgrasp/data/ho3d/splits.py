@@ -1,30 +1,23 @@
-"""Which sequences of HO-3D are trained on, validated on and evaluated: each protocol under a name of its own."""
+"""The protocols of HO-3D: which sequences are for training, validation and evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from warpgrasp.data.dataset import Split
-from warpgrasp.errors import DataError
 
-LAYOUT = "ho3d"
 TRAINVAL_TRAINING_LINES = 60_000  # of train.txt; the rest is for validation (Hasson)
 
 Lists = Literal["official", "trainval"]  # splits that the lists of the data set give, instead of names of sequences
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """The sequences of each split, or which lists give them."""
+class SplitPlan:
+    """The splits of a protocol: the sequences of each, or the lists that name its frames."""
 
-    name: str
+    protocol: str  # as it is stored with results
     source: str
     splits: Lists | Mapping[Split, tuple[str, ...]]
-
-    @property
-    def full_name(self) -> str:
-        """As it is stored with results."""
-        return f"{LAYOUT}/{self.name}"
 
 
 def _numbered(prefix: str, *numbers: int) -> tuple[str, ...]:
@@ -55,20 +48,20 @@ OBJECTS_TRAIN = (
 APPENDIX_B_TRAIN = ("SM2", "SM3", "SM4", "SM5", "MC5", "MC6", "SS1", "SS2", "SS3", "MC1")
 LIKE_V1_TRAIN = ("SM5", "MC6", "MC4", "SM3", "SM4", "SS3", "SS2", "SM2", "SS1", "MC5", "MC1")
 
-PROTOCOLS = (
-    Protocol("official", "train.txt and evaluation.txt as released", "official"),
-    Protocol(
-        "trainval",
+_PLANS = (
+    SplitPlan("ho3d/official", "train.txt and evaluation.txt as released", "official"),
+    SplitPlan(
+        "ho3d/trainval",
         f"the first {TRAINVAL_TRAINING_LINES:,} lines of train.txt, the rest for validation; evaluation.txt",
         "trainval",
     ),
-    Protocol(
-        "objects",
+    SplitPlan(
+        "ho3d/objects",
         "handobjectconsist's split by objects; its training sequences hold those for validation, by design",
         {"train": OBJECTS_TRAIN, "validation": OBJECTS_VALIDATION, "evaluation": OBJECTS_EVALUATION},
     ),
-    Protocol(
-        "objects-trainval",
+    SplitPlan(
+        "ho3d/objects-trainval",
         "the same without the sequences for validation among those for training",
         {
             "train": tuple(sequence for sequence in OBJECTS_TRAIN if sequence not in OBJECTS_VALIDATION),
@@ -76,34 +69,27 @@ PROTOCOLS = (
             "evaluation": OBJECTS_EVALUATION,
         },
     ),
-    Protocol(
-        "paper-appendix-b",
+    SplitPlan(
+        "ho3d/paper-appendix-b",
         "the paper's Appendix B: 10 distinct sequences, tests SM1 and MC2",
         {"train": APPENDIX_B_TRAIN, "validation": (), "evaluation": ("SM1", "MC2")},
     ),
-    Protocol(
-        "paper-appendix-b-mc2",
+    SplitPlan(
+        "ho3d/paper-appendix-b-mc2",
         "the same, test MC2 alone (the paper's comparison with HO-3D's authors)",
         {"train": APPENDIX_B_TRAIN, "validation": (), "evaluation": ("MC2",)},
     ),
-    Protocol(
-        "like-v1",
+    SplitPlan(
+        "ho3d/like-v1",
         "handobjectconsist's `--version 1`: 11 sequences, test MC2",
         {"train": LIKE_V1_TRAIN, "validation": (), "evaluation": ("MC2",)},
     ),
 )
+PLANS = {plan.protocol: plan for plan in _PLANS}
+PROTOCOLS = tuple(PLANS)
 
 # Frames of train.txt and evaluation.txt, by the ending of the pictures (v2: png, v3: jpg); HO-3D's evaluation script.
 RELEASED_FRAMES: dict[str, dict[Split, int]] = {
     "v2": {"train": 66_034, "evaluation": 11_524},
     "v3": {"train": 78_297, "evaluation": 20_137},
 }
-
-
-def protocol_named(name: str) -> Protocol:
-    """The protocol of that name, with or without `ho3d/` before it. Raises `DataError` when there is none."""
-    for protocol in PROTOCOLS:
-        if name in (protocol.name, protocol.full_name):
-            return protocol
-    known = ", ".join(protocol.full_name for protocol in PROTOCOLS)
-    raise DataError(f"expected a protocol of HO-3D ({known}), got {name!r}")

@@ -15,7 +15,6 @@ from warpgrasp.data.recording.annotations import (
     write_annotations,
 )
 from warpgrasp.data.recording.camera import Lens, lens_of, read_lens, write_lens
-from warpgrasp.data.recording.check import examine_recordings
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
 from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, open_pictures
 from warpgrasp.data.recording.dataset import Recordings
@@ -29,7 +28,7 @@ from warpgrasp.data.recording.focal import (
     focal_from_field_of_view,
 )
 from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
-from warpgrasp.data.recording.labels import annotation_of, fitted_hand, label_of_pose, pose_of_label
+from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.object import (
     MESH_ENDINGS,
     OBJECT_FILE,
@@ -40,10 +39,12 @@ from warpgrasp.data.recording.object import (
     write_object,
 )
 from warpgrasp.data.recording.reel import Reel
+from warpgrasp.data.recording.video_picture import BT_601
 
 __all__ = [
     "ALIKE_SHARE",
     "ANNOTATIONS_FILE",
+    "BT_601",
     "FRAMES_FOLDER",
     "LARGEST_DISTANCE_M",
     "LARGEST_FRAME",
@@ -72,7 +73,7 @@ __all__ = [
     "board_pictures",
     "calibrate",
     "centred_lens",
-    "examine_recordings",
+    "check_labels",
     "find_board",
     "fitted_hand",
     "focal_from_equivalent",

@@ -25,10 +25,12 @@ Use = Literal["train", "evaluation"]
 USES: tuple[Use, ...] = get_args(Use)
 SIDES: tuple[Side, ...] = get_args(Side)
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
+OF_JOINTS = " of the whole hand, then of each of its 15 joints: no coefficients of principal components"
 LARGEST_FRAME = 10_000_000
-LARGEST_ANGLE = 4 * np.pi  # beyond two turns an axis-angle vector holds degrees
+LARGEST_TURN = 2.001 * np.pi  # radians: what turns farther than a whole turn is in degrees
 LARGEST_SHAPE = 20.0  # standard deviations
 LARGEST_DISTANCE_M = 10.0  # of hand and object from the camera
+LIKELY_DISTANCES_M = 0.1, 3.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ def _parameters(entry: Entry) -> HandParameters:
 
 def _joints(entry: Entry) -> HandJoints:
     entry.only("joints")
+    if isinstance(entry.value("joints"), list):
+        raise DataError(
+            f'expected joints by name for {entry.where("joints")}, {{"wrist": [x, y, z], "thumb_1": …}}, found a list'
+        )
     named = entry.entry("joints")
     named.only(*JOINTS)
     joints = np.stack([named.numbers(joint, (3,)) for joint in JOINTS])
@@ -121,23 +127,42 @@ def _joints(entry: Entry) -> HandJoints:
     if not ((depths > 0).all() and (np.abs(joints) < LARGEST_DISTANCE_M).all()):
         raise DataError(
             f"expected joints in metres, in front of the camera, for {entry.where('joints')}, found depths from "
-            f"{depths.min():g} to {depths.max():g}"
+            f"{depths.min():g} to {depths.max():g}{_likely_units(float(np.median(depths)))}"
         )
     return HandJoints(joints)
 
 
 def _angles(entry: Entry, key: str, count: int) -> np.ndarray:
-    angles = entry.numbers(key, (count,))
-    if (np.abs(angles) > LARGEST_ANGLE).any():
-        raise DataError(f"expected radians for {entry.where(key)}, found {angles[np.abs(angles).argmax()]:g}")
+    """Axis-angle vectors, one after the other."""
+    try:
+        angles = entry.numbers(key, (count,))
+    except DataError as error:
+        raise DataError(f"{error}; wanted is an axis-angle vector in radians{OF_JOINTS * (count > 3)}") from error
+    turn = np.linalg.norm(np.clip(angles, -1e6, 1e6).reshape(-1, 3), axis=1).max()  # without overflow
+    if turn > LARGEST_TURN:
+        raise DataError(
+            f"expected axis-angle vectors in radians for {entry.where(key)}, found one that turns by {turn:g}, more "
+            f"than a whole turn; are these degrees?"
+        )
     return angles
 
 
 def _translation(entry: Entry) -> np.ndarray:
     translation = entry.numbers("translation", (3,))
     if (np.abs(translation) > LARGEST_DISTANCE_M).any():
-        raise DataError(f"expected metres for {entry.where('translation')}, found {translation.tolist()}")
+        raise DataError(
+            f"expected metres for {entry.where('translation')}, found {translation.tolist()}"
+            f"{_likely_units(float(np.abs(translation).max()))}"
+        )
     return translation
+
+
+def _likely_units(distance: float) -> str:
+    """A question about a distance from the camera that is no number of metres, or nothing."""
+    for name, metres in (("millimetres", 0.001), ("centimetres", 0.01)):
+        if LIKELY_DISTANCES_M[0] < distance * metres < LIKELY_DISTANCES_M[1]:
+            return f"; are these {name} ({distance * metres:.2f} m)?"
+    return ""
 
 
 def write_annotations(folder: Path, labels: Sequence[Label], *, hand_model: str | None, side: Side = "right") -> None:

@@ -1,4 +1,4 @@
-"""Checks recordings: reads everything, says what is there, and warns of what photometry cannot see."""
+"""Examines recordings: reads everything, lists what is there, and warns of motion and symmetry that pictures hide."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from rich.progress import track
 
 from warpgrasp.data.recording.annotations import HandJoints
 from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.doubts import EXAMINED, doubts
 from warpgrasp.data.recording.evidence import (
     FAINT_TEXTURE_LEVELS,
     LARGEST_SHARE_OF_WIDTH,
@@ -28,7 +29,7 @@ from warpgrasp.geometry import Camera
 LOOKED_AT_WIDTH_PX = 320  # of the pictures in which texture and motion are measured: what training sees is of this size
 
 
-def examine_recordings(dataset: Recordings) -> Iterator[str]:
+def examine_recording(dataset: Recordings) -> Iterator[str]:
     """Lines about recordings; every frame and label is read. Raises `DataError` at the first that is broken."""
     dataset = dataset.as_shown()
     for name, recording in dataset.recordings.items():
@@ -72,8 +73,8 @@ def _labels(dataset: Recordings, name: str, recording: Recording) -> Iterator[st
     yield f"{len(labels)} labels{of_left}, {len(held_out)} of them for evaluation" + (
         f": frames {shown}" if labels else ""
     )
-    for label in labels:
-        dataset.truth(FrameName(name, label.frame))
+    dataset.examined[name] = EXAMINED  # all of them are, below
+    truths = [dataset.truth(FrameName(name, label.frame)) for label in labels]
     hand = dataset.hand_of(name)
     residuals = [
         (1000 * float(fitted_hand(label.hand, hand).residual_m), label.frame)
@@ -87,6 +88,8 @@ def _labels(dataset: Recordings, name: str, recording: Recording) -> Iterator[st
             f"{len(residuals)} hands fitted to 21 joints, {mean:.1f} mm away on average, "
             f"{worst:.1f} mm at most (frame {frame})"
         )
+    in_camera = [dataset.in_camera(name, label, truth.annotation) for label, truth in zip(labels, truths, strict=True)]
+    yield from (f"warning: {line}" for line in doubts(in_camera))
 
 
 def _shape(recording: Recording) -> Iterator[str]:

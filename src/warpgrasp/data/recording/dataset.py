@@ -4,17 +4,18 @@ docs/datasets.md#your-own-recording says which files to write.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from warpgrasp.data.dataset import Split, Truth
+from warpgrasp.data.dataset import Split, Truth, chosen_protocol
 from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import Label
+from warpgrasp.data.recording.doubts import EXAMINED, LabelInCamera, say_doubts
 from warpgrasp.data.recording.files import Recording, is_recording
 from warpgrasp.data.recording.labels import annotation_of
 from warpgrasp.errors import DataError
@@ -40,25 +41,25 @@ class Recordings:
     size: tuple[int, int] | None = None
     protocol: str = PROTOCOL
     is_as_shown: bool = False
-
-    @staticmethod
-    def opened(
-        root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
-    ) -> "Recordings":
-        """The recordings of a folder, all their files but the pictures read and checked.
-
-        Raises `DataError` naming the first file that is wrong, or when another protocol than `recording` is asked for.
-        """
-        if protocol not in (None, PROTOCOL):
-            raise DataError(f"expected the protocol {PROTOCOL} of recordings in {root}, got {protocol!r}")
-        dataset = Recordings(root, hand, size)
-        _ = dataset.recordings
-        return dataset
+    examined: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    """How many labels of each recording were looked at with doubt; the same for all copies of the data set."""
 
     @staticmethod
     def recognises(root: Path) -> bool:
         """Whether a folder is a recording, or holds recordings."""
         return bool(recording_folders(root))
+
+    @classmethod
+    def open(
+        cls, root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
+    ) -> "Recordings":
+        """The recordings of a folder, all their files but the pictures read and checked.
+
+        Raises `DataError` naming the first file that is wrong, or when another protocol than `recording` is asked for.
+        """
+        dataset = cls(root, hand, size, chosen_protocol("recordings", (PROTOCOL,), protocol))
+        _ = dataset.recordings
+        return dataset
 
     def at_size(self, size: tuple[int, int] | None) -> "Recordings":
         """The same recordings, read at another size."""
@@ -123,12 +124,12 @@ class Recordings:
 
     def objects(self, split: Split) -> list[ObjectModel]:
         """The objects of a split's recordings."""
-        models = {one.name: one for one in (self._model(name) for name in self.sequences[split])}
+        models = {model.name: model for model in map(self._model, self.sequences[split])}
         return [models[name] for name in sorted(models)]
 
     def object_model(self, name: str) -> ObjectModel:
         """The object of that name."""
-        models = {one.name: one for one in (self._model(sequence) for sequence in self.recordings)}
+        models = {model.name: model for model in map(self._model, self.recordings)}
         if name not in models:
             raise DataError(f"expected an object of {self.root} ({', '.join(sorted(models))}), got {name!r}")
         return models[name]
@@ -175,8 +176,23 @@ class Recordings:
             label: Label | None = recording.labels.get(name.index)
             if label is None:
                 raise DataError(f"expected a label of frame {name.index} in {recording.folder / FILE}, found none")
-            self._annotations[name] = annotation_of(recording, label, self.hand_of(name.sequence))
+            annotation = annotation_of(recording, label, self.hand_of(name.sequence))
+            self._annotations[name] = annotation
+            self._examine(name.sequence, label, annotation)
         return self._annotations[name]
+
+    def in_camera(self, sequence: str, label: Label, annotation: Annotation) -> LabelInCamera:
+        """A label with what it means, as the file has it."""
+        recording = self.recordings[sequence]
+        return LabelInCamera(label, annotation, recording.object.model, self.hand_of(sequence), recording.side)
+
+    def _examine(self, sequence: str, label: Label, annotation: Annotation) -> None:
+        """Say, once, what is doubtful about the first labels that are read of a recording."""
+        count = self.examined.get(sequence, 0)
+        if count < EXAMINED:
+            path = self.recordings[sequence].folder / FILE
+            doubtful = say_doubts(path, [self.in_camera(sequence, label, annotation)])
+            self.examined[sequence] = EXAMINED if doubtful else count + 1
 
     @cached_property
     def _hands(self) -> dict[Side, HandModel]:

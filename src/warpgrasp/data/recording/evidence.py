@@ -1,6 +1,8 @@
-"""What pictures and shape let photometry see: the object's texture, and the turns after which it looks alike.
+"""The evidence that a recording gives photometry, measured: texture, symmetry, and motion between labels.
 
-How far surfaces move in the pictures between labels: from the labels themselves, and followed by optical flow.
+The object's texture and the turns after which it looks alike decide whether pictures show that it moves; how far
+surfaces move between labels, by the labels themselves and followed by optical flow, decides whether they can be
+followed.
 """
 
 from collections import deque
@@ -30,6 +32,12 @@ FEWEST_PIXELS = 25
 ALIKE_SHARE = 0.02
 TURNS_DEG = (180.0, 90.0, 37.0)  # the last stands for any
 SAMPLED_POINTS = (2000, 20000)  # turned, and compared with
+FOLLOWED_POINTS = 300
+# Frames before the first label are followed backwards, from memory: at most this many, 60 kB each.
+LEADING_FRAMES = 600
+# Photometry halves the object's error in the sample, where surface points move by up to a tenth of the picture's width
+# (95th percentile) from their label, and hardly gains where they move farther (docs/results.md).
+LARGEST_SHARE_OF_WIDTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ def near_symmetries(model: ObjectModel) -> list[LikeTurn]:
     few, many = (_sampled(model, count, random) for count in SAMPLED_POINTS)
     tree, largest_m = KDTree(many), ALIKE_SHARE * float(np.linalg.norm(np.ptp(many, axis=0)))
     axes: tuple[Axis, ...] = ("x", "y", "z")
-    found = []
+    turns = []
     for number, axis in enumerate(axes):
         like = []
         for turn in TURNS_DEG:
@@ -93,10 +101,10 @@ def near_symmetries(model: ObjectModel) -> list[LikeTurn]:
             if np.sqrt((tree.query(turned)[0] ** 2).mean()) < largest_m:
                 like.append(turn)
         if TURNS_DEG[-1] in like:
-            found.append(LikeTurn(axis, None))
+            turns.append(LikeTurn(axis, None))
         elif like:
-            found.append(LikeTurn(axis, min(like)))
-    return found
+            turns.append(LikeTurn(axis, min(like)))
+    return turns
 
 
 def mirror_symmetry(model: ObjectModel) -> tuple[Axis, float]:
@@ -126,14 +134,6 @@ def _sampled(model: ObjectModel, count: int, random: np.random.Generator) -> Flo
     along = random.random((count, 2))
     along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
     return corners[face, 0] + (along[..., None] * edges[face]).sum(axis=1)
-
-
-FOLLOWED_POINTS = 300
-# Frames before the first label are followed backwards, from memory: at most this many, 60 kB each.
-LEADING_FRAMES = 600
-# Photometry halves the object's error in the sample, where surface points move by up to a tenth of the picture's width
-# (95th percentile) from their label, and hardly gains where they move farther (docs/results.md).
-LARGEST_SHARE_OF_WIDTH = 0.1
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,19 @@
 """Labels and poses: hand and object of a label in camera space, its `Pose`, and the label of a `Pose`."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import LARGEST_DISTANCE_M, HandJoints, HandParameters, Label, Use
+from warpgrasp.data.recording.doubts import EXAMINED, LabelInCamera, fits_other_hand, other_side, say_doubts
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, ObjectModel, Pose
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from warpgrasp.hand import HandFit, HandModel, fit_hand, refusal
+from warpgrasp.hand import HandFit, HandModel, Side, fit_hand, refusal, same_hand
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
 
@@ -61,10 +64,20 @@ def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annota
         case HandParameters():
             vertices, joints, hand_rotation = _posed(recording, label.hand, hand, where)
         case HandJoints():
-            vertices, joints, hand_rotation = _fitted(label.hand, hand, where)
+            vertices, joints, hand_rotation = _fitted(label.hand, hand, recording.side, where)
     object_rotation, object_centre = _object_pose(label, recording.object.model)
     _check(joints, object_centre, where)
     return Annotation(vertices, joints, object_rotation.float(), object_centre.float(), hand_rotation)
+
+
+def check_labels(recording: Recording, labels: Sequence[Label], hand: HandModel) -> None:
+    """Check labels of a recording, and say on the error stream what is doubtful about the first of them.
+
+    Raises `DataError` as `annotation_of` does.
+    """
+    model, side = recording.object.model, recording.side
+    in_camera = [LabelInCamera(label, annotation_of(recording, label, hand), model, hand, side) for label in labels]
+    say_doubts(recording.folder / FILE, in_camera[:EXAMINED])
 
 
 def fitted_hand(stated: HandJoints, hand: HandModel) -> HandFit:
@@ -90,7 +103,7 @@ def _posed(
     recording: Recording, parameters: HandParameters, hand: HandModel, where: str
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "21 3"], Float[Tensor, "3 3"]]:
     stated = recording.annotations.hand_model
-    if stated != hand.template.name:
+    if not same_hand(str(stated), hand.template.name):
         raise DataError(
             f"expected the hand model that {recording.folder / FILE} names ({stated}), got {hand.template.name}; "
             f"choose it by --hand open|mano"
@@ -109,7 +122,7 @@ def _posed(
 
 
 def _fitted(
-    stated: HandJoints, hand: HandModel, where: str
+    stated: HandJoints, hand: HandModel, side: Side, where: str
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "21 3"], Float[Tensor, "3 3"]]:
     """The hand model fitted to the joints of one label, alone: no other label, held out perhaps, has a part in it.
 
@@ -120,9 +133,16 @@ def _fitted(
     if reason is not None:
         raise DataError(
             f"expected 21 joints of a hand, by name and in metres, in {where}, found {reason}; "
-            f"does each joint carry its own name?"
+            f"{_likely_reason(stated, hand, side)}"
         )
     return fit.vertices[0], torch.from_numpy(stated.joints).float(), matrix_from_axis_angle(fit.rotation[0])
+
+
+def _likely_reason(stated: HandJoints, hand: HandModel, side: Side) -> str:
+    if fits_other_hand(torch.from_numpy(stated.joints), hand):
+        other = other_side(side)
+        return f'they are those of a {other} hand: write "side": "{other}" in {FILE}'
+    return "does each joint carry its own name?"
 
 
 def _check(joints: Float[Tensor, "21 3"], object_centre: Float[Tensor, " 3"], where: str) -> None:

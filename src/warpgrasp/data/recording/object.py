@@ -109,7 +109,7 @@ def _length(surface: tuple[np.ndarray, np.ndarray]) -> float:
 def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes: Axes) -> ObjectModel:
     vertices, faces = surface
     metres = torch.as_tensor(vertices * METRES_OF[units] * np.array(AXES[axes]), dtype=torch.float32)
-    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64))
+    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64), AXES[axes])
 
 
 def _fitting(length: float) -> list[Units]:

@@ -1,7 +1,7 @@
 """The sample data: generated sequences, and the shipped ones, in HO-3D version 3's layout."""
 
 from warpgrasp.data.sample.check import exact_contact, surface_motion_px
-from warpgrasp.data.sample.files import write_layout
+from warpgrasp.data.sample.files import shipped_if_named, unpack_shipped, write_layout
 from warpgrasp.data.sample.generate import generate
 from warpgrasp.data.sample.grasp import (
     DEEPEST_M,
@@ -17,15 +17,12 @@ from warpgrasp.data.sample.grasp import (
     seated,
 )
 from warpgrasp.data.sample.sequence import TOUCHING_FINGERS, GraspSequence, make_sequence
-from warpgrasp.data.sample.shipped import shipped_if_named, unpack_shipped
-from warpgrasp.errors import DataError
 
 __all__ = [
     "DEEPEST_M",
     "OBJECT_NAMES",
     "THUMB",
     "TOUCHING_FINGERS",
-    "DataError",
     "GraspSequence",
     "Grip",
     "Gripper",

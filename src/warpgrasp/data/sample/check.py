@@ -1,11 +1,11 @@
-"""What the sample sequences promise, measured: contact by the exact distance, and motion between frames."""
+"""Measures of the sample sequences: contact by the exact distance, and motion between frames."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from warpgrasp.data.sample.grasp import Contact, object_distance, object_surface, open_gripper
 from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence
-from warpgrasp.geometry import exact_signed_distance, surface_samples
+from warpgrasp.geometry import Solid, surface_samples
 
 LABEL_PERIOD = 30
 FAR_M = 0.004  # beyond this by the grid, the exact distance decides nothing
@@ -21,7 +21,7 @@ def exact_contact(sequence: GraspSequence) -> Contact:
     vertices = (sequence.hand().vertices.double().numpy() - origin) @ rotation
     values = object_distance(sequence.object_name)(vertices)
     near = np.abs(values) < FAR_M
-    values[near] = exact_signed_distance(object_surface(sequence.object_name), vertices[near])
+    values[near] = Solid(object_surface(sequence.object_name)).signed_distance(vertices[near])
     fingers = np.stack([values[:, finger].min(axis=1) for finger in own], axis=1)
     return Contact(fingers, values[:, gripper.palm].min(axis=1), values.min(axis=1))
 

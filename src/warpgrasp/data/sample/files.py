@@ -1,11 +1,16 @@
-"""Writes sequences in HO-3D version 3's own layout, so that the sample data go through the real loader."""
+"""The sample data as files, in HO-3D version 3's own layout, so that they go through the real loader.
+
+Generated sequences are written; the shipped ones are unpacked in the user's cache.
+"""
 
 import json
 import pickle
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from warpgrasp.data.ho3d.annotations import FLIP, hand_meta, joints_in_file, obj
 from warpgrasp.data.sample.grasp import OBJECT_NAMES, OBJECTS, object_surface
 from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence
 from warpgrasp.errors import DataError
+from warpgrasp.files import cache_folder, replacing_folder
 from warpgrasp.hand import HandModel, open_hand
 
 Sequences = Mapping[str, GraspSequence]
@@ -53,18 +59,48 @@ def write_layout(root: Path, train: Sequences, evaluation: Sequences, paint: Pai
         raise DataError(
             f"expected to write a new data set, but {root} exists already; remove it or choose another name"
         )
-    partial = root.with_name(f".{root.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        hand = HandModel(open_hand())
+    hand = HandModel(open_hand())
+    with replacing_folder(root) as partial, as_file(OBJECTS) as objects:
         _write_split(partial, "train", train, hand, paint)
         _write_split(partial, "evaluation", evaluation, hand, paint)
-        with as_file(OBJECTS) as folder:
-            for name in OBJECT_NAMES:
-                shutil.copytree(folder / name, partial / "models" / name)
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for name in OBJECT_NAMES:
+            shutil.copytree(objects / name, partial / "models" / name)
+
+
+SHIPPED = files("warpgrasp.data.sample") / "shipped.zip"
+STAMP = "shipped.sha"
+SAMPLE = Path("sample")  # as data sets are named: the shipped one, where there is no such folder
+
+
+def shipped_if_named(root: Path) -> Path:
+    """`root`, or the shipped sequences, unpacked in the user's cache, where `root` is `sample` and no folder."""
+    return unpack_shipped(cache_folder() / "sample") if root == SAMPLE and not root.exists() else root
+
+
+def unpack_shipped(root: Path) -> Path:
+    """Unpack the shipped sequences to `root`, unless they are there already: each file with its content.
+
+    Raises `DataError` when something else is there, or a file was changed or removed.
+    """
+    with as_file(SHIPPED) as path, zipfile.ZipFile(path) as archive:
+        checksum = f"{sum(entry.CRC for entry in archive.infolist()):x}"
+        if root.exists():
+            _check_unpacked(root, archive, checksum)
+            return root
+        with replacing_folder(root) as partial:
+            archive.extractall(partial)
+            (partial / STAMP).write_text(checksum)
+    return root
+
+
+def _check_unpacked(root: Path, archive: zipfile.ZipFile, checksum: str) -> None:
+    stamp = root / STAMP
+    if not stamp.is_file() or stamp.read_text() != checksum:
+        raise DataError(f"expected the shipped sample data in {root}, found something else; remove it")
+    for entry in archive.infolist():
+        file = root / entry.filename
+        if not entry.is_dir() and not (file.is_file() and zlib.crc32(file.read_bytes()) == entry.CRC):
+            raise DataError(f"expected {file} as it was shipped, found it changed or removed; remove {root}")
 
 
 def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel, paint: Painter) -> None:

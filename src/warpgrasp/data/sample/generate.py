@@ -1,8 +1,9 @@
-"""Paints generated sequences with the built-in z-buffer: textured and shaded, before a random background.
+"""Generates any amount of sample data in seconds.
 
-Generates any amount of sample data in seconds, drawn by the built-in z-buffer.
+The sequences are drawn by the built-in z-buffer: textured and shaded, before a random background.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file
@@ -29,23 +30,60 @@ from warpgrasp.render import Texture, rasterize, shade
 TEXTURE_PX = 256  # about what a picture of 320×240 can show without aliasing
 
 
+def generate(root: Path, *, sequences: int, frames: int, seed: int) -> None:
+    """Write a data set of `sequences` training sequences of `frames` frames, and a quarter as many for evaluation.
+
+    Raises `DataError` when `root` is there already or there is nothing to write.
+    """
+    if sequences < 1 or frames < 2:
+        raise DataError(f"expected at least 1 sequence of at least 2 frames, got {sequences} of {frames}")
+    total = sequences + max(1, sequences // 4)
+    names = [f"G{number + 1}" if number < sequences else f"GE{number - sequences + 1}" for number in range(total)]
+    hand = HandModel(open_hand())
+    with Progress(transient=True) as progress:
+        made = dict(
+            zip(names, progress.track(_sequences(total, frames, seed), total, description="grasps"), strict=True)
+        )
+        posed = {name: PosedSequence.of(sequence, hand) for name, sequence in made.items()}
+        random = [np.random.default_rng([seed, number]) for number in range(total)]
+        looks = {name: Appearance.random(generator) for name, generator in zip(names, random, strict=True)}
+        task = progress.add_task("pictures", total=total * frames)
+
+        def painter(split: Split, name: str, index: int, path: Path) -> None:
+            save_picture(paint(made[name], posed[name], hand, looks[name], index), path)
+            progress.advance(task)
+
+        train, evaluation = ({name: made[name] for name in part} for part in (names[:sequences], names[sequences:]))
+        write_layout(root, train, evaluation, painter)
+
+
+def _sequences(count: int, frames: int, seed: int) -> Iterator[GraspSequence]:
+    for number in range(count):
+        yield make_sequence(
+            seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
+            frames=frames,
+            object_name=OBJECT_NAMES[number % len(OBJECT_NAMES)],
+            moving_camera=number // 2 % 2 == 1,
+        )
+
+
 @dataclass(frozen=True)
-class Scene:
-    """How one sequence looks."""
+class Appearance:
+    """The skin, light and background of a sequence."""
 
     skin: int
     light: Float[Tensor, " 3"]
     background: Float[Tensor, "3 h w"]
 
     @staticmethod
-    def random(generator: np.random.Generator) -> "Scene":
+    def random(generator: np.random.Generator) -> "Appearance":
         """Draw skin, light and a background of soft blobs."""
         light = torch.from_numpy(generator.normal(size=3) * [1, 1, 0.5] - [0, 0.5, 1.0]).float()
         coarse = torch.from_numpy(generator.uniform(0.1, 0.9, size=(1, 3, 7, 9))).float()
         soft = F.interpolate(coarse, size=(HEIGHT_PX, WIDTH_PX), mode="bicubic", align_corners=True)[0]
         fine = torch.from_numpy(generator.normal(scale=0.08, size=(1, 1, 60, 80))).float()
         grain = F.interpolate(fine, size=(HEIGHT_PX, WIDTH_PX), mode="bilinear", align_corners=True)[0]
-        return Scene(int(generator.integers(len(skin_textures()))), light, (soft + grain).clamp(0, 1))
+        return Appearance(int(generator.integers(len(skin_textures()))), light, (soft + grain).clamp(0, 1))
 
 
 def scene_mesh(sequence: GraspSequence, posed: PosedSequence, hand: HandModel, index: int) -> Mesh:
@@ -73,11 +111,11 @@ def scene_textures(sequence: GraspSequence, hand: HandModel, skin: int) -> list[
     return [Texture(skin_image, uv), closing, cover]
 
 
-def paint(sequence: GraspSequence, posed: PosedSequence, hand: HandModel, scene: Scene, index: int) -> Tensor:
+def paint(sequence: GraspSequence, posed: PosedSequence, hand: HandModel, look: Appearance, index: int) -> Tensor:
     """The picture of one frame, (3, 240, 320) in [0, 1]."""
-    textures = scene_textures(sequence, hand, scene.skin)
+    textures = scene_textures(sequence, hand, look.skin)
     mesh, camera = scene_mesh(sequence, posed, hand, index), scene_camera(sequence)
-    return shade(mesh, textures, camera, rasterizer=rasterize, light=scene.light, background=scene.background).image
+    return shade(mesh, textures, camera, rasterizer=rasterize, light=look.light, background=look.background).image
 
 
 def save_picture(image: Float[Tensor, "3 h w"], path: Path, quality: int = 92) -> None:
@@ -98,38 +136,3 @@ def _corner_uv(path: Path) -> Float[Tensor, "f 3 2"]:
     uv = torch.tensor([[float(value) for value in row[1:3]] for row in rows if row and row[0] == "vt"])
     index = [[int(corner.split("/")[1]) - 1 for corner in row[1:4]] for row in rows if row and row[0] == "f"]
     return uv[torch.tensor(index)]
-
-
-def generate(root: Path, *, sequences: int, frames: int, seed: int) -> None:
-    """Write a data set of `sequences` training sequences of `frames` frames, and a quarter as many for evaluation.
-
-    Raises `DataError` when `root` is there already or there is nothing to write.
-    """
-    if sequences < 1 or frames < 2:
-        raise DataError(f"expected at least 1 sequence of at least 2 frames, got {sequences} of {frames}")
-    evaluation = max(1, sequences // 4)
-    total = sequences + evaluation
-    with Progress(transient=True) as progress:
-        task = progress.add_task("grasps", total=total)
-        made: dict[str, GraspSequence] = {}
-        for number in range(total):
-            name = f"G{number + 1}" if number < sequences else f"GE{number - sequences + 1}"
-            made[name] = make_sequence(
-                seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
-                frames=frames,
-                object_name=OBJECT_NAMES[number % len(OBJECT_NAMES)],
-                moving_camera=number // 2 % 2 == 1,
-            )
-            progress.advance(task)
-        names = list(made)
-        hand = HandModel(open_hand())
-        posed = {name: PosedSequence.of(sequence, hand) for name, sequence in made.items()}
-        scenes = {name: Scene.random(np.random.default_rng([seed, number])) for number, name in enumerate(names)}
-        task = progress.add_task("pictures", total=total * frames)
-
-        def painter(split: Split, name: str, index: int, path: Path) -> None:
-            save_picture(paint(made[name], posed[name], hand, scenes[name], index), path)
-            progress.advance(task)
-
-        train = {name: made[name] for name in names[:sequences]}
-        write_layout(root, train, {name: made[name] for name in names[sequences:]}, painter)

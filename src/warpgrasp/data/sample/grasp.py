@@ -1,9 +1,8 @@
-"""The two scanned objects of the sample data.
+"""Hands that hold the sample data's two scanned objects.
 
-Holding an object: the hand is placed beside it, its palm seated, and its fingers closed until they touch.
-
-A finger closes as an underactuated one does: all its joints together until any part of it touches, then the outer two
-until either of their phalanges touches, then the last. Fingers are in the order of their chains in `MANO_JOINTS`.
+A hand is placed beside the object, its palm seated, and its fingers closed until they touch. A finger closes as an
+underactuated one does: all its joints together until any part of it touches, then the outer two until either of their
+phalanges touches, then the last. Fingers are in the order of their chains in `MANO_JOINTS`.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -21,6 +20,20 @@ from warpgrasp.hand import HO3D_JOINTS, JOINTS, MANO_JOINTS, HandModel, open_han
 
 OBJECTS = files("warpgrasp.data.sample") / "objects"
 OBJECT_NAMES = ("006_mustard_bottle", "003_cracker_box")
+CHAINS = ("index", "middle", "little", "ring", "thumb")
+THUMB = CHAINS.index("thumb")
+CONTACT_DEPTH_M = 0.0005  # flesh gives way: fingers close to this depth
+TOUCH_M = 0.002  # a finger nearer than this touches
+DEEPEST_M = 0.003  # no vertex may be further inside the object
+SEAT_TRAVEL_M = 0.012  # how far seating may move the palm
+OWN_WEIGHT = 0.9  # a vertex belongs to a finger when its joints carry this much of it
+OPENING_RAD = 0.4
+SCAN_STEPS = 12
+BISECTIONS = 7
+
+# The three phases of closing: how much each joint (base, middle, last) turns, and by how many radians at most.
+PHASES = (((1.0, 0.75, 0.45), 1.7), ((0.0, 1.0, 0.65), 0.9), ((0.0, 0.0, 1.0), 0.45))
+THUMB_PHASES = (((0.55, 0.8, 0.8), 1.2), ((0.0, 1.0, 0.9), 0.5), ((0.0, 0.0, 1.0), 0.3))
 
 
 @cache
@@ -37,22 +50,6 @@ def object_surface(name: str) -> Surface:
 def object_distance(name: str) -> SignedDistance:
     """The grid of distances to a sample object."""
     return SignedDistance.of(object_surface(name))
-
-
-CHAINS = ("index", "middle", "little", "ring", "thumb")
-THUMB = CHAINS.index("thumb")
-CONTACT_DEPTH_M = 0.0005  # flesh gives way: fingers close to this depth
-TOUCH_M = 0.002  # a finger nearer than this touches
-DEEPEST_M = 0.003  # no vertex may be further inside the object
-SEAT_TRAVEL_M = 0.012  # how far seating may move the palm
-OWN_WEIGHT = 0.9  # a vertex belongs to a finger when its joints carry this much of it
-OPENING_RAD = 0.4
-SCAN_STEPS = 12
-BISECTIONS = 7
-
-# The three phases of closing: how much each joint (base, middle, last) turns, and by how many radians at most.
-PHASES = (((1.0, 0.75, 0.45), 1.7), ((0.0, 1.0, 0.65), 0.9), ((0.0, 0.0, 1.0), 0.45))
-THUMB_PHASES = (((0.55, 0.8, 0.8), 1.2), ((0.0, 1.0, 0.9), 0.5), ((0.0, 0.0, 1.0), 0.3))
 
 
 @dataclass(frozen=True)

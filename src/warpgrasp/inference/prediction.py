@@ -1,0 +1,105 @@
+"""Predictions of batches of frames by a network, and of the frames of a data set into a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpgrasp.data import Dataset
+from warpgrasp.data.recording import PICTURES_INTERVAL_S
+from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
+from warpgrasp.predictions import HandPosing, Postprocessing, Predictions, ShardWriter, Smoothing, share_in_view
+from warpgrasp.progress import progress_bar
+from warpgrasp.reconstruction import HandObjectNetwork
+
+SHARD_FRAMES = 320
+
+
+def predict(
+    network: HandObjectNetwork,
+    dataset: Dataset,
+    names: Sequence[FrameName],
+    out: Path,
+    *,
+    header: dict[str, Any],
+    batch: int = 16,
+    show_progress: bool = True,
+    smooth_frames: float = 0.0,
+) -> None:
+    """Predict the named frames into `out`, shard by shard; an interrupted prediction goes on where it was.
+
+    `header` says where the predictions come from. No annotation is read.
+    """
+    writer = ShardWriter(out, header)
+    shards = [names[start : start + SHARD_FRAMES] for start in range(0, len(names), SHARD_FRAMES)]
+    with progress_bar(f"predict {out.stem}", len(names), unit="frames", shown=show_progress) as advance:
+        for number, shard in enumerate(shards):
+            if not writer.has(number):
+                writer.write(number, predict_few(network, dataset, shard, batch=batch))
+            advance(len(shard))
+    smoothing = smoothing_of(smooth_frames, hand_posing(network))
+    writer.finish(len(shards), Postprocessing(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, smoothing))
+
+
+def predict_few(
+    network: HandObjectNetwork, dataset: Dataset, names: Sequence[FrameName], *, batch: int = 16
+) -> Predictions:
+    """The predictions of a few frames, kept in memory. No annotation is read."""
+    device, parts = next(network.parameters()).device, []
+    for start in range(0, len(names), batch):
+        read = [dataset.frame(name, annotated=False) for name in names[start : start + batch]]
+        frames = move_to(Frames.of(read), device)
+        parts.append(predictions_of(frames, reconstruct_frames(network, frames)))
+    return Predictions.joined(parts)
+
+
+def reconstruct_frames(network: HandObjectNetwork, frames: Frames) -> Reconstruction:
+    """Reconstruct a batch of frames by a network, without gradient."""
+    network.eval()
+    with torch.inference_mode():
+        return network(frames.image, frames.camera, frames.objects)
+
+
+def predictions_of(frames: Frames, reconstruction: Reconstruction) -> Predictions:
+    """A batch as it is stored. The frames' camera decides what is in view."""
+    hand, posed_object = reconstruction.hand, reconstruction.object
+    camera, real = frames.camera.to(hand.vertices), frames.objects.real.to(hand.vertices.device)
+
+    def array(tensor: Tensor) -> np.ndarray:
+        return tensor.float().cpu().numpy()
+
+    return Predictions(
+        sequence=np.array([name.sequence for name in frames.names]),
+        index=np.array([name.index for name in frames.names]),
+        object_name=np.array(frames.objects.names),
+        hand_vertices=array(hand.vertices),
+        hand_joints=array(hand.joints),
+        hand_rotation=array(hand.rotation),
+        hand_translation=array(hand.translation),
+        hand_pose=array(hand.pose_coefficients),
+        hand_shape=array(hand.shape),
+        object_rotation=array(posed_object.rotation),
+        object_translation=array(posed_object.translation),
+        hand_in_view=array(share_in_view(hand.vertices, camera)),
+        object_in_view=array(share_in_view(posed_object.vertices, camera, real)),
+    )
+
+
+def hand_posing(network: HandObjectNetwork) -> HandPosing:
+    """How a network poses its hand by given parameters, skeleton adaptation included."""
+    device = next(network.parameters()).device
+
+    def pose_hand(*parameters: Tensor) -> tuple[Tensor, Tensor]:
+        rotation, translation, pose, shape = (parameter.to(device) for parameter in parameters)
+        hand = network.posed_hand(rotation, translation, pose=pose, shape=shape)
+        return hand.vertices.cpu(), hand.joints.cpu()
+
+    return pose_hand
+
+
+def smoothing_of(frames: float, pose_hand: HandPosing) -> Smoothing | None:
+    """The temporal filter of a standard deviation in frames; none where it is 0."""
+    return Smoothing(frames, pose_hand) if frames else None

@@ -1,14 +1,17 @@
-"""Locks between processes: the second one is told who holds it, a dead one is no obstacle, no link is followed."""
+"""Locks between processes: the second is told who holds it, a dead one is no obstacle; fingerprints."""
 
 import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from warpgrasp.files import LockedError, exclusive
+from warpgrasp.files import LockedError, exclusive, fingerprint_of_files, fingerprint_of_values
 
 HOLD = """
 import sys
@@ -93,3 +96,71 @@ def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
             (folder / name).symlink_to(elsewhere)
             assert refusal(folder / ".lock") == "another process is at work"
     assert elsewhere.read_text() == "secret"
+
+
+def bytes_in(folder: Path, *contents: bytes) -> list[Path]:
+    """Files of these contents."""
+    folder.mkdir()
+    paths = [folder / f"{number}.bin" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths
+
+
+def test_files_are_known_by_content(tmp_path: Path) -> None:
+    """Also where size and time stay; a copy, whose times are others, is as good."""
+    paths = bytes_in(tmp_path / "a", b"one", b"two")
+    known = fingerprint_of_files(paths)
+    assert fingerprint_of_files(bytes_in(tmp_path / "b", b"one", b"two")) == known
+    assert fingerprint_of_files([*paths, paths[0]]) == known  # each counts once
+    assert fingerprint_of_files(paths[::-1]) != known
+    stat = paths[1].stat()
+    paths[1].write_bytes(b"owt")
+    os.utime(paths[1], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    changed = fingerprint_of_files(paths)
+    paths[1].unlink()
+    assert len({known, changed, fingerprint_of_files(paths), fingerprint_of_files(paths[:1])}) == 4
+
+
+def test_many_bytes_are_known_by_size_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warpgrasp.files.READ_BYTES", 5)
+    paths = bytes_in(tmp_path / "a", b"one", b"two")
+    stat = paths[1].stat()
+    marks = [fingerprint_of_files(paths)]
+    os.utime(paths[1], ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    marks.append(fingerprint_of_files(paths))
+    paths[1].write_bytes(b"three")
+    os.utime(paths[1], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    marks.append(fingerprint_of_files(paths))
+    assert len(set(marks)) == 3
+    paths[1].write_bytes(b"two")
+    os.utime(paths[1], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert fingerprint_of_files(paths) == marks[0]
+
+
+@dataclass(frozen=True)
+class Measured:
+    name: str
+    values: np.ndarray
+
+
+def test_values_are_known_by_every_part() -> None:
+    values = [
+        Measured("a", np.zeros((2, 3))),
+        Measured("b", np.zeros((2, 3))),
+        Measured("a", np.zeros((3, 2))),
+        Measured("a", np.zeros((2, 3), np.float32)),
+        Measured("a", np.full((2, 3), 1e-300)),
+        {"a": 1},
+        {"a": "1"},
+        {"a": True},
+        [["a"], ["b"]],
+        [["a", "b"], []],
+        [],
+        None,
+    ]
+    assert len({fingerprint_of_values(value) for value in values}) == len(values)
+    tensor = torch.zeros(2, 3, dtype=torch.float64)
+    assert fingerprint_of_values({"name": "a", "values": tensor}) == fingerprint_of_values(values[0])
+    with pytest.raises(TypeError, match="expected numbers, texts or arrays"):
+        fingerprint_of_values({1, 2})

@@ -4,6 +4,7 @@ Whatever is interrupted, a path holds the whole new content or the content of be
 unpredictable name in a private folder beside its destination, synced to the disk, and renamed into place.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from warpgrasp.errors import UserError
@@ -27,6 +30,8 @@ __all__ = [
     "cache_folder",
     "command_line",
     "exclusive",
+    "fingerprint_of_files",
+    "fingerprint_of_values",
     "replacing",
     "replacing_folder",
     "source_commit",
@@ -36,6 +41,7 @@ __all__ = [
 
 
 LONGEST_HOLDER = 200  # characters that say who holds a lock
+READ_BYTES = 256 << 20  # of files that are known by their content: some tenths of a second
 
 
 class LockedError(UserError):
@@ -131,6 +137,65 @@ def _holder_in(path: Path) -> str:
         return "another process"
     with open(descriptor, encoding="utf-8", errors="replace") as file:
         return file.read(LONGEST_HOLDER) or "another process"
+
+
+def fingerprint_of_files(paths: Iterable[Path]) -> str:
+    """A short hash by which a stored result is known to be of these files, in this order; each counts once.
+
+    Files of at most `READ_BYTES` together are known by their names and contents, so that a copy is as good. More, such
+    as the pictures of a data set, whose reading takes as long as the work on them, are known by their names, sizes and
+    times of change, in nanoseconds. A file that is missing is known as such.
+    """
+    sizes = {path: _stat(path) for path in dict.fromkeys(paths)}
+    by_content = sum(stat.st_size for stat in sizes.values() if stat is not None) <= READ_BYTES
+    digest = hashlib.sha256(b"content" if by_content else b"times")
+    for path, stat in sizes.items():
+        if stat is None:
+            digest.update(f"{path.name}\0missing\n".encode())
+        elif by_content:
+            with path.open("rb") as file:
+                digest.update(f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
+        else:
+            digest.update(f"{path.name}\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def fingerprint_of_values(value: Any) -> str:
+    """A short hash of numbers, texts, arrays, tensors, and of lists, dictionaries and dataclasses of them."""
+    digest = hashlib.sha256()
+    for part in _flat(value):
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()[:16]
+
+
+def _flat(value: Any) -> Iterator[bytes]:
+    """The bytes of every part of a value, each after the bytes that tell its kind."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        yield f"{len(value)} keys".encode()
+        for key, inner in value.items():
+            yield repr(key).encode()
+            yield from _flat(inner)
+    elif isinstance(value, list | tuple):
+        yield f"{len(value)} parts".encode()
+        for inner in value:
+            yield from _flat(inner)
+    elif value is None or isinstance(value, str | bytes | bool | int | float):
+        yield repr(value).encode()
+    else:
+        array = np.ascontiguousarray(value)
+        if array.dtype.hasobject:
+            raise TypeError(f"expected numbers, texts or arrays of them, got {type(value).__name__}")
+        yield f"{array.dtype.str} {array.shape}".encode()
+        yield array.tobytes()
 
 
 def cache_folder() -> Path:

@@ -78,3 +78,15 @@ def test_scores_made_in_another_way_are_not_taken(tmp_path: Path) -> None:
     assert read_scores(tmp_path, Scoring((480, 270))) is not None
     assert read_scores(tmp_path, Scoring(None)) is None
     assert read_scores(tmp_path, Scoring((640, 480))) is None
+
+
+def test_scores_of_other_frames_are_not_taken(tmp_path: Path) -> None:
+    """Older ones do not tell of which frames they are."""
+    content = {"format": "warpgrasp-scores-2", "scored_training": False, "pixels": None, "data": "first"}
+    content |= {"frames": 4, "left_out": 0, "values": {}, "curves": {}, "training": {}}
+    (tmp_path / SCORES).write_text(json.dumps(content))
+    assert read_scores(tmp_path, Scoring(data="first")) == read_scores(tmp_path, Scoring()) is not None
+    assert read_scores(tmp_path, Scoring(data="other")) is None
+    del content["data"]
+    (tmp_path / SCORES).write_text(json.dumps(content))
+    assert read_scores(tmp_path, Scoring(data="other")) is not None

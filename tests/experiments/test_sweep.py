@@ -1,12 +1,13 @@
 """Sweeps: what decides a job's folder, what is done once, what goes on, and what a failure stops."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.training.runs import prepare, short_recipe
+from tests.training.runs import prepare, short_recipe, spoil
 from warpgrasp.data.augment import AugmentConfig
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.experiments import sweep
@@ -192,6 +193,23 @@ def test_a_failed_run_is_named_and_the_others_finish(sample_root: Path, tmp_path
     assert "Traceback" in log.read_text()
     assert not setting.folder(failures[0].job.fingerprint).exists()
     assert failures[1].log is None
+
+
+def test_a_finished_run_on_changed_pictures_is_refused(copied_root: Path, tmp_path: Path) -> None:
+    setting, recipe = setting_of(copied_root, tmp_path / "out"), short_recipe()
+    alone = [Network("alone", "", replace(recipe, stage2=replace(recipe.stage2, steps=0)))]
+    whole = plan(alone, setting)
+    (mark,) = whole.jobs
+    setting.folder(mark).mkdir(parents=True)
+    setting.weights(mark).touch()
+    (setting.folder(mark) / "run.json").write_text(json.dumps({"fingerprint": mark, "inputs": whole.inputs[mark]}))
+    whole = replace(whole, networks=())  # nothing is to be scored
+    assert carried_out(whole, setting)[1].begun == []
+    spoil(copied_root / "train" / "B1" / "rgb" / "0003.jpg")
+    (again,) = plan(alone, setting).jobs
+    assert again == mark
+    failures, _ = carried_out(plan(alone, setting), setting)
+    assert [failure.sentence.partition(" that the run")[0] for failure in failures] == ["expected the pictures"]
 
 
 def test_the_log_of_a_failure_goes_when_the_run_succeeds(sample_root: Path, tmp_path: Path, monkeypatch) -> None:

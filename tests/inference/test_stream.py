@@ -1,5 +1,6 @@
 """`predict` on a user's own footage: the right frames, resumable, and a clear word when something does not fit."""
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -185,6 +186,29 @@ def test_shards_of_another_input_are_not_gone_on_with(brought: Brought, monkeypa
     capsys.readouterr()
     assert main(brought.words(*more)) == 1
     assert re.search(r"expected unfinished predictions of the same .*; delete that folder", capsys.readouterr().err)
+
+
+def test_shards_of_another_picture_in_the_middle_are_not_gone_on_with(brought: Brought, monkeypatch, capsys) -> None:
+    """Of the same name, size and time as the one before."""
+    write, pictures = ShardWriter.write, brought.folder / "pictures"
+    words = brought.words(input=write_pictures(pictures, range(8)))
+
+    def only_the_first(self, shard: int, predictions: Predictions) -> None:
+        if shard:
+            raise KeyboardInterrupt
+        write(self, shard, predictions)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWriter, "write", only_the_first)
+        assert main(words) == 1
+    path = sorted(pictures.iterdir())[4]
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    capsys.readouterr()
+    assert main(words) == 1
+    assert "(different: input)" in " ".join(capsys.readouterr().err.split())
 
 
 def refused(brought: Brought, capsys, pattern: str, words: list[str]) -> None:

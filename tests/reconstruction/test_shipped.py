@@ -9,6 +9,7 @@ import torch
 from warpgrasp.cli import main
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.data.sample.files import shipped_if_named, unpack_shipped
+from warpgrasp.errors import DataError
 from warpgrasp.evaluation.metrics import score
 from warpgrasp.hand.model import HandModel
 from warpgrasp.predictions.file import read_predictions
@@ -65,3 +66,15 @@ def test_the_shipped_sequences_are_unpacked_once(tmp_path: Path, monkeypatch) ->
     root = shipped_if_named(Path("sample"))
     assert root == unpack_shipped(tmp_path / "sample") == tmp_path / "sample"
     assert json.loads((root / "evaluation_xyz.json").read_text())
+
+
+@pytest.mark.parametrize("change", ["edited", "removed", "older"])
+def test_shipped_sequences_that_were_changed_are_refused(tmp_path: Path, change: str) -> None:
+    root = unpack_shipped(tmp_path / "sample")
+    file = root / ("shipped.sha" if change == "older" else "evaluation_xyz.json")
+    if change == "removed":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match=r"expected .* found (it changed or removed|something else); remove"):
+        unpack_shipped(root)

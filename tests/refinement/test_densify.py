@@ -76,7 +76,7 @@ def test_the_other_frames_come_nearer_to_the_truth(
     found = score(predictions, dataset, names).means
     recording = Recording.read(recording_folder)
     known = {place: pose_of_label(recording.labels[place], hand, recording.object.model) for place in LABELS}
-    begun = between_labels(known, TRAIN_FRAMES)
+    begun = between_labels(known, np.arange(float(TRAIN_FRAMES)))
     surface, joints = posed_hand(begun, hand)
     start = replace(
         predictions,

@@ -1,16 +1,27 @@
 """The signs of a bad frame: agreement with labels by hand, accelerations, and `quality.csv`."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from warpgrasp.errors import DataError
 from warpgrasp.geometry.camera import Camera
+from warpgrasp.photometric.contrast import appearance
 from warpgrasp.predictions.file import Predictions
-from warpgrasp.refinement.quality import FrameQuality, LabelledPictures, acceleration_mm, read_quality, write_quality
+from warpgrasp.refinement.quality import (
+    Criterion,
+    FrameQuality,
+    LabelledPictures,
+    acceleration_mm,
+    read_quality,
+    second_differences,
+    write_quality,
+)
 
 LINES = [
     FrameQuality(3, 1, 0, 0.0, 0.0, 1.0, math.nan),
@@ -22,8 +33,54 @@ LINES = [
 def test_the_nearest_label_is_the_earlier_of_two() -> None:
     camera = Camera(torch.eye(3), 4, 4)
     labelled = torch.tensor([False, True, False, False, False, True, False])
-    pictures = LabelledPictures(torch.zeros(7, 3, 4, 4, dtype=torch.uint8), camera, labelled)
+    black = torch.zeros(7, 3, 4, 4, dtype=torch.uint8)
+    pictures = LabelledPictures.of(black, camera, labelled, widths_px=[4])
     assert pictures.nearest_label().tolist() == [1, 1, 1, 1, 5, 5, 5]
+
+
+def test_the_nearest_label_is_the_one_nearest_in_time() -> None:
+    """Frame 3 is two frames from either label, but taken just before the second."""
+    black, labelled = torch.zeros(6, 3, 4, 4, dtype=torch.uint8), torch.tensor([0, 1, 0, 0, 0, 1]).bool()
+    times = torch.tensor([0.0, 1.0, 2.0, 15.0, 16.0, 17.0], dtype=torch.float64)
+    camera = Camera(torch.eye(3), 4, 4)
+    pictures = LabelledPictures.of(black, camera, labelled, widths_px=[4], times=times)
+    assert pictures.nearest_label().tolist() == [1, 1, 1, 5, 5, 5]
+
+
+@pytest.mark.parametrize("contrast_share", [0.0, 0.5])
+def test_pictures_are_kept_at_the_widths_of_comparison_alone(contrast_share: float) -> None:
+    """One after the other gives bit for bit what resizing all of them together gives."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (35, 3, 54, 96), generator=generator, dtype=torch.uint8)  # more than one part
+    camera, read = Camera(torch.eye(3), 96, 54), []
+
+    def one_by_one() -> Iterator[torch.Tensor]:
+        for number, picture in enumerate(pictures):
+            read.append(number)
+            yield picture.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # as a decoder lays it out
+
+    labelled = torch.arange(35) == 0
+    criterion = Criterion(contrast_share)
+    kept = LabelledPictures.of(one_by_one(), camera, labelled, widths_px=[16, 32], criterion=criterion)
+    assert read == list(range(35))
+    assert {width: image.shape[2:] for width, image in kept.images.items()} == {16: (9, 16), 32: (18, 32)}
+    for width, images in kept.images.items():
+        size = [round(54 * width / 96), width]
+        together = F.interpolate(pictures.float() / 255, size=size, mode="bilinear", antialias=True)
+        expected = [appearance(part, contrast_share=contrast_share) for part in together.split(32)]
+        assert torch.equal(images, torch.cat(expected))
+
+
+def test_second_differences_are_changes_of_velocity_over_time() -> None:
+    """Of x = t² it is 2 wherever the frames are taken; of even frames it is x₂ - 2 x₁ + x₀ bit for bit."""
+    times = torch.tensor([0.0, 1.0, 1.5, 4.0, 16.0], dtype=torch.float64)
+    values = torch.stack([times.square(), 3 * times], dim=1)
+    torch.testing.assert_close(
+        second_differences(values, times), torch.tensor([[2.0, 0.0]] * 3, dtype=torch.float64), rtol=0, atol=1e-12
+    )
+    noise = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
+    even = second_differences(noise, torch.arange(50, dtype=torch.float64))
+    assert torch.equal(even, noise[2:] - 2 * noise[1:-1] + noise[:-2])
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

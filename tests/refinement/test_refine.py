@@ -16,7 +16,6 @@ from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
-from warpgrasp.refinement.quality import LabelledPictures
 from warpgrasp.refinement.refine import ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
 from warpgrasp.scene import posed_hand, posed_object
 
@@ -115,11 +114,10 @@ def test_a_stage_ends_at_the_least_cost(labelled: Labelled) -> None:
     """At a rate far too high the first step is the best: the start, which the label of the same frame agrees with."""
     pose = labelled.pose(TARGET)
     both = Pose.joined([pose, pose])
-    pictures = LabelledPictures(
-        torch.stack([labelled.picture(TARGET)] * 2), labelled.recording.lens.camera, torch.tensor([False, True])
-    )
-    parts = {"hand": labelled.hand, "model": labelled.recording.object.model}
     wild = replace(ONE_FRAME, stages=(Stage(80, 4, 20.0),))
+    seen, camera = [labelled.picture(TARGET)] * 2, labelled.recording.lens.camera
+    pictures = wild.pictures(seen, camera, torch.tensor([False, True]))
+    parts = {"hand": labelled.hand, "model": labelled.recording.object.model}
     kept = refine(both, pictures, **parts, descent=wild)
     lost = refine(both, pictures, **parts, descent=replace(wild, smallest_share=None))
     for name, values in both.arrays.items():

@@ -7,12 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import prepare, short_recipe
+from tests.training.runs import prepare, short_recipe, spoil
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.training.recipes import with_grasp
-from warpgrasp.training.run import RunError, Training, deciding_settings, fingerprint, fingerprint_of, open_run
+from warpgrasp.training.run import (
+    RunError,
+    Training,
+    changed_inputs,
+    deciding_settings,
+    fingerprint,
+    fingerprint_of,
+    inputs_of,
+    open_run,
+)
 from warpgrasp.training.settings import Photometric, Recipe
 
 
@@ -68,6 +77,7 @@ def test_a_setting_of_the_first_version_always_counts() -> None:
     everything = asdict(recipe)
     for later in ("name", "splits"):
         del everything[later]
+    del everything["network"]["encoder"]
     for later in ("term", "grasp_weight"):
         del everything["photometric"][later]
     assert deciding_settings(recipe) == everything
@@ -127,6 +137,36 @@ def test_only_the_same_run_is_gone_on_with(sample_root: Path, tmp_path: Path) ->
     (out / "run.json").write_text("{}")
     with pytest.raises(RunError, match="cannot be read"):
         open_run(training, out, command=[]).__enter__()
+
+
+def test_a_run_is_not_gone_on_with_on_changed_pictures(copied_root: Path, tmp_path: Path) -> None:
+    """Of the same size, which do not change the fingerprint; older runs do not tell."""
+    training, out = prepare(copied_root, short_recipe()), tmp_path / "run"
+    with open_run(training, out, command=["a"]):
+        (out / "stage1.safetensors").touch()
+    spoil(copied_root / "train" / "B1" / "rgb" / "0003.jpg")
+    assert fingerprint(prepare(copied_root, short_recipe())) == fingerprint(training)
+    with pytest.raises(RunError, match=r"expected the pictures that the run in .* began with, found files that"):
+        open_run(training, out, command=[]).__enter__()
+    notes = json.loads((out / "run.json").read_text())
+    del notes["inputs"]
+    (out / "run.json").write_text(json.dumps(notes))
+    with open_run(training, out, command=["b"]):
+        pass
+    assert json.loads((out / "run.json").read_text()) == notes
+
+
+def test_objects_and_first_weights_are_inputs(sample_root: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "resnet.pth"
+    weights.write_bytes(b"first")
+    training = prepare(sample_root, replace(short_recipe(), encoder_weights=str(weights)))
+    inputs = inputs_of(training)
+    (tmp_path / "run.json").write_text(json.dumps({"inputs": inputs}))
+    assert changed_inputs(tmp_path, inputs_of(training)) == []
+    weights.write_bytes(b"other")
+    model = training.objects[0]
+    larger = replace(training, objects=[replace(model, vertices=1.01 * model.vertices), *training.objects[1:]])
+    assert changed_inputs(tmp_path, inputs_of(larger)) == ["objects", "encoder weights"]
 
 
 def test_a_folder_of_something_else_is_refused(sample_root: Path, tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_the_page_and_its_frames(server: FrameServer, hand: HandModel) -> None:
     assert status == 200
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
     stated = json.loads(re.findall(rb'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)[0])
     assert stated["served"] is True
     assert stated["backgrounds"] == ["picture"]

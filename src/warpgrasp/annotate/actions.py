@@ -270,7 +270,8 @@ class AnnotateActions:
         others = [label for label in state.labelled if label != number]
         if not others:
             raise UserError("expected a label in another frame, by whose colours to refine this one, found none")
-        nearest = min(others, key=lambda label: abs(label - number))
+        times = dict(zip(state.numbers, state.recording.clip.times_in_intervals(state.numbers), strict=True))
+        nearest = min(others, key=lambda label: abs(times[label] - times[number]))
         pictures = [torch.from_numpy(self.page.read(shown)).permute(2, 0, 1) for shown in (number, nearest)]
         label, model = state.pose(nearest), state.recording.object.model
         refined = refine_frame(pose, label, torch.stack(pictures), camera=state.camera, hand=state.hand, model=model)

@@ -100,11 +100,11 @@ def densify(
         force: Overwrite predictions that are there.
     """
     from warpgrasp.files import source_commit
-    from warpgrasp.refinement import PREDICTIONS
+    from warpgrasp.refinement import PREDICTIONS, is_unfinished
     from warpgrasp.refinement import densify as carry_on
 
     labelled = _recording(recording)
-    if (out / PREDICTIONS).exists() and not force:
+    if (out / PREDICTIONS).exists() and not force and not is_unfinished(out):
         raise UserError(f"expected a folder without {PREDICTIONS}, but {out} has it; overwrite it by --force")
     if out.resolve() == recording.resolve():
         raise UserError(f"expected another folder than the recording's own, whose labels would be replaced, got {out}")

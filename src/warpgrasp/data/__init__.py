@@ -1,7 +1,7 @@
 """Data sets: raw folders to frames (paper Sec. 4.1)."""
 
 from warpgrasp.data.augment import AugmentConfig, Rows, View, augment
-from warpgrasp.data.dataset import SPLITS, Dataset, Layout, Split, Truth
+from warpgrasp.data.dataset import SPLITS, Dataset, Layout, Split, Truth, fingerprint_of_frames
 from warpgrasp.data.dexycb.dataset import DexYcb, Sides
 from warpgrasp.data.fphab.dataset import Fphab
 from warpgrasp.data.frames import (
@@ -61,6 +61,7 @@ __all__ = [
     "decode_ahead",
     "draw",
     "examine",
+    "fingerprint_of_frames",
     "join_datasets",
     "layout_of",
     "load_object",

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.errors import DataError
+from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.hand import JOINTS, HandModel
 
@@ -99,6 +100,16 @@ class Dataset(Protocol):
     def at_size(self, size: tuple[int, int] | None) -> "Dataset":
         """The same data set, read at another size."""
         ...
+
+
+def fingerprint_of_frames(dataset: Dataset, names: Sequence[FrameName]) -> str:
+    """A short hash of what frames are read from: their names, the files of their pictures and of their annotations.
+
+    A camera may stand beside an annotation; therefore the files count whether the annotation is used or not.
+    """
+    pictures = fingerprint_of_files(dataset.picture_file(name) for name in names)
+    annotations = fingerprint_of_files(path for name in names for path in dataset.annotation_files(name))
+    return fingerprint_of_values((dataset.protocol, [str(name) for name in names], pictures, annotations))
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from warpgrasp.data import Dataset
+from warpgrasp.data import Dataset, fingerprint_of_frames
 from warpgrasp.errors import UserError
 from warpgrasp.experiments.charts import save_curves, save_pck
 from warpgrasp.experiments.dashboard import Dashboard
@@ -50,7 +50,9 @@ class Reproduction:
 
     def setting(self, dataset: Dataset, out: Path, extra: Sequence[Dataset], command: Sequence[str]) -> Setting:
         """Its trainings' folder and data. Pixels are the paper's on its own data, and those on disk elsewhere."""
-        scoring = Scoring(None if self.on_sample else self.experiment.pixels, training=self.on_sample)
+        scored = [*dataset.names("evaluation"), *(dataset.names("train") if self.on_sample else ())]
+        data = fingerprint_of_frames(dataset, scored)
+        scoring = Scoring(None if self.on_sample else self.experiment.pixels, training=self.on_sample, data=data)
         return Setting(dataset, out, tuple(extra), scoring, tuple(command))
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from warpgrasp.data import Dataset, Labels, Split
+from warpgrasp.data import Dataset, Labels, Split, fingerprint_of_frames
 from warpgrasp.evaluation import EvaluationError, Scores, assess, score
 from warpgrasp.files import write_json
 from warpgrasp.frame import FrameName
 from warpgrasp.inference import predict, predict_few
-from warpgrasp.predictions import Predictions, read_predictions
+from warpgrasp.predictions import Predictions, open_predictions, read_predictions
 from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, load_checkpoint
 from warpgrasp.training import RunError
 
@@ -132,17 +132,29 @@ def predict_and_score(
     header: dict[str, Any],
     show_progress: bool = False,
 ) -> dict[str, Scores]:
-    """Predict frames into `file`, unless it is there already, and score groups of them, by their names.
+    """Predict frames into `file` and score groups of them, by their names.
+
+    A file that is there already is scored as it is, unless it is of other weights or of frames that have changed since.
 
     In camera space, without alignment, and in pixels on disk. Raises `CheckpointError` when the network does not know
     the objects of the evaluation split, and `EvaluationError` for a group with a frame that was not predicted.
     """
-    if not file.is_file():
+    inputs = {"weights_sha256": checkpoint.sha256, "input": fingerprint_of_frames(dataset, names)}
+    header = {**header, **checkpoint.training, **inputs}
+    if not holds_predictions(file, header):
         checkpoint.check_objects(dataset.objects("evaluation"))
         network, resized = _network(checkpoint, dataset), dataset.at_size(_trained_size(checkpoint))
-        predict(network, resized, names, file, header=header | checkpoint.training, show_progress=show_progress)
+        predict(network, resized, names, file, header=header, show_progress=show_progress)
     predictions, on_disk = read_predictions(file)[0], dataset.at_size(None)
     return {group: score(predictions, on_disk, chosen) for group, chosen in groups.items()}
+
+
+def holds_predictions(file: Path, header: Mapping[str, Any]) -> bool:
+    """Whether a file is there whose header says the same; what an older one does not say is not asked for."""
+    if not file.is_file():
+        return False
+    stated = open_predictions(file)[1]
+    return all(stated.get(key, value) == value for key, value in header.items())
 
 
 def _trained_size(checkpoint: Checkpoint) -> tuple[int, int]:
@@ -162,6 +174,7 @@ class Scoring:
 
     pixels: tuple[int, int] | None = None  # the (width, height) of pictures whose pixels are meant; None: on disk
     training: bool = False  # whether training frames are scored as well
+    data: str | None = None  # a fingerprint of the frames that are scored; None where it decides nothing
 
 
 @dataclass(frozen=True)
@@ -215,7 +228,7 @@ def score_run(folder: Path, weights: Path, dataset: Dataset, scoring: Scoring) -
         },
         training,
     )
-    write_json(folder / SCORES, {**_header(scoring), **asdict(scores)})
+    write_json(folder / SCORES, {**_header(scoring), "data": scoring.data, **asdict(scores)})
 
 
 def _score_split(
@@ -223,7 +236,6 @@ def _score_split(
 ) -> Scores:
     """Predict a split and score some of its frames."""
     header = {
-        "weights_sha256": checkpoint.sha256,
         "hand": checkpoint.hand,
         "protocol": dataset.protocol,
         "split": split,
@@ -244,8 +256,10 @@ def read_scores(folder: Path, scoring: Scoring) -> NetworkScores | None:
     if not path.is_file():
         return None
     content = json.loads(path.read_text())
-    header = _header(scoring)
+    header, data = _header(scoring), content.pop("data", None)
     if {key: content.pop(key, None) for key in header} != header:
+        return None
+    if None not in (data, scoring.data) and data != scoring.data:  # older scores do not tell
         return None
     return NetworkScores(**content)
 

@@ -7,7 +7,7 @@ machines must see the data and the sweep's folder under the same paths.
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -23,8 +23,10 @@ from warpgrasp.training import (
     Optimisation,
     Recipe,
     Training,
+    changed_inputs,
     data_fingerprint,
     fingerprint_of,
+    inputs_of,
     note,
     open_run,
     train_stage,
@@ -117,6 +119,7 @@ class Plan:
     jobs: dict[str, Job]  # by fingerprint
     networks: tuple[tuple[Network, str], ...]  # with their jobs' fingerprints
     labels: dict[str, UsedLabels]  # of each network's training, by fingerprint
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # `inputs_of` each job, by fingerprint
 
     @property
     def scored(self) -> frozenset[str]:
@@ -128,33 +131,44 @@ class Plan:
         if not setting.weights(job.fingerprint).is_file():
             return False
         folder = setting.folder(job.fingerprint)
+        if changed_inputs(folder, self.inputs.get(job.fingerprint, {})):
+            return False  # it will say so when it is opened
         return job.fingerprint not in self.scored or read_scores(folder, setting.scoring) is not None
 
 
 def plan(networks: Sequence[Network], setting: Setting) -> Plan:
     """The jobs that these networks take. Equal ones, and equal first stages, are one job."""
     jobs: dict[str, Job] = {}
-    wanted, labels = [], {}
-    facts: dict[tuple[float, str], tuple[str, UsedLabels]] = {}  # by the choice of labels, which alone decides them
+    wanted, labels, inputs = [], {}, {}
+    facts: dict[tuple[float, str, str], _DataFacts] = {}  # by the settings that alone decide them
     for network in networks:
         recipe = network.recipe
-        choice = (recipe.fraction, recipe.sampling)
+        choice = (recipe.fraction, recipe.sampling, recipe.encoder_weights)
         if choice not in facts:
-            facts[choice] = _data_facts(setting.training(recipe), setting.dataset)
-        data, used_labels = facts[choice]
-        *first, last = _jobs_of(network, setting, data)
+            facts[choice] = _DataFacts.of(setting.training(recipe), setting.dataset)
+        *first, last = _jobs_of(network, setting, facts[choice].fingerprint)
         for job in (*first, last):
             jobs.setdefault(job.fingerprint, job)
+            inputs[job.fingerprint] = facts[choice].inputs
         wanted.append((network, last.fingerprint))
-        labels[last.fingerprint] = used_labels
-    return Plan(jobs, tuple(wanted), labels)
+        labels[last.fingerprint] = facts[choice].used_labels
+    return Plan(jobs, tuple(wanted), labels, inputs)
 
 
-def _data_facts(training: Training, dataset: Dataset) -> tuple[str, UsedLabels]:
-    """The fingerprint of a training's data, and which of its labels are used."""
-    share, unannotated = training.labels.share, set(training.labels.unannotated_names)
-    places = (place for place, name in enumerate(dataset.names("train")) if name in unannotated)
-    return data_fingerprint(training), UsedLabels(share.annotated, share.frames, tuple(places))
+@dataclass(frozen=True)
+class _DataFacts:
+    """The fingerprint of a training's data, which of its labels are used, and its `inputs_of`."""
+
+    fingerprint: str
+    used_labels: UsedLabels
+    inputs: Mapping[str, str]
+
+    @staticmethod
+    def of(training: Training, dataset: Dataset) -> "_DataFacts":
+        share, unannotated = training.labels.share, set(training.labels.unannotated_names)
+        places = (place for place, name in enumerate(dataset.names("train")) if name in unannotated)
+        used_labels = UsedLabels(share.annotated, share.frames, tuple(places))
+        return _DataFacts(data_fingerprint(training), used_labels, inputs_of(training))
 
 
 def _jobs_of(network: Network, setting: Setting, data: str) -> list[Job]:

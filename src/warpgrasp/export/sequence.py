@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from warpgrasp.data import Dataset
+from warpgrasp.data import Dataset, Recordings
 from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, lens_of, open_pictures
 from warpgrasp.errors import UserError
+from warpgrasp.files import fingerprint_of_files
 from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand, with_fingertips_of
@@ -182,6 +183,7 @@ class SequenceSources:
 
     def _pictures(self, file: "PredictedFile", sequence: str) -> Pictures | None:
         if self.dataset is not None:
+            _check_camera(file, self.dataset, sequence)
             return pictures_of_dataset(self.dataset)
         if self.footage is None:
             return None
@@ -191,6 +193,19 @@ class SequenceSources:
                 f"expected the camera of {sequence} in {file.path}, found none; give its data set instead"
             )
         return pictures_of_clip(Clip(lens, open_pictures(self.footage), file.path))
+
+
+def _check_camera(file: "PredictedFile", dataset: Dataset, sequence: str) -> None:
+    """Raise `SequenceError` when a recording's camera is not the one that was predicted with."""
+    stated = file.lens(sequence)
+    if stated is None or not isinstance(dataset, Recordings) or sequence not in dataset.recordings:
+        return
+    recording = dataset.recordings[sequence]
+    if replace(recording.lens, source=None).content != replace(stated, source=None).content:
+        raise SequenceError(
+            f"expected the camera that {file.path} was predicted with in {recording.folder}, found another; predict "
+            f"again, or restore camera.json"
+        )
 
 
 def pictures_of_dataset(dataset: Dataset) -> Pictures:
@@ -289,11 +304,18 @@ class PredictedFile:
     def difference(self, indices: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
         """The difference of colours to the nearest label of the frames of these numbers.
 
-        None where `densify` measured none. Raises `DataError` when its quality.csv cannot be read.
+        None where `densify` measured none. Raises `DataError` when its quality.csv cannot be read, `SequenceError` when
+        that is not the one that was written with the file.
         """
         path = self.path.with_name(QUALITY)
         if "labels" not in self.header or not path.is_file():
             return None
+        noted = self.header.get("companions", {}).get(QUALITY)
+        if noted is not None and noted != fingerprint_of_files([path]):
+            raise SequenceError(
+                f"expected the {QUALITY} that was written with {self.path}, found another beside it, perhaps of a "
+                f"`densify` that was interrupted; run it again, or remove {path}"
+            )
         differences = read_quality(path, "difference_after")
         return np.array([differences.get(int(index), np.nan) for index in indices])
 

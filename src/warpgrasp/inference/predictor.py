@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from warpgrasp.data import SPLITS, Dataset, OnBad, Split
+from warpgrasp.data import SPLITS, Dataset, OnBad, Split, fingerprint_of_frames
 from warpgrasp.data.recording import Clip, Entry, Lens, Recordings, Reel, lens_of, open_clip, read_lens
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.files import source_commit
+from warpgrasp.files import fingerprint_of_files, source_commit
 from warpgrasp.frame import Frames, Reconstruction
 from warpgrasp.hand import HandModel, Side, open_hand
 from warpgrasp.inference.backends import Backend, quantized_encoder, run_encoder_by, threads_beside
@@ -186,7 +186,8 @@ class Predictor:
             return
         models = list({model.name: model for part in splits for model in dataset.objects(part)}.values())
         self.checkpoint.check_objects(models)
-        header = {**self.header, **header, "objects": mesh_hashes(models)}
+        files = {"input": fingerprint_of_frames(dataset, names), "objects": mesh_hashes(models)}
+        header = {**self.header, **header, **files}
         batch, smooth_frames = self.options.batch, self.options.smooth_frames
         with threads_beside(self.options.backend):
             predict(self.network, dataset, names, out, header=header, batch=batch, smooth_frames=smooth_frames)
@@ -227,12 +228,14 @@ class Predictor:
     @cached_property
     def header(self) -> dict[str, Any]:
         """Where predictions come from, as it is stored with them."""
+        quantized = self.options.quantized
         return {
             "weights_sha256": self.checkpoint.sha256,
             "hand": self.checkpoint.hand,
-            "precision": self.network.encoder_precision if self.options.quantized is None else "int8",
+            "precision": self.network.encoder_precision if quantized is None else "int8",
             "backend": self.options.backend,
             "smooth_frames": self.options.smooth_frames,
+            **({} if quantized is None else {"quantized": fingerprint_of_files([quantized])}),
             "commit": source_commit(),
             **self.checkpoint.training,
         }

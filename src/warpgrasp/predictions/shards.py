@@ -43,6 +43,18 @@ class ShardContext:
         return slice(first, first + len(self.shard))
 
 
+def _differing(written: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> list[str]:
+    """The names of the entries in which two headers differ, those of nested ones after a dot."""
+    names: list[str] = []
+    for key in dict.fromkeys([*written, *wanted]):
+        first, second = written.get(key), wanted.get(key)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            names += _differing(first, second, f"{within}{key}.")
+        elif first != second:
+            names.append(f"{within}{key}")
+    return names
+
+
 class ShardWriter:
     """Collects the shards of one predictions file; those of an interrupted prediction with an equal header count."""
 
@@ -50,10 +62,10 @@ class ShardWriter:
         self.path, self._header = path, header
         self.folder = path.with_name(f"{path.name}.partial")
         written = next(self.folder.glob("[0-9]*.npz"), None)
-        if written is not None and read_predictions(written)[1] != {"format": FORMAT, **header}:
+        if written is not None and (others := _differing(read_predictions(written)[1], {"format": FORMAT, **header})):
             raise PredictionsError(
                 f"expected unfinished predictions of the same weights, data, options and program in {self.folder}, "
-                f"found others; delete that folder"
+                f"found those of others (different: {', '.join(others)}); delete that folder to begin anew"
             )
 
     def has(self, shard: int) -> bool:

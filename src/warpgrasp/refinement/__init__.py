@@ -1,6 +1,6 @@
 """Poses refined until the pictures agree with them: one frame, or all frames of a recording from a few labels."""
 
-from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify
+from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify, is_unfinished
 from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
 from warpgrasp.refinement.refine import ALL_FRAMES, ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
 from warpgrasp.refinement.suggest import (
@@ -25,6 +25,7 @@ __all__ = [
     "Stage",
     "agreement",
     "densify",
+    "is_unfinished",
     "read_quality",
     "refine",
     "refine_frame",

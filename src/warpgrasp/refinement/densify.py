@@ -12,15 +12,25 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from warpgrasp.data.recording import Recording, check_labels, label_of_pose, pose_of_label, write_annotations
+from warpgrasp.data.recording import (
+    ANNOTATIONS_FILE,
+    Recording,
+    check_labels,
+    label_of_pose,
+    pose_of_label,
+    write_annotations,
+)
 from warpgrasp.errors import UserError
+from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel, same_hand
 from warpgrasp.predictions import (
     Postprocessing,
     Predictions,
+    ShardContext,
     ShardWriter,
     mesh_hashes,
+    open_predictions,
     pose_of_predictions,
     predictions_of_pose,
     read_predictions,
@@ -38,6 +48,7 @@ from warpgrasp.refinement.quality import (
 from warpgrasp.refinement.refine import ALL_FRAMES, refine
 
 PREDICTIONS = "predictions.npz"
+COMPANIONS = (ANNOTATIONS_FILE, QUALITY)  # the files beside it
 LONGEST_STRETCH = 2000  # frames between two labels, whose pictures lie in memory together
 
 
@@ -51,6 +62,7 @@ class Densified:
 
     predictions: Predictions
     labelled: list[int]  # positions
+    times: Float[np.ndarray, " n"]  # in usual intervals between frames
     before: Agreement
     after: Agreement
 
@@ -60,16 +72,20 @@ class Densified:
             FrameQuality(
                 frame=number,
                 labelled=int(position in self.labelled),
-                frames_to_label=min(abs(position - labelled) for labelled in self.labelled),
+                frames_to_label=abs(position - self._nearest_label(position)),
                 difference_before=float(self.before.difference[position]),
                 difference_after=float(self.after.difference[position]),
                 compared_share=float(self.after.compared_share[position]),
                 acceleration_mm_per_frame2=float(acceleration),
             )
             for position, (number, acceleration) in enumerate(
-                zip(self.predictions.index.tolist(), acceleration_mm(self.predictions), strict=True)
+                zip(self.predictions.index.tolist(), acceleration_mm(self.predictions, self.times), strict=True)
             )
         ]
+
+    def _nearest_label(self, position: int) -> int:
+        """The position of the label that is nearest in time; of two as near the earlier."""
+        return min(self.labelled, key=lambda labelled: abs(self.times[position] - self.times[labelled]))
 
 
 def densify(
@@ -89,8 +105,9 @@ def densify(
     """
     own_hand = recording.hand(hand)
     labels, numbers = _labelled_poses(recording, own_hand), list(recording.footage.numbers)
-    first = between_labels(labels, len(numbers)) if start is None else _of_start(start, labels, numbers, own_hand)
-    task = _Task(recording, own_hand, numbers, labels, first)
+    times = recording.clip.times_in_intervals(numbers)
+    first = between_labels(labels, times) if start is None else _of_start(start, labels, numbers, own_hand)
+    task = _Task(recording, own_hand, numbers, times, labels, first)
     stretches = _stretches(sorted(labels), len(numbers))
     header: dict[str, Any] = {
         "protocol": "recording",
@@ -102,17 +119,42 @@ def densify(
         "start": "labels" if start is None else "predictions",
         "objects": mesh_hashes([recording.object.model]),
         "cameras": {task.sequence: recording.lens.content},
+        "inputs": task.inputs(),
         "commit": program,
     }
     out.mkdir(parents=True, exist_ok=True)
     writer = ShardWriter(out / PREDICTIONS, header)
     agreements = list(_refined_stretches(task, stretches, writer, show_progress))
-    writer.finish(len(stretches), Postprocessing(lambda _: recording.object.model, lambda _: recording.clip.interval_s))
-    predictions, _ = read_predictions(out / PREDICTIONS)
-    densified = Densified(predictions, sorted(labels), *map(_joined, zip(*agreements, strict=True)))
-    _write_labels(out, task, pose_of_predictions(predictions, own_hand))
-    write_quality(out / QUALITY, densified.quality())
-    return densified
+    postprocessing = Postprocessing(lambda _: recording.object.model, lambda _: recording.clip.interval_s)
+    parts: list[Predictions] = []
+
+    def finished(context: ShardContext) -> Predictions:
+        parts.append(postprocessing(context))
+        return parts[-1]
+
+    def write_companions() -> dict[str, Any]:
+        """Write what stands beside the predictions before these appear, so that they are there in a finished folder."""
+        densified = Densified(Predictions.joined(parts), sorted(labels), times, *agreed)
+        _write_labels(out, task, pose_of_predictions(densified.predictions, own_hand))
+        write_quality(out / QUALITY, densified.quality())
+        return {"companions": {name: fingerprint_of_files([out / name]) for name in COMPANIONS}}
+
+    agreed = tuple(map(_joined, zip(*agreements, strict=True)))
+    writer.finish(len(stretches), finished, write_companions)
+    return Densified(read_predictions(out / PREDICTIONS)[0], sorted(labels), times, *agreed)
+
+
+def is_unfinished(out: Path) -> bool:
+    """Whether a run was interrupted in a folder: its predictions are not there, or not those of the files beside them.
+
+    Of older predictions, which do not note those files, nobody can tell.
+    """
+    if not (out / f"{PREDICTIONS}.partial").is_dir():
+        return False
+    if not (out / PREDICTIONS).is_file():
+        return True
+    noted = open_predictions(out / PREDICTIONS)[1].get("companions", {})
+    return any(fingerprint_of_files([out / name]) != fingerprint for name, fingerprint in noted.items())
 
 
 def _labelled_poses(recording: Recording, hand: HandModel) -> dict[int, Pose]:
@@ -136,28 +178,27 @@ def _labelled_poses(recording: Recording, hand: HandModel) -> dict[int, Pose]:
     return {position: pose_of_label(label, hand, recording.object.model) for position, label in usable.items()}
 
 
-def between_labels(labels: Mapping[int, Pose], count: int) -> Pose:
-    """The poses of `count` frames from the labelled ones, by their positions.
+def between_labels(labels: Mapping[int, Pose], times: Float[np.ndarray, " n"]) -> Pose:
+    """The poses of all frames, which are taken at `times` of any unit, from the labelled ones, by their positions.
 
-    Between two labels the motion is even, before the first and beyond the last there is none. The hand has one shape
-    in all frames without a label: the mean of the labels'.
+    Between two labels the motion is even in time, before the first and beyond the last there is none. The hand has one
+    shape in all frames without a label: the mean of the labels'.
     """
     positions = sorted(labels)
-    labelled = Pose.joined([labels[position] for position in positions])
-    every = np.arange(count)
-    inside = np.clip(every, positions[0], positions[-1])
+    labelled, labelled_times = Pose.joined([labels[position] for position in positions]), times[positions]
+    inside = np.clip(times, labelled_times[0], labelled_times[-1])
 
     def numbers(values: Float[Tensor, "k c"]) -> Float[Tensor, "n c"]:
-        columns = [np.interp(every, positions, column) for column in values.double().numpy().T]
+        columns = [np.interp(times, labelled_times, column) for column in values.double().numpy().T]
         return torch.from_numpy(np.stack(columns, axis=-1)).float()
 
     def rotations(values: Float[Tensor, "k 3 3"]) -> Float[Tensor, "n 3 3"]:
         if len(positions) == 1:
-            return values.expand(count, -1, -1).clone()
+            return values.expand(len(times), -1, -1).clone()
         turns = Rotation.from_matrix(values.double().numpy())
-        return torch.from_numpy(Slerp(positions, turns)(inside).as_matrix()).float()
+        return torch.from_numpy(Slerp(labelled_times, turns)(inside).as_matrix()).float()
 
-    shape = labelled.shape.mean(dim=0).expand(count, -1).clone()
+    shape = labelled.shape.mean(dim=0).expand(len(times), -1).clone()
     shape[positions] = labelled.shape
     return Pose(
         rotations(labelled.object_rotation),
@@ -227,11 +268,12 @@ def _stretches(labelled: Sequence[int], count: int) -> list[_Stretch]:
 
 @dataclass(frozen=True)
 class _Task:
-    """A recording, its own hand, the numbers of its frames, its labels by position, and where all poses start."""
+    """A recording, its own hand, its frames' numbers and times, its labels by position, and where all poses start."""
 
     recording: Recording
     hand: HandModel
     numbers: list[int]
+    times: Float[np.ndarray, " n"]  # in usual intervals between frames
     labels: Mapping[int, Pose]
     start: Pose
 
@@ -240,12 +282,31 @@ class _Task:
         """The name of the recording's folder."""
         return self.recording.folder.resolve().name
 
+    def inputs(self) -> dict[str, str]:
+        """Fingerprints of what decides the poses, by which a run that goes on is known to be of the same.
+
+        They are of values rather than of files, where files say more than is used: labels that are held out.
+        """
+        footage, model = self.recording.footage, self.recording.object.model
+        used = [self.recording.labels[self.numbers[position]] for position in sorted(self.labels)]
+        return {
+            "labels": fingerprint_of_values(used),
+            "object": fingerprint_of_values(model),
+            "pictures": fingerprint_of_files(footage.file_of(number) for number in self.numbers),
+            "hand": fingerprint_of_values(self.hand.template),
+            "start": fingerprint_of_values(self.start),
+            "options": fingerprint_of_values(ALL_FRAMES),
+        }
+
     def pictures(self, stretch: _Stretch) -> LabelledPictures:
-        """The pictures of a stretch."""
+        """The pictures of a stretch, read one after the other."""
         numbers = self.numbers[stretch.rows]
-        pictures = [torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers]
+        pictures = (torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers)
         labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
-        return LabelledPictures(torch.stack(pictures), self.recording.lens.camera, labelled)
+        times = torch.from_numpy(self.times[stretch.rows])
+        kept = ALL_FRAMES.pictures(pictures, self.recording.lens.camera, labelled, times=times)
+        self.recording.footage.close()  # a decoder holds several pictures, which are not needed while poses are refined
+        return kept
 
     def predictions(self, pose: Pose, numbers: Sequence[int]) -> Predictions:
         """The predictions of the frames of these numbers."""
@@ -266,7 +327,7 @@ def _refined_stretches(
 ) -> Iterator[tuple[Agreement, Agreement]]:
     """Write each stretch as a shard that is not written yet, and measure its stored frames before and after."""
     parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
-    steps, width_px = sum(stage.steps for stage in ALL_FRAMES.stages), ALL_FRAMES.stages[-1].width_px
+    steps, width_px = sum(stage.steps for stage in ALL_FRAMES.stages), ALL_FRAMES.finest_px(task.recording.lens.width)
     with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
         for shard, stretch in enumerate(stretches):
             pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)

@@ -1,7 +1,7 @@
 """How well the surfaces of frames agree with those of their labels, and `quality.csv`, which says so of every frame."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from warpgrasp.errors import DataError
 from warpgrasp.files import replacing
-from warpgrasp.frame import FramePair, ObjectModel, Pose, colours
+from warpgrasp.frame import FramePair, ObjectModel, Pose
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import appearance, photometric_consistency
@@ -22,22 +22,64 @@ from warpgrasp.render import Fragments, rasterize
 from warpgrasp.scene import posed_surface
 
 QUALITY = "quality.csv"
-AT_ONCE = 32  # pairs that are compared together
+AT_ONCE, AT_ONCE_PIXELS = 32, 16 * 160 * 120  # pairs that are compared together, and the pixels of their pictures
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What of a frame and its label is compared."""
+
+    contrast_share: float = 0.5  # of local contrast in the comparison; the rest is of colours
+    both_directions: bool = True  # Eq. 1 from the label to the frame and back, or from the label alone
 
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """The pictures of frames in order, and which of them are labelled."""
+    """The pictures of frames in order as they are compared, which of them are labelled, and when they were taken."""
 
-    pictures: UInt8[Tensor, "n 3 h w"]
-    camera: Camera  # of one picture
+    images: Mapping[int, Float[Tensor, "n k _h _w"]]  # `appearance` by width; the pictures themselves are not kept
+    camera: Camera  # of one picture at its own size
     labelled: Bool[Tensor, " n"]
+    times: Float[Tensor, " n"]  # in usual intervals between frames
+    criterion: Criterion
+
+    @staticmethod
+    @torch.no_grad()
+    def of(
+        pictures: Iterable[UInt8[Tensor, "3 h w"]],
+        camera: Camera,
+        labelled: Bool[Tensor, " n"],
+        *,
+        widths_px: Iterable[int],
+        criterion: Criterion = Criterion(),
+        times: Float[Tensor, " n"] | None = None,
+    ) -> "LabelledPictures":
+        """Take each picture at the widths of comparison, one after the other: only one lies in memory at its own size.
+
+        Without `times` the frames follow each other evenly.
+        """
+        cameras = {width_px: resized_camera(camera, width_px) for width_px in widths_px}
+        count, channels = len(labelled), 3 if criterion.contrast_share == 0 else 6
+        images = {width_px: torch.empty(count, channels, c.height, c.width) for width_px, c in cameras.items()}
+        whole = torch.empty(1, 3, camera.height, camera.width)  # one for all: many would leave holes in memory
+        for row, picture in enumerate(pictures):
+            whole.copy_(picture).div_(255)  # as `colours`
+            for width_px, c in cameras.items():
+                small = F.interpolate(whole, size=[c.height, c.width], mode="bilinear", antialias=True)
+                images[width_px][row] = appearance(small, contrast_share=criterion.contrast_share)[0]
+        even = torch.arange(count, dtype=torch.float64)
+        return LabelledPictures(images, camera, labelled, even if times is None else times, criterion)
 
     def nearest_label(self) -> Int[Tensor, " n"]:
-        """For each frame the position of its nearest label; of two as near the earlier."""
+        """For each frame the position of the label nearest in time; of two as near the earlier."""
         labels = torch.nonzero(self.labelled)[:, 0]
-        apart = (torch.arange(len(self.labelled))[:, None] - labels).abs()
+        apart = (self.times[:, None] - self.times[labels]).abs()
         return labels[apart.argmin(dim=1)]
+
+
+def resized_camera(camera: Camera, width_px: int) -> Camera:
+    """The camera of pictures that are made that wide."""
+    return camera.resized(width_px, max(1, round(camera.height * width_px / camera.width)))
 
 
 @dataclass(frozen=True)
@@ -52,14 +94,6 @@ class Agreement:
         return Agreement(self.difference[rows], self.compared_share[rows])
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """What of a frame and its label is compared."""
-
-    contrast_share: float = 0.5  # of local contrast in the comparison; the rest is of colours
-    both_directions: bool = True  # Eq. 1 from the label to the frame and back, or from the label alone
-
-
 @torch.no_grad()
 def agreement(
     pose: Pose,
@@ -68,12 +102,11 @@ def agreement(
     hand: HandModel,
     model: ObjectModel,
     width_px: int,
-    criterion: Criterion = Criterion(),
 ) -> Agreement:
-    """Compare every frame with its nearest label; a label agrees with itself."""
-    width_px = min(width_px, pictures.camera.width)
-    comparison = Comparison.of(pose, pictures, width_px, hand=hand, model=model, criterion=criterion)
-    parts = [comparison.compare(comparison.start.rows(rows), rows) for rows in torch.arange(len(pose)).split(AT_ONCE)]
+    """Compare every frame with its nearest label; a label agrees with itself. The width is one of the pictures'."""
+    comparison = Comparison.of(pose, pictures, width_px, hand=hand, model=model)
+    every = comparison.parts(torch.arange(len(pose)))
+    parts = [comparison.compare(comparison.start.rows(rows), rows) for rows in every]
     difference, share = (torch.cat(values) for values in zip(*parts, strict=True))
     return Agreement(torch.where(share > 0, difference, torch.nan), share)
 
@@ -100,22 +133,17 @@ class Comparison:
         *,
         hand: HandModel,
         model: ObjectModel,
-        criterion: Criterion,
     ) -> "Comparison":
-        """`start` holds the poses of the labelled frames too."""
-        full = pictures.camera
-        camera = full.resized(width_px, max(1, round(full.height * width_px / full.width)))
-        size = [camera.height, camera.width]
-        images = [
-            appearance(
-                F.interpolate(colours(part), size=size, mode="bilinear", antialias=True),
-                contrast_share=criterion.contrast_share,
-            )
-            for part in pictures.pictures.split(AT_ONCE)
-        ]
+        """`start` holds the poses of the labelled frames too; the width is one of the pictures'."""
+        camera, images = resized_camera(pictures.camera, width_px), pictures.images[width_px]
         nearest, single = pictures.nearest_label(), start.to(torch.float32)
         labels = posed_surface(single.rows(nearest), hand, model)
-        return Comparison(single, torch.cat(images), camera, labels, nearest, hand, model, criterion)
+        return Comparison(single, images, camera, labels, nearest, hand, model, pictures.criterion)
+
+    def parts(self, rows: Int[Tensor, " m"]) -> tuple[Int[Tensor, " _"], ...]:
+        """The frames in parts that are compared together, small enough for memory."""
+        pixels = self.camera.width * self.camera.height
+        return rows.split(max(1, min(AT_ONCE, AT_ONCE_PIXELS // pixels)))
 
     def compare(
         self, moved: Pose, rows: Int[Tensor, " m"], seen: Fragments | None = None
@@ -182,11 +210,24 @@ def read_quality(path: Path, column: str) -> dict[int, float]:
         ) from error
 
 
-def acceleration_mm(predictions: Predictions) -> Float[np.ndarray, " n"]:
-    """The mean second difference of hand joints and object centre from frame to frame; NaN at the ends."""
+def acceleration_mm(predictions: Predictions, times: Float[np.ndarray, " n"] | None = None) -> Float[np.ndarray, " n"]:
+    """The mean second difference of hand joints and object centre from frame to frame; NaN at the ends.
+
+    `times` are in usual intervals between frames; without them the frames follow each other evenly.
+    """
     points = np.concatenate([predictions.hand_joints, predictions.object_translation[:, None]], axis=1)
-    points = points.astype(np.float64)
+    flat = torch.from_numpy(points.astype(np.float64)).flatten(1)
+    even = np.arange(len(points), dtype=np.float64)
+    differences = second_differences(flat, torch.from_numpy(even if times is None else times)).numpy()
     accelerations = np.full(len(points), np.nan)
-    second_differences = points[2:] - 2 * points[1:-1] + points[:-2]
-    accelerations[1:-1] = 1000 * np.linalg.norm(second_differences, axis=-1).mean(axis=1)
+    lengths = np.linalg.norm(differences.reshape(-1, *points.shape[1:]), axis=-1)
+    accelerations[1:-1] = 1000 * lengths.mean(axis=1)
     return accelerations
+
+
+def second_differences(values: Float[Tensor, "n k"], times: Float[Tensor, " n"]) -> Float[Tensor, "m k"]:
+    """The changes of velocity per unit of time at all frames but the ends: x₂ - 2 x₁ + x₀ of even times 0, 1, 2 …"""
+    gaps = times.diff().to(values)[:, None]
+    before, after = gaps[:-1], gaps[1:]
+    both = before + after
+    return 2 / (after * both) * values[2:] - 2 / (before * after) * values[1:-1] + 2 / (before * both) * values[:-2]

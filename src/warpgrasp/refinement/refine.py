@@ -5,19 +5,27 @@ Coarse pictures come first, in which a displacement is a smaller number of pixel
 hundredths of the picture's width is not corrected.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+from torch.optim.adam import adam
 
 from warpgrasp.errors import UserError
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import MINIMAL_SHARE
-from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures, agreement
+from warpgrasp.refinement.quality import (
+    AT_ONCE,
+    Comparison,
+    Criterion,
+    LabelledPictures,
+    agreement,
+    second_differences,
+)
 
 # What one unit of an offset is: Adam moves all of them alike.
 TURN_RAD, MOVE_M, BEND_RAD = 0.02, 0.004, 0.03
@@ -56,6 +64,24 @@ class Descent:
         fitting = [stage for stage in self.stages if stage.width_px <= width_px]
         return fitting or [replace(self.stages[0], width_px=width_px)]
 
+    def finest_px(self, width_px: int) -> int:
+        """The width at which the agreement of pictures of this width is measured."""
+        return min(self.stages[-1].width_px, width_px)
+
+    def pictures(
+        self,
+        pictures: Iterable[UInt8[Tensor, "3 h w"]],
+        camera: Camera,
+        labelled: Bool[Tensor, " n"],
+        *,
+        times: Float[Tensor, " n"] | None = None,
+    ) -> LabelledPictures:
+        """Pictures of one camera as this descent compares them; `times` as in `LabelledPictures.of`."""
+        widths = {self.finest_px(camera.width), *(stage.width_px for stage in self.fitting(camera.width))}
+        return LabelledPictures.of(
+            pictures, camera, labelled, widths_px=sorted(widths), criterion=self.criterion, times=times
+        )
+
 
 # All frames of a recording together, and one frame that somebody waits for.
 ALL_FRAMES = Descent(
@@ -92,15 +118,16 @@ def refine(
 ) -> Pose:
     """Refine all frames but the labelled ones, which stay as they are and which the others are compared with.
 
-    The result has the precision of `start`; pictures are compared in float32.
+    `pictures` are those of the `descent` (`Descent.pictures`). The result has the precision of `start`; pictures are
+    compared in float32.
     """
     free = torch.nonzero(~pictures.labelled)[:, 0]
     if not len(free):
         return start
     offsets = {name: torch.zeros(len(start), size, requires_grad=True) for name, size in OFFSET_SIZES.items()}
     for stage in descent.fitting(pictures.camera.width):
-        comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model, criterion=descent.criterion)
-        _descend(offsets, comparison, free, descent, stage, on_step)
+        comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model)
+        _descend(offsets, comparison, free, pictures.times, descent, stage, on_step)
     with torch.no_grad():
         return _moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
 
@@ -119,11 +146,11 @@ def refine_frame(
 
     Raises `UserError` when too little of the label's surface is seen, or when the colours do not become more alike.
     """
-    labelled = LabelledPictures(pictures, camera, torch.tensor([False, True]))
+    labelled = descent.pictures(pictures, camera, torch.tensor([False, True]))
     width_px = descent.fitting(camera.width)[-1].width_px
 
     def measured(pose: Pose) -> tuple[float, float]:
-        agreed = agreement(pose, labelled, hand=hand, model=model, width_px=width_px, criterion=descent.criterion)
+        agreed = agreement(pose, labelled, hand=hand, model=model, width_px=width_px)
         return float(agreed.difference[0]), float(agreed.compared_share[0])
 
     both = Pose.joined([start, label])
@@ -147,26 +174,29 @@ def _descend(
     offsets: Offsets,
     comparison: Comparison,
     free: Int[Tensor, " m"],
+    times: Float[Tensor, " n"],
     descent: Descent,
     stage: Stage,
     on_step: Callable[[], None],
 ) -> None:
     """Move the offsets of the `free` frames by Adam."""
-    start, parts = comparison.start, free.split(AT_ONCE)
-    seen = comparison.seen_labels(free) if len(parts) == 1 else None
+    start, parts = comparison.start, comparison.parts(free)
+    # What is seen of the labels is the same at every step, but of many frames it would fill the memory.
+    seen = [comparison.seen_labels(rows) if len(free) <= AT_ONCE else None for rows in parts]
     best = None if descent.smallest_share is None else _BestOffsets(offsets, descent.smallest_share)
-    optimiser = torch.optim.Adam(list(offsets.values()), lr=stage.rate)
+    optimiser = _Adam(list(offsets.values()), stage.rate)
     labelled = torch.ones(len(start), dtype=torch.bool).index_fill_(0, free, False)
     for _ in range(stage.steps):
-        optimiser.zero_grad()
-        for rows in parts:
+        for offset in offsets.values():
+            offset.grad = None
+        for rows, seen_labels in zip(parts, seen, strict=True):
             chosen = {name: offset[rows] for name, offset in offsets.items()}
-            difference, share = comparison.compare(_moved(start.rows(rows), chosen), rows, seen)
+            difference, share = comparison.compare(_moved(start.rows(rows), chosen), rows, seen_labels)
             cost = difference + _offset_cost(chosen, descent)
             cost.sum().backward()
             if best is not None:
                 best.keep(rows, chosen, cost, share)
-        _smooth_cost(_moved(start, offsets), descent).backward()
+        _smooth_cost(_moved(start, offsets), times, descent).backward()
         for offset in offsets.values():
             assert offset.grad is not None
             offset.grad[labelled] = 0
@@ -174,6 +204,38 @@ def _descend(
         on_step()
     if best is not None:
         best.restore(offsets)
+
+
+class _Adam:
+    """Adam as `torch.optim.Adam` takes its steps, whose class would load a compiler: 70 MB, and seconds of waiting."""
+
+    def __init__(self, parameters: list[Tensor], rate: float):
+        self._parameters, self._rate = parameters, rate
+        self._means, self._squares = ([torch.zeros_like(values) for values in parameters] for _ in range(2))
+        self._steps = [torch.tensor(0.0) for _ in parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move all parameters along their gradients."""
+        gradients = [values.grad for values in self._parameters if values.grad is not None]
+        assert len(gradients) == len(self._parameters)
+        adam(
+            self._parameters,
+            gradients,
+            self._means,
+            self._squares,
+            [],
+            self._steps,
+            foreach=False,
+            fused=False,
+            amsgrad=False,
+            maximize=False,
+            lr=self._rate,
+            beta1=0.9,
+            beta2=0.999,
+            eps=1e-8,
+            weight_decay=0.0,
+        )
 
 
 class _BestOffsets:
@@ -222,12 +284,12 @@ def _offset_cost(offsets: Offsets, descent: Descent) -> Float[Tensor, " n"]:
     return BEND_COST * bent + descent.move_cost * (MOVE_M * moves / MOVED_M).square().sum(dim=1) / 2
 
 
-def _smooth_cost(moved: Pose, descent: Descent) -> Float[Tensor, ""]:
-    """Squared second differences over time, each part in units of its offsets."""
+def _smooth_cost(moved: Pose, times: Float[Tensor, " n"], descent: Descent) -> Float[Tensor, ""]:
+    """The integral over time of squared accelerations, each part in units of its offsets."""
+    span = ((times[2:] - times[:-2]) / 2).to(moved.wrist)[:, None]
 
     def changes(values: Tensor, unit: float, share: float = 1.0) -> Tensor:
-        flat = values.flatten(1)
-        return share * ((flat[2:] - 2 * flat[1:-1] + flat[:-2]) / unit).square().sum()
+        return share * (span * (second_differences(values.flatten(1), times) / unit).square()).sum()
 
     return descent.smooth_cost * (
         changes(moved.object_centre, MOVE_M)

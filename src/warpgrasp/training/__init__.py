@@ -6,7 +6,16 @@ from warpgrasp.training.objective import PairFrames, StepBatch, StepLoss, StepWe
 from warpgrasp.training.pairs import FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.processes import is_main, keep_freed_memory
 from warpgrasp.training.recipes import RECIPES, demo, fully_supervised, toy, with_grasp, with_near_to_far
-from warpgrasp.training.run import RunError, Training, data_fingerprint, fingerprint_of, note, open_run
+from warpgrasp.training.run import (
+    RunError,
+    Training,
+    changed_inputs,
+    data_fingerprint,
+    fingerprint_of,
+    inputs_of,
+    note,
+    open_run,
+)
 from warpgrasp.training.settings import LossWeights, Optimisation, Recipe
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "StepWeights",
     "Tracker",
     "Training",
+    "changed_inputs",
     "choose_tracker",
     "compare_pairs",
     "data_fingerprint",
@@ -33,6 +43,7 @@ __all__ = [
     "fingerprint_of",
     "fully_supervised",
     "initial_network",
+    "inputs_of",
     "is_main",
     "keep_freed_memory",
     "note",

@@ -28,7 +28,7 @@ from warpgrasp.data import (
     join_datasets,
 )
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.files import source_commit, write_json
+from warpgrasp.files import fingerprint_of_files, fingerprint_of_values, source_commit, write_json
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.hand import HandModel
 from warpgrasp.training.pairs import compared_channels
@@ -173,6 +173,30 @@ def data_fingerprint(training: Training) -> str:
     return digest.hexdigest()[:16]
 
 
+def inputs_of(training: Training) -> dict[str, str]:
+    """Fingerprints of files that a training reads and that do not name its folder: it is gone on with on these alone.
+
+    Pictures, objects, and the encoder's first weights where they are a file.
+    """
+    dataset, weights = training.source.dataset, training.recipe.encoder_weights
+    inputs = {
+        "pictures": fingerprint_of_files(dataset.picture_file(name) for name in dataset.names("train")),
+        "objects": fingerprint_of_values(training.objects),
+    }
+    if weights not in ("imagenet", "none"):  # the former is known by the hash in its name
+        inputs["encoder weights"] = fingerprint_of_files([Path(weights)])
+    return inputs
+
+
+def changed_inputs(out: Path, inputs: Mapping[str, str]) -> list[str]:
+    """Which of a training's inputs are not those that the run in `out` began with; an older run does not tell."""
+    try:
+        begun_with = json.loads((out / NOTES).read_text()).get("inputs", {})
+    except (OSError, json.JSONDecodeError, AttributeError):  # said when it is opened
+        return []
+    return [name for name, fingerprint in inputs.items() if begun_with.get(name, fingerprint) != fingerprint]
+
+
 @contextmanager
 def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[None]:
     """Begin a run in `out`, or go on with the one that is there; remove one that fails before it has saved anything.
@@ -194,7 +218,7 @@ def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[N
 
 
 def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
-    path, mine = out / NOTES, fingerprint(training)
+    path, mine, inputs = out / NOTES, fingerprint(training), inputs_of(training)
     if path.is_file():
         try:
             theirs = json.loads(path.read_text())["fingerprint"]
@@ -205,12 +229,18 @@ def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
                 f"expected the run {mine} (recipe, data, seed and hand) in {out}, found the run {theirs}; "
                 f"choose another folder or remove it"
             )
+        if changed := changed_inputs(out, inputs):
+            raise RunError(
+                f"expected the {' and '.join(changed)} that the run in {out} began with, found files that were changed "
+                f'since; choose another folder or remove it, or, where they are mere copies, remove "inputs" from '
+                f"{path}"
+            )
         return
     if out.exists() and any(entry != training.source.dataset.root for entry in out.iterdir()):
         raise RunError(f"expected an empty folder or a run of the same recipe in {out}, found other files")
     out.mkdir(parents=True, exist_ok=True)
     try:
-        write_json(path, {"fingerprint": mine, **notes(training, command)})
+        write_json(path, {"fingerprint": mine, "inputs": inputs, **notes(training, command)})
     except OSError:
         _remove_if_nothing_is_saved(out)
         raise

@@ -167,12 +167,15 @@ class ViewContent:
         others = [label for label in self.labels if label != index]
         if kind == "picture" or not others:
             return picture
-        nearest = min(others, key=lambda label: abs(label - index))
+        nearest = min(others, key=lambda label: abs(self._time_s(label) - self._time_s(index)))
         annotation = self.annotation(nearest)
         assert annotation is not None
         labelled = Scene.annotated(self.sequence.hand, annotation, self.sequence.model)
         frame = PictureOfScene(picture, camera, self.sequence.scene(index))
         return comparison(kind, frame, PictureOfScene(*self.picture(nearest), labelled))
+
+    def _time_s(self, index: int) -> float:
+        return float(self.sequence.times_s[np.flatnonzero(self.indices == index)[0]])
 
     def picture(self, index: int) -> tuple[UInt8[np.ndarray, "h w 3"], Camera]:
         """A frame's picture and its camera; the last few are remembered."""

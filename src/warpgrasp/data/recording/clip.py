@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from warpgrasp.data.recording.camera import Lens, read_lens
 from warpgrasp.data.recording.footage import PICTURE_ENDINGS, Footage, PictureFolder, say_notices
@@ -14,6 +14,8 @@ from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 
 PICTURES_INTERVAL_S = 1 / 30  # of numbered pictures, which carry no times
+# How far the times of a steady rate may lie from even ones, since containers round them: Matroska's to milliseconds.
+STEADY_S, STEADY_INTERVALS = 0.001, 0.1
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,23 @@ class Clip:
     def time_s(self, number: int) -> float:
         """When a frame is shown; NaN where the files do not say."""
         return float("nan") if self.times_s is None else self.times_s[number]
+
+    def times_in_intervals(self, numbers: Sequence[int]) -> Float[np.ndarray, " n"]:
+        """When frames are shown, in usual intervals after the first of them: 0, 1, 2 … where their rate is steady.
+
+        Numbered pictures, which carry no times, are as far apart as their numbers.
+        """
+        if self.times_s is None:
+            return _in_usual_intervals(np.array(numbers, np.float64))
+        times_s = np.array([self.times_s[number] for number in numbers])
+        even = np.arange(len(times_s), dtype=np.float64)
+        mean_s = (times_s[-1] - times_s[0]) / max(len(times_s) - 1, 1)
+        uneven_s = np.abs(times_s - times_s[0] - mean_s * even).max()
+        return even if uneven_s <= min(STEADY_S, STEADY_INTERVALS * mean_s) else _in_usual_intervals(times_s)
+
+
+def _in_usual_intervals(times: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    return (times - times[0]) / (np.median(np.diff(times)) if len(times) > 1 else 1.0)
 
 
 def open_clip(path: Path, lens_file: Path) -> Clip:

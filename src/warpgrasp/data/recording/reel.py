@@ -1,6 +1,5 @@
 """Clips one after the other, frame by frame, for whoever goes through them once from the beginning to the end."""
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from warpgrasp.data.dataset import Split
 from warpgrasp.data.pictures import resized_pixels
 from warpgrasp.data.recording.clip import Clip
 from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.geometry import Camera
-
-END_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -80,19 +78,15 @@ class Reel:
         return self.clips[name.sequence].footage.file_of(name.index)
 
     def fingerprint(self) -> str:
-        """A short hash of what the clips are, without reading them: frames, file names and sizes, both ends' bytes."""
-        digest = hashlib.sha256()
-        for sequence, numbers in self.numbers.items():
-            digest.update(f"{sequence} {len(numbers)} {self.size}".encode())
-            files = list(dict.fromkeys(self.clips[sequence].footage.file_of(number) for number in numbers))
-            for path in files:
-                digest.update(f"{path.name} {path.stat().st_size}".encode())
-            for path in files[:1] + files[-1:]:
-                with path.open("rb") as file:
-                    digest.update(file.read(END_BYTES))
-                    file.seek(max(path.stat().st_size - END_BYTES, 0))
-                    digest.update(file.read(END_BYTES))
-        return digest.hexdigest()[:16]
+        """A short hash of what the clips are: their frames' numbers, their size, and the files of their pictures."""
+        clips = {
+            sequence: (
+                np.asarray(numbers),
+                fingerprint_of_files(self.clips[sequence].footage.file_of(number) for number in numbers),
+            )
+            for sequence, numbers in self.numbers.items()
+        }
+        return fingerprint_of_values((self.size, clips))
 
     @cached_property
     def _sequences(self) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -67,6 +68,7 @@ def write_layout(root: Path, train: Sequences, evaluation: Sequences, paint: Pai
 
 
 SHIPPED = files("warpgrasp.data.sample") / "shipped.zip"
+STAMP = "shipped.sha"
 SAMPLE = Path("sample")  # as data sets are named: the shipped one, where there is no such folder
 
 
@@ -76,21 +78,29 @@ def shipped_if_named(root: Path) -> Path:
 
 
 def unpack_shipped(root: Path) -> Path:
-    """Unpack the shipped sequences to `root`, unless they are there already.
+    """Unpack the shipped sequences to `root`, unless they are there already: each file with its content.
 
-    Raises `DataError` when something else is there.
+    Raises `DataError` when something else is there, or a file was changed or removed.
     """
-    stamp = root / "shipped.sha"
     with as_file(SHIPPED) as path, zipfile.ZipFile(path) as archive:
         checksum = f"{sum(entry.CRC for entry in archive.infolist()):x}"
-        if stamp.is_file() and stamp.read_text() == checksum:
-            return root
         if root.exists():
-            raise DataError(f"expected the shipped sample data in {root}, found something else; remove it")
+            _check_unpacked(root, archive, checksum)
+            return root
         with replacing_folder(root) as partial:
             archive.extractall(partial)
-            (partial / "shipped.sha").write_text(checksum)
+            (partial / STAMP).write_text(checksum)
     return root
+
+
+def _check_unpacked(root: Path, archive: zipfile.ZipFile, checksum: str) -> None:
+    stamp = root / STAMP
+    if not stamp.is_file() or stamp.read_text() != checksum:
+        raise DataError(f"expected the shipped sample data in {root}, found something else; remove it")
+    for entry in archive.infolist():
+        file = root / entry.filename
+        if not entry.is_dir() and not (file.is_file() and zlib.crc32(file.read_bytes()) == entry.CRC):
+            raise DataError(f"expected {file} as it was shipped, found it changed or removed; remove {root}")
 
 
 def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel, paint: Painter) -> None:

@@ -15,7 +15,7 @@ from tests.data.recording.recording_files import simple_label, write_obj, write_
 from warpgrasp.data.recording.annotations import read_annotations, write_annotations
 from warpgrasp.data.recording.camera import Lens, write_lens
 from warpgrasp.data.recording.evidence import LabelledSurface
-from warpgrasp.data.recording.object import write_object
+from warpgrasp.data.recording.files import write_object
 from warpgrasp.hand.model import HandModel
 
 require_browser()

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from warpgrasp.data.picture_file import read_upright
-from warpgrasp.data.pictures import read_picture
+from warpgrasp.data.pictures import read_picture, read_upright
 from warpgrasp.errors import DataError
 
 ORIENTATION = 0x0112

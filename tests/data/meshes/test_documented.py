@@ -10,7 +10,7 @@ import pytest
 
 from tests.data.meshes.mesh_files import BOX_M, XYZ, obj_text, ply_header, ply_text, surface_of
 from tests.data.meshes.test_glb import changed, compressed, second_scene
-from warpgrasp.data.recording.object import load_mesh_in
+from warpgrasp.data.recording.files import load_mesh_in
 from warpgrasp.errors import DataError
 
 PAGE = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text()

@@ -20,7 +20,17 @@ from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, 
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.document import Entry, read_document, write_document
 from warpgrasp.data.recording.evidence import ALIKE_SHARE, mirror_symmetry
-from warpgrasp.data.recording.files import Recording, is_recording
+from warpgrasp.data.recording.files import (
+    MESH_ENDINGS,
+    OBJECT_FILE,
+    DeclaredObject,
+    Recording,
+    Symmetry,
+    is_recording,
+    models_in_any_units,
+    read_object,
+    write_object,
+)
 from warpgrasp.data.recording.focal import (
     centred_lens,
     focal_from_equivalent,
@@ -29,17 +39,8 @@ from warpgrasp.data.recording.focal import (
 )
 from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
 from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
-from warpgrasp.data.recording.object import (
-    MESH_ENDINGS,
-    OBJECT_FILE,
-    DeclaredObject,
-    Symmetry,
-    models_in_any_units,
-    read_object,
-    write_object,
-)
 from warpgrasp.data.recording.reel import Reel
-from warpgrasp.data.recording.video_picture import BT_601
+from warpgrasp.data.recording.video import BT_601
 
 __all__ = [
     "ALIKE_SHARE",

@@ -11,11 +11,21 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from warpgrasp.data.picture_file import read_upright
-from warpgrasp.data.recording.board_solution import BoardSolution, BoardView, Coefficients, NoSolution, facing, solve
+from warpgrasp.data.pictures import read_upright
+from warpgrasp.data.recording.board_solution import (
+    BoardSolution,
+    BoardView,
+    Candidate,
+    Coefficients,
+    NoSolution,
+    facing,
+    fitted_candidates,
+    model_deviation,
+    simplest,
+    solve,
+)
 from warpgrasp.data.recording.camera import Lens
 from warpgrasp.data.recording.footage import picture_names, say_notices
-from warpgrasp.data.recording.lens_choice import Candidate, fitted_candidates, model_deviation, simplest
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 

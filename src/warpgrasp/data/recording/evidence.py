@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.data.recording.object import Axis
+from warpgrasp.data.recording.files import Axis
 from warpgrasp.frame import Annotation, ObjectModel, pose_points
 from warpgrasp.geometry import Camera, Mesh, join
 from warpgrasp.hand import HandModel

@@ -1,23 +1,150 @@
-"""One recording: its pictures, camera, object and labels, read together and checked against each other."""
+"""The files of a recording, read together and checked against each other; and `object.json`, which names its mesh."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
+from warpgrasp.data.objects import LARGEST_M, SMALLEST_M, read_surface
 from warpgrasp.data.recording import annotations as annotation_file
 from warpgrasp.data.recording import camera as camera_file
-from warpgrasp.data.recording import object as object_file
+from warpgrasp.data.recording import files as object_file
 from warpgrasp.data.recording.annotations import AnnotationFile, Label, read_annotations
 from warpgrasp.data.recording.camera import Lens, read_lens
 from warpgrasp.data.recording.clip import Clip
+from warpgrasp.data.recording.document import Entry, file_inside, read_document, write_document
 from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
-from warpgrasp.data.recording.object import DeclaredObject, read_object
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
+from warpgrasp.frame import ObjectModel
 from warpgrasp.hand import HandModel, Side, left_hand
+
+FORMAT = "warpgrasp-object-1"
+OBJECT_FILE = "object.json"
+Units = Literal["m", "cm", "mm", "inch"]
+UNITS: tuple[Units, ...] = get_args(Units)
+# Signs of the mesh file's axes. HO-3D's loader turns its meshes so; a network trained there knows them by these.
+Axes = Literal["opencv", "opengl"]
+AXES: dict[Axes, tuple[float, float, float]] = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
+METRES_OF: dict[Units, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
+MESH_ENDINGS = (".obj", ".ply", ".glb")
+LARGEST_FOLD = 360
+
+
+Axis = Literal["x", "y", "z"]
+AXIS_NAMES: tuple[Axis, ...] = get_args(Axis)
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """The turns about an axis, in the mesh file's coordinates, that leave the object's look as it is."""
+
+    axis: Axis
+    fold: int | None  # how many turns make a full one; None for any angle
+
+
+@dataclass(frozen=True)
+class DeclaredObject:
+    """An object as its file declares it."""
+
+    model: ObjectModel
+    mesh_file: Path
+    units: Units
+    symmetry: Symmetry | None
+
+
+def read_object(folder: Path) -> DeclaredObject:
+    """Read a recording's `object.json` and the mesh that it names. Raises `DataError` naming the file and the fact."""
+    entry = read_document(folder / OBJECT_FILE, FORMAT)
+    entry.only("format", "name", "mesh", "units", "axes", "symmetry")
+    name = entry.text("name")
+    mesh_file = file_inside(folder, entry.text("mesh"), entry.where("mesh"))
+    if mesh_file.suffix.lower() not in MESH_ENDINGS:
+        raise DataError(
+            f"expected a mesh file ({', '.join(MESH_ENDINGS)}) for {entry.where('mesh')}, found {mesh_file.name}"
+        )
+    units = entry.choice("units", UNITS)
+    axes = entry.choice("axes", tuple(AXES)) if entry.has("axes") else "opencv"
+    model = load_mesh_in(mesh_file, name, units, axes=axes)
+    return DeclaredObject(model, mesh_file, units, _symmetry(entry))
+
+
+def _symmetry(entry: Entry) -> Symmetry | None:
+    if not entry.has("symmetry") or entry.value("symmetry") == "none":
+        return None
+    if not isinstance(entry.value("symmetry"), dict):
+        raise DataError(
+            f'expected "none" or an object of axis and fold for {entry.where("symmetry")}, for example '
+            f'{{"axis": "z", "fold": 2}}'
+        )
+    inner = entry.entry("symmetry")
+    inner.only("axis", "fold")
+    axis = inner.choice("axis", AXIS_NAMES)
+    fold = None if inner.value("fold") == "any" else inner.whole("fold", least=2, most=LARGEST_FOLD)
+    return Symmetry(axis, fold)
+
+
+def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") -> ObjectModel:
+    """Read a mesh file in declared units; the vertices are the distinct places of the corners of its faces.
+
+    Raises `DataError` when it is no mesh, or when what it holds cannot be a hand-held object in these units.
+    """
+    surface = read_surface(path)
+    _check_length(_length(surface), units, path)
+    return _model(name, surface, units, axes)
+
+
+def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]:
+    """A mesh file's object, nameless, in every unit in which a hand could hold it, and in both readings of its axes.
+
+    Raises `DataError` when it is no mesh, or when there is no such unit.
+    """
+    surface = read_surface(path)
+    length = _length(surface)
+    if not _fitting(length):
+        _check_length(length, "m", path)
+    for units in _fitting(length):
+        for axes in AXES:
+            yield units, axes, _model("", surface, units, axes)
+
+
+def _length(surface: tuple[np.ndarray, np.ndarray]) -> float:
+    return float(np.ptp(surface[0], axis=0).max())
+
+
+def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes: Axes) -> ObjectModel:
+    vertices, faces = surface
+    metres = torch.as_tensor(vertices * METRES_OF[units] * np.array(AXES[axes]), dtype=torch.float32)
+    return ObjectModel.centred(name, metres, torch.as_tensor(faces, dtype=torch.int64), AXES[axes])
+
+
+def _fitting(length: float) -> list[Units]:
+    return [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
+
+
+def _check_length(length: float, units: Units, path: Path) -> None:
+    if SMALLEST_M < length * METRES_OF[units] < LARGEST_M:
+        return
+    fitting = _fitting(length)
+    likely = " or ".join(f'"units": "{one}" ({1000 * length * METRES_OF[one]:.0f} mm)' for one in fitting)
+    raise DataError(
+        f"expected a hand-held object, {1000 * SMALLEST_M:.0f} mm to {LARGEST_M:g} m long, in {path}, found one of "
+        f"{length * METRES_OF[units]:g} m ({length:g} in the declared units, {units}); "
+        + (f"is it {likely}?" if likely else "no unit that is known fits it")
+    )
+
+
+def write_object(folder: Path, name: str, mesh: str, *, units: Units = "m", symmetry: Symmetry | None = None) -> None:
+    """Write a recording's `object.json`, whole or not at all. `mesh` is the name of the mesh file in the folder."""
+    content: dict[str, Any] = {"format": FORMAT, "name": name, "mesh": mesh, "units": units, "symmetry": "none"}
+    if symmetry is not None:
+        content["symmetry"] = {"axis": symmetry.axis, "fold": "any" if symmetry.fold is None else symmetry.fold}
+    write_document(folder / OBJECT_FILE, content)
 
 
 def is_recording(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, ImageOps
 
-from warpgrasp.data.picture_file import opened_picture
+from warpgrasp.data.pictures import opened_picture
 from warpgrasp.data.recording.camera import FOCAL_RANGE, Lens
 from warpgrasp.errors import DataError
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
 
-from warpgrasp.data.picture_file import CONVERT, PICTURE_ENDINGS, UNREAD_ENDINGS, is_hidden, read_upright
+from warpgrasp.data.pictures import CONVERT, PICTURE_ENDINGS, UNREAD_ENDINGS, is_hidden, read_upright
 from warpgrasp.data.recording.picture_names import numbered_pictures
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError

@@ -10,7 +10,7 @@ from PIL import Image
 
 from warpgrasp.data.recording.camera import Lens
 from warpgrasp.data.recording.document import write_document
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand

@@ -22,7 +22,7 @@ ROWS = [
     {"inference"},
     {"refinement"},
     {"predictions"},
-    {"data", "photometric", "reconstruction"},
+    {"data", "photometric", "reconstruction", "keypoints"},
     {"scene"},
     {"hand", "render"},
     {"frame"},

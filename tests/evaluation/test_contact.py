@@ -6,8 +6,8 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.data.sample.grasp import object_surface
-from warpgrasp.evaluation.contact import ContactShare, Grasp, IntersectionVolume, PenetrationDepth
 from warpgrasp.evaluation.metrics import EvaluationError
+from warpgrasp.evaluation.objects import ContactShare, Grasp, IntersectionVolume, PenetrationDepth
 from warpgrasp.geometry.solid import Solid, Surface, exact_distance, exact_signed_distance
 from warpgrasp.hand.model import HandModel
 

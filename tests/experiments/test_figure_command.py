@@ -17,8 +17,7 @@ from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.experiments.scoring import FinishedRun
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
-from warpgrasp.report.paper_figures import middle_finger_m
-from warpgrasp.report.picture_grid import GAP_PX, HEAD_PX, NOTE_PX, Tile, save_sheet
+from warpgrasp.report.paper_figures import GAP_PX, HEAD_PX, NOTE_PX, Tile, middle_finger_m, save_grid
 from warpgrasp.training.log import LogOptions
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.run import open_run
@@ -155,7 +154,7 @@ def test_tiles_are_where_they_belong(tmp_path: Path) -> None:
     colours = torch.eye(3)  # red, green, blue
     rows = [[Tile(colours[k][:, None, None].expand(3, 4, 6), "note")] for k in (0, 1)]
     rows[0].append(Tile(colours[2][:, None, None].expand(3, 4, 6)))
-    save_sheet(tmp_path / "sheet.png", ["a", "b"], rows, tile_px=(60, 40))
+    save_grid(tmp_path / "sheet.png", ["a", "b"], rows, tile_px=(60, 40))
     with Image.open(tmp_path / "sheet.png") as image:
         pixels = np.asarray(image)
     assert pixels.shape == (HEAD_PX + 2 * (40 + NOTE_PX + GAP_PX), 2 * (60 + GAP_PX) + GAP_PX, 3)

@@ -49,7 +49,7 @@ from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.cli import COMMANDS, main
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.registry import open_dataset
-from warpgrasp.export.recording import RecordingOptions, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.files import source_commit
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.footage_files import Brought, bring
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 from warpgrasp.predictions.file import open_predictions
 
 FRAMES, SIZE = 10_000, (64, 48)

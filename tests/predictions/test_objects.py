@@ -12,7 +12,7 @@ from tests.data.meshes.mesh_files import obj_text, ply_text
 from warpgrasp.data.objects import load_object
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import sha256_in_order
-from warpgrasp.predictions.objects import ObjectError, identified_object, known_hashes
+from warpgrasp.predictions.objects import ObjectError, identified_object, mesh_hashes
 from warpgrasp.reconstruction.checkpoint import KnownObject
 
 # A tetrahedron of which nothing is a mirror image; a fifth vertex is part of no face.
@@ -50,7 +50,7 @@ def test_the_ply_of_a_scan_is_the_obj_of_it(model: ObjectModel, tmp_path: Path, 
 
 def test_one_scan_has_one_hash(model: ObjectModel, tmp_path: Path) -> None:
     (tmp_path / "scan.ply").write_bytes(renumbered_ply())
-    assert known_hashes([load_object(tmp_path / "scan.ply", "scan")]) == known_hashes([model])
+    assert mesh_hashes([load_object(tmp_path / "scan.ply", "scan")]) == mesh_hashes([model])
 
 
 def test_files_of_before_know_the_mesh_by_its_order(model: ObjectModel, tmp_path: Path) -> None:

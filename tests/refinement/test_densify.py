@@ -21,7 +21,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import label_of_pose, pose_of_label
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.export.recording import RecordingOptions, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import Side, left_hand
 from warpgrasp.predictions.file import read_predictions, write_predictions

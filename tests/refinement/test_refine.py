@@ -12,7 +12,7 @@ from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import pose_of_label
 from warpgrasp.errors import UserError
-from warpgrasp.export.recording import RecordingOptions, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel

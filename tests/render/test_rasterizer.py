@@ -12,8 +12,15 @@ from tests.render.scenes import CAMERA, EMPTY, HEIGHT, INTRINSICS, SCENES, WIDTH
 from warpgrasp.geometry.camera import NEAR_M, Camera, pixel_grid
 from warpgrasp.geometry.mesh import Mesh, pad
 from warpgrasp.render import cpu, rasterize, reference, seen_values
-from warpgrasp.render.compiled import compiled
-from warpgrasp.render.rasterizer import Fragments, Raster, barycentrics, corners_of, interpolate, surface_weights
+from warpgrasp.render.rasterizer import (
+    Fragments,
+    Raster,
+    barycentrics,
+    compiled,
+    corners_of,
+    interpolate,
+    surface_weights,
+)
 
 EDGE_BAND_PX = 1e-3  # float32 may decide otherwise where a pixel's centre is this near to an edge
 DEPTH_BAND_M = 1e-6  # or where two surfaces are this near to each other

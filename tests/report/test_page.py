@@ -23,7 +23,7 @@ from warpgrasp.report.charts import TrainingCurve
 from warpgrasp.report.comparison import TRUTH, choose_frames, compare, label_distance
 from warpgrasp.report.overlay import HAND, OBJECT, Window, enlarged, labels_of, outline, overlay, turned_view
 from warpgrasp.report.page import Report, ReportedArm, ReportedProtocol, protocol_text, score_table, write_report
-from warpgrasp.report.picture_grid import save_frames
+from warpgrasp.report.paper_figures import save_frames
 from warpgrasp.scene import Scene
 
 FOCAL_PX, DEPTH_M = 80.0, 0.5

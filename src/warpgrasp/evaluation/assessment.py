@@ -14,7 +14,6 @@ from jaxtyping import Float
 from rich.progress import track
 
 from warpgrasp.data import Dataset, Truth
-from warpgrasp.evaluation.contact import VOXEL_M, ContactShare, Grasp, IntersectionVolume, PenetrationDepth
 from warpgrasp.evaluation.joints import (
     Alignment,
     FramePck,
@@ -24,7 +23,18 @@ from warpgrasp.evaluation.joints import (
     procrustes_aligned,
 )
 from warpgrasp.evaluation.metrics import AccelerationError, EvaluationError, FrameMean
-from warpgrasp.evaluation.object_pose import AddAccuracy, AddError, AddSError, ObjectPoints, ObjectPose
+from warpgrasp.evaluation.objects import (
+    VOXEL_M,
+    AddAccuracy,
+    AddError,
+    AddSError,
+    ContactShare,
+    Grasp,
+    IntersectionVolume,
+    ObjectPoints,
+    ObjectPose,
+    PenetrationDepth,
+)
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera, Solid, Surface
 from warpgrasp.hand import HandModel

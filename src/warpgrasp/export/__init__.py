@@ -1,6 +1,6 @@
 """Sequences of predictions written in other programs' formats, and data sets written as recordings."""
 
-from warpgrasp.export.datasets import write_dexycb_result
+from warpgrasp.export.datasets import RecordingOptions, export_recording, write_dexycb_result
 from warpgrasp.export.formats import (
     EXPORTS,
     ExportFormat,
@@ -9,7 +9,6 @@ from warpgrasp.export.formats import (
     check_targets,
     export_sequence,
 )
-from warpgrasp.export.recording import RecordingOptions, export_recording
 from warpgrasp.export.sequence import PredictedFile, PredictedSequence, SequenceError, SequenceSources
 from warpgrasp.export.video import VideoWriter
 

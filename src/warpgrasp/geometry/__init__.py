@@ -1,8 +1,17 @@
 """Cameras, rotations and meshes: pure functions, no learning (docs/conventions.md)."""
 
 from warpgrasp.geometry.camera import NEAR_M, Camera, pixel_grid
-from warpgrasp.geometry.identity import is_mesh_of, mesh_identity, sha256_in_order
-from warpgrasp.geometry.mesh import Mesh, boundary_loop, bounding_box_corners, join, loop_closing_faces, pad
+from warpgrasp.geometry.mesh import (
+    Mesh,
+    boundary_loop,
+    bounding_box_corners,
+    is_mesh_of,
+    join,
+    loop_closing_faces,
+    mesh_identity,
+    pad,
+    sha256_in_order,
+)
 from warpgrasp.geometry.rotation import (
     MIRROR,
     axis_angle_from_matrix,

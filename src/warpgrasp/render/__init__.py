@@ -1,6 +1,5 @@
 """Rasterise once, interpolate anything."""
 
-from warpgrasp.render.compiled import compiled, share_out
 from warpgrasp.render.cpu import weights_of
 from warpgrasp.render.dispatch import rasterize, seen_values
 from warpgrasp.render.rasterizer import (
@@ -8,9 +7,11 @@ from warpgrasp.render.rasterizer import (
     Raster,
     Rasterizer,
     barycentrics,
+    compiled,
     corners_of,
     interpolate,
     pixels_to_rays,
+    share_out,
     surface_weights,
 )
 from warpgrasp.render.shade import Texture, shade, vertex_normals

@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
-from warpgrasp.render.compiled import compiled, share_out
-from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, pixels_to_rays
+from warpgrasp.render.rasterizer import BOX_SLACK_PX, Raster, compiled, pixels_to_rays, share_out
 
 
 def rasterize(mesh: Mesh, camera: Camera) -> Raster:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.recording.recording_files import hand_parameters, write_recording
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.export.recording import RecordingOptions, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 
 
 @pytest.fixture(scope="session")

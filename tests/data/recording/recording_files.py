@@ -11,7 +11,7 @@ from warpgrasp.data.recording.annotations import HandParameters, Label, write_an
 from warpgrasp.data.recording.camera import Lens, write_lens
 from warpgrasp.data.recording.object import write_object
 from warpgrasp.data.sample.sequence import GraspSequence
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 
 WEDGE_M = ((0.1, 0.0, 0.0), (0.0, 0.05, 0.0), (0.0, 0.0, 0.02), (0.0, 0.0, 0.0))
 WEDGE_FACES = ((0, 1, 2), (0, 3, 1), (1, 3, 2), (2, 3, 0))

@@ -159,7 +159,7 @@ def test_long_ways_are_warned_of(exported: Path, hand: HandModel, monkeypatch) -
 
 
 def test_the_hand_that_was_fitted_is_told(exported: Path, hand: HandModel, tmp_path: Path) -> None:
-    from warpgrasp.export.recording import RecordingOptions, export_recording
+    from warpgrasp.export.datasets import RecordingOptions, export_recording
 
     source = Recordings(exported, hand)
     export_recording(source, "train", "A1", tmp_path / "joints", RecordingOptions(train=(0,), pictures="frames"))

@@ -20,7 +20,7 @@ from warpgrasp.data.recording.camera import read_lens
 from warpgrasp.data.recording.chequerboard import BoardView, calibrate, find_board
 from warpgrasp.data.recording.focal import focal_from_exif
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 
 K = np.array([[462.0, 0, 231.0], [0, 455.0, 187.0], [0, 0, 1]])
 SIZE = (480, 360)

@@ -22,7 +22,7 @@ from warpgrasp.data.registry import layout_of, open_dataset
 from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import RecordingOptions, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS

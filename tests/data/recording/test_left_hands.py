@@ -20,7 +20,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.errors import DataError
 from warpgrasp.evaluation.metrics import score
-from warpgrasp.export.recording import RecordingOptions, export_recording
+from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Frame, FrameName, ObjectModel, pose_points
 from warpgrasp.hand.model import HandModel
 from warpgrasp.inference.prediction import predict_few

@@ -13,7 +13,7 @@ from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, wri
 from warpgrasp.data.objects import load_object
 from warpgrasp.data.recording.object import Symmetry, read_object, write_object
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import write_mesh
+from warpgrasp.export.datasets import write_mesh
 
 
 @pytest.mark.parametrize(("units", "scale"), [("mm", 1000), ("cm", 100), ("inch", 1 / 0.0254), ("m", 1)])

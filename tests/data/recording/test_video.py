@@ -11,7 +11,7 @@ import pytest
 from tests.data.recording.recording_files import SMALL, frame_seen, write_video
 from warpgrasp.data.recording.video import FrameIndex, Video
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 
 STEADY = [number / 30 for number in range(9)]
 VARYING = [0.0, 0.03, 0.06, 0.2, 0.21, 0.4, 0.9, 0.95, 1.5]

@@ -22,7 +22,7 @@ from warpgrasp.data.recording.camera import read_lens
 from warpgrasp.data.recording.clip import open_clip
 from warpgrasp.data.recording.video import Video
 from warpgrasp.errors import DataError
-from warpgrasp.export.recording import VideoWriter
+from warpgrasp.export.datasets import VideoWriter
 
 WEIGHTS = {"BT.601": (0.299, 0.114), "BT.709": (0.2126, 0.0722), "BT.2020": (0.2627, 0.0593)}  # of red and blue
 MATRIX = {"BT.601": 6, "BT.709": 1, "BT.2020": 9}  # ITU-T H.273, table 4

@@ -1,0 +1,137 @@
+"""Hands in pictures, as a keypoint detector says: 21 joints in pixels, scores, a box. And what a detector is.
+
+Pixels follow docs/conventions.md: (0, 0) is the centre of the top left pixel, so a picture covers -0.5 to width - 0.5.
+The joints are in the order of `hand.JOINTS`.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from warpgrasp.hand import FINGERS, JOINTS, Side, permutation
+
+Picture = UInt8[np.ndarray, "h w 3"]  # red, green, blue
+
+# The order of MediaPipe, OpenPose, COCO-WholeBody, HaMeR and WiLoR, by the names of our joints.
+DETECTOR_JOINTS = ("wrist", *(f"{finger}_{part}" for finger in FINGERS for part in ("1", "2", "3", "tip")))
+OURS_FROM_DETECTORS = permutation(JOINTS, from_=DETECTOR_JOINTS)
+
+WRIST = JOINTS.index("wrist")
+BASES = tuple(JOINTS.index(name) for name in ("index_1", "middle_1", "ring_1"))
+PALM_AND_MIDDLE = tuple(
+    row for row, name in enumerate(JOINTS) if not name.endswith(("_3", "_tip")) or name == "thumb_3"
+)
+BOX_PER_PALM = 2.0  # a box's side by the extent of the joints of PALM_AND_MIDDLE, along the longer of its axes
+BOX_SHIFT = 0.1  # towards the fingers, by the extent along the hand
+
+
+@dataclass(frozen=True)
+class HandBox:
+    """The square of a picture in which a hand lies.
+
+    `turn` is the angle in radians, clockwise as the picture is seen, from the picture's upward direction to that from
+    the wrist to the fingers; None where nobody knows.
+    """
+
+    centre_px: tuple[float, float]
+    side_px: float
+    turn: float | None
+
+    @staticmethod
+    def around(joints_px: Float[Tensor, "21 2"]) -> "HandBox":
+        """The box around a hand whose joints are known: those of the last frame, or projected ones."""
+        joints = joints_px.double()
+        bases = (joints[BASES[0]] + joints[BASES[2]]) / 4 + joints[BASES[1]] / 2
+        turn = _turn_of(*(bases - joints[WRIST]).tolist())
+        palm = joints[list(PALM_AND_MIDDLE)]
+        along = joints.new_tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        upright = palm @ along
+        low, high = upright.amin(dim=0), upright.amax(dim=0)
+        centre = (low + high) / 2 - (high - low) * joints.new_tensor([0, BOX_SHIFT])
+        x, y = (along @ centre).tolist()
+        return HandBox((x, y), max(BOX_PER_PALM * float((high - low).max()), 1.0), turn)
+
+    def turned(self, turn: float) -> "HandBox":
+        """The same square, turned about its centre."""
+        return HandBox(self.centre_px, self.side_px, turn)
+
+    @property
+    def picture_from_box(self) -> Float[np.ndarray, "2 3"]:
+        """The affine map to pixels from coordinates in which the turned square is [0, 1] × [0, 1].
+
+        A box whose turn is not known is taken as upright.
+        """
+        cosine, sine = math.cos(self.turn or 0), math.sin(self.turn or 0)
+        linear = self.side_px * np.array([[cosine, -sine], [sine, cosine]])
+        return np.column_stack([linear, np.array(self.centre_px) - linear @ [0.5, 0.5]])
+
+
+def _turn_of(x: float, y: float) -> float:
+    """The clockwise angle from up (0, -1) to a direction of the picture, whose y axis points down."""
+    return math.atan2(x, -y)
+
+
+@dataclass(frozen=True)
+class HandKeypoints:
+    """A hand in a picture."""
+
+    joints_px: Float[Tensor, "21 2"]
+    confidence: Float[Tensor, " 21"]  # of each joint, 0 to 1
+    presence: float  # that this is a hand, 0 to 1
+    right_probability: float
+    relative_depth_px: Float[Tensor, " 21"]
+    """How much farther each joint is than the wrist, in pixels at the hand's distance; zero where nobody says."""
+    box: HandBox
+
+    @property
+    def side(self) -> Side:
+        """The more probable side."""
+        return "right" if self.right_probability >= 0.5 else "left"
+
+    @property
+    def side_score(self) -> float:
+        """The probability of `side`, 0.5 to 1."""
+        return max(self.right_probability, 1 - self.right_probability)
+
+
+def hand_of_side(hands: Sequence[HandKeypoints], side: Side) -> HandKeypoints | None:
+    """The hand of a picture that is most probably there and of this side; None where there are no hands.
+
+    A hand alone is returned whichever side it seems to be of: see its `right_probability`.
+    """
+
+    def score(hand: HandKeypoints) -> float:
+        return hand.presence * (hand.right_probability if side == "right" else 1 - hand.right_probability)
+
+    return max(hands, key=score, default=None)
+
+
+@runtime_checkable
+class KeypointDetector(Protocol):
+    """Finds hands in pictures."""
+
+    @property
+    def identity(self) -> str:
+        """Name, version and settings: everything but the pictures that results depend on."""
+        ...
+
+    def detect(
+        self, pictures: UInt8[np.ndarray, "n h w 3"], boxes: Sequence[Sequence[HandBox]] | None = None
+    ) -> list[list[HandKeypoints]]:
+        """The hands of each picture, the surest first, each picture on its own.
+
+        `boxes` says where each picture's hands are; nothing is searched then.
+        """
+        ...
+
+    def track(self, pictures: Iterable[Picture], start: Sequence[HandBox] = ()) -> Iterator[list[HandKeypoints]]:
+        """The hands of each picture of a video, in the order in which the pictures come. The memory is constant.
+
+        `start` says where hands are in the first picture.
+        """
+        ...

@@ -2,8 +2,9 @@
 
     python tools/oldest.py dev tracking > constraints.txt
 
-names the lower bounds of the dependencies and of the extras `dev` and `tracking`. pip takes a lower bound that is no
-release as unsatisfiable: a bound names an existing version in full (4.10.0.84, not 4.10; trailing zeros may be missing).
+names the lower bounds of the dependencies and of the extras `dev` and `tracking`. No release satisfies
+`==4.12` where the only one is 4.12.0.88, so each bound names an existing version in full; only zeros at its end may be
+missing.
 """
 
 import re

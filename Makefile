@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all lint types docs bench clean
+.PHONY: install demo test test-all test-oldest lint types docs bench clean
 
 # The extra index of a CUDA or CPU build can be given as PIP_EXTRA_INDEX_URL (README, "Other builds of PyTorch").
 .venv/installed: pyproject.toml constraints.txt
@@ -16,6 +16,13 @@ BIN := .venv/bin
 
 .venv/installed-docs: .venv/installed
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,tracking,docs]'
+	@touch $@
+
+# The oldest versions that pyproject.toml allows, in an environment of their own.
+.venv-oldest/installed: pyproject.toml tools/oldest.py
+	$(PYTHON) -m venv --clear .venv-oldest
+	$(PYTHON) tools/oldest.py dev tracking heic draco > .venv-oldest/constraints.txt
+	.venv-oldest/bin/pip install --quiet -c .venv-oldest/constraints.txt -e '.[dev,tracking,heic,draco]'
 	@touch $@
 
 install: .venv/installed
@@ -36,6 +43,9 @@ test: install
 test-all: .venv/installed-all
 	$(BIN)/pytest -m slow
 
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest -m "not slow"
+
 # A broken link, a page that is not in the navigation, or a public name without a docstring fails. Opens offline: site/index.html
 docs: .venv/installed-docs
 	$(BIN)/python -m pytest -q tests/test_docs.py
@@ -45,4 +55,4 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv runs .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest runs .pytest_cache .ruff_cache

@@ -24,6 +24,7 @@ from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import Side
 
+LARGEST_BETA = 1000.0  # standard deviations: far beyond any hand, which the labels' joints tell
 LARGEST_VALUE = 1e4  # metres and radians
 NO_HAND_JOINT = -1.0
 WIDTH_PX, HEIGHT_PX = 640, 480  # of every picture; the intrinsics are of this size
@@ -226,7 +227,12 @@ class DexYcbFolder:
         """The shape parameters of a capture's hand."""
         path = self.shape_file(capture)
         if path not in self._shapes:
-            self._shapes[path] = read_yaml(path).tensor("betas", (count,))
+            betas = read_yaml(path).tensor("betas", (count,))
+            if bool((betas.abs() > LARGEST_BETA).any()):
+                raise DataError(
+                    f"expected betas within ±{LARGEST_BETA:g} in {path}, found {float(betas.abs().max()):g}"
+                )
+            self._shapes[path] = betas
         return self._shapes[path]
 
     @cached_property

@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from rich.console import Console
 
 from warpgrasp.data.pictures import CONVERT, PICTURE_ENDINGS, UNREAD_ENDINGS, is_hidden, read_upright
 from warpgrasp.data.recording.picture_names import numbered_pictures
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
+from warpgrasp.progress import notice
 
 __all__ = ["FRAMES_FOLDER", "PICTURE_ENDINGS", "VIDEO_STEM", "Footage", "PictureFolder", "open_footage"]
 
@@ -119,11 +119,10 @@ _said: set[str] = set()
 
 def say_notices(footage: Footage) -> None:
     """Print what is remarkable about the pictures on standard error, each sentence once in a process."""
-    for notice in footage.notices:
-        if notice not in _said:
-            _said.add(notice)
-            console = Console(stderr=True)
-            console.print(f"warpgrasp: warning: {notice}", soft_wrap=True, highlight=False, markup=False)
+    for sentence in footage.notices:
+        if sentence not in _said:
+            _said.add(sentence)
+            notice(f"warning: {sentence}")
 
 
 def count_as_said(footage: Footage) -> None:

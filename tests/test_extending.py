@@ -22,10 +22,10 @@ from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.registry import HAND_MODELS, load_hand
+from warpgrasp.hand.open_hand import HAND_MODELS, load_hand
 from warpgrasp.photometric import photometric_consistency
 from warpgrasp.predictions import Predictions, read_predictions
-from warpgrasp.reconstruction.encoders.encoder import ENCODERS
+from warpgrasp.reconstruction.encoders import ENCODERS
 
 SOURCE = Path(__file__).parents[1] / "src" / "warpgrasp"
 TITLES = ("A data set", "An encoder", "A photometric term", "An export format", "A metric", "A hand model")

@@ -10,7 +10,7 @@ from warpgrasp.frame import FramePair
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh, pad
 from warpgrasp.photometric.consistency import photometric_consistency
-from warpgrasp.photometric.warp import warp
+from warpgrasp.photometric.flow import warp
 from warpgrasp.render import rasterize
 from warpgrasp.render.rasterizer import Fragments
 

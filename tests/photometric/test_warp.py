@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from tests.oracles.bilinear import bilinear
 from tests.photometric.scenes import smooth_image
-from warpgrasp.photometric.warp import inside_image, mean_over, sample, warp
+from warpgrasp.photometric.flow import inside_image, mean_over, sample, warp
 
 RANDOM = np.random.default_rng(0)
 

@@ -21,8 +21,7 @@ from warpgrasp.reconstruction.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
-from warpgrasp.reconstruction.placement import OutputScales
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, OutputScales
 
 BOX = ObjectModel.centred("box", torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]), torch.tensor([[0, 1, 2]]))
 

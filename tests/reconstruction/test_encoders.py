@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warpgrasp.reconstruction.encoders.encoder import freeze_batch_norm, load_encoder_weights, precision_on
+from warpgrasp.reconstruction.encoders import freeze_batch_norm, load_encoder_weights, precision_on
 from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError, ResNet18
 
 

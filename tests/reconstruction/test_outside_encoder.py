@@ -8,7 +8,7 @@ import pytest
 
 from tests.extensions import example, install
 from warpgrasp.cli import main
-from warpgrasp.reconstruction.encoders.encoder import ENCODERS, EncoderError, new_encoder
+from warpgrasp.reconstruction.encoders import ENCODERS, EncoderError, new_encoder
 from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError
 from warpgrasp.registry import RegistryError
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from warpgrasp.geometry.camera import Camera
-from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
+from warpgrasp.reconstruction.network import OutputScales, place, placement_of
 
 
 def camera(focal_x: float, focal_y: float, *, width: int = 640, height: int = 480, off: float = 0.0) -> Camera:

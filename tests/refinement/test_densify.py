@@ -26,9 +26,10 @@ from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import Side, left_hand
 from warpgrasp.predictions.file import read_predictions, write_predictions
 from warpgrasp.predictions.poses import pose_of_predictions
-from warpgrasp.refinement.densify import PREDICTIONS, DensifyError, between_labels, densify
+from warpgrasp.refinement.densify import PREDICTIONS, DensifyError, densify
 from warpgrasp.refinement.quality import QUALITY
 from warpgrasp.refinement.refine import ALL_FRAMES, Stage
+from warpgrasp.refinement.start_poses import between_labels
 from warpgrasp.scene import posed_hand
 
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name

@@ -15,12 +15,14 @@ from PIL import Image
 from tests.data.recording.recording_files import hand_parameters
 from tests.sample_set import Sample
 from warpgrasp.cli import main
+from warpgrasp.data.recording import pose_of_label
 from warpgrasp.data.registry import open_dataset
 from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.hand.model import HandModel
-from warpgrasp.refinement.densify import COMPANIONS, PREDICTIONS, between_labels, is_unfinished
+from warpgrasp.refinement.densify import COMPANIONS, PREDICTIONS, is_unfinished
 from warpgrasp.refinement.refine import ALL_FRAMES, Stage
+from warpgrasp.refinement.start_poses import between_labels
 
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 
@@ -201,7 +203,7 @@ def test_a_corrected_camera_is_not_that_of_the_predictions(recording: Path, tmp_
 def test_between_labels_time_is_time(recording: Path, hand: HandModel) -> None:
     """An object that moves evenly from the first to the last frame, with a gap of 0.4 s."""
     recorded = module.Recording.read(recording)
-    poses = [module.pose_of_label(recorded.labels[number], hand, recorded.object.model) for number in (1, 6)]
+    poses = [pose_of_label(recorded.labels[number], hand, recorded.object.model) for number in (1, 6)]
     times = np.array([0, 1, 2, 3, 15, 16.0])
     found = between_labels({0: poses[0], 5: poses[1]}, times)
     share = (times / 16)[:, None]

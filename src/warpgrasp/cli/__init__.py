@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 import tyro
 
 from warpgrasp.cli.camera import camera
-from warpgrasp.cli.data import doctor, sample
-from warpgrasp.cli.demo import demo
+from warpgrasp.cli.demo import demo, doctor, sample
 from warpgrasp.cli.evaluate import evaluate
-from warpgrasp.cli.network import export_onnx, import_released, quantize
+from warpgrasp.cli.network import export_onnx, import_released, predict, quantize
 from warpgrasp.cli.options import UsageError, console
 from warpgrasp.cli.paper import figure, reproduce
-from warpgrasp.cli.predict import predict
 from warpgrasp.cli.recording import annotate, densify, suggest
 from warpgrasp.cli.show import export, view
 from warpgrasp.cli.train import train

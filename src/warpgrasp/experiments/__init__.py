@@ -3,6 +3,7 @@
 from warpgrasp.experiments.charts import save_curves
 from warpgrasp.experiments.demo import report_of, run_demo
 from warpgrasp.experiments.plans import EXPERIMENTS, Experiment, published
+from warpgrasp.experiments.ray import run_on_ray
 from warpgrasp.experiments.reproduce import Reproduction, reproduce
 from warpgrasp.experiments.results import HEADS, Result, from_json
 from warpgrasp.experiments.scoring import (
@@ -13,7 +14,7 @@ from warpgrasp.experiments.scoring import (
     predictions_for,
     read_scores,
 )
-from warpgrasp.experiments.sweep import Job, Plan, Runner, Setting, Watcher, plan, run_here, run_on_ray
+from warpgrasp.experiments.sweep import Job, Plan, Runner, Setting, Watcher, plan, run_here
 
 __all__ = [
     "EXPERIMENTS",

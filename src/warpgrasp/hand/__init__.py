@@ -6,8 +6,16 @@ from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, fit_hand_to_pixels
 from warpgrasp.hand.joint_jacobian import joints_alone
 from warpgrasp.hand.mano import Fingertips, load_mano, same_hand, with_fingertips, with_fingertips_of
 from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
-from warpgrasp.hand.open_hand import Side, left_hand, open_hand, open_hand_arrays, skin_textures
-from warpgrasp.hand.registry import HAND_MODELS, HandLoader, load_hand
+from warpgrasp.hand.open_hand import (
+    HAND_MODELS,
+    HandLoader,
+    Side,
+    left_hand,
+    load_hand,
+    open_hand,
+    open_hand_arrays,
+    skin_textures,
+)
 from warpgrasp.hand.skeleton import FINGERS, FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
 
 __all__ = [

@@ -2,9 +2,8 @@
 
 from warpgrasp.photometric.consistency import MINIMAL_SHARE, PhotometricConsistency, photometric_consistency
 from warpgrasp.photometric.contrast import PHOTOMETRIC_TERMS, PhotometricTerm, appearance, colours, local_contrast
-from warpgrasp.photometric.flow import RenderedFlow, render_flow
+from warpgrasp.photometric.flow import RenderedFlow, Warped, render_flow, sample, warp
 from warpgrasp.photometric.visibility import Visibility, mutually_visible
-from warpgrasp.photometric.warp import Warped, sample, warp
 
 __all__ = [
     "MINIMAL_SHARE",

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from warpgrasp.frame import FramePair
 from warpgrasp.geometry import Mesh
-from warpgrasp.photometric.flow import RenderedFlow, render_flow
+from warpgrasp.photometric.flow import RenderedFlow, colours_at, mean_over, render_flow, sample
 from warpgrasp.photometric.visibility import CYCLE_TOLERANCE_PX, mutually_visible
-from warpgrasp.photometric.warp import colours_at, mean_over, sample
 from warpgrasp.render import Fragments, Rasterizer, rasterize
 
 MINIMAL_SHARE = 0.01  # of the reference's pixels: a pair that keeps fewer contributes nothing

@@ -13,8 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from warpgrasp.geometry import NEAR_M, Camera, Mesh
-from warpgrasp.photometric.flow import RenderedFlow
-from warpgrasp.photometric.warp import inside_image
+from warpgrasp.photometric.flow import RenderedFlow, inside_image
 from warpgrasp.render import Rasterizer, compiled, pixels_to_rays, rasterize, seen_values, share_out, weights_of
 
 CYCLE_TOLERANCE_PX = 2.0  # Appendix C: "greater than 2 pixels"

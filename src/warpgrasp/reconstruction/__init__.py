@@ -20,8 +20,7 @@ from warpgrasp.reconstruction.encoders import (
     load_encoder_weights,
     precision_on,
 )
-from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
-from warpgrasp.reconstruction.placement import OutputScales, place, placement_of
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, OutputScales, place, placement_of
 from warpgrasp.reconstruction.released import read_released
 from warpgrasp.reconstruction.supervision import grasp_change, regularisation, supervision
 

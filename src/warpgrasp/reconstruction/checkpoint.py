@@ -20,8 +20,7 @@ from warpgrasp.files import replacing
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, same_hand
-from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
-from warpgrasp.reconstruction.placement import OutputScales
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, OutputScales
 
 FORMAT = "warpgrasp-checkpoint-1"
 BEST = "best"

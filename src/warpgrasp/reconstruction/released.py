@@ -22,8 +22,7 @@ from torch import Tensor
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand import HandModel
 from warpgrasp.reconstruction.checkpoint import Checkpoint, CheckpointError, checkpoint_of
-from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
-from warpgrasp.reconstruction.placement import OutputScales
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, OutputScales
 
 POSE_COEFFICIENTS = 15
 HALF_PIXEL = 0.5

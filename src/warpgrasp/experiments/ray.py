@@ -1,0 +1,99 @@
+"""A plan of trainings carried out by a Ray cluster."""
+
+import os
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from warpgrasp.errors import UserError
+from warpgrasp.experiments.sweep import Failure, Job, Plan, Setting, Watcher, attempt, blocked, failed, unfinished
+
+
+class RayError(UserError):
+    """Ray is not installed, or its cluster cannot be reached."""
+
+
+def run_on_ray(sweep: Plan, setting: Setting, watcher: Watcher, *, address: str, workers: int | None) -> list[Failure]:
+    """Carry out what is left of a plan by at most `workers` processes at a time (None: as many as there is room for).
+
+    `address` is a cluster's, or `auto`: the cluster that this machine belongs to, else this machine alone. A job starts
+    when the one that it needs is done; a failed one stops no other. A job whose process dies is tried again by Ray, and
+    goes on from its last saved state. Raises `RayError` when Ray is not there.
+    """
+    jobs = unfinished(sweep, setting)
+    if not jobs:
+        return []
+    ray = _connected(address, workers)
+    try:
+        return _carry_out(ray, jobs, sweep, setting, watcher, workers)
+    finally:
+        ray.shutdown()
+
+
+def _connected(address: str, workers: int | None) -> Any:
+    try:
+        ray = import_module("ray")
+    except ImportError as error:
+        raise RayError(
+            "expected Ray to be installed for --ray, found no such package; install it by "
+            "`pip install 'warpgrasp[ray]'`, or leave --ray out"
+        ) from error
+    quiet = {"log_to_driver": False, "include_dashboard": False, "logging_level": "error"}
+    try:
+        if address != "auto":
+            ray.init(address=address, **quiet)
+            return ray
+        try:
+            ray.init(address="auto", **quiet)
+        except ConnectionError:
+            ray.init(address="local", num_cpus=max(workers or 0, os.cpu_count() or 1), **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise RayError(f"expected a Ray cluster at {address}, but: {reason[:300]}") from error
+    return ray
+
+
+def _carry_out(
+    ray: Any, jobs: list[Job], sweep: Plan, setting: Setting, watcher: Watcher, workers: int | None
+) -> list[Failure]:
+    room = ray.cluster_resources()
+    gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
+    at_once = workers or gpus or cpus
+    threads = max(1, cpus // max(at_once, 1))
+    # A job that its machine died under goes on from its last state on another one.
+    task = ray.remote(num_cpus=threads, num_gpus=min(1, gpus), max_retries=3)(_job_of_a_worker)
+    shared = ray.put(setting)
+    waiting, running, failures = list(jobs), {}, []
+    open_marks = {job.fingerprint for job in jobs}
+
+    def end(job: Job, failure: Failure | None) -> None:
+        open_marks.discard(job.fingerprint)
+        if failure is not None:
+            failures.append(failure)
+        watcher.finished(job, failure)
+
+    while waiting or running:
+        for job in [job for job in waiting if job.after not in open_marks]:
+            failure = blocked(job, failures)
+            if failure is not None:
+                waiting.remove(job)
+                end(job, failure)
+            elif len(running) < at_once:
+                waiting.remove(job)
+                running[task.remote(job, shared, job.fingerprint in sweep.scored, threads)] = job
+                watcher.started(job)
+        done, _ = ray.wait(list(running), num_returns=1) if running else ([], [])
+        for reference in done:
+            job = running.pop(reference)
+            try:
+                failure = ray.get(reference)
+            except ray.exceptions.RayError as error:  # its process died, again and again
+                failure = failed(job, setting, error, str(error))
+            end(job, failure)
+    return failures
+
+
+def _job_of_a_worker(job: Job, setting: Setting, scored: bool, threads: int) -> Failure | None:
+    torch.set_num_threads(threads)
+    return attempt(job, setting, scored=scored)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from warpgrasp.errors import DataError
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.keypoints import fit_offsets
+from warpgrasp.keypoints import fit_offsets, usual_offsets
 from warpgrasp.keypoints.adaptation import PRIOR_OFFSET_M, PRIOR_SCATTER_M
 
 INTRINSICS = torch.tensor([[310.0, 0, 160], [0, 300, 120], [0, 0, 1]], dtype=torch.float64)
@@ -132,3 +132,11 @@ def test_spoilt_labels_are_refused(spoilt: str) -> None:
         confidence[0, 0] = -1
     with pytest.raises(DataError, match="expected"):
         fit_offsets(joints, rotations, camera, detections, confidence)
+
+
+def test_the_usual_offsets_of_a_left_hand_are_mirrored() -> None:
+    right, left = usual_offsets("right"), usual_offsets("left")
+    assert torch.equal(left.offsets_m, right.offsets_m * torch.tensor([-1.0, 1, 1]))
+    assert torch.equal(left.scatter_m2[:, 0, 1], -right.scatter_m2[:, 0, 1])
+    assert torch.equal(left.scatter_m2[:, 0, 0], right.scatter_m2[:, 0, 0])
+    assert 0.02 < float(right.offsets_m[4].norm()) < 0.04  # the tip of the thumb

@@ -11,14 +11,18 @@ that even a single one can be mistaken.
 Residuals are measured in metres across the line of sight, so that labels near and far count alike.
 """
 
+import json
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.errors import DataError
-from warpgrasp.geometry import Camera
+from warpgrasp.geometry import MIRROR, Camera
+from warpgrasp.hand import Side
 
 PRIOR_OFFSET_M = 0.010  # standard deviation of an offset along each axis, before any label is seen
 PRIOR_SCATTER_M = 0.008  # of detections across the line of sight, along each axis
@@ -72,6 +76,21 @@ class _Labels:
         across[..., 0, 0] = across[..., 1, 1] = 1
         across[..., 2] = -self.rays
         return across @ self.rotations[:, None]
+
+
+@cache
+def usual_offsets(side: Side = "right") -> JointOffsets:
+    """Where the shipped detector sees the joints of a hand of which no frame is labelled.
+
+    Measured on generated hands (tools/hand_detector/offsets.py): 3 to 31 mm, the thumb's the largest. The left hand's
+    are the right one's mirror image.
+    """
+    stored = json.loads((files("warpgrasp.keypoints") / "assets/mediapipe_offsets.json").read_text())
+    offsets, scatter = torch.tensor(stored["offsets_m"]), torch.tensor(stored["scatter_m2"])
+    if side == "right":
+        return JointOffsets(offsets, scatter)
+    across = torch.tensor(MIRROR).to(scatter)[:2]
+    return JointOffsets(offsets * torch.tensor(MIRROR).to(offsets), scatter * across[:, None] * across)
 
 
 def fit_offsets(

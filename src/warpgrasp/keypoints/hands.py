@@ -93,6 +93,10 @@ class HandKeypoints:
         """The more probable side."""
         return "right" if self.right_probability >= 0.5 else "left"
 
+    def probability_of(self, side: Side) -> float:
+        """That it is of this side, 0 to 1."""
+        return self.right_probability if side == "right" else 1 - self.right_probability
+
     @property
     def side_score(self) -> float:
         """The probability of `side`, 0.5 to 1."""
@@ -106,7 +110,7 @@ def hand_of_side(hands: Sequence[HandKeypoints], side: Side) -> HandKeypoints | 
     """
 
     def score(hand: HandKeypoints) -> float:
-        return hand.presence * (hand.right_probability if side == "right" else 1 - hand.right_probability)
+        return hand.presence * hand.probability_of(side)
 
     return max(hands, key=score, default=None)
 

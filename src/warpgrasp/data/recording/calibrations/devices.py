@@ -1,18 +1,34 @@
-"""RealSense's intrinsics: JSON with librealsense's names, `rs-enumerate-devices -c`, and pyrealsense2's printed form.
+"""Cameras as devices that know their own write them: RealSense, and telephones.
 
-[0, 0] is "the center of the top left pixel" (librealsense, "Projection in RealSense SDK 2.0"), as here.
+Both call the centre of the top-left pixel (0, 0), as here.
+
+* RealSense: JSON with librealsense's names, `rs-enumerate-devices -c`, and pyrealsense2's printed form. [0, 0] is "the
+  center of the top left pixel" (librealsense, "Projection in RealSense SDK 2.0").
+* Telephones: ARKit's matrices, and what Polycam, Record3D and ARKitScenes write of them; Open3D's too. ARKit's "origin
+  is at the center of the upper-left pixel" (ARCamera.h), and its pictures are those of the sensor, wider than high: a
+  video that is shown upright is turned. Its matrices stand column by column, as Open3D's do; others write them row by
+  row. ARKit undistorts nothing, and states no distortion: what remains is small.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from warpgrasp.data.recording.calibrations.calibrated import CalibratedCamera, pinhole, size_px
-from warpgrasp.data.recording.calibrations.content import REALSENSE_PRINTED, Content
+from warpgrasp.data.recording.calibrations.calibrated import (
+    REALSENSE_PRINTED,
+    CalibratedCamera,
+    Content,
+    FileFormat,
+    intrinsic_matrix,
+    pinhole,
+    size_px,
+    stated_size,
+    whole_side,
+    without_case,
+)
 from warpgrasp.data.recording.document import Entry
 from warpgrasp.errors import DataError
 
-FORMAT = "RealSense"
 BY_NUMBER = ("none", "modified_brown_conrady", "inverse_brown_conrady", "ftheta", "brown_conrady", "kannala_brandt4")
 NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
 PRINTED = re.compile(
@@ -26,23 +42,24 @@ INVERSE = (
 )
 
 
-def recognised(content: Content) -> bool:
+def _is_realsense(content: Content) -> bool:
     """Whether there are ppx, ppy, or what RealSense's programs print."""
     if content.entry is not None:
         return any(True for _ in _intrinsics(content.entry.values, ()))
     return content.text is not None and bool(PRINTED.search(content.text) or REALSENSE_PRINTED.search(content.text))
 
 
-def cameras(content: Content) -> list[CalibratedCamera]:
+def _realsense_cameras(content: Content) -> list[CalibratedCamera]:
     """The cameras of a file, by their streams. Raises `DataError` for a model that there is none of here."""
     if content.entry is not None:
         parts = list(_intrinsics(content.entry.values, ()))
         return [
-            _camera(".".join(place) or "camera", Entry(part, content.path, ".".join(place))) for place, part in parts
+            _realsense_camera(".".join(place) or "camera", Entry(part, content.path, ".".join(place)))
+            for place, part in parts
         ]
     assert content.text is not None
     printed = [_of_printed(match) for match in PRINTED.finditer(content.text)] or list(_of_tables(content.text))
-    return [_camera(name, Entry(values, content.path, name)) for name, values in printed]
+    return [_realsense_camera(name, Entry(values, content.path, name)) for name, values in printed]
 
 
 def _intrinsics(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -83,7 +100,7 @@ def _numbers(text: str) -> list[float]:
     ]
 
 
-def _camera(name: str, entry: Entry) -> CalibratedCamera:
+def _realsense_camera(name: str, entry: Entry) -> CalibratedCamera:
     size = size_px(entry, "width", "height")
     fx, fy, ppx, ppy = (entry.number(key) for key in ("fx", "fy", "ppx", "ppy"))
     coeffs = entry.numbers("coeffs", (-1,)).tolist() if entry.has("coeffs") else []
@@ -112,3 +129,75 @@ def _model(entry: Entry) -> str:
         return BY_NUMBER[value]
     words = re.sub(r"[\s-]+", "_", str(value)[:60].strip().lower())
     return words.removeprefix("distortion.").removeprefix("rs2_distortion_")
+
+
+MATRICES = ("intrinsics", "k", "intrinsicmatrix", "cameraintrinsics", "intrinsic")
+DISTORTING = re.compile(r"^(k[1-6]|p[12]|.*distort.*|dist(coeffs?)?)$")
+LARGEST_CHANGE = 0.02  # of the focal length, by focusing
+PINCAM = re.compile(r"\A\s*(\d+(?:\.0*)?\s+){2}(\S+\s+){3}\S+\s*\Z")
+
+
+def _is_phone(content: Content) -> bool:
+    """Whether there is a matrix of one of these names, or fx, fy, cx, cy; or the one line of a `.pincam`."""
+    if content.entry is None:
+        return content.text is not None and PINCAM.match(content.text) is not None
+    keys = without_case(content.entry)
+    return content.kind == "JSON" and (
+        _matrix_key(content.entry, keys) is not None or {"fx", "fy", "cx", "cy"} <= set(keys)
+    )
+
+
+def _phone_cameras(content: Content) -> list[CalibratedCamera]:
+    """The camera of a file. Raises `DataError` for a distortion that would be lost."""
+    if content.entry is None:
+        return [_pincam(content)]
+    entry = content.entry
+    keys = without_case(entry)
+    bending = [key for name, key in keys.items() if DISTORTING.match(name) and not _is_nothing(entry.values[key])]
+    if bending:
+        raise DataError(
+            f"expected a camera without distortion in {entry.path}, as telephones write it, found {bending[0][:40]}; "
+            f"write it as OpenCV's camera_matrix and distortion_coefficients"
+        )
+    matrix_key = _matrix_key(entry, keys)
+    if matrix_key is not None:
+        intrinsics = intrinsic_matrix(entry, matrix_key)
+    else:
+        fx, fy, cx, cy = (entry.number(keys[name]) for name in ("fx", "fy", "cx", "cy"))
+        intrinsics = pinhole((fx, fy), (cx, cy))
+    return [CalibratedCamera("camera", intrinsics, stated_size(entry), notes=_focusing(entry, float(intrinsics[0, 0])))]
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value == 0 or (isinstance(value, list) and not any(value))
+
+
+def _matrix_key(entry: Entry, keys: dict[str, str]) -> str | None:
+    return next((keys[name] for name in MATRICES if name in keys and isinstance(entry.values[keys[name]], list)), None)
+
+
+def _focusing(entry: Entry, focal_px: float) -> tuple[str, ...]:
+    """What Record3D says of each frame: focusing changes the focal length, and one camera stands for all frames."""
+    if not entry.has("perFrameIntrinsicCoeffs"):
+        return ()
+    focal = entry.numbers("perFrameIntrinsicCoeffs", (-1, 4))[:, 0]
+    if not len(focal) or abs(focal / focal_px - 1).max() < LARGEST_CHANGE:
+        return ()
+    return (
+        f"the focal length changes from {focal.min():.1f} to {focal.max():.1f} px by focusing; {focal_px:.1f} is taken",
+    )
+
+
+def _pincam(content: Content) -> CalibratedCamera:
+    """ARKitScenes' `.pincam`: width height fx fy cx cy."""
+    assert content.text is not None
+    try:
+        width, height, fx, fy, cx, cy = map(float, content.text.split())
+    except ValueError as error:
+        raise DataError(f"expected `WIDTH HEIGHT FX FY CX CY` in {content.path}: {error}") from error
+    size = (whole_side(width, str(content.path)), whole_side(height, str(content.path)))
+    return CalibratedCamera("camera", pinhole((fx, fy), (cx, cy)), size)
+
+
+REALSENSE = FileFormat("RealSense", _is_realsense, _realsense_cameras)
+PHONE = FileFormat("ARKit, Polycam, Record3D or Open3D", _is_phone, _phone_cameras)

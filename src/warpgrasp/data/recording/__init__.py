@@ -18,7 +18,6 @@ from warpgrasp.data.recording.camera import Lens, lens_of, read_lens, write_lens
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
 from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, open_pictures
 from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.recording.document import Entry, read_document, write_document
 from warpgrasp.data.recording.evidence import ALIKE_SHARE, mirror_symmetry
 from warpgrasp.data.recording.files import (
     MESH_ENDINGS,
@@ -60,7 +59,6 @@ __all__ = [
     "Calibration",
     "Clip",
     "DeclaredObject",
-    "Entry",
     "HandJoints",
     "HandParameters",
     "Label",
@@ -90,11 +88,9 @@ __all__ = [
     "open_pictures",
     "pose_of_label",
     "read_annotations",
-    "read_document",
     "read_lens",
     "read_object",
     "write_annotations",
-    "write_document",
     "write_lens",
     "write_object",
 ]

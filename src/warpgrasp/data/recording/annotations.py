@@ -15,8 +15,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from warpgrasp.data.recording.document import Entry, read_document, write_document
+from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.errors import DataError
+from warpgrasp.files import write_document
 from warpgrasp.hand import JOINTS, Side
 
 FORMAT = "warpgrasp-annotations-1"
@@ -77,7 +78,7 @@ def read_annotations(folder: Path) -> AnnotationFile:
     path = folder / ANNOTATIONS_FILE
     if not path.exists() and not path.is_symlink():
         return AnnotationFile(None, ())
-    entry = read_document(path, FORMAT)
+    entry = read_json_object(path, FORMAT)
     entry.only("format", "hand_model", "side", "frames")
     labels = sorted((_label(frame) for frame in entry.entries("frames")), key=lambda label: label.frame)
     for first, second in pairwise(labels):

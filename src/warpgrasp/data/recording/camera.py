@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.recording.distortion import COUNTS, MODELS, ORDERS, Distortion, DistortionModel
-from warpgrasp.data.recording.document import Entry, read_document, write_document
 from warpgrasp.errors import DataError
+from warpgrasp.files import write_document
 from warpgrasp.geometry import Camera
 
 FORMAT = "warpgrasp-camera-1"
 FILE = "camera.json"
+RECORDING_PAGE = "docs/datasets.md#your-own-recording"
 LARGEST_SIDE_PX = 16384
 LONGEST_SOURCE = 1000  # characters
 ROWS_AT_ONCE = 64  # what is computed for a picture of any size fits into some megabytes
@@ -142,7 +144,7 @@ class Lens:
 
 def read_lens(path: Path) -> Lens:
     """Read a camera file, or that of a recording's folder. Raises `DataError` naming the file and the fact."""
-    return lens_of(read_document(path / FILE if path.is_dir() else path, FORMAT))
+    return lens_of(read_json_object(path / FILE if path.is_dir() else path, FORMAT, see=RECORDING_PAGE))
 
 
 def lens_of(entry: Entry) -> Lens:

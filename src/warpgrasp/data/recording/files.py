@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.objects import LARGEST_M, SMALLEST_M, read_surface
 from warpgrasp.data.recording import annotations as annotation_file
 from warpgrasp.data.recording import camera as camera_file
 from warpgrasp.data.recording import files as object_file
 from warpgrasp.data.recording.annotations import AnnotationFile, Label, read_annotations
-from warpgrasp.data.recording.camera import Lens, read_lens
+from warpgrasp.data.recording.camera import RECORDING_PAGE, Lens, read_lens
 from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.document import Entry, file_inside, read_document, write_document
 from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
+from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand import HandModel, Side, left_hand
 
@@ -60,10 +61,10 @@ class DeclaredObject:
 
 def read_object(folder: Path) -> DeclaredObject:
     """Read a recording's `object.json` and the mesh that it names. Raises `DataError` naming the file and the fact."""
-    entry = read_document(folder / OBJECT_FILE, FORMAT)
+    entry = read_json_object(folder / OBJECT_FILE, FORMAT, see=RECORDING_PAGE)
     entry.only("format", "name", "mesh", "units", "axes", "symmetry")
     name = entry.text("name")
-    mesh_file = file_inside(folder, entry.text("mesh"), entry.where("mesh"))
+    mesh_file = _file_inside(folder, entry.text("mesh"), entry.where("mesh"))
     if mesh_file.suffix.lower() not in MESH_ENDINGS:
         raise DataError(
             f"expected a mesh file ({', '.join(MESH_ENDINGS)}) for {entry.where('mesh')}, found {mesh_file.name}"
@@ -72,6 +73,24 @@ def read_object(folder: Path) -> DeclaredObject:
     axes = entry.choice("axes", tuple(AXES)) if entry.has("axes") else "opencv"
     model = load_mesh_in(mesh_file, name, units, axes=axes)
     return DeclaredObject(model, mesh_file, units, _symmetry(entry))
+
+
+def _file_inside(folder: Path, name: str, where: str) -> Path:
+    """The file of that name, which must lie in the folder itself.
+
+    Raises `DataError` for a path that leaves the folder (by `..`, a root or a link), or when there is no such file.
+    """
+    path = folder / name
+    try:
+        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+        present = inside and path.is_file()
+    except (OSError, ValueError) as error:  # a name too long, or with a zero byte
+        raise DataError(f"expected the name of a file for {where}, found {name[:60]!r}") from error
+    if not inside:
+        raise DataError(f"expected a file inside the recording's folder for {where}, found {name[:100]!r}")
+    if not present:
+        raise DataError(f"expected the file {name[:100]!r} that {where} names in {folder}, found no such file")
+    return path
 
 
 def _symmetry(entry: Entry) -> Symmetry | None:

@@ -16,9 +16,9 @@ import numpy as np
 import yaml
 from jaxtyping import Float
 
+from warpgrasp.checked import Entry
 from warpgrasp.data.recording.camera import LARGEST_SIDE_PX, Lens
 from warpgrasp.data.recording.distortion import COUNTS, ORDERS, DistortionModel
-from warpgrasp.data.recording.document import Entry
 from warpgrasp.errors import DataError
 
 LARGEST_BYTES = 64_000_000

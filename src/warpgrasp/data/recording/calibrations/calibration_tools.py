@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
+from warpgrasp.checked import Entry
 from warpgrasp.data.recording.calibrations.calibrated import (
     CalibratedCamera,
     Content,
@@ -32,7 +33,6 @@ from warpgrasp.data.recording.calibrations.calibrated import (
 )
 from warpgrasp.data.recording.camera import Lens
 from warpgrasp.data.recording.distortion import COUNTS, MODELS, DistortionModel
-from warpgrasp.data.recording.document import Entry
 from warpgrasp.errors import DataError
 
 OWN_NAMES = ("cameramatrix", "cammatrix", "mtx")  # a file with one of these is meant for OpenCV

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from warpgrasp.checked import Entry
 from warpgrasp.data.recording.calibrations.calibrated import (
     REALSENSE_PRINTED,
     CalibratedCamera,
@@ -26,7 +27,6 @@ from warpgrasp.data.recording.calibrations.calibrated import (
     whole_side,
     without_case,
 )
-from warpgrasp.data.recording.document import Entry
 from warpgrasp.errors import DataError
 
 BY_NUMBER = ("none", "modified_brown_conrady", "inverse_brown_conrady", "ftheta", "brown_conrady", "kannala_brandt4")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from warpgrasp.checked import Entry
 from warpgrasp.data.recording.calibrations.calibrated import (
     CalibratedCamera,
     Content,
@@ -25,7 +26,6 @@ from warpgrasp.data.recording.calibrations.calibrated import (
     whole_side,
 )
 from warpgrasp.data.recording.distortion import DistortionModel
-from warpgrasp.data.recording.document import Entry
 from warpgrasp.errors import DataError
 
 COLMAP_LINE = re.compile(r"^\s*\d+\s+[A-Z][A-Z_]+\s+\d+\s+\d+(\s+\S+)+\s*$")

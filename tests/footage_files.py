@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from warpgrasp.data.recording.camera import Lens
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.export.datasets import VideoWriter
 from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel

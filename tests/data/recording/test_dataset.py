@@ -16,8 +16,9 @@ from tests.data.recording.recording_files import SMALL, WEDGE_FACES, WEDGE_M, ed
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.recording.annotations import read_annotations
-from warpgrasp.data.recording.camera import Lens, write_lens
+from warpgrasp.data.recording.camera import write_lens
 from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.registry import layout_of, open_dataset
 from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface

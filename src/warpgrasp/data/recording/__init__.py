@@ -14,7 +14,16 @@ from warpgrasp.data.recording.annotations import (
     read_annotations,
     write_annotations,
 )
-from warpgrasp.data.recording.camera import Lens, lens_of, read_lens, write_lens
+from warpgrasp.data.recording.board_solution import Coefficients
+from warpgrasp.data.recording.camera import (
+    CAMERA_FILE,
+    LensMapping,
+    check_lens,
+    lens_of,
+    read_lens,
+    require_size,
+    write_lens,
+)
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
 from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, open_pictures
 from warpgrasp.data.recording.dataset import Recordings
@@ -36,8 +45,9 @@ from warpgrasp.data.recording.focal import (
     focal_from_exif,
     focal_from_field_of_view,
 )
-from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
+from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage, say_notices
 from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.reel import Reel
 from warpgrasp.data.recording.video import BT_601
 
@@ -45,6 +55,7 @@ __all__ = [
     "ALIKE_SHARE",
     "ANNOTATIONS_FILE",
     "BT_601",
+    "CAMERA_FILE",
     "FRAMES_FOLDER",
     "LARGEST_DISTANCE_M",
     "LARGEST_FRAME",
@@ -58,11 +69,13 @@ __all__ = [
     "BoardView",
     "Calibration",
     "Clip",
+    "Coefficients",
     "DeclaredObject",
     "HandJoints",
     "HandParameters",
     "Label",
     "Lens",
+    "LensMapping",
     "Recording",
     "Recordings",
     "Reel",
@@ -73,6 +86,7 @@ __all__ = [
     "calibrate",
     "centred_lens",
     "check_labels",
+    "check_lens",
     "find_board",
     "fitted_hand",
     "focal_from_equivalent",
@@ -90,6 +104,8 @@ __all__ = [
     "read_annotations",
     "read_lens",
     "read_object",
+    "require_size",
+    "say_notices",
     "write_annotations",
     "write_lens",
     "write_object",

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import least_squares
 
-from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.distortion import Distortion
+from warpgrasp.data.recording.lens import Distortion, Lens
 
 # How a lens may be described: by none of OpenCV's coefficients, k1 k2 p1 p2, k3 too, k4 k5 k6 too, or cv2.fisheye's.
 Coefficients = Literal[0, 4, 5, 8, "fisheye"]

@@ -24,8 +24,8 @@ from warpgrasp.data.recording.board_solution import (
     simplest,
     solve,
 )
-from warpgrasp.data.recording.camera import Lens
 from warpgrasp.data.recording.footage import picture_names, say_notices
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from warpgrasp.data.recording.camera import Lens, read_lens
+from warpgrasp.data.recording.camera import read_lens
 from warpgrasp.data.recording.footage import PICTURE_ENDINGS, Footage, PictureFolder, say_notices
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 

@@ -13,12 +13,12 @@ from jaxtyping import UInt8
 from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.objects import LARGEST_M, SMALLEST_M, read_surface
 from warpgrasp.data.recording import annotations as annotation_file
-from warpgrasp.data.recording import camera as camera_file
 from warpgrasp.data.recording import files as object_file
 from warpgrasp.data.recording.annotations import AnnotationFile, Label, read_annotations
-from warpgrasp.data.recording.camera import RECORDING_PAGE, Lens, read_lens
+from warpgrasp.data.recording.camera import CAMERA_FILE, RECORDING_PAGE, read_lens
 from warpgrasp.data.recording.clip import Clip
 from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
 from warpgrasp.files import write_document
@@ -168,7 +168,7 @@ def write_object(folder: Path, name: str, mesh: str, *, units: Units = "m", symm
 
 def is_recording(folder: Path) -> bool:
     """Whether a folder has a file that only recordings have."""
-    names = (camera_file.FILE, object_file.OBJECT_FILE, *(f"{VIDEO_STEM}{ending}" for ending in FORMAT_OF))
+    names = (CAMERA_FILE, object_file.OBJECT_FILE, *(f"{VIDEO_STEM}{ending}" for ending in FORMAT_OF))
     return any((folder / name).is_file() for name in names)
 
 
@@ -227,7 +227,7 @@ class Recording:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that decide what a label means: labels, camera, object and mesh."""
-        names = (annotation_file.ANNOTATIONS_FILE, camera_file.FILE, object_file.OBJECT_FILE)
+        names = (annotation_file.ANNOTATIONS_FILE, CAMERA_FILE, object_file.OBJECT_FILE)
         return (*(self.folder / name for name in names), self.object.mesh_file)
 
     @cached_property
@@ -245,4 +245,4 @@ class Recording:
     @cached_property
     def clip(self) -> Clip:
         """The pictures with their camera."""
-        return Clip(self.lens, self.footage, self.folder / camera_file.FILE)
+        return Clip(self.lens, self.footage, self.folder / CAMERA_FILE)

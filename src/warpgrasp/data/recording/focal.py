@@ -11,7 +11,8 @@ import numpy as np
 from PIL import ExifTags, ImageOps
 
 from warpgrasp.data.pictures import opened_picture
-from warpgrasp.data.recording.camera import FOCAL_RANGE, Lens
+from warpgrasp.data.recording.camera import FOCAL_RANGE
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.errors import DataError
 
 FILM_WIDTH_MM = 36.0

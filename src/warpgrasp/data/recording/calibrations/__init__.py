@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from warpgrasp.data.recording import camera as camera_file
 from warpgrasp.data.recording.calibrations.calibrated import CalibratedCamera, Content, FileFormat, read_content
 from warpgrasp.data.recording.calibrations.calibration_tools import KALIBR, OPENCV, ROS, opencv_cameras
 from warpgrasp.data.recording.calibrations.devices import PHONE, REALSENSE
 from warpgrasp.data.recording.calibrations.structure_from_motion import COLMAP, TRANSFORMS
-from warpgrasp.data.recording.distortion import COUNTS, ORDERS, DistortionModel
+from warpgrasp.data.recording.camera import stated_lens
+from warpgrasp.data.recording.lens import CAMERA_FORMAT, COUNTS, ORDERS, DistortionModel
 from warpgrasp.errors import DataError
 
 __all__ = ["FORMATS", "CalibratedCamera", "chosen_camera", "read_cameras"]
@@ -21,12 +21,12 @@ SHOWN_NAMES = 8
 
 
 def _is_ours(content: Content) -> bool:
-    return content.entry is not None and content.entry.values.get("format") == camera_file.FORMAT
+    return content.entry is not None and content.entry.values.get("format") == CAMERA_FORMAT
 
 
 def _ours(content: Content) -> list[CalibratedCamera]:
     assert content.entry is not None
-    lens = camera_file.stated_lens(content.entry)
+    lens = stated_lens(content.entry)
     size = (lens.width, lens.height)
     return [CalibratedCamera("camera", lens.intrinsics, size, lens.model, lens.distortion)]
 

@@ -17,8 +17,8 @@ import yaml
 from jaxtyping import Float
 
 from warpgrasp.checked import Entry
-from warpgrasp.data.recording.camera import LARGEST_SIDE_PX, Lens
-from warpgrasp.data.recording.distortion import COUNTS, ORDERS, DistortionModel
+from warpgrasp.data.recording.camera import LARGEST_SIDE_PX
+from warpgrasp.data.recording.lens import COUNTS, ORDERS, DistortionModel, Lens
 from warpgrasp.errors import DataError
 
 LARGEST_BYTES = 64_000_000

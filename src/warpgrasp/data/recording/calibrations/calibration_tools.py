@@ -31,8 +31,7 @@ from warpgrasp.data.recording.calibrations.calibrated import (
     whole_side,
     without_case,
 )
-from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.distortion import COUNTS, MODELS, DistortionModel
+from warpgrasp.data.recording.lens import COUNTS, MODELS, DistortionModel, Lens
 from warpgrasp.errors import DataError
 
 OWN_NAMES = ("cameramatrix", "cammatrix", "mtx")  # a file with one of these is meant for OpenCV

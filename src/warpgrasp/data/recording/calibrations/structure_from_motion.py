@@ -25,7 +25,7 @@ from warpgrasp.data.recording.calibrations.calibrated import (
     size_px,
     whole_side,
 )
-from warpgrasp.data.recording.distortion import DistortionModel
+from warpgrasp.data.recording.lens import DistortionModel
 from warpgrasp.errors import DataError
 
 COLMAP_LINE = re.compile(r"^\s*\d+\s+[A-Z][A-Z_]+\s+\d+\s+\d+(\s+\S+)+\s*$")

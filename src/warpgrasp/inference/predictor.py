@@ -182,7 +182,7 @@ class Predictor:
             )
         header = {"protocol": dataset.protocol, "split": split}
         if isinstance(dataset, Recordings):
-            reel = Reel.of_recordings(dataset, splits, self.size)
+            reel = dataset.reel(splits, self.size)
             self._predict_reel(reel, out, header, left=_show_left_hands(dataset, left=left))
             return
         models = list({model.name: model for part in splits for model in dataset.objects(part)}.values())

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.footage import PictureFolder
+from warpgrasp.data.recording.footage import Clip, PictureFolder
 from warpgrasp.data.recording.lens import Lens
 
 

@@ -9,8 +9,7 @@ from PIL import Image
 from tests.data.recording.recording_files import write_recording
 from warpgrasp.cli import main
 from warpgrasp.data.recording.chequerboard import board_pictures
-from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.footage import PictureFolder, open_footage, picture_names
+from warpgrasp.data.recording.footage import Clip, PictureFolder, open_footage, picture_names
 from warpgrasp.data.recording.lens import Lens
 from warpgrasp.errors import DataError
 

@@ -25,7 +25,6 @@ from warpgrasp.data.recording.camera import (
     write_lens,
 )
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
-from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, open_pictures
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.evidence import ALIKE_SHARE, mirror_symmetry
 from warpgrasp.data.recording.files import (
@@ -45,10 +44,19 @@ from warpgrasp.data.recording.focal import (
     focal_from_exif,
     focal_from_field_of_view,
 )
-from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage, say_notices
+from warpgrasp.data.recording.footage import (
+    FRAMES_FOLDER,
+    PICTURES_INTERVAL_S,
+    VIDEO_STEM,
+    Clip,
+    Reel,
+    open_clip,
+    open_footage,
+    open_pictures,
+    say_notices,
+)
 from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.lens import Lens
-from warpgrasp.data.recording.reel import Reel
 from warpgrasp.data.recording.video import BT_601
 
 __all__ = [

@@ -3,7 +3,7 @@
 docs/datasets.md#your-own-recording says which files to write.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,9 @@ from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import Label
-from warpgrasp.data.recording.doubts import EXAMINED, LabelInCamera, say_doubts
 from warpgrasp.data.recording.files import Recording, is_recording
-from warpgrasp.data.recording.labels import annotation_of
+from warpgrasp.data.recording.footage import Reel
+from warpgrasp.data.recording.labels import EXAMINED, LabelInCamera, annotation_of, say_doubts
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
@@ -164,6 +164,18 @@ class Recordings:
     def annotation_files(self, name: FrameName) -> tuple[Path, ...]:
         """The files that decide what a frame's label means."""
         return self.recordings[name.sequence].files
+
+    def reel(self, splits: Sequence[Split], size: tuple[int, int]) -> Reel:
+        """The frames that belong to one of the splits, recording by recording in the order of showing."""
+        every = {
+            name: sorted(number for split in splits for number in self.sequences[split].get(name, ()))
+            for name in self.recordings
+        }
+        numbers = {name: frames for name, frames in every.items() if frames}
+        recordings = {name: self.recordings[name] for name in numbers}
+        clips = {name: recording.clip for name, recording in recordings.items()}
+        models = {name: recording.object.model for name, recording in recordings.items()}
+        return Reel(clips, models, numbers, size)
 
     def _model(self, sequence: str) -> ObjectModel:
         model = self.recordings[sequence].object.model

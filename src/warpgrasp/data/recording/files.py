@@ -16,8 +16,7 @@ from warpgrasp.data.recording import annotations as annotation_file
 from warpgrasp.data.recording import files as object_file
 from warpgrasp.data.recording.annotations import AnnotationFile, Label, read_annotations
 from warpgrasp.data.recording.camera import CAMERA_FILE, RECORDING_PAGE, read_lens
-from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
+from warpgrasp.data.recording.footage import VIDEO_STEM, Clip, Footage, open_footage
 from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError

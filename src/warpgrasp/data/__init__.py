@@ -18,6 +18,7 @@ from warpgrasp.data.frames import (
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.index import Manifest
 from warpgrasp.data.joined import Joined, join_datasets
+from warpgrasp.data.meshes import load_object
 from warpgrasp.data.mirror import (
     mirrored_annotation,
     mirrored_camera,
@@ -25,7 +26,6 @@ from warpgrasp.data.mirror import (
     mirrored_name,
     mirrored_object,
 )
-from warpgrasp.data.objects import load_object
 from warpgrasp.data.pictures import decode_ahead, read_picture
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.registry import DATASETS, examine, layout_of, open_dataset

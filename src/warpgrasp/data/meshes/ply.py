@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from warpgrasp.data.meshes.polygons import Polygons, strip_triangles
+from warpgrasp.data.meshes.obj import Polygons, strip_triangles
 from warpgrasp.errors import DataError
 
 # NumPy's types without byte order, by the names that PLY files use.

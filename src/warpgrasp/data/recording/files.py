@@ -11,7 +11,7 @@ import torch
 from jaxtyping import UInt8
 
 from warpgrasp.checked import Entry, read_json_object
-from warpgrasp.data.objects import LARGEST_M, SMALLEST_M, read_surface
+from warpgrasp.data.meshes import LARGEST_M, SMALLEST_M, read_surface
 from warpgrasp.data.recording import annotations as annotation_file
 from warpgrasp.data.recording import files as object_file
 from warpgrasp.data.recording.annotations import AnnotationFile, Label, read_annotations

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.data.recording.recording_files import WEDGE_M, edit, simple_label, write_obj, write_recording
+from warpgrasp.data.augment import mirrored_object
 from warpgrasp.data.meshes import load_object
-from warpgrasp.data.mirror import mirrored_object
 from warpgrasp.data.recording.annotations import HandJoints, HandParameters, Label, write_annotations
 from warpgrasp.data.recording.check import examine_recording
 from warpgrasp.data.recording.dataset import Recordings

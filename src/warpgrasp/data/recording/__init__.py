@@ -24,6 +24,7 @@ from warpgrasp.data.recording.camera import (
     require_size,
     write_lens,
 )
+from warpgrasp.data.recording.check import examine_recording
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.evidence import ALIKE_SHARE, mirror_symmetry
@@ -95,6 +96,7 @@ __all__ = [
     "centred_lens",
     "check_labels",
     "check_lens",
+    "examine_recording",
     "find_board",
     "fitted_hand",
     "focal_from_equivalent",

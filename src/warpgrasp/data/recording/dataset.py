@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from warpgrasp.data.augment import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
 from warpgrasp.data.dataset import Split, Truth, chosen_protocol
-from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import Label

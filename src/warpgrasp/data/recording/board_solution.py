@@ -106,7 +106,7 @@ def _fisheye(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[i
     """By OpenCV, which wants a start near the truth: the better of two."""
     board = board_points(corners)
     flags = sum(getattr(cv2.fisheye, name, None) or getattr(cv2, name) for name in FISHEYE_FLAGS)
-    found = []
+    results = []
     for share in FISHEYE_STARTS:
         focal_px = share * max(size)
         start = np.array([[focal_px, 0, (size[0] - 1) / 2], [0, focal_px, (size[1] - 1) / 2], [0, 0, 1]])
@@ -118,12 +118,12 @@ def _fisheye(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[i
         except cv2.error:
             continue
         if np.isfinite(result[0]):
-            found.append(result)
+            results.append(result)
             if result[0] < CLOSE_PX:
                 break
-    if not found:
+    if not results:
         raise NoSolution
-    _, matrix, distortion, turns, places = min(found, key=lambda result: result[0])
+    _, matrix, distortion, turns, places = min(results, key=lambda result: result[0])
     lens = Lens(np.asarray(matrix), *size, tuple(map(float, np.ravel(distortion))), "fisheye")
     poses = [np.concatenate([np.ravel(turn), np.ravel(place)]) for turn, place in zip(turns, places, strict=True)]
     errors = tuple(_error_px(lens, board, view, pose) for view, pose in zip(views, poses, strict=True))
@@ -217,7 +217,7 @@ def fitted_candidates(
     views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int]
 ) -> dict[Coefficients, Candidate]:
     """Every model that these views can be fitted with, and that keeps the picture in order."""
-    found: dict[Coefficients, Candidate] = {}
+    candidates: dict[Coefficients, Candidate] = {}
     for coefficients in CANDIDATES:
         try:
             candidate = _candidate(views, corners, size, coefficients)
@@ -225,8 +225,8 @@ def fitted_candidates(
             continue
         judged = np.isfinite(candidate.held_out_px).all() and (candidate.held_out_px > 0).all()
         if judged and not candidate.solution.lens.folds():
-            found[coefficients] = candidate
-    return found
+            candidates[coefficients] = candidate
+    return candidates
 
 
 def simplest(candidates: dict[Coefficients, Candidate]) -> Candidate:

@@ -77,8 +77,8 @@ def board_pictures(path: Path) -> Iterator[tuple[str, UInt8[np.ndarray, "h w 3"]
 def find_board(picture: UInt8[np.ndarray, "h w 3"], corners: tuple[int, int]) -> Float[np.ndarray, "n 2"] | None:
     """The inner corners (columns, rows) of a chequerboard to a fraction of a pixel (Duda and Frese 2018), or None."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    found, points = cv2.findChessboardCornersSB(grey, corners, flags=cv2.CALIB_CB_ACCURACY)
-    return points.reshape(-1, 2).astype(np.float64) if found else None
+    is_whole, points = cv2.findChessboardCornersSB(grey, corners, flags=cv2.CALIB_CB_ACCURACY)
+    return points.reshape(-1, 2).astype(np.float64) if is_whole else None
 
 
 def distinct_views(views: Iterable[BoardView], width: int) -> list[BoardView]:
@@ -205,9 +205,9 @@ def _require_views(views: Sequence[BoardView]) -> None:
         )
 
 
-def _too_flat(found: str, deviation: float = float("nan")) -> DataError:
+def _too_flat(boards: str, deviation: float = float("nan")) -> DataError:
     known = f" (the focal length is known to ±{100 * deviation:.1f} %)" if np.isfinite(deviation) else ""
     return DataError(
         f"expected boards tilted against each other, which alone tells the focal length from the distance, found "
-        f"{found}{known}; tilt the board by 30° to 45° to every side, and fill the picture with it"
+        f"{boards}{known}; tilt the board by 30° to 45° to every side, and fill the picture with it"
     )

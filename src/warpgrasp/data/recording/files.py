@@ -142,14 +142,14 @@ def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes
 
 
 def _fitting(length: float) -> list[Units]:
-    return [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
+    return [unit for unit in UNITS if SMALLEST_M < length * METRES_OF[unit] < LARGEST_M]
 
 
 def _check_length(length: float, units: Units, path: Path) -> None:
     if SMALLEST_M < length * METRES_OF[units] < LARGEST_M:
         return
     fitting = _fitting(length)
-    likely = " or ".join(f'"units": "{one}" ({1000 * length * METRES_OF[one]:.0f} mm)' for one in fitting)
+    likely = " or ".join(f'"units": "{unit}" ({1000 * length * METRES_OF[unit]:.0f} mm)' for unit in fitting)
     raise DataError(
         f"expected a hand-held object, {1000 * SMALLEST_M:.0f} mm to {LARGEST_M:g} m long, in {path}, found one of "
         f"{length * METRES_OF[units]:g} m ({length:g} in the declared units, {units}); "

@@ -147,10 +147,10 @@ def open_footage(folder: Path) -> Footage:
     """
     videos = sorted(path for path in folder.glob(f"{VIDEO_STEM}.*") if path.suffix.lower() in FORMAT_OF)
     pictures = folder / FRAMES_FOLDER
-    found = [*videos, *([pictures] if pictures.is_dir() else [])]
-    if len(found) != 1:
-        named = " and ".join(path.name for path in found) or "neither"
-        for other in sorted(folder.glob(f"{VIDEO_STEM}.*"))[:1] if not found else ():
+    sources = [*videos, *([pictures] if pictures.is_dir() else [])]
+    if len(sources) != 1:
+        named = " and ".join(path.name for path in sources) or "neither"
+        for other in sorted(folder.glob(f"{VIDEO_STEM}.*"))[:1] if not sources else ():
             named += f" but {other.name}; convert it: ffmpeg -i {other.name} -c:v libx264 -crf 16 {VIDEO_STEM}.mp4"
         endings = "|".join(ending[1:] for ending in FORMAT_OF)
         raise DataError(

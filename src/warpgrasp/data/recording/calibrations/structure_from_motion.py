@@ -80,7 +80,7 @@ def _colmap_cameras(content: Content) -> list[CalibratedCamera]:
     if content.text is None:
         return _binary(content.raw, content.path)
     lines = [line.split() for line in content.text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    found = []
+    cameras = []
     for words in lines:
         if len(words) < 5 or not words[0].isdecimal():
             raise DataError(
@@ -90,8 +90,8 @@ def _colmap_cameras(content: Content) -> list[CalibratedCamera]:
             numbers = [float(word) for word in words[2:]]
         except ValueError as error:
             raise DataError(f"expected numbers for camera {words[0][:20]} in {content.path}: {error}") from error
-        found.append(_colmap_camera(words[0][:20], words[1], numbers[:2], numbers[2:], content.path))
-    return found
+        cameras.append(_colmap_camera(words[0][:20], words[1], numbers[:2], numbers[2:], content.path))
+    return cameras
 
 
 def camera_of_model(
@@ -134,7 +134,7 @@ def _looks_binary(raw: bytes) -> bool:
 
 def _binary(raw: bytes, path: Path) -> list[CalibratedCamera]:
     names = {model.number: name for name, model in COLMAP_MODELS.items()}
-    found, place = [], 8
+    cameras, place = [], 8
     try:
         for _ in range(struct.unpack_from("<Q", raw)[0]):
             number, model, width, height = struct.unpack_from("<iiQQ", raw, place)
@@ -142,13 +142,13 @@ def _binary(raw: bytes, path: Path) -> list[CalibratedCamera]:
                 raise DataError(f"expected COLMAP's camera models 0 to {max(names)} in {path}, found number {model}")
             count = COLMAP_MODELS[names[model]].parameters
             parameters = struct.unpack_from(f"<{count}d", raw, place + 24)
-            found.append(_colmap_camera(str(number), names[model], (float(width), float(height)), parameters, path))
+            cameras.append(_colmap_camera(str(number), names[model], (float(width), float(height)), parameters, path))
             place += 24 + 8 * count
     except struct.error as error:
         raise DataError(f"expected a whole cameras.bin of COLMAP in {path}, found one cut off") from error
     if place != len(raw):
-        raise DataError(f"expected the end of cameras.bin after {len(found)} cameras in {path}, found more bytes")
-    return found
+        raise DataError(f"expected the end of cameras.bin after {len(cameras)} cameras in {path}, found more bytes")
+    return cameras
 
 
 INTRINSICS = (

@@ -35,7 +35,7 @@ def lens_of(entry: Entry) -> Lens:
 
 
 def stated_lens(entry: Entry) -> Lens:
-    """The lens as it is stated, of which a part may be one for us where the whole is not (`check_lens`)."""
+    """The lens as the file states it, unchecked: a crop of a lens that `check_lens` refuses may be a usable one."""
     entry.only("format", "width", "height", "fx", "fy", "cx", "cy", "matrix", "distortion", "model", "source")
     width, height = (entry.whole(key, least=1, most=LARGEST_SIDE_PX) for key in ("width", "height"))
     model = entry.choice("model", MODELS) if entry.has("model") else "opencv"
@@ -44,7 +44,7 @@ def stated_lens(entry: Entry) -> Lens:
 
 
 def _coefficients(entry: Entry, model: DistortionModel) -> tuple[float, ...]:
-    # A fisheye without coefficients would still be no pinhole: they are stated, or the file is incomplete.
+    # A fisheye without coefficients is no pinhole either: a file without them is incomplete.
     stated = entry.has("distortion") or model != "opencv"
     coefficients = tuple(float(value) for value in entry.numbers("distortion", (-1,))) if stated else ()
     if (coefficients or model != "opencv") and len(coefficients) not in COUNTS[model]:
@@ -71,7 +71,7 @@ def _intrinsics(entry: Entry) -> Float[np.ndarray, "3 3"]:
 
 
 def check_lens(lens: Lens, path: Path) -> None:
-    """Refuse what no lens is. Raises `DataError` naming the file it comes from and the fact."""
+    """Refuse an impossible or unusable lens. Raises `DataError` naming the file that it comes from and the fact."""
     focal_px = lens.intrinsics[[0, 1], [0, 1]]
     low, high = (share * lens.width for share in FOCAL_RANGE)
     if not ((focal_px > low) & (focal_px < high)).all():
@@ -80,7 +80,7 @@ def check_lens(lens: Lens, path: Path) -> None:
             f"found {focal_px[0]:g} and {focal_px[1]:g}"
         )
     centre_px = lens.intrinsics[:2, 2]
-    if not (np.abs(centre_px) <= LARGEST_SIDE_PX).all():  # outside the picture it is that of a crop
+    if not (np.abs(centre_px) <= LARGEST_SIDE_PX).all():  # a crop may have it outside the picture
         raise DataError(
             f"expected a principal point within {LARGEST_SIDE_PX} pixels of the picture in {path}, found "
             f"({centre_px[0]:g}, {centre_px[1]:g})"
@@ -153,7 +153,7 @@ class LensMapping:
         return lens
 
     def stretch(self, lens: Lens) -> str | None:
-        """A warning where the resized picture has not the shape of what was resized."""
+        """A warning where resizing changes the picture's proportions."""
         if not self.resize:
             return None
         turned_size = (lens.height, lens.width) if self.clockwise_deg % 180 else (lens.width, lens.height)

@@ -1,4 +1,4 @@
-"""Examines recordings: reads everything, lists what is there, and warns of motion and symmetry that pictures hide."""
+"""Examines recordings: reads everything, lists it, and warns of motion and symmetry that pictures cannot show."""
 
 import hashlib
 from collections.abc import Iterator

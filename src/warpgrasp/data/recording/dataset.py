@@ -29,11 +29,11 @@ OPEN_RECORDINGS = 8  # whose decoders stay in memory
 
 @dataclass(frozen=True)
 class Recordings:
-    """Recordings as a data set: each is a sequence of its folder's name.
+    """Recordings as a data set: each is a sequence, named like its folder.
 
     `evaluation` holds the frames whose labels say so; `train` all others, of which those with a label are annotated.
     Frames are read at `size` (width, height), or at their own. A recording of a left hand is read in the mirror, as a
-    right hand with the object's mirror image, unless all are wanted `as_shown`.
+    right hand with the object's mirror image; `as_shown` gives a data set that reads left hands as they are.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class Recordings:
     def open(
         cls, root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
     ) -> "Recordings":
-        """The recordings of a folder, all their files but the pictures read and checked.
+        """The recordings of a folder; all their files except the pictures are read and checked.
 
         Raises `DataError` naming the first file that is wrong, or when another protocol than `recording` is asked for.
         """
@@ -66,7 +66,7 @@ class Recordings:
         return replace(self, size=size)
 
     def as_shown(self) -> "Recordings":
-        """The same recordings, left hands as left hands: as predictions of them are stored."""
+        """The same recordings with left hands read as left hands, as predictions of them are stored."""
         return replace(self, is_as_shown=True)
 
     def is_mirrored(self, sequence: str) -> bool:
@@ -139,7 +139,7 @@ class Recordings:
         return name.index in self.recordings[name.sequence].labels
 
     def frame(self, name: FrameName, *, annotated: bool) -> Frame:
-        """Read a frame; of its label nothing unless `annotated`.
+        """Read a frame, with its label only if `annotated`.
 
         Raises `DataError` naming the file and the fact when it cannot be read, or has no label.
         """
@@ -182,7 +182,7 @@ class Recordings:
         return mirrored_object(model) if self.is_mirrored(sequence) else model
 
     def _annotation(self, name: FrameName) -> Annotation:
-        """As the file has it, of whichever hand."""
+        """The annotation as the file has it, of a left or a right hand, not mirrored."""
         if name not in self._annotations:
             recording = self.recordings[name.sequence]
             label: Label | None = recording.labels.get(name.index)
@@ -199,7 +199,7 @@ class Recordings:
         return LabelInCamera(label, annotation, recording.object.model, self.hand_of(sequence), recording.side)
 
     def _examine(self, sequence: str, label: Label, annotation: Annotation) -> None:
-        """Say, once, what is doubtful about the first labels that are read of a recording."""
+        """Print what is doubtful about the first labels that are read of a recording, once."""
         count = self.examined.get(sequence, 0)
         if count < EXAMINED:
             path = self.recordings[sequence].folder / FILE
@@ -219,7 +219,7 @@ class Recordings:
         return []
 
     def _in_use(self, sequence: str) -> Recording:
-        """A recording whose pictures are about to be read; the decoder that was idle longest gives its memory back."""
+        """A recording whose pictures are about to be read. The longest idle decoder is closed if too many are open."""
         used = self._recently_used
         if sequence in used:
             used.remove(sequence)

@@ -1,4 +1,4 @@
-"""The files of a recording, read together and checked against each other; and `object.json`, which names its mesh."""
+"""A recording's files, read together and checked against each other; and `object.json`, which names the mesh file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ FORMAT = "warpgrasp-object-1"
 OBJECT_FILE = "object.json"
 Units = Literal["m", "cm", "mm", "inch"]
 UNITS: tuple[Units, ...] = get_args(Units)
-# Signs of the mesh file's axes. HO-3D's loader turns its meshes so; a network trained there knows them by these.
+# Signs of the mesh file's axes. HO-3D's loader changes its meshes by the second; a network trained there expects that.
 Axes = Literal["opencv", "opengl"]
 AXES: dict[Axes, tuple[float, float, float]] = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
 METRES_OF: dict[Units, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
@@ -118,7 +118,7 @@ def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") 
 
 
 def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]:
-    """A mesh file's object, nameless, in every unit in which a hand could hold it, and in both readings of its axes.
+    """A mesh file's object, without a name, in each unit that makes it hand-sized and in both readings of its axes.
 
     Raises `DataError` when it is no mesh, or when there is no such unit.
     """
@@ -183,7 +183,7 @@ class Recording:
 
     @staticmethod
     def read(folder: Path) -> "Recording":
-        """Read a recording's files, pictures but for the first of a video excepted.
+        """Read a recording's files. Of the pictures, only a video's first is read.
 
         Raises `DataError` when one is missing or broken, or when labels are of frames that are not there.
         """
@@ -206,9 +206,9 @@ class Recording:
         return self.annotations.side
 
     def of_side(self, side: Side | None) -> "Recording":
-        """The recording as one of that hand, where it has no labels; None: as its labels say.
+        """The recording taken as one of that hand; None leaves the hand that the labels are of.
 
-        Raises `DataError` when they are of the other hand.
+        Raises `DataError` when there are labels, and they are of the other hand.
         """
         if side in (None, self.side):
             return self

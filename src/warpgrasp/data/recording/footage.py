@@ -1,6 +1,6 @@
-"""The pictures of a recording in order: a video or a folder of numbered pictures; with their camera, a clip.
+"""The pictures of a recording in order (a video, or a folder of numbered pictures), and clips: pictures with a camera.
 
-A reel is clips one after the other, for whoever goes through them once from the beginning to the end.
+A reel strings clips together, to be read once from the beginning to the end.
 """
 
 import os
@@ -59,7 +59,7 @@ class Footage(Protocol):
         ...
 
     def close(self) -> None:
-        """Give decoders' memory back."""
+        """Free the memory of decoders."""
         ...
 
 
@@ -102,7 +102,7 @@ class PictureFolder:
         return self.folder / self._names[number]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no decoder is open."""
 
 
 def picture_names(folder: Path) -> list[str]:
@@ -136,7 +136,7 @@ def say_notices(footage: Footage) -> None:
 
 
 def count_as_said(footage: Footage) -> None:
-    """Keep silent about what the caller says itself."""
+    """Count the notices as printed, since the caller prints them itself."""
     _said.update(footage.notices)
 
 
@@ -176,7 +176,7 @@ class Clip:
     def picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
         """A frame's picture, from 0 to 255. Raises `DataError` when its size is not the camera's.
 
-        The first one that is read comes with what is remarkable about the footage, on standard error.
+        With the first picture, the footage's notices are printed on standard error.
         """
         say_notices(self.footage)
         picture, lens = self.footage.picture(number), self.lens
@@ -207,7 +207,7 @@ class Clip:
         return float("nan") if self.times_s is None else self.times_s[number]
 
     def times_in_intervals(self, numbers: Sequence[int]) -> Float[np.ndarray, " n"]:
-        """When frames are shown, in usual intervals after the first of them: 0, 1, 2 … where their rate is steady.
+        """When frames are shown, in units of the usual interval after the first of them: 0, 1, 2 … at a steady rate.
 
         Numbered pictures, which carry no times, are as far apart as their numbers.
         """
@@ -247,8 +247,8 @@ def open_pictures(path: Path) -> Footage:
 class Reel:
     """Which frames of which clips, the object that each clip shows, and the (width, height) at which they are read.
 
-    Everything is by the name of the clip's sequence. Frames are counted through from 0: nothing is listed that grows
-    with the frames of a video.
+    The keys are the names of the clips' sequences. Positions count through all frames from 0; no list grows with the
+    number of a video's frames.
     """
 
     clips: Mapping[str, Clip]

@@ -1,7 +1,7 @@
-"""Labels: hand and object of one in camera space, its `Pose`, the label of a `Pose`, and what is doubtful about labels.
+"""What a label means (hand and object in camera space, its `Pose`), the label of a `Pose`, and doubts about labels.
 
 A doubtful label can be read but looks like something else: the other hand, degrees, coefficients, or another point.
-Numbers alone seldom prove such a mistake, so a doubt is a warning, and names what the numbers would be right for.
+Numbers alone seldom prove such a mistake, so a doubt is a warning that says what the numbers look like.
 """
 
 import math
@@ -67,7 +67,7 @@ def label_of_pose(frame: int, pose: Pose, hand: HandModel, model: ObjectModel, *
 def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annotation:
     """Hand and object of a label, in camera space.
 
-    Raises `DataError` when the label was made with another hand model, or is of nothing that a camera sees.
+    Raises `DataError` when the label was made with another hand model, or shows nothing that the camera could see.
     """
     where = f"frame {label.frame} of {recording.folder / FILE}"
     match label.hand:
@@ -81,7 +81,7 @@ def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annota
 
 
 def check_labels(recording: Recording, labels: Sequence[Label], hand: HandModel) -> None:
-    """Check labels of a recording, and say on the error stream what is doubtful about the first of them.
+    """Check labels of a recording, and print on the error stream what is doubtful about the first of them.
 
     Raises `DataError` as `annotation_of` does.
     """
@@ -102,7 +102,7 @@ def _object_pose(label: Label, model: ObjectModel) -> tuple[Float[Tensor, "3 3"]
 
 
 def _rest_wrist(hand: HandModel, shape: Float[Tensor, " s"]) -> Float[Tensor, " 3"]:
-    """The wrist of a hand that is not moved; in float32 exactly where the model puts it."""
+    """The wrist in the rest pose; in float32 it is exactly what the model computes."""
     if shape.dtype == torch.float64:
         return torch.from_numpy(hand.template.rest_wrist(shape.numpy()))
     with torch.no_grad():
@@ -134,9 +134,9 @@ def _posed(
 def _fitted(
     stated: HandJoints, hand: HandModel, side: Side, where: str
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "21 3"], Float[Tensor, "3 3"]]:
-    """The hand model fitted to the joints of one label, alone: no other label, held out perhaps, has a part in it.
+    """The hand model fitted to the joints of one label. No other label has a part in it, since some may be held out.
 
-    The joints stay the stated ones; surface and rotation are the fit's.
+    The joints are the stated ones; surface and rotation are the fit's.
     """
     fit = fitted_hand(stated, hand)
     reason = refusal(fit.residual_m[0], fit.shape)
@@ -193,7 +193,7 @@ class LabelInCamera:
 
 
 def doubts(labels: Sequence[LabelInCamera]) -> Iterator[str]:
-    """A line for each kind of doubt about some labels: about how many, and of the first what speaks for it."""
+    """A line for each kind of doubt about some labels: how many it concerns, and the reason at the first of them."""
     for doubt in (_side_doubt, _bend_doubt, _turn_doubt, _distance_doubt):
         doubted = [(label.label.frame, text) for label in labels if (text := doubt(label)) is not None]
         if doubted:
@@ -218,7 +218,7 @@ def other_side(side: Side) -> Side:
 
 
 def fits_other_hand(joints: Float[Tensor, "21 3"], hand: HandModel) -> bool:
-    """Whether 21 joints (metres) are rather those of the other hand than of this one."""
+    """Whether 21 joints (metres) fit the other hand clearly better than this one."""
     stated, mirrored = joints[None].float(), mirrored_points(joints[None].float())
     fit = fit_hand(hand, mirrored)
     if refusal(fit.residual_m[0], fit.shape) is not None:

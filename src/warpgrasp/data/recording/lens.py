@@ -50,7 +50,7 @@ class Distortion:
         return self.model == "fisheye" or any(self.coefficients)
 
     def bent(self, straight: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-        """Where the lens puts points that a pinhole would put at `straight`, both at depth 1; NaN where nowhere."""
+        """Where the lens puts points that a pinhole would put at `straight`, both at depth 1; NaN if it cannot."""
         match self.model:
             case "opencv":
                 return self._bent_by_opencv(straight)
@@ -79,7 +79,7 @@ class Distortion:
         return Distortion(self.model, (k1, k2, p1, p2, *more))
 
     def fisheye_angle(self, bent_radius: float) -> float:
-        """The angle from the axis (radians) of what a fisheye shows at that radius, at depth 1; NaN where nothing."""
+        """The angle from the axis (radians) that a fisheye shows at that radius, at depth 1; NaN beyond its circle."""
         angles = np.linspace(0, np.pi, 3001)
         with np.errstate(all="ignore"):
             radii = self._fisheye(angles)
@@ -142,7 +142,7 @@ class Lens:
     """A camera as calibrated, in OpenCV's conventions: pixel (0, 0) is the centre of the top-left pixel.
 
     Distorted pictures are undistorted on reading, to the pinhole with the *same* intrinsics: the middle of the picture
-    stays as it is, and a barrel-shaped one loses some of its corners.
+    stays as it is, and a barrel-shaped picture loses some of its corners.
     """
 
     intrinsics: Float[np.ndarray, "3 3"]  # pixels
@@ -200,13 +200,13 @@ class Lens:
 
     @property
     def principal_point_inside(self) -> bool:
-        """Whether the axis meets the picture; it does not in a crop from beside the axis."""
+        """Whether the axis meets the picture; it does not in a crop that lies beside the axis."""
         across, down = self.intrinsics[:2, 2]
         return bool(-0.5 <= across <= self.width - 0.5 and -0.5 <= down <= self.height - 0.5)
 
     @property
     def fisheye_field_deg(self) -> tuple[float, float]:
-        """What a fisheye sees along the row and the column of the principal point; NaN where its circle ends before."""
+        """A fisheye's angles of view along the principal point's row and column; NaN if its circle ends earlier."""
         fields = []
         for axis, size in enumerate((self.width, self.height)):
             focal_px, centre_px = self.intrinsics[axis, axis], self.intrinsics[axis, 2]
@@ -232,7 +232,7 @@ class Lens:
         for top in range(0, self.height, ROWS_AT_ONCE):
             rows = np.arange(top, min(top + ROWS_AT_ONCE, self.height), dtype=np.float64)
             u, v = np.meshgrid(np.arange(self.width, dtype=np.float64), rows)
-            # cv2.remap leaves black what is asked for outside of the picture; NaN is nowhere.
+            # Pixels whose source is NaN get a place outside of the picture, where cv2.remap leaves black.
             source_px = np.nan_to_num(self._bent_px(u, v), nan=-1e6).clip(-1e6, 1e6)
             source_u[top : top + len(rows)], source_v[top : top + len(rows)] = source_px[..., 0], source_px[..., 1]
         return source_u, source_v

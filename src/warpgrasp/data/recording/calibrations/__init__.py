@@ -1,6 +1,6 @@
 """Cameras as other programs write them, read into our conventions.
 
-Which program's file it is, is told from its content.
+The program that wrote a file is told from the file's content.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def _ours(content: Content) -> list[CalibratedCamera]:
     return [CalibratedCamera("camera", lens.intrinsics, size, lens.model, lens.distortion)]
 
 
-# The first that recognises a file reads it: what is told by more comes first.
+# The first that recognises a file reads it: the kinds with more telling names come first.
 FORMATS = (
     FileFormat("warpgrasp", _is_ours, _ours),
     KALIBR,
@@ -45,9 +45,9 @@ FORMATS = (
 
 
 def read_cameras(path: Path, *, model: DistortionModel | None = None) -> tuple[str, list[CalibratedCamera]]:
-    """The kind of a file, and its cameras. `model` overrides what the file says its coefficients are of.
+    """The kind of a file, and its cameras. `model` overrides the distortion model that the file states.
 
-    Raises `DataError` when the file is of no kind that is read, is broken, or holds what there is no model for here.
+    Raises `DataError` when the file is broken, of a kind that is not read, or of a camera model that is not known here.
     """
     content = read_content(path)
     for kind in FORMATS:
@@ -66,7 +66,7 @@ def read_cameras(path: Path, *, model: DistortionModel | None = None) -> tuple[s
 
 
 def chosen_camera(cameras: Sequence[CalibratedCamera], name: str | None, path: Path) -> CalibratedCamera:
-    """The camera of that name, or the only one. Raises `DataError` naming those that there are."""
+    """The camera of that name, or the only one. Raises `DataError` with the names of the file's cameras."""
     names = [camera.name for camera in cameras]
     shown = ", ".join(names[:SHOWN_NAMES]) + (f", … ({len(names)} in all)" if len(names) > SHOWN_NAMES else "")
     if name is None:

@@ -24,13 +24,13 @@ from warpgrasp.errors import DataError
 LARGEST_BYTES = 64_000_000
 LARGEST_YAML_BYTES = 4_000_000  # it is read slowly
 DEEPEST_XML = 20
-REALSENSE_PRINTED = re.compile(r"Intrinsic of \"")  # looks like YAML, and is none
-REALSENSE_LINE = re.compile(r"\s*\[\s*\d+x\d+")  # looks like JSON, and is none
+REALSENSE_PRINTED = re.compile(r"Intrinsic of \"")  # looks like YAML but is not
+REALSENSE_LINE = re.compile(r"\s*\[\s*\d+x\d+")  # looks like JSON but is not
 
 
 @dataclass(frozen=True)
 class Content:
-    """A file's bytes, its text where it is one, and the object that the text writes down where it does."""
+    """A file's bytes; its text, unless it is binary; and the JSON, YAML or XML object in the text, if there is one."""
 
     path: Path
     raw: bytes
@@ -76,7 +76,7 @@ def read_content(path: Path) -> Content:
 
 
 def _text(raw: bytes) -> str | None:
-    """Text in UTF-8, or in the UTF-16 with a mark that redirected output has on Windows."""
+    """The text of UTF-8, or of UTF-16 with a byte order mark, which redirected output has on Windows."""
     try:
         text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
@@ -102,7 +102,7 @@ def _parsed(text: str, path: Path) -> tuple[str, Any]:
 
 
 def _yaml(text: str, path: Path) -> Any:
-    """The first document; OpenCV's `%YAML:1.0` is no directive of YAML's own."""
+    """The first document. OpenCV's first line `%YAML:1.0`, which is not valid YAML, is left out."""
     if len(text) > LARGEST_YAML_BYTES:
         raise DataError(f"expected a camera's YAML in {path}, found one of {len(text) / 1e6:.0f} MB")
     text = re.sub(r"\A\s*%YAML:[0-9.]+[^\n]*\n", "", text)
@@ -142,7 +142,7 @@ def _number(word: str) -> Any:
     return word
 
 
-CORNER_CONVENTION_PX = 0.5  # what the centre of the top-left pixel is called where (0, 0) is that pixel's corner
+CORNER_CONVENTION_PX = 0.5  # the centre of the top-left pixel where (0, 0) is that pixel's corner
 LARGEST_SKEW = 1e-6  # of the focal length
 
 
@@ -164,7 +164,7 @@ class CalibratedCamera:
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A kind of file: how it is told, and how it is read."""
+    """A kind of file: how it is recognised, and how it is read."""
 
     name: str
     recognised: Callable[[Content], bool]
@@ -183,7 +183,7 @@ def pinhole(
 def intrinsic_matrix(entry: Entry, key: str) -> Float[np.ndarray, "3 3"]:
     """A camera matrix, row by row or column by column, nested, flat or as OpenCV's {rows, cols, data}.
 
-    Which of both is told by where the principal point stands. Raises `DataError` when it stands in neither place.
+    The principal point's place tells whether it is by rows or by columns. Raises `DataError` when it tells neither.
     """
     flat = flat_numbers(entry, key)
     if len(flat) != 9:
@@ -214,7 +214,7 @@ def flat_numbers(entry: Entry, key: str) -> tuple[float, ...]:
 
 
 def coefficients(entry: Entry, key: str, model: DistortionModel) -> tuple[float, ...]:
-    """Distortion coefficients of a model; none at all where they are none. Raises `DataError` for another count."""
+    """Distortion coefficients of a model; none if all are zero. Raises `DataError` when the model has not so many."""
     numbers = flat_numbers(entry, key)
     if model == "opencv" and not any(numbers):
         return ()

@@ -1,4 +1,4 @@
-"""Cameras as programs that calibrate write them: OpenCV, Kalibr and ROS. All use OpenCV's conventions, as here.
+"""Camera files of calibration programs: OpenCV, Kalibr and ROS. All use OpenCV's conventions, as here.
 
 * OpenCV: `cv::FileStorage` in YAML, XML and JSON, and plain JSON or YAML with the same names. The names are those of
   OpenCV's own samples (camera_calibration.cpp, stereo_calib.cpp) and of its Python tutorial; coefficients stand in a
@@ -58,7 +58,7 @@ FOUR = (
 
 
 def _is_opencv(content: Content) -> bool:
-    """Whether there is a camera matrix of OpenCV's name, or one of another beside distortion coefficients."""
+    """Whether there is a camera matrix by a name of OpenCV's, or by another name beside distortion coefficients."""
     if content.entry is None:
         return False
     entry = _inside(content.entry)
@@ -69,14 +69,14 @@ def _is_opencv(content: Content) -> bool:
 
 
 def opencv_cameras(content: Content, *, model: DistortionModel | None = None) -> list[CalibratedCamera]:
-    """The cameras of a file: one, or the two of a stereo pair. `model` says what the coefficients are of."""
+    """The cameras of a file: one, or the two of a stereo pair. `model` is the model of the coefficients."""
     assert content.entry is not None
     entry = _inside(content.entry)
     return [_opencv_camera(entry, side, intrinsics, model) for side, intrinsics in _matrices(entry)]
 
 
 def _inside(entry: Entry) -> Entry:
-    """What is stored, without the element or object that holds all of it."""
+    """The stored values, without an outer element or object that holds all of them."""
     for key in ("opencv_storage", "intrinsics", "calibration", "camera"):
         inner = entry.values.get(key)
         if isinstance(inner, dict) and not list(_matrices(entry)):
@@ -128,7 +128,7 @@ def _opencv_distortion(entry: Entry, side: str, model: DistortionModel | None) -
 
 
 def _single(entry: Entry, model: DistortionModel | None) -> tuple[float, ...]:
-    """Coefficients that stand under their own names. Raises `DataError` for what is no model's."""
+    """Coefficients that stand under their own names. Raises `DataError` when they are those of no model."""
     keys = without_case(entry)
     stated = {name: entry.number(keys[name]) for name in SINGLE if name in keys}
     if model == "fisheye":
@@ -187,7 +187,7 @@ def _parts(entry: Entry) -> list[tuple[str, Entry]]:
 
 
 def _kalibr_cameras(content: Content) -> list[CalibratedCamera]:
-    """The cameras of a chain. Raises `DataError` for a model that there is none of here, by its name."""
+    """The cameras of a chain. Raises `DataError` naming a camera or distortion model that is not known here."""
     assert content.entry is not None
     return [_kalibr_camera(name, part) for name, part in _parts(content.entry)]
 
@@ -223,7 +223,7 @@ RECTIFIED = "this is the camera of the raw pictures (image_raw); rectified ones 
 
 
 def _is_ros(content: Content) -> bool:
-    """Whether there is a camera matrix beside `distortion_model`, in a document of one level."""
+    """Whether there is a camera matrix beside `distortion_model`, both at the top of the document."""
     if content.entry is None or content.kind == "XML":
         return False
     keys = without_case(content.entry)
@@ -231,7 +231,7 @@ def _is_ros(content: Content) -> bool:
 
 
 def _ros_cameras(content: Content) -> list[CalibratedCamera]:
-    """The camera of a file. Raises `DataError` for a distortion model that there is none of here."""
+    """The camera of a file. Raises `DataError` for a distortion model that is not known here."""
     entry = content.entry
     assert entry is not None
     keys = without_case(entry)

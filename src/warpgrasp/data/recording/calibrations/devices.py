@@ -1,4 +1,4 @@
-"""Cameras as devices that know their own write them: RealSense, and telephones.
+"""Camera files of devices that know their own camera: RealSense, and telephones.
 
 Both call the centre of the top-left pixel (0, 0), as here.
 
@@ -50,7 +50,7 @@ def _is_realsense(content: Content) -> bool:
 
 
 def _realsense_cameras(content: Content) -> list[CalibratedCamera]:
-    """The cameras of a file, by their streams. Raises `DataError` for a model that there is none of here."""
+    """The cameras of a file, by their streams. Raises `DataError` for a distortion model that is not known here."""
     if content.entry is not None:
         parts = list(_intrinsics(content.entry.values, ()))
         return [
@@ -114,7 +114,7 @@ def _realsense_camera(name: str, entry: Entry) -> CalibratedCamera:
         raise DataError(f"expected 5 numbers for {entry.where('coeffs')}, found {len(coeffs)}")
     if model == "inverse_brown_conrady":
         return CalibratedCamera(name, intrinsics, size, "inverse-brown-conrady", tuple(coeffs), (INVERSE,))
-    # Its tangential part acts on what the radial part has moved: without one it is Brown's.
+    # Its tangential part acts on radially distorted points. Without tangential coefficients it is Brown's model.
     if model == "brown_conrady" or (model == "modified_brown_conrady" and not any(coeffs[2:4])):
         return CalibratedCamera(name, intrinsics, size, "opencv", tuple(coeffs))
     raise DataError(
@@ -133,7 +133,7 @@ def _model(entry: Entry) -> str:
 
 MATRICES = ("intrinsics", "k", "intrinsicmatrix", "cameraintrinsics", "intrinsic")
 DISTORTING = re.compile(r"^(k[1-6]|p[12]|.*distort.*|dist(coeffs?)?)$")
-LARGEST_CHANGE = 0.02  # of the focal length, by focusing
+LARGEST_CHANGE = 0.02  # of the focal length, as the camera focuses
 PINCAM = re.compile(r"\A\s*(\d+(?:\.0*)?\s+){2}(\S+\s+){3}\S+\s*\Z")
 
 

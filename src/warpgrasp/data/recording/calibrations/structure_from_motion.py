@@ -1,4 +1,4 @@
-"""Cameras as programs that reconstruct from many pictures write them: COLMAP, and `transforms.json`.
+"""Camera files of programs that reconstruct from many pictures: COLMAP, and `transforms.json`.
 
 Both call the centre of the top-left pixel (0.5, 0.5).
 
@@ -76,7 +76,7 @@ def _is_colmap(content: Content) -> bool:
 
 
 def _colmap_cameras(content: Content) -> list[CalibratedCamera]:
-    """The cameras of a file. Raises `DataError` for a model that there is none of here, and for what is cut off."""
+    """The cameras of a file. Raises `DataError` for a camera model that is not known here, and for a file cut off."""
     if content.text is None:
         return _binary(content.raw, content.path)
     lines = [line.split() for line in content.text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -97,7 +97,7 @@ def _colmap_cameras(content: Content) -> list[CalibratedCamera]:
 def camera_of_model(
     model_name: str, parameters: Sequence[float], where: str
 ) -> tuple[Sequence[float], Sequence[float], DistortionModel, tuple[float, ...]]:
-    """(fx, fy), (cx, cy), the model and its coefficients. Raises `DataError` for what is not read, by its name."""
+    """(fx, fy), (cx, cy), the model and its coefficients. Raises `DataError` naming a model that is not read."""
     model = COLMAP_MODELS.get(model_name)
     if model is None or model.model is None:
         raise DataError(
@@ -194,7 +194,7 @@ def _is_transforms(content: Content) -> bool:
 
 
 def _transforms_cameras(content: Content) -> list[CalibratedCamera]:
-    """The cameras of a file, alike ones once. Raises `DataError` for a model that there is none of here."""
+    """The distinct cameras of a file. Raises `DataError` for a camera model that is not known here."""
     assert content.entry is not None
     top = content.entry
     stated = {key: top.values[key] for key in (*INTRINSICS, *ANGLES) if key in top.values}

@@ -163,7 +163,7 @@ def focal_from_field_of_view(horizontal_deg: float, width: int) -> float:
 
 
 def centred_lens(focal_px: float, size: tuple[int, int], source: str | None = None) -> Lens:
-    """The pinhole of that focal length, its axis through the picture's centre. Raises `DataError` if it is implausible."""
+    """The pinhole of that focal length, its axis through the picture's centre. Raises `DataError` if implausible."""
     width, height = size
     if not FOCAL_RANGE[0] * width < focal_px < FOCAL_RANGE[1] * width:
         raise DataError(

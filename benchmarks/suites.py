@@ -20,6 +20,7 @@ SUITES = (
     "ho3d_scoring",
     "manifest",
     "startup",
+    "keypoints",
 )
 ALONE = ("growth",)  # minutes: only when named
 

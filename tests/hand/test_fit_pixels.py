@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.fit import FitError
-from warpgrasp.hand.fit_pixels import fit_hand_to_pixels
+from warpgrasp.hand.fit_pixels import ExpectedHand, SeenJoints, fit_hand_to_pixels
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.skeleton import JOINTS
 
@@ -30,7 +31,7 @@ def hands(hand: HandModel, *, mean_size: bool) -> list[tuple[torch.Tensor, torch
 def test_known_hands_are_found_again(hand: HandModel) -> None:
     """In the picture to two pixels; in space, at the known shape, to a centimetre."""
     for joints, pixels, shape in hands(hand, mean_size=False):
-        fit = fit_hand_to_pixels(hand, pixels, ALL, camera=CAMERA, shape=shape)
+        fit = fit_hand_to_pixels(hand, SeenJoints(pixels, ALL), camera=CAMERA, expected=ExpectedHand(shape))
         assert (CAMERA.project(fit.joints[0]) - pixels).norm(dim=-1).mean() < 2
         torch.testing.assert_close(fit.shape, shape, rtol=0, atol=0.02)
         assert (fit.joints[0] - joints).norm(dim=-1).mean() < 0.01
@@ -38,7 +39,7 @@ def test_known_hands_are_found_again(hand: HandModel) -> None:
 
 def test_a_hand_of_the_mean_shape_needs_no_shape(hand: HandModel) -> None:
     for joints, pixels, _ in hands(hand, mean_size=True):
-        fit = fit_hand_to_pixels(hand, pixels, ALL, camera=CAMERA)
+        fit = fit_hand_to_pixels(hand, SeenJoints(pixels, ALL), camera=CAMERA)
         assert (CAMERA.project(fit.joints[0]) - pixels).norm(dim=-1).mean() < 2
         assert abs(fit.joints[0, 0, 2] / joints[0, 2] - 1) < 0.03
 
@@ -48,9 +49,57 @@ def test_a_few_joints_are_enough_for_a_start(hand: HandModel) -> None:
     few = torch.tensor([name in ("wrist", "thumb_tip") or name.endswith("_1") for name in JOINTS])
     joints, pixels, shape = hands(hand, mean_size=True)[0]
     broken = torch.where(few[:, None], pixels, torch.nan)
-    fit = fit_hand_to_pixels(hand, broken, few, camera=CAMERA, shape=shape)
+    fit = fit_hand_to_pixels(hand, SeenJoints(broken, few), camera=CAMERA, expected=ExpectedHand(shape))
     assert (CAMERA.project(fit.joints[0]) - pixels)[few].norm(dim=-1).mean() < 3
     assert (fit.joints[0] - joints)[few].norm(dim=-1).mean() < 0.03
+
+
+def test_joints_that_are_seen_elsewhere(hand: HandModel) -> None:
+    """Points beside the joints, turned with the hand: found with the offsets known, and not without them."""
+    generator = torch.Generator().manual_seed(5)
+    offsets = 0.01 * torch.randn(21, 3, generator=generator)
+    rotation = torch.tensor([[0.4, -0.9, 0.3]])
+    joints = hand(rotation, hand.mean_pose[None], torch.zeros(1, hand.shape_count)).joints[0] + torch.tensor(
+        [0, 0, 0.5]
+    )
+    pixels = CAMERA.project(joints + offsets @ matrix_from_axis_angle(rotation)[0].T)
+    known = fit_hand_to_pixels(hand, SeenJoints(pixels, ALL, offsets), camera=CAMERA)
+    assert (known.joints[0] - joints).norm(dim=-1).mean() < 1e-4
+    unknown = fit_hand_to_pixels(hand, SeenJoints(pixels, ALL), camera=CAMERA)
+    assert (CAMERA.project(unknown.joints[0]) - CAMERA.project(joints)).norm(dim=-1).mean() > 5
+
+
+def test_joints_count_by_their_errors(hand: HandModel) -> None:
+    """A fingertip 40 px off pulls its finger along, unless it is said to be uncertain."""
+    _, pixels, _ = hands(hand, mean_size=True)[0]
+    tip = JOINTS.index("index_tip")
+    moved = pixels.clone()
+    moved[tip, 0] += 40
+    errors = torch.full((21,), 0.003)
+    errors[tip] = 0.3
+    missed = [
+        (CAMERA.project(fit_hand_to_pixels(hand, SeenJoints(moved, ALL, None, one), camera=CAMERA).joints[0]) - pixels)
+        .norm(dim=-1)
+        .mean()
+        for one in (None, errors)
+    ]
+    assert missed[0] > 2 * missed[1]
+    assert missed[1] < 2
+
+
+def test_an_expected_pose_helps_where_joints_are_hidden(hand: HandModel) -> None:
+    """The fingers of a bent hand, hidden but for their bases: as in the picture in which they were seen."""
+    few = torch.tensor([name == "wrist" or name.endswith("_1") for name in JOINTS])
+    pose = hand.pose_from_coefficients(1.5 * torch.randn(1, 45, generator=torch.Generator().manual_seed(3)))
+    shape, place = torch.zeros(hand.shape_count), torch.tensor([0.0, 0.0, 0.5])
+    joints = hand(torch.tensor([[0.5, 0.2, 0.1]]), pose, shape[None]).joints[0] + place
+    seen = SeenJoints(CAMERA.project(joints), few)
+    errors_m = [
+        float((fit_hand_to_pixels(hand, seen, camera=CAMERA, expected=one).joints[0] - joints).norm(dim=-1).mean())
+        for one in (ExpectedHand(shape), ExpectedHand(shape, pose[0]))
+    ]
+    assert errors_m[1] < 0.001
+    assert errors_m[0] > 0.01
 
 
 @pytest.mark.parametrize(
@@ -59,4 +108,4 @@ def test_a_few_joints_are_enough_for_a_start(hand: HandModel) -> None:
 )
 def test_what_is_refused(hand: HandModel, count: int, value: float, message: str) -> None:
     with pytest.raises(FitError, match=message):
-        fit_hand_to_pixels(hand, torch.full((21, 2), value), torch.arange(21) < count, camera=CAMERA)
+        fit_hand_to_pixels(hand, SeenJoints(torch.full((21, 2), value), torch.arange(21) < count), camera=CAMERA)

@@ -115,7 +115,8 @@ class AnnotateActions:
 
     def move(self, part: str) -> None:
         """Show the handles of the object, of the hand, or none."""
-        self.page.moved, self.page.clicking, self.page.asked = part, "nothing", None
+        self.page.moved, self.page.clicking = part, "nothing"
+        self.page.asked = self.page.corner = None
         if self.page.state.read_only is not None:
             self.page.moved = "nothing"
             raise ReadOnlyError(f"this recording is open for reading only: {self.page.state.read_only}")
@@ -162,8 +163,8 @@ class AnnotateActions:
     # Clicks.
 
     def click_on(self, mode: str) -> None:
-        """Let clicks mean points of the object, joints of the hand, or nothing."""
-        self.page.clicking, self.page.asked = mode, None
+        """Let clicks mean points of the object, joints of the hand, corners of a box around it, or nothing."""
+        self.page.clicking, self.page.asked, self.page.corner = mode, None, None
         if mode == "joints":
             self._ask_for_next_joint()
         self.page.show()
@@ -202,6 +203,9 @@ class AnnotateActions:
         if page.clicking == "points" and page.asked is not None:
             page.asked = None
             page.show()
+        elif page.clicking == "box":
+            page.corner = None
+            page.show()
         elif page.clicking == "joints" and current.joints_px:
             name = current.joints_px[-1][0]
             page.change(current.with_joint(name, None))
@@ -235,14 +239,14 @@ class AnnotateActions:
         """Move hand and object until they have the colours of the nearest label; takes seconds."""
         page = self.page
         with page.lock:
-            if page.refining:
+            if page.busy:
                 return
-            page.refining = True
+            page.busy = True
             page.show_note("refining …")
         try:
             page.act(self._refined())
         finally:
-            page.refining = False
+            page.busy = False
 
     def _refined(self) -> Action:
         """Refine without holding up anybody; the action that is to follow, under the page's lock, is returned."""

@@ -6,7 +6,9 @@ import numpy as np
 import viser
 
 from warpgrasp.annotate.actions import FINE_NUDGE, NUDGE, Action, AnnotateActions
+from warpgrasp.annotate.finding import FindActions
 from warpgrasp.annotate.page import AnnotatePage
+from warpgrasp.annotate.panel import CLICKED, MOVED, STYLES
 
 KEYS = """
 | key | |
@@ -23,6 +25,7 @@ KEYS = """
 | X | surface, wireframe |
 | B | hide and show |
 | 1 … 9, 0 | opacity 10 % … 90 %, 100 % |
+| M | find the hand |
 | P, I | click points of the object, joints of the hand |
 | Backspace, Escape | take the last point back, stop clicking |
 | F | refine by the colours of the nearest label |
@@ -32,12 +35,12 @@ KEYS = """
 
 def connect(page: AnnotatePage) -> None:
     """Let controls, keys, handles and clicks act."""
-    actions = AnnotateActions(page)
+    actions, finding = AnnotateActions(page), FindActions(page)
     _connect_frames(page, actions)
     _connect_view(page, actions)
     _connect_poses(page, actions)
-    _connect_clicks(page, actions)
-    _connect_keys(page, actions)
+    _connect_clicks(page, actions, finding)
+    _connect_keys(page, actions, finding)
     page.server.on_client_connect(page.welcome)
 
 
@@ -83,14 +86,12 @@ def _connect_view(page: AnnotatePage, actions: AnnotateActions) -> None:
     _on(page, panel.opacity, page.draw)
     _on(page, panel.zoom, actions.view_from_camera)
     _on_button(page, panel.camera, actions.view_from_camera)
-    styles = ("surface", "wireframe", "hidden")
-    _on_group(page, panel.style, {style: lambda style=style: actions.draw_as(style) for style in styles})
+    _on_group(page, panel.style, {style: lambda style=style: actions.draw_as(style) for style in STYLES})
 
 
 def _connect_poses(page: AnnotatePage, actions: AnnotateActions) -> None:
     panel = page.panel
-    moved = ("object", "hand", "nothing")
-    _on_group(page, panel.moved, {part: lambda part=part: actions.move(part) for part in moved})
+    _on_group(page, panel.moved, {part: lambda part=part: actions.move(part) for part in MOVED})
     for part, slider in (("object", panel.object_depth), ("hand", panel.hand_depth)):
         _on(page, slider, lambda part=part, slider=slider: actions.set_depth(part, slider.value))
     for row, sliders in panel.fingers.rows.items():
@@ -113,10 +114,9 @@ def _connect_handle(
             page.state.end_gesture()
 
 
-def _connect_clicks(page: AnnotatePage, actions: AnnotateActions) -> None:
+def _connect_clicks(page: AnnotatePage, actions: AnnotateActions, finding: FindActions) -> None:
     panel = page.panel
-    modes = ("points", "joints", "nothing")
-    _on_group(page, panel.click, {mode: lambda mode=mode: actions.click_on(mode) for mode in modes})
+    _on_group(page, panel.click, {mode: lambda mode=mode: actions.click_on(mode) for mode in CLICKED})
     _on(page, panel.joint, page.show_status)
     cleared: dict[str, Action] = {"last": actions.take_back}
     cleared |= {f"all {kind}": lambda kind=kind: actions.clear(kind) for kind in ("points", "joints")}
@@ -124,14 +124,19 @@ def _connect_clicks(page: AnnotatePage, actions: AnnotateActions) -> None:
     _on_button(page, panel.place, actions.place_object)
     _on_button(page, panel.fit, actions.fit_hand)
     panel.refine.on_click(lambda _: actions.refine())
+    panel.find.on_click(lambda _: finding.find())
+    panel.find_everywhere.on_click(lambda _: finding.find_everywhere())
 
     @page.server.scene.on_click()
     def _(event: viser.SceneClickEvent) -> None:
-        if page.clicking != "nothing":
-            page.act(lambda: actions.clicked(np.array(event.ray_origin), np.array(event.ray_direction)))
+        ray = np.array(event.ray_origin), np.array(event.ray_direction)
+        if page.clicking == "box":
+            finding.clicked(*ray)
+        elif page.clicking != "nothing":
+            page.act(lambda: actions.clicked(*ray))
 
 
-def _connect_keys(page: AnnotatePage, actions: AnnotateActions) -> None:
+def _connect_keys(page: AnnotatePage, actions: AnnotateActions, finding: FindActions) -> None:
     """Connect the keys of `KEYS`. viser keeps W, A, S, D, Q, E and the arrows for turned views."""
     page.panel.keys.content = KEYS
 
@@ -166,6 +171,7 @@ def _connect_keys(page: AnnotatePage, actions: AnnotateActions) -> None:
     key("Hide or show hand and object", "B", actions.toggle_hidden)
     for digit in range(10):
         key(f"Opacity {digit or 10}0 %", str(digit), lambda digit=digit: actions.set_opacity((digit or 10) / 10))
+    key("Find the hand", "M", finding.find, slow=True)
     key("Click points of the object", "P", lambda: actions.click_on("points"))
     key("Click joints of the hand", "I", lambda: actions.click_on("joints"))
     key("Take the last click back", "backspace", actions.take_back)

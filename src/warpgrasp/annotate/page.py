@@ -1,33 +1,29 @@
-"""The annotation page of one recording, which shows its `AnnotationState` and saves it, and the panel beside the scene.
+"""The annotation page of one recording, which shows its `AnnotationState` and saves it.
 
-User actions (actions.py) run under the page's lock, for a short time each; reading a frame and refining run outside it,
-since viser's event loop waits for the lock too.
+User actions (actions.py, finding.py) run under the page's lock, for a short time each; reading a frame, refining and
+looking for a hand run outside it, since viser's event loop waits for the lock too.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import viser
 from jaxtyping import Float, UInt8
 
-from warpgrasp.annotate.edited_frame import FEWEST_PAIRS, NEAREST_M, EditedFrame
+from warpgrasp.annotate.edited_frame import FEWEST_PAIRS, EditedFrame
+from warpgrasp.annotate.hand_scan import says_where_not, score_strip
+from warpgrasp.annotate.panel import AnnotatePanel
 from warpgrasp.annotate.scene import AnnotateScene, at_camera, go_to_camera
 from warpgrasp.annotate.state import AnnotationState
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, FingerAngles, FingerAxes
+from warpgrasp.hand import FEWEST_JOINTS, FingerAxes
 from warpgrasp.refinement import suggested_position
 
 SAVE_EVERY_S = 0.3
 GESTURE_PAUSE_S = 1.0  # changes by one control that are farther apart are two
 LISTED_LABELS = 12
-KNUCKLE_DEG, CURL_DEG, SPREAD_DEG = (-60.0, 110.0), (-45.0, 120.0), (-45.0, 60.0)
-SHAPE_RANGE = 4.0  # standard deviations
-FARTHEST_SLIDER_M = 2.0
-MOVED = ("object", "hand", "nothing")
-STYLES = ("surface", "wireframe", "hidden")
 
 
 class AnnotatePage:
@@ -47,18 +43,23 @@ class AnnotatePage:
         self.moved = "object" if state.read_only is None else "nothing"
         self.clicking = "nothing"
         self.asked: Float[np.ndarray, " 3"] | None = None  # a point of the object whose pixel is still to come
-        self.wireframe, self.hidden, self.refining = False, False, False
+        self.corner: Float[np.ndarray, " 2"] | None = None  # a box's first corner, whose opposite one is still to come
+        self.wireframe, self.hidden = False, False
+        self.busy, self.scanning = False, False  # while a frame is refined or a hand looked for; everywhere
+        self.after_turning: Callable[[int], None] | None = None  # outside of the lock
+        self._scores: Float[np.ndarray, " n"] | None = None  # how surely the hand is seen in each frame
+        self._strip_of: tuple[object, ...] | None = None
         self._travelled = np.arange(len(state.numbers), dtype=np.float64)
         self._touched: tuple[str, float] = ("", 0.0)
         self._note, self._saved_at, self._trouble, self._turned = "", "", "", False
-        self._reading, self._stop = threading.Lock(), threading.Event()
+        self._reading, self.stop = threading.Lock(), threading.Event()
         self.show_frame(state.frame)
         self._saver = threading.Thread(target=self._save_again_and_again, daemon=True)
         self._saver.start()
 
     def close(self) -> None:
         """Stop, and write all changes. Raises `OSError` or `DataError` when that is impossible."""
-        self._stop.set()
+        self.stop.set()
         self._saver.join()
         self.state.save()
 
@@ -67,6 +68,13 @@ class AnnotatePage:
         with self.lock:
             self._travelled = travelled
             self.show_status()
+
+    def set_scores(self, scores: Float[np.ndarray, " n"]) -> None:
+        """Show how surely the hand is seen in each frame."""
+        self._scores = scores
+        self.panel.strip_says.content = says_where_not(self.state.numbers, scores)
+        self.panel.strip.visible = self.panel.strip_says.visible = True
+        self.show_status()
 
     def show_frame(self, frame: int) -> None:
         """Turn to a frame, unless another one is asked for meanwhile."""
@@ -81,6 +89,8 @@ class AnnotatePage:
             self.act(lambda: self.show_note(f"⚠️ {trouble}"))
             return
         self.act(lambda: self._turn_to(frame, picture))
+        if self.after_turning is not None:
+            self.after_turning(frame)
 
     def read(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
         """A frame's picture; one at a time, since a decoder serves one thread only."""
@@ -91,7 +101,7 @@ class AnnotatePage:
         if frame != self.wanted:
             return
         self.state.go_to(frame)
-        self.asked = None
+        self.asked = self.corner = None
         self.scene.show_picture(picture, self.state.current)
         self.show()
 
@@ -120,7 +130,7 @@ class AnnotatePage:
         with self.server.atomic():
             current = self.state.current
             self.scene.show(current, handles=handles)
-            self.scene.show_points(current, self.asked, kind=self.clicking)
+            self.scene.show_points(current, self.asked, self.corner, kind=self.clicking)
             angles = self.axes.angles(current.joint_angles)
             self.panel.show(current, angles, position=self.positions[self.state.frame])
             self.draw()
@@ -129,7 +139,7 @@ class AnnotatePage:
     def draw(self) -> None:
         """Draw hand and object in the chosen style; hide them where a click on the picture is awaited."""
         clicking = self.clicking != "nothing"
-        pixel_awaited = self.clicking == "joints" or (clicking and self.asked is not None)
+        pixel_awaited = self.clicking in ("joints", "box") or (clicking and self.asked is not None)
         self.scene.set_style(
             opacity=self.panel.opacity.value,
             wireframe=self.wireframe,
@@ -149,13 +159,26 @@ class AnnotatePage:
         kind = "label" if state.current.done else "draft" if state.frame in state.drafted else "not begun"
         labels, suggested = state.labelled, self.suggested()
         listed = ", ".join(map(str, labels[:LISTED_LABELS])) + (" …" if len(labels) > LISTED_LABELS else "")
-        lines = [f"**frame {state.frame}** · {kind}", f"{len(labels)} labels{': ' + listed if labels else ''}"]
+        lines = [
+            f"**frame {state.frame}** · {kind}",
+            f"{len(labels)} label{'' if len(labels) == 1 else 's'}{': ' + listed if labels else ''}",
+        ]
         lines += [] if suggested is None else [f"suggested next: {suggested}"]
         panel.summary.content = "  \n".join(lines)
         clicked = f"{len(state.current.pairs)} points of the object, {len(state.current.joints_px)} joints of the hand"
         panel.clicked.content = clicked
         turned = "view turned: V brings it back to the camera" if self._turned else ""
+        self._show_strip(labels)
         panel.status.content = "  \n".join(filter(None, [self._saved(), self._question(), turned, self._note]))
+
+    def _show_strip(self, labels: list[int]) -> None:
+        """Draw where the hand is seen, when that, the labels or the frame have changed."""
+        shown = (id(self._scores), *labels, self.state.frame)
+        if self._scores is None or shown == self._strip_of:
+            return
+        self._strip_of = shown
+        labelled = [self.positions[label] for label in labels]
+        self.panel.strip.image = score_strip(self._scores, labelled, self.positions[self.state.frame])
 
     def _saved(self) -> str:
         if self.state.read_only is not None:
@@ -172,6 +195,9 @@ class AnnotatePage:
         if self.clicking == "joints":
             seen, joint = len(current.joints_px), self.panel.joint.value
             return f"👉 Click on **{joint}** in the picture. {seen} of 21; {FEWEST_JOINTS} are needed. (Esc ends)"
+        if self.clicking == "box":
+            corner = "one corner" if self.corner is None else "the opposite corner"
+            return f"👉 Click on {corner} of a **box** around the hand. (Esc ends)"
         return ""
 
     def suggested(self) -> int | None:
@@ -204,7 +230,7 @@ class AnnotatePage:
                     self.show_status()
 
     def _save_again_and_again(self) -> None:
-        while not self._stop.wait(SAVE_EVERY_S):
+        while not self.stop.wait(SAVE_EVERY_S):
             self.save()
 
     def save(self) -> None:
@@ -220,96 +246,3 @@ class AnnotatePage:
             self._trouble = trouble
             self._saved_at = time.strftime(" at %H:%M:%S")
             self.show_status()
-
-
-@dataclass(frozen=True)
-class Fingers:
-    """A slider for each finger (order: `FINGERS`)."""
-
-    knuckle: tuple[viser.GuiSliderHandle[float], ...]
-    curl: tuple[viser.GuiSliderHandle[float], ...]
-    spread: tuple[viser.GuiSliderHandle[float], ...]
-
-    @property
-    def rows(self) -> dict[str, tuple[viser.GuiSliderHandle[float], ...]]:
-        """The sliders by the names of `FingerAngles`."""
-        return {"knuckle": self.knuckle, "curl": self.curl, "spread": self.spread}
-
-
-class AnnotatePanel:
-    """The handles of all controls, made once and set to a frame's values. Nothing is decided here."""
-
-    def __init__(self, gui: viser.GuiApi, *, frames: int, shapes: int, disabled: bool):
-        """`disabled` makes a panel for looking only."""
-        gui.configure_theme(show_logo=False, show_share_button=False, control_width="large", dark_mode=True)
-        gui.set_panel_label("warpgrasp annotate")
-        gui.main_panel.dock_right()
-        self.status = gui.add_markdown("")
-        with gui.add_folder("Frame"):
-            self._add_frame_controls(gui, frames, disabled=disabled)
-        with gui.add_folder("View"):
-            self.opacity = gui.add_slider("opacity", min=0.05, max=1.0, step=0.05, initial_value=0.5)
-            self.style = gui.add_button_group("draw as", STYLES)
-            self.zoom = gui.add_slider("zoom", min=1.0, max=8.0, step=0.1, initial_value=1.0)
-            self.camera = gui.add_button("Back to the camera's view")
-        with gui.add_folder("Move"):
-            self.moved = gui.add_button_group("handles of", MOVED, disabled=disabled)
-            depth = {
-                "min": NEAREST_M,
-                "max": FARTHEST_SLIDER_M,
-                "step": 0.001,
-                "initial_value": 0.5,
-                "disabled": disabled,
-            }
-            self.object_depth = gui.add_slider("object: depth (m)", **depth)
-            self.hand_depth = gui.add_slider("hand: depth (m)", **depth)
-        with gui.add_folder("Fingers and shape (degrees, standard deviations)"):
-            self._add_finger_controls(gui, shapes, disabled=disabled)
-        with gui.add_folder("By clicking"):
-            self._add_click_controls(gui, disabled=disabled)
-        with gui.add_folder("Keyboard", expand_by_default=False):
-            self.keys = gui.add_markdown("")
-
-    def _add_frame_controls(self, gui: viser.GuiApi, frames: int, *, disabled: bool) -> None:
-        self.summary = gui.add_markdown("")
-        self.position = gui.add_slider("frame", min=0, max=max(frames - 1, 1), step=1, initial_value=0)
-        self.go = gui.add_button_group("go to", ("‹", "›", "‹ label", "label ›", "suggested"))
-        self.done = gui.add_checkbox("finished", initial_value=False, disabled=disabled)
-        self.held_out = gui.add_checkbox("held out", initial_value=False, disabled=disabled)
-        self.edit = gui.add_button_group("edit", ("undo", "redo", "copy from before"), disabled=disabled)
-
-    def _add_finger_controls(self, gui: viser.GuiApi, shapes: int, *, disabled: bool) -> None:
-        tabs, rows = gui.add_tab_group(), []
-        for title, (low, high) in (("bend", KNUCKLE_DEG), ("curl", CURL_DEG), ("spread", SPREAD_DEG)):
-            bounds = {"min": low, "max": high, "step": 0.5, "initial_value": 0.0, "disabled": disabled}
-            with tabs.add_tab(title):
-                rows.append(tuple(gui.add_slider(finger, **bounds) for finger in FINGERS))
-        self.fingers = Fingers(*rows)
-        bounds = {"min": -SHAPE_RANGE, "max": SHAPE_RANGE, "step": 0.05, "initial_value": 0.0, "disabled": disabled}
-        with tabs.add_tab("shape"):
-            self.shape = tuple(gui.add_slider(f"shape {number + 1}", **bounds) for number in range(shapes))
-
-    def _add_click_controls(self, gui: viser.GuiApi, *, disabled: bool) -> None:
-        self.clicked = gui.add_markdown("")
-        self.click = gui.add_button_group("click on", ("points", "joints", "nothing"), disabled=disabled)
-        self.joint = gui.add_dropdown("next joint", JOINTS, disabled=disabled)
-        self.take_back = gui.add_button_group("take back", ("last", "all points", "all joints"), disabled=disabled)
-        self.place = gui.add_button("Place the object by its points", disabled=disabled)
-        self.fit = gui.add_button("Fit the hand to its joints", disabled=disabled)
-        self.refine = gui.add_button("Refine by the nearest label's colours", disabled=disabled)
-
-    def show(self, frame: EditedFrame, angles: FingerAngles, *, position: int) -> None:
-        """Set every control to a frame's values. Values outside a slider's range stand at its end."""
-        self.position.value = position
-        self.done.value, self.held_out.value = frame.done, frame.use == "evaluation"
-        for row, sliders in self.fingers.rows.items():
-            _set(sliders, np.degrees(getattr(angles, row)))
-        _set(self.shape, frame.shape)
-        _set((self.object_depth, self.hand_depth), (frame.object_centre[2], frame.wrist[2]))
-
-
-def _set(sliders: Iterable[viser.GuiSliderHandle[float]], values: Iterable[float]) -> None:
-    for slider, value in zip(sliders, values, strict=True):
-        step = slider.step
-        rounded = round(float(value) / step) * step
-        slider.value = round(min(max(rounded, slider.min), slider.max), 6)

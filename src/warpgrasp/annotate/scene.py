@@ -125,15 +125,24 @@ class AnnotateScene:
         for name, handle in (("object", self.object_handle), ("hand", self.hand_handle)):
             handle.disable_axes = handle.disable_sliders = handle.disable_rotations = name != moved
 
-    def show_points(self, frame: EditedFrame, asked: Float[np.ndarray, " 3"] | None, *, kind: str) -> None:
-        """Show the points that were clicked on: the object's (`points`), the hand's (`joints`), or none.
+    def show_points(
+        self,
+        frame: EditedFrame,
+        asked: Float[np.ndarray, " 3"] | None,
+        corner: Float[np.ndarray, " 2"] | None,
+        *,
+        kind: str,
+    ) -> None:
+        """Show the points that were clicked on: the object's (`points`), the hand's (`joints`), a box's, or none.
 
-        `asked` is a point of the object whose pixel is still to come.
+        `asked` is a point of the object whose pixel is still to come, `corner` a box's first corner.
         """
         pairs = frame.pairs if kind == "points" else ()
         joints = frame.joints_px if kind == "joints" else ()
-        pixels = [pair.pixel for pair in pairs] + [pixel for _, pixel in joints]
+        corners = [] if corner is None else [corner]
+        pixels = [pair.pixel for pair in pairs] + [pixel for _, pixel in joints] + corners
         colours = [POINT_COLOUR] * len(pairs) + [_finger_colour(name) for name, _ in joints]
+        colours += [ASKED_COLOUR] * len(corners)
         homogeneous = np.array([[*pixel, 1.0] for pixel in pixels], dtype=np.float64).reshape(-1, 3)
         rays = homogeneous @ np.linalg.inv(self._lens.intrinsics).T
         radius = float(DOT_SHARE * self._lens.width / self._lens.intrinsics[0, 0])

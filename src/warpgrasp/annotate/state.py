@@ -15,7 +15,7 @@ from warpgrasp.data.recording import Recording
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Annotation, Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import JOINTS, HandModel, fit_hand_to_pixels
+from warpgrasp.hand import JOINTS, ExpectedHand, HandModel, SeenJoints, fit_hand_to_pixels
 
 LARGEST_UNDO = 500
 
@@ -34,8 +34,8 @@ class _History:
 class AnnotationState:
     """The annotation of one recording.
 
-    A frame that nobody has begun has the pose of the last begun frame before it; nothing of it is kept until it is
-    changed. `read_only` says why nothing may be changed, where that is so.
+    A frame that nobody has begun has the pose of the last begun frame before it, unless another one is offered; nothing
+    of it is kept until it is changed. `read_only` says why nothing may be changed, where that is so.
     """
 
     def __init__(self, recording: Recording, hand: HandModel, *, read_only: str | None = None):
@@ -49,8 +49,8 @@ class AnnotationState:
         self._saving = threading.Lock()
         self._histories: dict[int, _History] = {}
         self._first = EditedFrame(first_pose(recording, hand))
-        begun = sorted({*self.labelled, *self.drafted})
-        self._frame = begun[0] if begun else self.numbers[0]
+        self._frame = min(self.begun, default=self.numbers[0])
+        self._offer: tuple[int, EditedFrame] | None = None  # a frame that nobody has begun, as it might begin
 
     @property
     def camera(self) -> Camera:
@@ -66,7 +66,7 @@ class AnnotationState:
     def current(self) -> EditedFrame:
         """The frame at hand."""
         with self._lock:
-            return self._store.get(self._frame) or self._proposal(self._frame)
+            return self.edited(self._frame)
 
     @property
     def labelled(self) -> list[int]:
@@ -81,6 +81,12 @@ class AnnotationState:
             return self._store.drafted
 
     @property
+    def begun(self) -> set[int]:
+        """The frames with a label or a draft."""
+        with self._lock:
+            return {*self._store.labelled, *self._store.drafted}
+
+    @property
     def unsaved(self) -> frozenset[int]:
         """The frames whose last change is not on disk."""
         with self._lock:
@@ -93,7 +99,7 @@ class AnnotationState:
                 raise UserError(f"expected a frame from {self.numbers[0]} to {self.numbers[-1]}, got {frame}")
             self._store.get(frame)
             self.end_gesture()
-            self._frame = frame
+            self._frame, self._offer = frame, None
 
     def change(self, frame: EditedFrame, *, gesture: str | None = None) -> None:
         """Change the frame at hand. Changes that follow each other in one gesture are undone together.
@@ -168,8 +174,8 @@ class AnnotationState:
             for name, pixel in current.joints_px:
                 joints_px[JOINTS.index(name)], seen[JOINTS.index(name)] = torch.from_numpy(pixel).float(), True
             keeps_shape = any(number != self._frame for number in self.labelled)
-            shape = current.pose.shape[0].float() if keeps_shape else None
-            fit = fit_hand_to_pixels(self.hand, joints_px, seen, camera=self.camera, shape=shape)
+            expected = ExpectedHand(current.pose.shape[0] if keeps_shape else None)
+            fit = fit_hand_to_pixels(self.hand, SeenJoints(joints_px, seen), camera=self.camera, expected=expected)
             rotation = matrix_from_axis_angle(fit.rotation[0].double())
             parts = {"hand_rotation": rotation, "wrist": fit.joints[0, 0], "joint_angles": fit.pose[0]}
             parts |= {} if keeps_shape else {"shape": fit.shape}
@@ -179,12 +185,21 @@ class AnnotationState:
     def annotation(self, number: int, frame: EditedFrame | None = None) -> Annotation:
         """Hand and object in camera space, of a frame as it is, or as `frame` has it."""
         with self._lock:
-            return self._store.annotation(number, frame or self._store.get(number) or self._proposal(number))
+            return self._store.annotation(number, frame or self.edited(number))
+
+    def edited(self, number: int) -> EditedFrame:
+        """A frame as it is."""
+        with self._lock:
+            return self._store.get(number) or self._proposal(number)
 
     def pose(self, number: int) -> Pose:
         """The pose of a frame."""
+        return self.edited(number).pose
+
+    def offer(self, frame: EditedFrame) -> None:
+        """Let the frame at hand, which nobody has begun, look so until it is changed or left; nothing is kept of it."""
         with self._lock:
-            return (self._store.get(number) or self._proposal(number)).pose
+            self._offer = (self._frame, frame)
 
     def save(self) -> None:
         """Write what has changed. Raises `OSError` or `DataError` when that is impossible; then nothing is lost."""
@@ -201,12 +216,14 @@ class AnnotationState:
             raise ReadOnlyError(f"this recording is open for reading only: {self.read_only}")
 
     def _neighbour(self, frame: int) -> int | None:
-        begun = sorted({*self.labelled, *self.drafted} - {frame})
+        begun = sorted(self.begun - {frame})
         before = [number for number in begun if number < frame]
         return before[-1] if before else begun[0] if begun else None
 
     def _proposal(self, frame: int) -> EditedFrame:
-        """A frame that nobody has begun, with the pose of its neighbour."""
+        """A frame that nobody has begun: as it was offered, else with the pose of its neighbour."""
+        if self._offer is not None and self._offer[0] == frame:
+            return self._offer[1]
         source = self._neighbour(frame)
         other = None if source is None else self._store.get(source)
         return self._first if other is None else EditedFrame(other.pose)

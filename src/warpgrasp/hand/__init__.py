@@ -2,7 +2,7 @@
 
 from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
 from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_cost, fit_hand, pose_cost, refusal
-from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, fit_hand_to_pixels
+from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, ExpectedHand, SeenJoints, fit_hand_to_pixels
 from warpgrasp.hand.joint_jacobian import joints_alone
 from warpgrasp.hand.mano import Fingertips, load_mano, same_hand, with_fingertips, with_fingertips_of
 from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
@@ -28,6 +28,7 @@ __all__ = [
     "LARGEST_RESIDUAL_M",
     "MANO_JOINTS",
     "PLACEMENT_JOINT",
+    "ExpectedHand",
     "FingerAngles",
     "FingerAxes",
     "Fingertips",
@@ -37,6 +38,7 @@ __all__ = [
     "HandModel",
     "HandTemplate",
     "PosedHand",
+    "SeenJoints",
     "Side",
     "fit_cost",
     "fit_hand",

@@ -2,7 +2,8 @@
 
 from warpgrasp.keypoints.adaptation import JointOffsets, fit_offsets, usual_offsets
 from warpgrasp.keypoints.file import KeypointsFile, cached_keypoints, read_keypoints_file, write_keypoints
-from warpgrasp.keypoints.hands import HandBox, HandKeypoints, KeypointDetector, hand_of_side
+from warpgrasp.keypoints.found_hand import SURE_SCORE, FoundHand, find_hand, hand_from_keypoints, joint_misses_m
+from warpgrasp.keypoints.hands import HandBox, HandKeypoints, KeypointDetector, Picture, hand_of_side
 from warpgrasp.keypoints.mediapipe import DETECTORS, DetectorSettings, MediaPipeDetector
 from warpgrasp.keypoints.programs import read_keypoints
 from warpgrasp.keypoints.reprojection import OTHER_HAND, Detections, reprojection_loss
@@ -10,17 +11,23 @@ from warpgrasp.keypoints.reprojection import OTHER_HAND, Detections, reprojectio
 __all__ = [
     "DETECTORS",
     "OTHER_HAND",
+    "SURE_SCORE",
     "Detections",
     "DetectorSettings",
+    "FoundHand",
     "HandBox",
     "HandKeypoints",
     "JointOffsets",
     "KeypointDetector",
     "KeypointsFile",
     "MediaPipeDetector",
+    "Picture",
     "cached_keypoints",
+    "find_hand",
     "fit_offsets",
+    "hand_from_keypoints",
     "hand_of_side",
+    "joint_misses_m",
     "read_keypoints",
     "read_keypoints_file",
     "reprojection_loss",

@@ -115,15 +115,15 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
     return bytes(damaged)
 
 
-def refused_count(path: Path, hand: HandModel, count: int, change: Callable[[bytes, random.Random], bytes]) -> int:
-    """How many of `count` versions of a file are refused; everything else in its folder is whole."""
+def refused_share(path: Path, hand: HandModel, count: int, change: Callable[[bytes, random.Random], bytes]) -> float:
+    """Which share of `count` versions of a file is refused; everything else in its folder is whole."""
     chance, content, refused = random.Random(path.name), path.read_bytes(), 0
     for _ in range(count):
         path.write_bytes(change(content, chance))
         refused += not read_everything(path.parent, hand)
     path.write_bytes(content)
     assert read_everything(path.parent, hand)
-    return refused
+    return refused / count
 
 
 @pytest.mark.parametrize("name", ["camera.json", "object.json", "annotations.json"])

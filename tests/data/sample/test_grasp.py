@@ -18,7 +18,9 @@ from warpgrasp.data.sample.grasp import (
     stored_grips,
 )
 
-pytestmark = pytest.mark.parametrize("name", OBJECT_NAMES)
+# The distances to one object take seconds to compute: the fast tests hold one, the slow ones the others.
+NAMES = [OBJECT_NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in OBJECT_NAMES[1:])]
+pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
 def test_every_stored_grasp_holds_with_all_fingers(name):

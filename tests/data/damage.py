@@ -7,7 +7,8 @@ from math import ceil
 import numpy as np
 import pytest
 
-# Of a corpus, the fast tests read the first tenth, the slow ones all.
+# Of a corpus, the fast tests read the first tenth, but at least FEWEST; the slow ones all.
+FEWEST = 20
 CORPUS_SHARES = pytest.mark.parametrize(
     "share", [pytest.param(0.1, id="a tenth"), pytest.param(1.0, id="all", marks=pytest.mark.slow)]
 )
@@ -38,7 +39,7 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
 def mutations(content: bytes, count: int, seed: int, *, share: float = 1.0) -> Iterator[bytes]:
     """The first part of a corpus of `count` mutated versions of a file."""
     random = np.random.default_rng(seed)
-    for _ in range(ceil(share * count)):
+    for _ in range(max(min(count, FEWEST), ceil(share * count))):
         yield mutated(content, random)
 
 

@@ -17,7 +17,7 @@ from warpgrasp.cli import main
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import log, loop, objective
 
-# `run` is `warpgrasp …`, saving after every step; it kills itself by SIGKILL at the n-th call of a function, if asked to.
+# `run` is `warpgrasp …`, saving after every step; it kills itself by SIGKILL at the n-th call of a function, if asked.
 SETUP = """
 import os, signal, sys
 import torch

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.data.damage import CORPUS_SHARES, mutations, outcomes
-from tests.data.dexycb.dexycb_files import EVALUATION_RIGHT, SUBJECT, edit_labels, edit_yaml, write_dexycb
+from tests.data.dexycb.dexycb_files import EVALUATION_RIGHT, SUBJECT, DexYcbFiles, edit_labels, edit_yaml
 from warpgrasp.data.dexycb.dataset import DexYcb
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Frame, FrameName
@@ -31,9 +31,9 @@ SLOWEST_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(files: DexYcbFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One data set for all: each test puts back what it spoils."""
-    return write_dexycb(tmp_path_factory.mktemp("fuzz") / "data").root
+    return Path(shutil.copytree(files.root, tmp_path_factory.mktemp("fuzz") / "data"))
 
 
 @dataclass(frozen=True)

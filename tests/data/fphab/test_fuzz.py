@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from tests.data.damage import CORPUS_SHARES, mutations, outcomes
-from tests.data.fphab.fphab_files import LIST, write_fphab, write_list
+from tests.data.fphab.fphab_files import LIST, FphabSample, write_list
 from warpgrasp.data.fphab.dataset import Fphab
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
@@ -37,10 +37,9 @@ SLOWEST_S = 2.0
 
 
 @pytest.fixture(scope="module")
-def root(hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(fphab_sample: FphabSample, hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sequences, one of them without MANO fits, of a box of eight vertices. Each test puts back what it spoils."""
-    root = tmp_path_factory.mktemp("fuzz") / "fphab"
-    write_fphab(root, hand)
+    root = Path(shutil.copytree(fphab_sample.root, tmp_path_factory.mktemp("fuzz") / "fphab"))
     write_list(root / LIST, [FITTED], [ALONE])
     write_box(root / MESH)
     shutil.rmtree(root / "Video_files_480")

@@ -88,6 +88,7 @@ def assert_sane(read: Frame | Truth) -> None:
 
 
 @CORPUS_SHARES
+@pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")  # of `pickletools`, of spoilt texts
 @pytest.mark.parametrize("version", ["v3", "v2"])
 def test_spoilt_bytes_of_an_annotation(small_root: Path, hand, spoil, tmp_path, version: str, share: float) -> None:
     content = (small_root / META).read_bytes()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 # `run(words)` is defined by the setup, and not called in this process: a fork finds no thread, cache or registry used.
 PARENT = """
-import json, os, sys
+import gc, json, os, sys
+gc.freeze()  # no child goes over all that was imported
 for line in sys.stdin:
     words, out, error = json.loads(line)
     child = os.fork()

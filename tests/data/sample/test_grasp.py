@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.sample_set import HELD
 from warpgrasp.data.sample.grasp import (
     CONTACT_DEPTH_M,
-    OBJECT_NAMES,
     THUMB,
     closed,
     contact,
@@ -18,9 +18,7 @@ from warpgrasp.data.sample.grasp import (
     stored_grips,
 )
 
-# The distances to one object take seconds to compute: the fast tests hold one, the slow ones the others.
-NAMES = [OBJECT_NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in OBJECT_NAMES[1:])]
-pytestmark = pytest.mark.parametrize("name", NAMES)
+pytestmark = pytest.mark.parametrize("name", HELD)
 
 
 def test_every_stored_grasp_holds_with_all_fingers(name):

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.sample_set import HELD
 from warpgrasp.data.sample.check import exact_contact, reference_frames, surface_motion_px
-from warpgrasp.data.sample.grasp import DEEPEST_M, OBJECT_NAMES, THUMB, object_surface
+from warpgrasp.data.sample.grasp import DEEPEST_M, THUMB, object_surface
 from warpgrasp.data.sample.sequence import (
     FOCAL_PX,
     HEIGHT_PX,
@@ -18,11 +19,8 @@ from warpgrasp.data.sample.sequence import (
     wander,
 )
 
-# The distances to one object take seconds to compute: the fast tests hold one, the slow ones the others.
-NAMES = [OBJECT_NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in OBJECT_NAMES[1:])]
 
-
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=HELD)
 def sequence(request) -> GraspSequence:
     return make_sequence(seed=5, object_name=request.param, frames=8, moving_camera=True)
 
@@ -103,7 +101,7 @@ def test_surface_motion_of_a_known_translation(sequence):
     np.testing.assert_allclose(surface_motion_px(moved), FOCAL_PX * 0.5 / depth, rtol=0.005)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HELD)
 def test_surfaces_move_as_much_as_promised(name):
     motion = np.concatenate([surface_motion_px(make_sequence(seed=seed, object_name=name)) for seed in range(2)])
     assert 8 < np.median(motion) < 16

@@ -37,8 +37,9 @@ lint: install
 types: install
 	$(BIN)/pyright
 
+# Two processes, each with one thread: two cores are what the tests are meant for.
 test: install
-	$(BIN)/pytest -m "not slow" --cov=warpgrasp --cov-report=term
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" --cov=warpgrasp --cov-report=term
 
 test-all: .venv/installed-all
 	$(BIN)/pytest -m slow

@@ -14,6 +14,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton, where it is installed: kernels run on the CPU
 
+import tests.type_checks  # noqa: F401 (before the package)
 from tests.sample_set import Sample, write_sample
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main

@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.data.dataset import Split
 from warpgrasp.data.sample.files import Appearance, PosedSequence, paint, save_picture, write_layout
+from warpgrasp.data.sample.grasp import OBJECT_NAMES
 from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, WIDTH_PX, GraspSequence
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 
 TRAIN_FRAMES, EVALUATION_FRAMES = 8, 4
+# The distances to one object take seconds to compute: the fast tests hold one of the sample's, the slow ones all.
+HELD = [OBJECT_NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in OBJECT_NAMES[1:])]
 
 
 @dataclass(frozen=True)

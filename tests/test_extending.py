@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from safetensors.numpy import load_file
 
 from tests.extensions import PAGE, Example, example, install, write_shelf
+from tests.forked import forks
 from tests.oracles.bilinear import bilinear
 from tests.sample_set import Sample
 from warpgrasp.cli import main
@@ -85,30 +85,16 @@ def outcome(site: Path, shelf: Path, train_words: list[str], tmp_path_factory) -
     folder = tmp_path_factory.mktemp("extended")
     (folder / "DIR").symlink_to(shelf)
     path = os.pathsep.join([str(site), *(entry for entry in sys.path if entry)])
-    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
-
-    def start(words: tuple[str, ...] | list[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "warpgrasp.cli", *words],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     data_set, _, _, export, metric, hand = map(example, TITLES)
     assert command(hand, "doctor") == (*command(data_set, "doctor"), "--hand", "small")
+    later = (command(data_set, "predict"), command(metric, "evaluate"), command(export, "export"))
     printed: dict[str, str] = {}
-    for together in (
-        [command(hand, "doctor"), train_words],
-        [command(data_set, "predict")],
-        [command(metric, "evaluate"), command(export, "export")],
-    ):
-        for words, process in [(words, start(words)) for words in together]:
-            out, error = process.communicate(timeout=120)
-            assert process.returncode == 0, f"{words}: {error}"
-            printed[words[0]] = out
+    environment = {"PYTHONPATH": path, "COLUMNS": "200"}
+    with forks(tmp_path_factory.mktemp("printed"), environment=environment, cwd=folder) as processes:
+        for words in (command(hand, "doctor"), train_words, *later):
+            ended = processes.run(words)
+            assert ended.status == 0, f"{words}: {ended.error}"
+            printed[words[0]] = ended.out
     return Outcome(folder, printed)
 
 

@@ -49,7 +49,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a member of this name. Nothing is imported."""
-        return name in list(self)
+        return name in self._own or name in entry_points(group=self.group).names
 
     def _load(self, name: str) -> Member:
         for entry in entry_points(group=self.group, name=name):

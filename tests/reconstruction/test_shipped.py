@@ -18,6 +18,7 @@ from warpgrasp.reconstruction.checkpoint import CheckpointError, load_checkpoint
 CARD = Path(__file__).parents[2] / "docs" / "model_card.md"
 
 
+@pytest.mark.slow
 def test_they_predict_the_shipped_sequences_as_the_card_says(tmp_path: Path, monkeypatch, hand: HandModel) -> None:
     monkeypatch.chdir(tmp_path)  # where nothing is called `sample` or `best`
     out, page = tmp_path / "sample.npz", tmp_path / "page.html"

@@ -34,7 +34,7 @@ from warpgrasp.scene import posed_hand
 
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 LABELS = (1, 6)
-SHORT = replace(ALL_FRAMES, stages=(Stage(80, 25, 0.4), Stage(160, 15, 0.2)))
+SHORT = replace(ALL_FRAMES, stages=(Stage(80, 16, 0.4), Stage(160, 6, 0.2)))
 
 
 def exported(sample: Sample, hand: HandModel, folder: Path, side: Side) -> Path:

@@ -7,7 +7,6 @@ from warpgrasp.training.processes import keep_freed_memory
 
 PAGES_OF_STEPS = """
 import ctypes, resource
-from warpgrasp.training.processes import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 {first}
@@ -33,7 +32,7 @@ def test_a_step_gets_the_memory_of_the_one_before():
         return int(done.stdout)
 
     assert pages("") > 50_000
-    assert pages("assert keep_freed_memory()") < 5_000
+    assert pages("from warpgrasp.training.processes import keep_freed_memory\nassert keep_freed_memory()") < 5_000
 
 
 def test_another_system_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch):

@@ -11,42 +11,43 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import LONG_IMPORTS, forks
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import log, loop, objective
 
-# Runs `warpgrasp …`, saving after every step; kills itself by SIGKILL at the n-th call of a function, if asked to.
-DRIVER = """
+# `run` is `warpgrasp …`, saving after every step; it kills itself by SIGKILL at the n-th call of a function, if asked.
+SETUP = """
 import os, signal, sys
 import torch
 from warpgrasp.training import log, loop, objective
 from warpgrasp.reconstruction import checkpoint
 from warpgrasp.data import sample
 from warpgrasp.cli import main
-sample.unpack_shipped = lambda root: root  # a tiny data set stands there
-torch.set_num_threads(1)
-loop.SAVE_EVERY_S, log.LOG_EVERY_STEPS = 0.0, 1
-where, when = sys.argv[1], int(sys.argv[2])
-module = {"supervised": objective, "on_pairs": objective, "save_file": checkpoint}.get(where)
-if module is not None:
-    real, calls = getattr(module, where), []
-    def deadly(*arguments, **options):
-        calls.append(1)
-        result = real(*arguments, **options)  # for save_file: the temporary file is whole, but not renamed
-        if len(calls) == when:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    setattr(module, where, deadly)
-sys.exit(main(sys.argv[3:]))
+def run(words):
+    sample.unpack_shipped = lambda root: root  # a tiny data set stands there
+    torch.set_num_threads(1)
+    loop.SAVE_EVERY_S, log.LOG_EVERY_STEPS = 0.0, 1
+    where, when = words[0], int(words[1])
+    module = {"supervised": objective, "on_pairs": objective, "save_file": checkpoint}.get(where)
+    if module is not None:
+        real, calls = getattr(module, where), []
+        def deadly(*arguments, **options):
+            calls.append(1)
+            result = real(*arguments, **options)  # for save_file: the temporary file is whole, but not renamed
+            if len(calls) == when:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+        setattr(module, where, deadly)
+    return main(words[2:])
 """
 
 
 def driven(arguments: list[str], where: str = "never", when: int = 0) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, where, str(when), *arguments],
-        env=environment,
+        [sys.executable, "-c", SETUP + "sys.exit(run(sys.argv[1:]))", where, str(when), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -115,11 +116,13 @@ def test_killed_and_gone_on_with_by_new_processes(sample_root: Path, tmp_path: P
     # torch's number of threads, at its first use in stage 2) must not change the weights.
     out = tmp_path / "run"
     command = toy_command(sample_root, out)
-    assert driven(command, "save_file", 3).wait(timeout=600) == -signal.SIGKILL  # the file is written, not yet renamed
-    assert load_checkpoint(out / "stage1.state.safetensors").step == 2
-    assert driven(command, "on_pairs", 3).wait(timeout=600) == -signal.SIGKILL
-    assert load_checkpoint(out / "weights.state.safetensors").step == 2
-    assert driven(command).wait(timeout=600) == 0
+    with forks(tmp_path, LONG_IMPORTS + SETUP) as processes:
+        # At save_file the file is written, not yet renamed.
+        assert processes.run(["save_file", "3", *command]).status == -signal.SIGKILL
+        assert load_checkpoint(out / "stage1.state.safetensors").step == 2
+        assert processes.run(["on_pairs", "3", *command]).status == -signal.SIGKILL
+        assert load_checkpoint(out / "weights.state.safetensors").step == 2
+        assert processes.run(["never", "0", *command]).status == 0
     assert load_checkpoint(out / "weights.safetensors").sha256 == undisturbed
 
     capsys.readouterr()

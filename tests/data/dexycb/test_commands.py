@@ -17,7 +17,6 @@ from tests.data.dexycb.dexycb_files import (
     TRAIN_RIGHT,
     DexYcbFiles,
     edit_labels,
-    write_dexycb,
 )
 from warpgrasp.cli import main
 from warpgrasp.data.dexycb.dataset import DexYcb, Sides
@@ -27,12 +26,6 @@ from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.predictions.file import Predictions, read_predictions
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> DexYcbFiles:
-    """The tiny data set. Read only."""
-    return write_dexycb(tmp_path_factory.mktemp("dexycb") / "data")
 
 
 def command(*words: object) -> int:

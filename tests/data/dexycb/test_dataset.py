@@ -20,7 +20,6 @@ from tests.data.dexycb.dexycb_files import (
     edit_labels,
     edit_yaml,
     file_vertices,
-    write_dexycb,
 )
 from tests.oracles.skinning import skin
 from warpgrasp.data import layout_of, open_dataset
@@ -34,12 +33,6 @@ from warpgrasp.hand.open_hand import open_hand
 SAME_M = 1e-6
 SAME_PX = 5e-3
 MIRROR = np.array([-1.0, 1.0, 1.0])
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> DexYcbFiles:
-    """The tiny data set. Read only."""
-    return write_dexycb(tmp_path_factory.mktemp("dexycb") / "data")
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.data.dexycb.dexycb_files import EVALUATION_RIGHT, SUBJECT, edit_labels, edit_yaml, write_dexycb
+from tests.data.damage import CORPUS_SHARES, mutations, outcomes
+from tests.data.dexycb.dexycb_files import EVALUATION_RIGHT, SUBJECT, DexYcbFiles, edit_labels, edit_yaml
 from warpgrasp.data.dexycb.dataset import DexYcb
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Frame, FrameName
@@ -29,28 +31,40 @@ SLOWEST_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(files: DexYcbFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One data set for all: each test puts back what it spoils."""
-    return write_dexycb(tmp_path_factory.mktemp("fuzz") / "data").root
+    return Path(shutil.copytree(files.root, tmp_path_factory.mktemp("fuzz") / "data"))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What was read before anything was spoilt: the sequences, the meshes, and the frame."""
+
+    dataset: DexYcb
+    frame: Frame
 
 
 @pytest.fixture(scope="module")
-def whole(root: Path, hand: HandModel) -> Frame:
-    return DexYcb.open(root, hand).frame(NAME, annotated=True)
+def whole(root: Path, hand: HandModel) -> Whole:
+    dataset = DexYcb.open(root, hand)
+    return Whole(dataset, dataset.frame(NAME, annotated=True))
 
 
 @pytest.fixture(autouse=True)
-def _unspoilt(root: Path, whole: Frame, tmp_path: Path):
+def _unspoilt(root: Path, whole: Whole, tmp_path: Path):
     kept = {name: (root / name).read_bytes() for name in (LABELS, PICTURE, META, INTRINSICS, SHAPE)}
     yield
     for name, content in kept.items():
         (root / name).write_bytes(content)
 
 
-def outcome(root: Path, hand: HandModel, name: str, expected: Frame, *, fresh: DexYcb | None = None) -> str:
+def outcome(root: Path, hand: HandModel, name: str, whole: Whole) -> str:
     """Read the frame: `refused` by an error that names the file, `same`, or `other` numbers of the right kind."""
-    started = time.process_time()
-    dataset = DexYcb.open(root, hand) if fresh is None else fresh
+    started, expected = time.process_time(), whole.frame
+    dataset = DexYcb.open(root, hand)
+    if name in (LABELS, PICTURE, INTRINSICS, SHAPE):  # neither the other sequences nor the mesh are read again
+        for cached in ("captures", "_models"):
+            dataset.folder.__dict__[cached] = whole.dataset.folder.__dict__[cached]
     try:
         truth = dataset.truth(NAME)
         image = dataset.frame(NAME, annotated=False).image if name == PICTURE else expected.image
@@ -73,53 +87,24 @@ def outcome(root: Path, hand: HandModel, name: str, expected: Frame, *, fresh: D
     return "same" if all(torch.equal(*pair) for pair in pairs) else "other"
 
 
-def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """Bytes flipped, a tail cut off, a piece removed, repeated or made of noise."""
-    data = bytearray(content)
-    start, length = int(random.integers(len(data))), int(random.integers(1, 1 + min(64, len(data))))
-    match int(random.integers(5)):
-        case 0:
-            for at in random.integers(len(data), size=int(random.integers(1, 8))):
-                data[at] ^= int(random.integers(1, 256))
-        case 1:
-            del data[start:]
-        case 2:
-            del data[start : start + length]
-        case 3:
-            data[start:start] = data[start : start + length]
-        case _:
-            data[start : start + length] = random.bytes(length)
-    return bytes(data)
-
-
-@pytest.mark.slow
+@CORPUS_SHARES
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("name", "count"), [(LABELS, 250), (PICTURE, 60), (INTRINSICS, 150), (SHAPE, 150)])
-def test_bytes_that_went_wrong(root: Path, hand: HandModel, whole: Frame, name: str, count: int) -> None:
-    """610 mutated files; neither the other sequences nor the mesh are read again for each."""
-    random, content = np.random.default_rng(len(name)), (root / name).read_bytes()
-    listed = DexYcb.open(root, hand)
-    listed.truth(NAME)
-    found = {"refused": 0, "same": 0, "other": 0}
-    for _ in range(count):
-        (root / name).write_bytes(mutated(content, random))
-        fresh = DexYcb.open(root, hand)
-        for cached in ("captures", "_models"):
-            fresh.folder.__dict__[cached] = listed.folder.__dict__[cached]
-        found[outcome(root, hand, name, whole, fresh=fresh)] += 1
-    assert found["refused"] > count / 10, found
+def test_bytes_that_went_wrong(root: Path, hand, whole: Whole, name: str, count: int, share: float) -> None:
+    """610 mutated files."""
+    corpus = mutations((root / name).read_bytes(), count, seed=len(name), share=share)
+    found = outcomes(corpus, (root / name).write_bytes, lambda: outcome(root, hand, name, whole))
+    assert found["refused"] > found.total() / 10, found
     if name == LABELS:  # the archive's checksums guard all that is read
         assert found["other"] == 0, found
 
 
-def test_metadata_that_went_wrong(root: Path, hand: HandModel, whole: Frame) -> None:
-    """40 mutated meta.yml: what they say may change, but only to something that can be."""
-    random, content = np.random.default_rng(4), (root / META).read_bytes()
-    refused = 0
-    for _ in range(40):
-        (root / META).write_bytes(mutated(content, random))
-        refused += outcome(root, hand, META, whole) == "refused"
-    assert refused > 4
+@CORPUS_SHARES
+def test_metadata_that_went_wrong(root: Path, hand: HandModel, whole: Whole, share: float) -> None:
+    """100 mutated meta.yml: what they say may change, but only to something that can be."""
+    corpus = mutations((root / META).read_bytes(), 100, seed=4, share=share)
+    found = outcomes(corpus, (root / META).write_bytes, lambda: outcome(root, hand, META, whole))
+    assert found["refused"] > found.total() / 10, found
 
 
 VALUES: list[object] = [np.nan, np.inf, -1e30, 3e38]
@@ -127,7 +112,7 @@ VALUES: list[object] = [np.nan, np.inf, -1e30, 3e38]
 
 @pytest.mark.parametrize("key", ["pose_y", "pose_m", "joint_3d"])
 @pytest.mark.parametrize("value", VALUES)
-def test_numbers_that_are_none(root: Path, hand: HandModel, whole: Frame, key: str, value: float) -> None:
+def test_numbers_that_are_none(root: Path, hand: HandModel, whole: Whole, key: str, value: float) -> None:
     with np.load(root / LABELS) as stored:
         array = stored[key].copy()
     array.flat[4] = value
@@ -150,13 +135,13 @@ def test_numbers_that_are_none(root: Path, hand: HandModel, whole: Frame, key: s
         lambda array: np.zeros((1, 300_000), np.float32),
     ],
 )
-def test_arrays_of_another_kind(root: Path, hand: HandModel, whole: Frame, key: str, change: Callable) -> None:
+def test_arrays_of_another_kind(root: Path, hand: HandModel, whole: Whole, key: str, change: Callable) -> None:
     with np.load(root / LABELS) as stored:
         edit_labels(root / LABELS, **{key: change(stored[key])})
     assert outcome(root, hand, LABELS, whole) == "refused"
 
 
-def test_arrays_of_double_precision_are_read(root: Path, hand: HandModel, whole: Frame) -> None:
+def test_arrays_of_double_precision_are_read(root: Path, hand: HandModel, whole: Whole) -> None:
     with np.load(root / LABELS) as stored:
         doubles = {key: stored[key].astype(">f8") for key in ("pose_y", "pose_m", "joint_3d")}
     edit_labels(root / LABELS, **doubles)
@@ -173,7 +158,7 @@ class Hostile:
         return (os.mkdir, (str(self.path),))
 
 
-def test_pickles_are_never_run(root: Path, hand: HandModel, whole: Frame, tmp_path: Path) -> None:
+def test_pickles_are_never_run(root: Path, hand: HandModel, whole: Whole, tmp_path: Path) -> None:
     target = tmp_path / "ran"
     objects = np.array([[Hostile(target)] * 51], dtype=object)
     kept = (root / LABELS).read_bytes()
@@ -204,7 +189,7 @@ def test_pickles_are_never_run(root: Path, hand: HandModel, whole: Frame, tmp_pa
         "",
     ],
 )
-def test_headers_that_lie(root: Path, hand: HandModel, whole: Frame, header: str) -> None:
+def test_headers_that_lie(root: Path, hand: HandModel, whole: Whole, header: str) -> None:
     buffer = io.BytesIO()
     buffer.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(204))
     with zipfile.ZipFile(root / LABELS) as archive:
@@ -215,7 +200,7 @@ def test_headers_that_lie(root: Path, hand: HandModel, whole: Frame, header: str
     assert outcome(root, hand, LABELS, whole) == "refused"
 
 
-def test_a_zip_bomb_is_not_unpacked(root: Path, hand: HandModel, whole: Frame) -> None:
+def test_a_zip_bomb_is_not_unpacked(root: Path, hand: HandModel, whole: Whole) -> None:
     with zipfile.ZipFile(root / LABELS, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("pose_y.npy", bytes(50_000_000))
     assert (root / LABELS).stat().st_size < 100_000
@@ -253,7 +238,7 @@ MERGE_BOMB = "a: &a {k: 1}\nb: &b {<<: [" + "*a, " * 9 + "*a]}\ncolor: {<<: [" +
     ],
 )
 def test_yaml_that_is_something_else(
-    root: Path, hand: HandModel, whole: Frame, tmp_path: Path, name: str, content: str | bytes
+    root: Path, hand: HandModel, whole: Whole, tmp_path: Path, name: str, content: str | bytes
 ) -> None:
     target = tmp_path / "ran"
     data = content if isinstance(content, bytes) else content.replace("TARGET", str(target)).encode()
@@ -296,14 +281,14 @@ def test_yaml_that_is_something_else(
         *({key: None} for key in ("serials", "num_frames", "ycb_ids", "ycb_grasp_ind", "mano_sides", "mano_calib")),
     ],
 )
-def test_metadata_that_cannot_be(root: Path, hand: HandModel, whole: Frame, values: dict[str, object]) -> None:
+def test_metadata_that_cannot_be(root: Path, hand: HandModel, whole: Whole, values: dict[str, object]) -> None:
     edit_yaml(root / META, **values)
     name = "mano.yml" if values == {"mano_calib": ["nobody"]} else META
     assert outcome(root, hand, name, whole) == "refused"
 
 
 @pytest.mark.parametrize("values", [{"fx": -600}, {"fx": float("nan")}, {"fy": "614"}, {"ppx": [1]}, {"ppy": 1e300}])
-def test_intrinsics_that_cannot_be(root: Path, hand: HandModel, whole: Frame, values: dict[str, object]) -> None:
+def test_intrinsics_that_cannot_be(root: Path, hand: HandModel, whole: Whole, values: dict[str, object]) -> None:
     numbers = {"fx": 614.0, "fy": 614.0, "ppx": 320.0, "ppy": 240.0}
     edit_yaml(root / INTRINSICS, color=numbers | values)
     assert outcome(root, hand, INTRINSICS, whole) == "refused"
@@ -312,13 +297,13 @@ def test_intrinsics_that_cannot_be(root: Path, hand: HandModel, whole: Frame, va
 @pytest.mark.parametrize(
     "betas", [[0.0] * 9, [0.0] * 11, [float("nan")] * 10, [1 << 5000] * 10, ["0"] * 10, 3, [[0.0] * 10]]
 )
-def test_betas_that_cannot_be(root: Path, hand: HandModel, whole: Frame, betas: object) -> None:
+def test_betas_that_cannot_be(root: Path, hand: HandModel, whole: Whole, betas: object) -> None:
     edit_yaml(root / SHAPE, betas=betas)
     assert outcome(root, hand, SHAPE, whole) == "refused"
 
 
 @pytest.mark.parametrize("name", [LABELS, PICTURE, META, INTRINSICS, SHAPE])
-def test_files_that_are_missing_or_folders(root: Path, hand: HandModel, whole: Frame, name: str) -> None:
+def test_files_that_are_missing_or_folders(root: Path, hand: HandModel, whole: Whole, name: str) -> None:
     (root / name).unlink()
     assert outcome(root, hand, name, whole) == "refused"
     (root / name).mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.fphab.fphab_files import EVALUATION, LIST, FphabSample, write_fphab
+from tests.data.fphab.fphab_files import EVALUATION, LIST, FphabSample
 from warpgrasp.cli import main
 from warpgrasp.hand.model import HandModel
 from warpgrasp.predictions.file import read_predictions
@@ -20,9 +20,9 @@ STEPS = ("--stage1.steps", 2, "--stage2.steps", 2, "--tracker", "none")
 
 
 @pytest.fixture(scope="module")
-def sample(hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> FphabSample:
+def sample(fphab_sample: FphabSample) -> FphabSample:
     """Read only: copy before changing."""
-    return write_fphab(tmp_path_factory.mktemp("fphab") / "data", hand)
+    return fphab_sample
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from tests.data.fphab.fphab_files import (
     TRAIN,
     WITHOUT_POSE,
     FphabSample,
-    write_fphab,
 )
 from warpgrasp.data import open_dataset
 from warpgrasp.data.dataset import Dataset
@@ -44,9 +43,9 @@ WITHOUT_FITS = "Subject_6/pour_milk/1"
 
 
 @pytest.fixture(scope="module")
-def sample(hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> FphabSample:
+def sample(fphab_sample: FphabSample) -> FphabSample:
     """Read only: copy before changing."""
-    return write_fphab(tmp_path_factory.mktemp("fphab") / "fphab", hand)
+    return fphab_sample
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.fphab.fphab_files import LIST, write_fphab, write_list
+from tests.data.damage import CORPUS_SHARES, mutations, outcomes
+from tests.data.fphab.fphab_files import LIST, FphabSample, write_list
 from warpgrasp.data.fphab.dataset import Fphab
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
@@ -36,10 +37,9 @@ SLOWEST_S = 2.0
 
 
 @pytest.fixture(scope="module")
-def root(hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(fphab_sample: FphabSample, hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sequences, one of them without MANO fits, of a box of eight vertices. Each test puts back what it spoils."""
-    root = tmp_path_factory.mktemp("fuzz") / "fphab"
-    write_fphab(root, hand)
+    root = Path(shutil.copytree(fphab_sample.root, tmp_path_factory.mktemp("fuzz") / "fphab"))
     write_list(root / LIST, [FITTED], [ALONE])
     write_box(root / MESH)
     shutil.rmtree(root / "Video_files_480")
@@ -76,28 +76,6 @@ def spoil(root: Path) -> Iterator[Callable[[str, bytes], None]]:
         path.write_bytes(content)
 
 
-def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """Bytes flipped, a tail cut off, a piece taken out, repeated or made of noise, a line taken out."""
-    data = bytearray(content)
-    start, length = int(random.integers(len(data))), int(random.integers(1, 1 + min(64, len(data))))
-    match int(random.integers(6)):
-        case 0:
-            for at in random.integers(len(data), size=int(random.integers(1, 8))):
-                data[at] ^= int(random.integers(1, 256))
-        case 1:
-            del data[start:]
-        case 2:
-            del data[start : start + length]
-        case 3:
-            data[start:start] = data[start : start + length]
-        case 4:
-            data[start : start + length] = random.bytes(length)
-        case _:
-            lines = content.splitlines(keepends=True)
-            return b"".join(np.delete(np.array(lines, dtype=object), int(random.integers(len(lines)))))
-    return bytes(data)
-
-
 def refused_or_sane(root: Path, hand: HandModel, names: tuple[FrameName, ...], named: str) -> str | None:
     """What a data set says of the frames; None where they can be read, or are no frames of it any more."""
     started = time.process_time()
@@ -131,15 +109,15 @@ def assert_sane(read: Any) -> None:
         assert 0 <= read.image.min() <= read.image.max() <= 1
 
 
-@pytest.mark.slow
+@CORPUS_SHARES
 @pytest.mark.parametrize("file", SPOILT)
-def test_bytes_that_went_wrong(root: Path, hand: HandModel, spoil, file: str) -> None:
-    random, content = np.random.default_rng(len(file)), (root / file).read_bytes()
-    refused = 0
-    for _ in range(SPOILT[file]):
-        spoil(file, mutated(content, random))
-        refused += refused_or_sane(root, hand, (NAME,), Path(file).name) is not None
-    assert refused > SPOILT[file] / 10, refused
+def test_bytes_that_went_wrong(root: Path, hand: HandModel, spoil, file: str, share: float) -> None:
+    def read() -> str:
+        return "read" if refused_or_sane(root, hand, (NAME,), Path(file).name) is None else "refused"
+
+    corpus = mutations((root / file).read_bytes(), SPOILT[file], seed=len(file), share=share)
+    found = outcomes(corpus, lambda content: spoil(file, content), read)
+    assert found["refused"] > found.total() / 10, found
 
 
 def test_skeletons_that_a_hand_is_fitted_to(root: Path, hand: HandModel, spoil) -> None:
@@ -156,8 +134,8 @@ def test_skeletons_that_a_hand_is_fitted_to(root: Path, hand: HandModel, spoil) 
             assert not Fphab(root, hand).is_annotated(BARE)
         with pytest.raises(DataError, match=r"skeleton\.txt"):
             Fphab(root, hand).truth(BARE)
-    for _ in range(10):
-        spoil(BARE_SKELETON, mutated(content, random))
+    for spoilt in mutations(content, 10, seed=8):
+        spoil(BARE_SKELETON, spoilt)
         refused_or_sane(root, hand, (BARE,), "skeleton.txt")
 
 
@@ -380,15 +358,14 @@ def test_spoilt_caches_cost_only_time(root: Path, hand: HandModel) -> None:
     Fphab(root, hand).truth(BARE)
     (kept,) = (root / ".warpgrasp/hand_fits").glob("*.npz")
     content, expected = kept.read_bytes(), Fphab(root, hand).truth(BARE).annotation.hand_vertices
-    random = np.random.default_rng(9)
     another = io.BytesIO()
     np.savez(another, rotation=np.zeros((9, 3), np.float32), wrist=np.zeros(3), pose=np.zeros(45), shape=np.zeros(10))
     lies = [lying_header("(1000000000000, 3)"), lying_header("(" * 400), lying_header("(3L, 3L")]
     for data in (b"", another.getvalue(), *lies, pickle.dumps(Call(os.mkdir, str(root / "ran"))), content[:-40]):
         kept.write_bytes(data)
         assert torch.equal(Fphab(root, hand).truth(BARE).annotation.hand_vertices, expected)
-    for _ in range(SPOILT_CACHES):
-        kept.write_bytes(mutated(content, random))
+    for spoilt in mutations(content, SPOILT_CACHES, seed=9):
+        kept.write_bytes(spoilt)
         vertices = Fphab(root, hand).truth(BARE).annotation.hand_vertices
         assert torch.equal(vertices, expected)
     assert not (root / "ran").exists()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data.damage import CORPUS_SHARES, mutations, outcomes
 from tests.data.ho3d.ho3d_files import edit_meta, read_meta, to_version_2, write_wedge
 from warpgrasp.data.dataset import Truth
 from warpgrasp.data.ho3d.dataset import Ho3d
@@ -55,26 +56,6 @@ def spoil(small_root: Path) -> Iterator[Callable[[str, bytes], Path]]:
         path.write_bytes(content)
 
 
-def mutations(content: bytes, count: int, seed: int) -> Iterator[bytes]:
-    """Bytes changed, cut off, taken out and put in."""
-    random = np.random.default_rng(seed)
-    for number in range(count):
-        data = bytearray(content)
-        start = int(random.integers(len(data)))
-        match number % 4:
-            case 0 | 1:
-                for place in random.integers(len(data), size=int(random.integers(1, 9))):
-                    data[place] = int(random.integers(256))
-            case 2:
-                del data[start : start + int(random.integers(1, 200))]
-            case 3 if number % 8 == 3:
-                data = data[:start]
-            case _:
-                data[start:start] = random.bytes(int(random.integers(1, 50)))
-        if bytes(data) != content:
-            yield bytes(data)
-
-
 def refused_or_sane(root: Path, hand: HandModel, names: tuple[FrameName, ...], named: str) -> str | None:
     """What a data set says of the frames, None where they can be read."""
     dataset = Ho3d(root, hand)
@@ -106,19 +87,22 @@ def assert_sane(read: Frame | Truth) -> None:
     assert intrinsics[0, 0] > 0 < intrinsics[1, 1]
 
 
-@pytest.mark.slow
+@CORPUS_SHARES
+@pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")  # of `pickletools`, of spoilt texts
 @pytest.mark.parametrize("version", ["v3", "v2"])
-def test_spoilt_bytes_of_an_annotation(small_root: Path, hand, spoil, tmp_path, version: str) -> None:
+def test_spoilt_bytes_of_an_annotation(small_root: Path, hand, spoil, tmp_path, version: str, share: float) -> None:
     content = (small_root / META).read_bytes()
     if version == "v2":
         copy = Path(shutil.copytree(small_root, tmp_path / "v2"))
         to_version_2(copy)
         content = (copy / META).read_bytes()
-    refused = 0
-    for data in mutations(content, SPOILT["binary"] // 2, seed=1):
-        spoil(META, data)
-        refused += refused_or_sane(small_root, hand, (A0,), "A1/meta/0000.pkl") is not None
-    assert refused > SPOILT["binary"] // 6
+
+    def read() -> str:
+        return "read" if refused_or_sane(small_root, hand, (A0,), "A1/meta/0000.pkl") is None else "refused"
+
+    corpus = mutations(content, SPOILT["binary"] // 2, seed=1, share=share)
+    found = outcomes(corpus, lambda data: spoil(META, data), read)
+    assert found["refused"] > found.total() / 3, found
 
 
 def nested(depth: int) -> tuple:
@@ -230,8 +214,9 @@ def test_object_names_lead_nowhere_else(small_root: Path, hand, spoil, name: str
     assert refused_or_sane(small_root, hand, (A0,), "A1/meta/0000.pkl") is not None
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_spoilt_pictures(small_root: Path, hand, spoil, tmp_path: Path, ending: str) -> None:
+def test_spoilt_pictures(small_root: Path, hand, spoil, tmp_path: Path, ending: str, share: float) -> None:
     root = Path(shutil.copytree(small_root, tmp_path / "copy"))
     if ending == "png":
         to_version_2(root)
@@ -239,8 +224,10 @@ def test_spoilt_pictures(small_root: Path, hand, spoil, tmp_path: Path, ending: 
     content = path.read_bytes()
     dataset = Ho3d(root, hand, size=(64, 48))
     refused = 0
-    spoilt = [b"", content[:100], b"GIF89a", b"P6 99999 99999 255\n", *mutations(content, SPOILT[ending], seed=2)]
-    for data in spoilt + [data[:200] + content[200:] for data in mutations(content[:200], SPOILT[ending], seed=3)]:
+    spoilt = [b"", content[:100], b"GIF89a", b"P6 99999 99999 255\n"]
+    spoilt += mutations(content, SPOILT[ending], seed=2, share=share)
+    headers = mutations(content[:200], SPOILT[ending], seed=3, share=share)
+    for data in spoilt + [header[:200] + content[200:] for header in headers]:
         path.write_bytes(data)
         said = None
         try:
@@ -251,11 +238,12 @@ def test_spoilt_pictures(small_root: Path, hand, spoil, tmp_path: Path, ending: 
             said = str(error)
         assert said is None or f"0000.{ending}" in said
         refused += said is not None
-    assert refused > SPOILT[ending] // 5
+    assert refused > share * SPOILT[ending] // 5
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("file", ["evaluation_xyz.json", "evaluation_verts.json"])
-def test_spoilt_evaluation_lists(small_root: Path, hand, spoil, file: str) -> None:
+def test_spoilt_evaluation_lists(small_root: Path, hand, spoil, file: str, share: float) -> None:
     content = (small_root / file).read_bytes()
     odd = [b"", b"[]", b"{}", b"null", b"[" * 100_000, b"\xff\xfe", b"[[[1e999, 0, 0]]]", content[:-1], content + b"]"]
     odd += [content.replace(b",", b" ", 1), content.replace(b",", b",,", 1), content.replace(b"0.", b"NaN", 1)]
@@ -263,13 +251,14 @@ def test_spoilt_evaluation_lists(small_root: Path, hand, spoil, file: str) -> No
     for data in odd:
         spoil(file, data)
         assert refused_or_sane(small_root, hand, (E0,), file) is not None, data[:40]
-    for data in mutations(content, SPOILT["json"] // 2, seed=4):
+    for data in mutations(content, SPOILT["json"] // 2, seed=4, share=share):
         spoil(file, data)
         # A digit more or less may put the hand behind the camera, of which the frame's own file is named.
         refused_or_sane(small_root, hand, (E0,), str(small_root))
 
 
-def test_spoilt_lists(small_root: Path, hand, spoil) -> None:
+@CORPUS_SHARES
+def test_spoilt_lists(small_root: Path, hand, spoil, share: float) -> None:
     content = (small_root / "train.txt").read_bytes() + b"A1/0000\n"
     odd = [b"../A1/0000", b"A1/../A1/0000", b"/etc/passwd", b"A1\\0000", b"A1/0000/0000", b"A\0/0000", b".git/0000"]
     odd += [b"A1/\xb2", "A1/٣".encode(), b"A1/" + b"9" * 5000, b"\xff\xfe", b"x" * 10_000, b"C:/0000", b"A1/-1"]
@@ -277,7 +266,7 @@ def test_spoilt_lists(small_root: Path, hand, spoil) -> None:
         spoil("train.txt", data)
         with pytest.raises(DataError, match=r"train\.txt"):
             Ho3d(small_root, hand).names("train")
-    for data in mutations(content, SPOILT["list"], seed=5):
+    for data in mutations(content, SPOILT["list"], seed=5, share=share):
         spoil("train.txt", data)
         said, names = None, []
         try:
@@ -289,7 +278,8 @@ def test_spoilt_lists(small_root: Path, hand, spoil) -> None:
             refused_or_sane(small_root, hand, (name,), f"{name.sequence}/rgb/{name.index:04d}.jpg")
 
 
-def test_spoilt_meshes(small_root: Path, hand, spoil) -> None:
+@CORPUS_SHARES
+def test_spoilt_meshes(small_root: Path, hand, spoil, share: float) -> None:
     content = (small_root / WEDGE).read_bytes()
     odd = [b"", b"v 1 2 3", b"f 1 2 3", content + b"f 1 2 9\n", content + b"f 1 2 -9\n"]
     odd += [content.replace(b"0.1", b"100"), content.replace(b"0.1", b"nan"), content.replace(b"0.1", b"1e400")]
@@ -297,7 +287,7 @@ def test_spoilt_meshes(small_root: Path, hand, spoil) -> None:
     for data in odd:
         spoil(WEDGE, data)
         assert refused_or_sane(small_root, hand, (A0,), WEDGE) is not None, data[-40:]
-    for data in mutations(content, SPOILT["mesh"], seed=6):
+    for data in mutations(content, SPOILT["mesh"], seed=6, share=share):
         spoil(WEDGE, data)
         refused_or_sane(small_root, hand, (A0,), str(small_root))
 

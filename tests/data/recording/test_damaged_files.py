@@ -5,6 +5,7 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 import trimesh
 from PIL import Image
 
+from tests.data.damage import CORPUS_SHARES
 from tests.data.meshes.mesh_files import INDICES, XYZ, Gltf, glb_of_text, obj_text, ply_header, ply_text
 from tests.data.recording.camera_texts import FILES, CameraFile
 from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, simple_label, write_video
@@ -115,26 +117,33 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
     return bytes(damaged)
 
 
-def refused_count(path: Path, hand: HandModel, count: int, change: Callable[[bytes, random.Random], bytes]) -> int:
-    """How many of `count` versions of a file are refused; everything else in its folder is whole."""
+def tried(count: int, share: float) -> int:
+    """How many versions of a file a part of a corpus has."""
+    return max(8, ceil(share * count))
+
+
+def refused_share(path: Path, hand: HandModel, count: int, change: Callable[[bytes, random.Random], bytes]) -> float:
+    """Which share of `count` versions of a file is refused; everything else in its folder is whole."""
     chance, content, refused = random.Random(path.name), path.read_bytes(), 0
     for _ in range(count):
         path.write_bytes(change(content, chance))
         refused += not read_everything(path.parent, hand)
     path.write_bytes(content)
     assert read_everything(path.parent, hand)
-    return refused
+    return refused / count
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("name", ["camera.json", "object.json", "annotations.json"])
-def test_changed_json(small: Path, hand: HandModel, name: str) -> None:
+def test_changed_json(small: Path, hand: HandModel, name: str, share: float) -> None:
     def change(content: bytes, chance: random.Random) -> bytes:
         return changed_json(content.decode(), chance).encode()
 
-    assert refused_count(small / name, hand, 70, change) > 40
+    assert refused_share(small / name, hand, tried(70, share), change) > 0.57
 
 
-def test_changed_joints(small: Path, hand: HandModel) -> None:
+@CORPUS_SHARES
+def test_changed_joints(small: Path, hand: HandModel, share: float) -> None:
     with torch.no_grad():
         joints = hand(torch.zeros(1, 3), hand.mean_pose[None], torch.zeros(1, 10)).joints[0] + torch.tensor([0, 0, 0.5])
     label = simple_label(0)
@@ -144,12 +153,13 @@ def test_changed_joints(small: Path, hand: HandModel) -> None:
     def change(content: bytes, chance: random.Random) -> bytes:
         return changed_json(content.decode(), chance).encode()
 
-    assert refused_count(small / "annotations.json", hand, 30, change) > 20
+    assert refused_share(small / "annotations.json", hand, tried(30, share), change) > 0.67
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("name", ["camera.json", "object.json", "annotations.json"])
-def test_damaged_json(small: Path, hand: HandModel, name: str) -> None:
-    assert refused_count(small / name, hand, 40, damaged) > 20
+def test_damaged_json(small: Path, hand: HandModel, name: str, share: float) -> None:
+    assert refused_share(small / name, hand, tried(40, share), damaged) > 0.5
 
 
 def sparse_wedge() -> Gltf:
@@ -176,12 +186,13 @@ def quantized_wedge() -> Gltf:
     return gltf
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("ending", ["obj", "ply", "glb"])
-def test_damaged_meshes(small: Path, hand: HandModel, ending: str) -> None:
+def test_damaged_meshes(small: Path, hand: HandModel, ending: str, share: float) -> None:
     path = small / f"mesh.{ending}"
     trimesh.Trimesh(np.array(WEDGE_M), np.array(WEDGE_FACES), process=False).export(str(path))
     edit(small / "object.json", lambda content: content.update(mesh=path.name))
-    assert refused_count(path, hand, 60, damaged) > 5
+    assert refused_share(path, hand, tried(60, share), damaged) > 0.083
 
 
 QUADS = [[0, 1, 2], [3, 1, 0], [0, 3, 1, 2]]
@@ -200,16 +211,18 @@ MESHES = {
 }
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("name", MESHES)
-def test_damaged_meshes_of_all_kinds(small: Path, hand: HandModel, name: str) -> None:
+def test_damaged_meshes_of_all_kinds(small: Path, hand: HandModel, name: str, share: float) -> None:
     content = MESHES[name]
     (small / name).write_bytes(content.encode() if isinstance(content, str) else content)
     edit(small / "object.json", lambda declared: declared.update(mesh=name))
-    assert refused_count(small / name, hand, 60, damaged) > 5
+    assert refused_share(small / name, hand, tried(60, share), damaged) > 0.083
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("name", ["sparse.glb", "quantized.glb"])
-def test_changed_gltf(small: Path, hand: HandModel, name: str) -> None:
+def test_changed_gltf(small: Path, hand: HandModel, name: str, share: float) -> None:
     """The JSON of a GLB with values changed, its lengths as they must be."""
     (small / name).write_bytes(MESHES[name])
     edit(small / "object.json", lambda declared: declared.update(mesh=name))
@@ -219,17 +232,18 @@ def test_changed_gltf(small: Path, hand: HandModel, name: str) -> None:
         text = changed_json(content[20 : 20 + length].decode(), chance).encode()
         return glb_of_text(text, content[28 + length :])
 
-    assert refused_count(small / name, hand, 150, change) > 60
+    assert refused_share(small / name, hand, tried(150, share), change) > 0.4
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize(
     ("name", "codec", "count"),
     [("video.mp4", "libx264", 40), ("video.mkv", "ffv1", 20), ("video.webm", "libvpx", 20)],
 )
-def test_damaged_videos(small: Path, hand: HandModel, name: str, codec: str, count: int) -> None:
+def test_damaged_videos(small: Path, hand: HandModel, name: str, codec: str, count: int, share: float) -> None:
     (small / "video.mp4").unlink()
     write_video(small / name, [number / 30 for number in range(5)], codec=codec)
-    assert refused_count(small / name, hand, count, damaged) > 2
+    assert refused_share(small / name, hand, tried(count, share), damaged) > 0.1
 
 
 def read_or_refused(path: Path) -> bool:
@@ -250,21 +264,24 @@ def read_or_refused(path: Path) -> bool:
     return False
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_damaged_camera_files(tmp_path: Path, file: CameraFile) -> None:
+def test_damaged_camera_files(tmp_path: Path, file: CameraFile, share: float) -> None:
     """Other programs' cameras: bits turned, stretches lost, values replaced."""
     path, chance, refused = tmp_path / file.name, random.Random(file.name), 0
     path.write_bytes(file.content)
     assert read_or_refused(path)
-    for number in range(60):
+    count = tried(60, share)
+    for number in range(count):
         if file.content.startswith(b"{") and number % 2:
             path.write_bytes(changed_json(file.content.decode(), chance).encode())
         else:
             path.write_bytes(damaged(file.content, chance))
         refused += not read_or_refused(path)
-    assert refused > 3
+    assert refused > 0.05 * count
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize(
     ("name", "coding"),
     [
@@ -275,20 +292,21 @@ def test_damaged_camera_files(tmp_path: Path, file: CameraFile) -> None:
         ("video.mkv", Coding("ffv1", "yuv420p10le", {}, tags={"color_trc": 16})),
     ],
 )
-def test_damaged_videos_of_other_kinds(small: Path, hand: HandModel, name: str, coding: Coding) -> None:
+def test_damaged_videos_of_other_kinds(small: Path, hand: HandModel, name: str, coding: Coding, share: float) -> None:
     (small / "video.mp4").unlink()
     content = write_coded(small / name, even_frames(8), coding).read_bytes()
     if name == "video.mp4":
         (small / name).write_bytes(with_edits(content, [(2, None), (6, 2)]))
     if coding.pixel_aspect is not None:
         edit(small / "camera.json", lambda camera: camera.update(width=85))
-    assert refused_count(small / name, hand, 20, damaged) > 2
+    assert refused_share(small / name, hand, tried(20, share), damaged) > 0.1
 
 
+@CORPUS_SHARES
 @pytest.mark.parametrize(
     "name", ["0.jpg", "1.png", "2.tif", "3.webp", "1403636579763555584.bmp", "PXL_20230405_123456789.jpeg"]
 )
-def test_damaged_pictures(small: Path, hand: HandModel, name: str) -> None:
+def test_damaged_pictures(small: Path, hand: HandModel, name: str, share: float) -> None:
     (small / "video.mp4").unlink()
     (small / "annotations.json").unlink()
     (small / "frames").mkdir()
@@ -300,7 +318,8 @@ def test_damaged_pictures(small: Path, hand: HandModel, name: str) -> None:
     path = small / "frames" / name
     picture.save(path, **({} if name.endswith("bmp") else {"exif": exif}))
     chance, content, refused = random.Random(name), path.read_bytes(), 0
-    for _ in range(60):
+    count = tried(60, share)
+    for _ in range(count):
         path.write_bytes(damaged(content, chance))
         refused += not read_everything(small, hand)
-    assert refused > 5
+    assert refused > 0.08 * count

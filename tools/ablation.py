@@ -24,7 +24,7 @@ from warpgrasp.files import write_json
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import Recipe, train_stage, with_grasp, with_near_to_far
+from warpgrasp.training import Recipe, train_stage, with_grasp, with_keypoints, with_near_to_far
 
 STORED = Path("docs/results/ablation.json")
 ONE_LABEL = "1.67 %"  # in each sequence
@@ -44,6 +44,10 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "control, grasp": lambda recipe: with_grasp(recipe).as_control(),
     "both, grasp": with_grasp,
     "both, from near to far, grasp": lambda recipe: with_grasp(with_near_to_far(recipe)),
+    "control, keypoints": lambda recipe: with_keypoints(recipe.as_control()),
+    "both, keypoints": with_keypoints,
+    "both, grasp, keypoints": lambda recipe: with_keypoints(with_grasp(recipe)),
+    "both, from near to far, grasp, keypoints": lambda recipe: with_keypoints(with_grasp(with_near_to_far(recipe))),
 }
 
 

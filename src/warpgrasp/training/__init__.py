@@ -51,5 +51,6 @@ __all__ = [
     "toy",
     "train_stage",
     "with_grasp",
+    "with_keypoints",
     "with_near_to_far",
 ]

@@ -18,6 +18,7 @@ from warpgrasp.training.settings import LossWeights, Optimisation, Photometric, 
 
 BATCH = 8
 GRASP_WEIGHT = 0.1
+KEYPOINT_WEIGHT = 3e-4
 FPHAB_TRAIN_FRAMES = 10_503  # of the action split's four objects
 # The released rule labels at least two frames of each of the (at most 137) sequences: about so many more in all than
 # the fraction says.
@@ -266,6 +267,20 @@ def with_grasp(recipe: Recipe) -> Recipe:
     return replace(recipe, photometric=replace(recipe.photometric, grasp_weight=GRASP_WEIGHT))
 
 
+def best() -> Recipe:
+    """All that helps together: the demo's settings, near to far, a grasp that stays, keypoints.  `warpgrasp train best`.
+
+    The detector behind the keypoints was trained on photographs and rendered hands by others (NOTICE). docs/results.md
+    has what each part is worth.
+    """
+    return replace(with_keypoints(with_grasp(with_near_to_far(demo()))), name="best")
+
+
+def with_keypoints(recipe: Recipe) -> Recipe:
+    """The same with the reprojection of a detector's joints on the unannotated frames."""
+    return replace(recipe, photometric=replace(recipe.photometric, keypoint_weight=KEYPOINT_WEIGHT))
+
+
 def recording() -> Recipe:
     """Your own video: the demo's settings, every label used.  `warpgrasp train recording`.
 
@@ -280,6 +295,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "sample": sample,
     "near-to-far": near_to_far,
     "grasp": grasp,
+    "best": best,
     "recording": recording,
     "toy": toy,
     "fphab-full": fphab_full,

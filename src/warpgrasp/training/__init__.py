@@ -5,7 +5,15 @@ from warpgrasp.training.loop import initial_network, train_stage
 from warpgrasp.training.objective import PairFrames, StepBatch, StepLoss, StepWeights
 from warpgrasp.training.pairs import FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.processes import is_main, keep_freed_memory
-from warpgrasp.training.recipes import RECIPES, demo, fully_supervised, toy, with_grasp, with_near_to_far
+from warpgrasp.training.recipes import (
+    RECIPES,
+    demo,
+    fully_supervised,
+    toy,
+    with_grasp,
+    with_keypoints,
+    with_near_to_far,
+)
 from warpgrasp.training.run import (
     RunError,
     Training,

@@ -268,7 +268,7 @@ def with_grasp(recipe: Recipe) -> Recipe:
 
 
 def best() -> Recipe:
-    """All that helps together: the demo's settings, near to far, a grasp that stays, keypoints.  `warpgrasp train best`.
+    """All that helps: the demo's settings, near to far, a grasp that stays, keypoints.  `warpgrasp train best`.
 
     The detector behind the keypoints was trained on photographs and rendered hands by others (NOTICE). docs/results.md
     has what each part is worth.

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.document import write_document
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.export.datasets import VideoWriter
+from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand

@@ -7,8 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.data.dataset import Split
-from warpgrasp.data.sample.files import PosedSequence, write_layout
-from warpgrasp.data.sample.generate import Appearance, paint, save_picture
+from warpgrasp.data.sample.files import Appearance, PosedSequence, paint, save_picture, write_layout
 from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, WIDTH_PX, GraspSequence
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand

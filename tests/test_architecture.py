@@ -1,9 +1,10 @@
-"""The house rules that a machine can hold: import direction, banned imports, banned names."""
+"""The house rules that a machine can hold: import direction, fronts of packages, banned imports, banned names."""
 
 import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,11 @@ BANNED = {
 
 @dataclass(frozen=True)
 class Imported:
-    """One import of a module: what, and the line."""
+    """One import of a module: what, the names that are taken from it, and the line."""
 
     module: str
     line: int
+    names: tuple[str, ...] = ()
 
 
 def imports(tree: ast.Module) -> Iterator[Imported]:
@@ -59,12 +61,39 @@ def imports(tree: ast.Module) -> Iterator[Imported]:
             elif node.module == "warpgrasp":
                 yield from (Imported(f"warpgrasp.{alias.name}", node.lineno) for alias in node.names)
             else:
-                yield Imported(node.module or "", node.lineno)
+                yield Imported(node.module or "", node.lineno, tuple(alias.name for alias in node.names))
 
 
 def room_of(path: str) -> str:
     """The package, or the module, that lies directly in the source folder."""
     return path.split("/")[0].removesuffix(".py")
+
+
+def past_the_front(path: str, imported: Imported) -> str | None:
+    """The module that is imported from inside a package in which the importing module does not lie; None if none is.
+
+    A package's `__init__` is its front, by which all others come in: also a package of its parent's, such as
+    `data.recording`. What lies inside may ask for modules of the packages that it lies in.
+    """
+    for module in (imported.module, *(f"{imported.module}.{name}" for name in imported.names)):
+        folder, _, name = module.removeprefix("warpgrasp.").replace(".", "/").rpartition("/")
+        package = SOURCE / folder
+        is_inside = (package / f"{name}.py").is_file() and package not in (SOURCE / path).parents
+        if is_inside and (module == imported.module or name not in offered(package / "__init__.py")):
+            return module
+    return None
+
+
+@cache
+def offered(front: Path) -> set[str]:
+    """The names that a package's front defines or imports: `warp` of `photometric` is the function, not the module."""
+    names: set[str] = set()
+    for node in ast.parse(front.read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+    return names
 
 
 def violations(path: str, text: str) -> list[str]:
@@ -81,6 +110,9 @@ def violations(path: str, text: str) -> list[str]:
         if not one.module.startswith("warpgrasp."):
             continue
         other = one.module.split(".")[1]
+        inner = past_the_front(path, one)
+        if inner is not None:
+            found.append(f"{where} imports {inner}, a module inside a package; import from the package")
         ours.add(other)
         if other not in RANK:
             found.append(f"{where} imports {other}, which has no place in the order")
@@ -141,6 +173,15 @@ def test_the_rules_are_kept(path: str) -> None:
             "both photometric and reconstruction",
         ),
         ("data/new.py", "from . import ho3d", "imports relatively"),
+        ("cli/new.py", "from warpgrasp.data.recording.labels import Label", "imports warpgrasp.data.recording.labels,"),
+        ("cli/new.py", "def f():\n    from warpgrasp.data.recording import labels", "data.recording.labels, a module"),
+        ("cli/new.py", "import warpgrasp.data.frames", "imports warpgrasp.data.frames, a module inside"),
+        (
+            "data/new.py",
+            "from warpgrasp.data.ho3d.dataset import Ho3d",
+            "imports warpgrasp.data.ho3d.dataset, a module",
+        ),
+        ("data/sample/new.py", "from warpgrasp.data.ho3d.dataset import Ho3d", "data.ho3d.dataset, a module inside"),
         ("data/new.py", "from warpgrasp.kitchen import sink", "kitchen, which has no place"),
         ("kitchen/sink.py", "", "kitchen has no place"),
         ("data/utils.py", "", "utils names nothing"),
@@ -165,6 +206,8 @@ def test_the_checker_refuses(path: str, text: str, what: str) -> None:
         ("training/objective.py", "from warpgrasp.photometric import warp\nfrom warpgrasp.reconstruction import place"),
         ("hand/new.py", "from warpgrasp.pickled import load_pickle\nfrom warpgrasp.frame import Frame"),
         ("data/new.py", "from warpgrasp.data.ho3d import Ho3d\nimport numpy as np\nnp.load(f)"),
+        ("data/ho3d/new.py", "from warpgrasp.data.frames import draw\nfrom warpgrasp.data.ho3d.dataset import Ho3d"),
+        ("cli/new.py", "from warpgrasp.photometric import warp\nfrom warpgrasp.data.recording import Label"),
         ("reconstruction/new.py", "import torch\ntorch.load(f, weights_only=True)"),
         ("__init__.py", '"""Nothing."""'),
     ],

@@ -30,9 +30,9 @@ from warpgrasp.annotate.store import AnnotationStore
 
 # ---- All that this test imports of the package: when a module moves, only these lines change. ----
 from warpgrasp.cli import COMMANDS, main
+from warpgrasp.data import open_dataset
 from warpgrasp.data.recording.annotations import HandJoints, HandParameters, read_annotations
 from warpgrasp.data.recording.files import Recording
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.experiments.plans import EXPERIMENTS, networks
 from warpgrasp.experiments.scoring import FinishedRun
 from warpgrasp.experiments.sweep import Setting, plan

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from warpgrasp.hand import HandModel
     from warpgrasp.inference import reconstruct
     from warpgrasp.photometric import photometric_consistency, render_flow, warp
-    from warpgrasp.refinement.refine import refine
+    from warpgrasp.refinement import refine
 
     __version__: str
 
@@ -48,7 +48,7 @@ _HOMES = {
     "open_dataset": "data",
     "photometric_consistency": "photometric",
     "reconstruct": "inference",
-    "refine": "refinement.refine",
+    "refine": "refinement",
     "render_flow": "photometric",
     "warp": "photometric",
 }

@@ -237,8 +237,10 @@ def _described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def read_json_object(path: Path, format_name: str | None = None) -> Entry:
+def read_json_object(path: Path, format_name: str | None = None, *, see: str | None = None) -> Entry:
     """The named values of a JSON file, whose `format` is the named one where one is named.
+
+    `see` is the page that says how to write a file that is missing.
 
     Raises `DataError` naming the file when it is missing, no JSON, repeats a key, or is of another format or version.
     """
@@ -247,7 +249,8 @@ def read_json_object(path: Path, format_name: str | None = None) -> Entry:
             raise DataError(f"expected a small JSON file in {path}, found one of {path.stat().st_size / 1e6:.0f} MB")
         content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except FileNotFoundError as error:
-        raise DataError(f"expected {path.name} in {path.parent}, found no such file") from error
+        page = "" if see is None else f"; see {see}"
+        raise DataError(f"expected {path.name} in {path.parent}, found no such file{page}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError, OSError) as error:
         if isinstance(error, DataError):
             raise

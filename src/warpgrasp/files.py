@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from warpgrasp.errors import UserError
+from warpgrasp.errors import DataError, UserError
 
 __all__ = [
     "LockedError",
@@ -35,6 +35,7 @@ __all__ = [
     "replacing",
     "replacing_folder",
     "source_commit",
+    "write_document",
     "write_json",
     "write_text",
 ]
@@ -101,6 +102,29 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Replace a file by indented JSON."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_document(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file by JSON with one line for each innermost list: people read and edit such files.
+
+    Raises `DataError` for numbers that are not finite, which JSON cannot hold, and `OSError` when the file cannot be
+    written.
+    """
+    try:
+        text = _laid_out(content, "")
+    except ValueError as error:
+        raise DataError(f"expected finite numbers to write to {path}: {error}") from error
+    write_text(path, text + "\n")
+
+
+def _laid_out(value: Any, indent: str) -> str:
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        rows = [f"{deeper}{json.dumps(key)}: {_laid_out(inner, deeper)}" for key, inner in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(inner, dict | list) for inner in value):
+        return "[\n" + ",\n".join(deeper + _laid_out(inner, deeper) for inner in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 
 @contextmanager

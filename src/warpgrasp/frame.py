@@ -148,7 +148,7 @@ class Pose:
 
     @property
     def mirrored(self) -> "Pose":
-        """The pose of the mirrored hand and the mirrored object in the mirrored pictures (`data/mirror.py`)."""
+        """The pose of the mirrored hand and the mirrored object in the mirrored pictures (`data/augment.py`)."""
         return Pose(
             mirrored_rotation(self.object_rotation),
             mirrored_points(self.object_centre),

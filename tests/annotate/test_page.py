@@ -13,9 +13,10 @@ from tests.annotate.conftest import opened
 from tests.browser import Page, browsing, require_browser, serving
 from tests.data.recording.recording_files import simple_label, write_obj, write_recording
 from warpgrasp.data.recording.annotations import read_annotations, write_annotations
-from warpgrasp.data.recording.camera import Lens, write_lens
+from warpgrasp.data.recording.camera import write_lens
 from warpgrasp.data.recording.evidence import LabelledSurface
 from warpgrasp.data.recording.files import write_object
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.hand.model import HandModel
 
 require_browser()

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.training.runs import spoil
+from warpgrasp.data import open_dataset
 from warpgrasp.data.dataset import fingerprint_of_frames
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.hand.model import HandModel
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
-from warpgrasp.data.mirror import (
+from warpgrasp.data.augment import (
     mirrored_annotation,
     mirrored_camera,
     mirrored_frame,

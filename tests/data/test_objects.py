@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from warpgrasp.data.objects import load_object
+from warpgrasp.data.meshes import load_object
 from warpgrasp.errors import DataError
 
 CUBE = """v 0 0 0\nv 0.2 0 0\nv 0 0.1 0\nv 0 0 0.4\nv 0 0 0\nf 1 2 3\nf 5 3 4\n"""

@@ -8,9 +8,9 @@ import pytest
 
 from tests.extensions import example, install, write_shelf
 from warpgrasp.cli import main
+from warpgrasp.data import DATASETS, layout_of, open_dataset
 from warpgrasp.data.dataset import Dataset, Layout
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.registry import DATASETS, layout_of, open_dataset
 from warpgrasp.errors import DataError
 from warpgrasp.registry import RegistryError
 

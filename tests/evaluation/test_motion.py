@@ -8,7 +8,7 @@ import pytest
 
 from warpgrasp.data.frames import choose_labels
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.sample.check import surface_motion_px
+from warpgrasp.data.sample.sequence import surface_motion_px
 from warpgrasp.evaluation.metrics import measure_motion
 from warpgrasp.hand.model import HandModel
 
@@ -39,7 +39,7 @@ def test_without_unannotated_frames_there_is_none(sample_root: Path, hand: HandM
 
 def test_it_agrees_with_the_generators_own_measure(sample, hand: HandModel, monkeypatch) -> None:
     # An independent way: points spread over the surfaces, seen through cells, instead of rendered flow.
-    monkeypatch.setattr("warpgrasp.data.sample.check.LABEL_PERIOD", 8)
+    monkeypatch.setattr("warpgrasp.data.sample.sequence.LABEL_PERIOD", 8)
     dataset = Ho3d(sample.root, hand)
     sequences = {"A1": dataset.sequences["train"]["A1"]}
     labels = choose_labels(sequences, fraction=1 / 8, sampling="paper")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import prepare, short_recipe
-from warpgrasp.data.registry import open_dataset
+from warpgrasp.data import open_dataset
 from warpgrasp.evaluation.metrics import score
 from warpgrasp.experiments.demo import Demo, report_of, run_demo
 from warpgrasp.hand.model import HandModel

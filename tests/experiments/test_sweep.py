@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import prepare, short_recipe, spoil
+from warpgrasp.data import open_dataset
 from warpgrasp.data.augment import AugmentConfig
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.experiments import sweep
 from warpgrasp.experiments.sweep import (
     Failure,

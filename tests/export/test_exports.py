@@ -16,7 +16,7 @@ from tests.export.conftest import TIMES_S, turned_about_x
 from tests.footage_files import BOX_M, SIZE, Brought, lens, write_pictures
 from tests.oracles.glb import GlbFile
 from warpgrasp.cli import main
-from warpgrasp.data.registry import open_dataset
+from warpgrasp.data import open_dataset
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.skeleton import JOINTS
 from warpgrasp.predictions.file import read_predictions

@@ -47,8 +47,8 @@ from tests.test_files_of_before import (
 from warpgrasp.annotate.edited_frame import EditedFrame, PointPair
 from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.cli import COMMANDS, main
+from warpgrasp.data import open_dataset
 from warpgrasp.data.recording.files import Recording
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.files import source_commit
 from warpgrasp.hand.model import HandModel

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[1] / "src/warpgrasp.data.sample.files.zip"
+SHIPPED = HERE.parents[1] / "src/warpgrasp/data/sample/shipped.zip"
 SEQUENCES = {"train": "CB1 CB2 CB3 MB1 MB2 MB3", "evaluation": "CBE1 CBE2 CBE3 MBE1 MBE2 MBE3"}
 
 

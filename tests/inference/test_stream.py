@@ -29,9 +29,9 @@ from tests.footage_files import (
     write_video,
 )
 from warpgrasp.cli import main
-from warpgrasp.data.mirror import mirrored_object
-from warpgrasp.data.recording.document import write_document
+from warpgrasp.data.augment import mirrored_object
 from warpgrasp.data.recording.files import load_mesh_in
+from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel, Objects
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel

@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.oracles.raycast import hidden
-from warpgrasp.data.sample.files import PosedSequence
-from warpgrasp.data.sample.generate import scene_camera, scene_mesh
+from warpgrasp.data.sample.files import PosedSequence, scene_camera, scene_mesh
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.data.sample.sequence import GraspSequence
 from warpgrasp.frame import FramePair

@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from tests.data.meshes.mesh_files import obj_text, ply_text
-from warpgrasp.data.objects import load_object
+from warpgrasp.data.meshes import load_object
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import sha256_in_order
 from warpgrasp.predictions.objects import ObjectError, identified_object, mesh_hashes

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from tests.oracles import released as oracle
 from warpgrasp.cli import main
-from warpgrasp.data.registry import open_dataset
+from warpgrasp.data import open_dataset
 from warpgrasp.frame import Objects
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from warpgrasp.cli import main
-from warpgrasp.data.registry import open_dataset
+from warpgrasp.data import open_dataset
 from warpgrasp.data.sample.files import shipped_if_named, unpack_shipped
 from warpgrasp.errors import DataError
 from warpgrasp.evaluation.metrics import score

@@ -16,10 +16,10 @@ from torch.testing import assert_close
 from tests.data.recording.recording_files import hand_parameters
 from tests.sample_set import TRAIN_FRAMES, Sample
 from warpgrasp.cli import main
+from warpgrasp.data import open_dataset
 from warpgrasp.data.recording.annotations import read_annotations, write_annotations
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import label_of_pose, pose_of_label
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.evaluation.metrics import score
 from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.hand.model import HandModel

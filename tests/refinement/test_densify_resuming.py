@@ -15,8 +15,8 @@ from PIL import Image
 from tests.data.recording.recording_files import hand_parameters
 from tests.sample_set import Sample
 from warpgrasp.cli import main
+from warpgrasp.data import open_dataset
 from warpgrasp.data.recording import pose_of_label
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.hand.model import HandModel

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from warpgrasp.data.registry import open_dataset
+from warpgrasp.data import open_dataset
 from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.open_hand import open_hand
 from warpgrasp.reconstruction.checkpoint import Checkpoint, load_checkpoint

@@ -8,8 +8,8 @@ import pytest
 
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
+from warpgrasp.data import open_dataset
 from warpgrasp.data.frames import FrameSource
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel

@@ -152,8 +152,8 @@ def test_what_cannot_be_shared(trained_run: Path, hand) -> None:
 def test_draws_do_not_depend_on_how_a_batch_is_shared(sample: Sample, hand) -> None:
     from torch.testing import assert_close
 
+    from warpgrasp.data import open_dataset
     from warpgrasp.data.augment import AugmentConfig, Rows, augment
-    from warpgrasp.data.registry import open_dataset
     from warpgrasp.frame import Frames
 
     dataset = open_dataset(sample.root, hand)

@@ -15,7 +15,7 @@ from scenes import EVALUATION_FRAMES, SCENES, TRAIN_FRAMES, WORK
 from warpgrasp.data import Split
 from warpgrasp.data.sample import GraspSequence, write_layout
 
-SHIPPED = Path("src/warpgrasp.data.sample.files.zip")
+SHIPPED = Path("src/warpgrasp/data/sample/shipped.zip")
 STORED = (".jpg",)  # compressed already
 
 

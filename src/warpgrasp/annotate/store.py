@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from warpgrasp.annotate.edited_frame import EditedFrame, PointPair, float64_rows
+from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.recording import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording import (
     LARGEST_FRAME,
     USES,
     AnnotationFile,
-    Entry,
     HandParameters,
     Label,
     Recording,
@@ -27,11 +27,10 @@ from warpgrasp.data.recording import (
     label_of_pose,
     pose_of_label,
     read_annotations,
-    read_document,
     write_annotations,
-    write_document,
 )
 from warpgrasp.errors import DataError
+from warpgrasp.files import write_document
 from warpgrasp.frame import Annotation, Pose
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from warpgrasp.hand import JOINTS, HandModel, same_hand
@@ -204,7 +203,7 @@ class _Drafts:
         path, hand_model = folder / DRAFTS_FILE, hand.template.name
         if not path.exists():
             return _Drafts(path, hand_model, {}, {})
-        document = read_document(path, FORMAT)
+        document = read_json_object(path, FORMAT)
         document.only("format", "hand_model", "frames")
         if document.text("hand_model") != hand_model:
             raise DataError(

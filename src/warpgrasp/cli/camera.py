@@ -12,9 +12,7 @@ from warpgrasp.cli.options import Positional, UsageError, console
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.data.recording import Calibration, Lens
-    from warpgrasp.data.recording.board_solution import BoardView, Coefficients
-    from warpgrasp.data.recording.lens_mapping import LensMapping
+    from warpgrasp.data.recording import BoardView, Calibration, Coefficients, Lens, LensMapping
 
 POOR_ERROR_PX = 1.0  # a phone's video of a flat board gives 0.2 to 0.5
 POOR_COVERAGE = 0.75
@@ -83,15 +81,14 @@ def camera(
         size: Width and height of the recording's pictures, where the folder holds none yet.
         force: Overwrite an existing camera.json.
     """
-    from warpgrasp.data.recording import camera as camera_file
-    from warpgrasp.data.recording.lens_mapping import LensMapping
+    from warpgrasp.data.recording import CAMERA_FILE, LensMapping, check_lens, write_lens
 
     stated = {"--focal-px": focal_px, "--focal-35mm": focal_35mm, "--field-of-view-deg": field_of_view_deg}
     mapping = LensMapping(mapping_options.turn, mapping_options.crop, mapping_options.resize)
     _require_one({"--board": board, "--from": file, "--exif": exif, **stated}, mapping)
     if not recording.is_dir():
         raise UserError(f"expected the folder of a recording, found no folder {recording}")
-    target = recording / camera_file.FILE
+    target = recording / CAMERA_FILE
     if target.exists() and not force:
         raise UserError(f"expected to write a new file, but {target} exists already; overwrite it by --force")
     picture_size = _picture_size(recording, size)
@@ -104,8 +101,8 @@ def camera(
     else:
         lens = _stated(focal_px, focal_35mm, field_of_view_deg, size=picture_size)
         _warn(NOT_MEASURED)
-    camera_file.check_lens(lens, board or file or exif or target)
-    camera_file.write_lens(recording, lens)
+    check_lens(lens, board or file or exif or target)
+    write_lens(recording, lens)
     (fx, _, cx), (_, fy, cy) = lens.intrinsics[:2].tolist()
     _say(f"wrote {target}: {lens.width}×{lens.height}, fx {fx:.1f}, fy {fy:.1f}, centre ({cx:.1f}, {cy:.1f}) px")
 
@@ -135,8 +132,7 @@ def _warn(text: str) -> None:
 
 def _picture_size(recording: Path, size: tuple[int, int] | None) -> tuple[int, int] | None:
     """The (width, height) of the recording's pictures, or what is stated where it has none yet."""
-    from warpgrasp.data.recording import FRAMES_FOLDER, VIDEO_STEM, open_footage
-    from warpgrasp.data.recording.footage import say_notices
+    from warpgrasp.data.recording import FRAMES_FOLDER, VIDEO_STEM, open_footage, say_notices
     from warpgrasp.errors import DataError
 
     if not (any(recording.glob(f"{VIDEO_STEM}.*")) or (recording / FRAMES_FOLDER).is_dir()):
@@ -180,7 +176,7 @@ def _of_file(file: Path, options: FileOptions, size: tuple[int, int] | None, map
 
 def _mapped(lens: "Lens", mapping: "LensMapping", size: tuple[int, int] | None, named: str) -> "Lens":
     """The lens of the recording's pictures. Raises `DataError` when that is of another size than they are."""
-    from warpgrasp.data.recording.lens_mapping import require_size
+    from warpgrasp.data.recording import require_size
 
     stretch = mapping.stretch(lens)
     if stretch:

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from warpgrasp.checked import Entry
 from warpgrasp.data import Dataset, Recordings
-from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Entry, Lens, lens_of, open_pictures
+from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Lens, lens_of, open_pictures
 from warpgrasp.errors import UserError
 from warpgrasp.files import fingerprint_of_files
 from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points

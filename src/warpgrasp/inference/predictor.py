@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from warpgrasp.checked import Entry
 from warpgrasp.data import SPLITS, Dataset, OnBad, Split, fingerprint_of_frames
-from warpgrasp.data.recording import Clip, Entry, Lens, Recordings, Reel, lens_of, open_clip, read_lens
+from warpgrasp.data.recording import Clip, Lens, Recordings, Reel, lens_of, open_clip, read_lens
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.files import fingerprint_of_files, source_commit
 from warpgrasp.frame import Frames, Reconstruction
@@ -181,7 +182,7 @@ class Predictor:
             )
         header = {"protocol": dataset.protocol, "split": split}
         if isinstance(dataset, Recordings):
-            reel = Reel.of_recordings(dataset, splits, self.size)
+            reel = dataset.reel(splits, self.size)
             self._predict_reel(reel, out, header, left=_show_left_hands(dataset, left=left))
             return
         models = list({model.name: model for part in splits for model in dataset.objects(part)}.values())

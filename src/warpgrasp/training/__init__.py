@@ -1,5 +1,6 @@
 """Recipes and the training loop: where Sec. 3.1 meets Sec. 3.2."""
 
+from warpgrasp.training import recipes
 from warpgrasp.training.log import LogOptions, Measurement, Monitor, Tracker, choose_tracker
 from warpgrasp.training.loop import initial_network, train_stage
 from warpgrasp.training.objective import PairFrames, StepBatch, StepLoss, StepWeights
@@ -56,6 +57,7 @@ __all__ = [
     "keep_freed_memory",
     "note",
     "open_run",
+    "recipes",
     "toy",
     "train_stage",
     "with_grasp",

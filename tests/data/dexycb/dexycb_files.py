@@ -19,8 +19,7 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 from tests.sample_set import simple_sequence
-from warpgrasp.data.sample.files import PosedSequence
-from warpgrasp.data.sample.generate import Appearance, paint, save_picture
+from warpgrasp.data.sample.files import Appearance, PosedSequence, paint, save_picture
 from warpgrasp.data.sample.grasp import OBJECTS as SAMPLE_OBJECTS
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.data.sample.sequence import GraspSequence

@@ -23,9 +23,9 @@ from tests.data.dexycb.dexycb_files import (
     write_dexycb,
 )
 from tests.oracles.skinning import skin
+from warpgrasp.data import layout_of, open_dataset
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.dexycb.dataset import DexYcb, LeftHands, LeftShapedirs, SideChoice, Sides
-from warpgrasp.data.registry import layout_of, open_dataset
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand.model import HandModel

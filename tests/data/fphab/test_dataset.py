@@ -26,11 +26,11 @@ from tests.data.fphab.fphab_files import (
     FphabSample,
     write_fphab,
 )
+from warpgrasp.data import open_dataset
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.fphab.dataset import Fphab
 from warpgrasp.data.fphab.files import FPHAB_JOINTS
 from warpgrasp.data.fphab.splits import PROTOCOLS
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, pose_points

@@ -14,8 +14,8 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
+from warpgrasp.data import open_dataset
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError

@@ -10,11 +10,11 @@ from torch.testing import assert_close
 
 from tests.data.ho3d.ho3d_files import to_version_2
 from warpgrasp.cli import main
+from warpgrasp.data import examine
 from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.ho3d import files as folder_module
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.ho3d.splits import PLANS
-from warpgrasp.data.registry import examine
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel

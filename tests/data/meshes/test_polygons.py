@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.data.meshes.mesh_files import CLAMP_AREA_M2, CLAMP_M, area_m2, obj_text, ply_text, surface_of, volume_m3
-from warpgrasp.data.meshes.polygons import Polygons
+from warpgrasp.data.meshes.obj import Polygons
 from warpgrasp.errors import DataError
 
 TURNED = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])  # a rotation

@@ -8,8 +8,9 @@ import numpy as np
 
 from warpgrasp.cli import main
 from warpgrasp.data.recording.annotations import HandParameters, Label, write_annotations
-from warpgrasp.data.recording.camera import Lens, write_lens
+from warpgrasp.data.recording.camera import write_lens
 from warpgrasp.data.recording.files import write_object
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.sample.sequence import GraspSequence
 from warpgrasp.export.datasets import VideoWriter
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 from tests.data.recording.recording_files import edit
 from warpgrasp.cli import main
-from warpgrasp.data.recording.camera import Lens, read_lens, write_lens
+from warpgrasp.data.recording.camera import read_lens, write_lens
 from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 

@@ -10,6 +10,7 @@ import torch
 
 from tests.data.recording.recording_files import edit, write_recording, write_video
 from warpgrasp.cli import main
+from warpgrasp.data import examine
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.evidence import (
@@ -20,7 +21,6 @@ from warpgrasp.data.recording.evidence import (
     surface_motion_px,
     texture_levels,
 )
-from warpgrasp.data.registry import examine
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, FrameName, ObjectModel
 from warpgrasp.geometry.camera import Camera

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.footage import PictureFolder
+from warpgrasp.data.recording.footage import Clip, PictureFolder
+from warpgrasp.data.recording.lens import Lens
 
 
 class Timed(PictureFolder):

@@ -13,12 +13,13 @@ from torch.testing import assert_close
 
 from tests.data.meshes.mesh_files import ply_text
 from tests.data.recording.recording_files import SMALL, WEDGE_FACES, WEDGE_M, edit, write_obj, write_video
+from warpgrasp.data import layout_of, open_dataset
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.recording.annotations import read_annotations
-from warpgrasp.data.recording.camera import Lens, write_lens
+from warpgrasp.data.recording.camera import write_lens
 from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.registry import layout_of, open_dataset
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError

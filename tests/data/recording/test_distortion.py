@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.distortion import Distortion
+from warpgrasp.data.recording.lens import Distortion, Lens
 
 K = np.array([[160.0, 0, 161.25], [0, 158.0, 118.5], [0, 0, 1]])
 FISHEYE = (-0.012, 0.008, -0.004, 0.0009)

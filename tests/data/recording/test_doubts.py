@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.data.recording.recording_files import WEDGE_M, edit, simple_label, write_obj, write_recording
-from warpgrasp.data.mirror import mirrored_object
-from warpgrasp.data.objects import load_object
+from warpgrasp.data.augment import mirrored_object
+from warpgrasp.data.meshes import load_object
 from warpgrasp.data.recording.annotations import HandJoints, HandParameters, Label, write_annotations
 from warpgrasp.data.recording.check import examine_recording
 from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.recording.doubts import EXAMINED, fits_other_hand
 from warpgrasp.data.recording.files import load_mesh_in
+from warpgrasp.data.recording.labels import EXAMINED, fits_other_hand
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel

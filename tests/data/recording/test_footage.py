@@ -8,10 +8,9 @@ from PIL import Image
 
 from tests.data.recording.recording_files import write_recording
 from warpgrasp.cli import main
-from warpgrasp.data.recording.camera import Lens
 from warpgrasp.data.recording.chequerboard import board_pictures
-from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.footage import PictureFolder, open_footage, picture_names
+from warpgrasp.data.recording.footage import Clip, PictureFolder, open_footage, picture_names
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.errors import DataError
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(100)

@@ -13,11 +13,11 @@ from torch.testing import assert_close
 
 from tests.data.recording.recording_files import edit, hand_parameters, train_toy
 from warpgrasp.cli import main
+from warpgrasp.data import open_dataset
+from warpgrasp.data.augment import mirrored_points
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.mirror import mirrored_points
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.files import Recording
-from warpgrasp.data.registry import open_dataset
 from warpgrasp.errors import DataError
 from warpgrasp.evaluation.metrics import score
 from warpgrasp.export.datasets import RecordingOptions, export_recording

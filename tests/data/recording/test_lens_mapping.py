@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.lens_mapping import LensMapping, require_size
+from warpgrasp.data.recording.camera import LensMapping, require_size
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.errors import DataError
 
 LENS = Lens(np.array([[800.0, 0, 639.5], [0, 790.0, 350.0], [0, 0, 1]]), 1280, 720, (-0.1, 0.01, 0.002, -0.001))

@@ -10,7 +10,7 @@ import trimesh
 from torch.testing import assert_close
 
 from tests.data.recording.recording_files import WEDGE_FACES, WEDGE_M, edit, write_obj
-from warpgrasp.data.objects import load_object
+from warpgrasp.data.meshes import load_object
 from warpgrasp.data.recording.files import Symmetry, read_object, write_object
 from warpgrasp.errors import DataError
 from warpgrasp.export.datasets import write_mesh

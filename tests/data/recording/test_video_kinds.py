@@ -19,7 +19,7 @@ from tests.data.recording.video_kinds import (
 )
 from warpgrasp.cli import main
 from warpgrasp.data.recording.camera import read_lens
-from warpgrasp.data.recording.clip import open_clip
+from warpgrasp.data.recording.footage import open_clip
 from warpgrasp.data.recording.video import Video
 from warpgrasp.errors import DataError
 from warpgrasp.export.datasets import VideoWriter

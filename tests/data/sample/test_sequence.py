@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from warpgrasp.data.sample.check import exact_contact, reference_frames, surface_motion_px
 from warpgrasp.data.sample.grasp import DEEPEST_M, OBJECT_NAMES, THUMB, object_surface
 from warpgrasp.data.sample.sequence import (
     FOCAL_PX,
@@ -13,8 +12,11 @@ from warpgrasp.data.sample.sequence import (
     WIDTH_PX,
     WINDOW_FRAMES,
     GraspSequence,
+    exact_contact,
     lifts,
     make_sequence,
+    reference_frames,
+    surface_motion_px,
     wander,
 )
 

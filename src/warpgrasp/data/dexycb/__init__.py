@@ -1,5 +1,6 @@
 """DexYCB (Chao et al. 2021): labels of right and left hands that grasp one of several objects, seen by 8 cameras."""
 
+from warpgrasp.data.dexycb.check import examine_dexycb
 from warpgrasp.data.dexycb.dataset import RIGHT_HANDS, DexYcb, LeftHands, LeftShapedirs, SideChoice, Sides
 from warpgrasp.data.dexycb.splits import OBJECTS, PROTOCOLS, SERIALS, SUBJECTS
 
@@ -14,4 +15,5 @@ __all__ = [
     "LeftShapedirs",
     "SideChoice",
     "Sides",
+    "examine_dexycb",
 ]

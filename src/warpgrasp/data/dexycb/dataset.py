@@ -2,7 +2,7 @@
 
 One sequence of the data set is one camera's view of a capture, named SUBJECT/SEQUENCE/SERIAL. The object of a frame is
 the grasped one among those in view. The network knows a right hand, so a view of a left hand is read as its mirror
-image (data/mirror.py): picture, camera, hand and pose, and the object becomes its own mirror image, `NAME (mirrored)`.
+image (data/augment.py): picture, camera, hand and pose, and the object becomes its own mirror image, `NAME (mirrored)`.
 
 In MANO's own left-hand file the shape directions are wrong along x: they are those of the right hand, where they should
 be its mirror image (smplx, issue 48). A hand with shape parameters other than 0 is therefore another one on the left
@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from warpgrasp.data.augment import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_name
 from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, check_agreement, chosen_protocol
 from warpgrasp.data.dexycb.files import HEIGHT_PX, WIDTH_PX, CameraView, DexYcbFolder, FrameLabels
 from warpgrasp.data.dexycb.splits import PARTS, PROTOCOLS, SUBJECTS
-from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_name
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.checked import read_arrays, read_yaml
+from warpgrasp.data.augment import mirrored_name, mirrored_object
 from warpgrasp.data.dexycb.splits import OBJECTS, SEQUENCES_PER_SUBJECT, SERIALS, SUBJECTS, Part
 from warpgrasp.data.index import Manifest
-from warpgrasp.data.mirror import mirrored_name, mirrored_object
-from warpgrasp.data.objects import load_object
+from warpgrasp.data.meshes import load_object
 from warpgrasp.errors import DataError
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry import Camera

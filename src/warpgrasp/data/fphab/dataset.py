@@ -28,7 +28,7 @@ from warpgrasp.data.fphab.splits import (
     read_action_split,
     split_sequences,
 )
-from warpgrasp.data.objects import load_object
+from warpgrasp.data.meshes import load_object
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel

@@ -8,6 +8,7 @@ from warpgrasp.data.ho3d.annotations import (
     object_meta,
     read_number_list,
 )
+from warpgrasp.data.ho3d.check import examine_ho3d
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.ho3d.splits import PROTOCOLS
 
@@ -16,6 +17,7 @@ __all__ = [
     "FLIP",
     "PROTOCOLS",
     "Ho3d",
+    "examine_ho3d",
     "hand_meta",
     "joints_in_file",
     "object_meta",

@@ -20,7 +20,7 @@ from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, check_agree
 from warpgrasp.data.ho3d.annotations import CV_FROM_GL, read_meta, read_number_list
 from warpgrasp.data.ho3d.files import Ho3dFolder
 from warpgrasp.data.ho3d.splits import PLANS, PROTOCOLS
-from warpgrasp.data.objects import load_object
+from warpgrasp.data.meshes import load_object
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel

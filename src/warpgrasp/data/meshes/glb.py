@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from warpgrasp.data.meshes.gltf_accessors import DRACO, decompressed, indices, positions
-from warpgrasp.data.meshes.gltf_document import GltfDocument, Values, open_glb
-from warpgrasp.data.meshes.polygons import Polygons, fan_triangles, strip_triangles
+from warpgrasp.data.meshes.gltf import DRACO, GltfDocument, Values, decompressed, indices, open_glb, positions
+from warpgrasp.data.meshes.obj import Polygons, fan_triangles, strip_triangles
 from warpgrasp.errors import DataError
 
 LINES_AND_POINTS = (0, 1, 2, 3)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from warpgrasp.data.meshes.polygons import Polygons, strip_triangles
+from warpgrasp.data.meshes.obj import Polygons, strip_triangles
 from warpgrasp.errors import DataError
 
 # NumPy's types without byte order, by the names that PLY files use.
@@ -72,7 +72,7 @@ def read_header(content: bytes, path: Path) -> Header:
                 elements.append(Element(name, int(count), ()))
             case ["property", *rest] if elements:
                 before, added = elements[-1], _property(rest, line, path)
-                if added.name in {one.name for one in before.properties}:
+                if added.name in {declared.name for declared in before.properties}:
                     raise DataError(f"expected each property once in {path}, found {added.name} twice")
                 elements[-1] = Element(before.name, before.count, (*before.properties, added))
             case _:
@@ -114,30 +114,33 @@ class TextBody:
 
     def rows(self, element: Element) -> Columns:
         """The next rows. Raises `DataError` when they are cut off, or are no numbers."""
-        lists = [place for place, one in enumerate(element.properties) if one.count_type is not None]
+        lists = [place for place, declared in enumerate(element.properties) if declared.count_type is not None]
         if not lists:
             return self._table(element)
         values: list[list[bytes]] = [[] for _ in element.properties]
         counts: dict[int, list[int]] = {place: [] for place in lists}
         for row in range(element.count):
-            for place, one in enumerate(element.properties):
+            for place, declared in enumerate(element.properties):
                 count = 1
-                if one.count_type is not None:
+                if declared.count_type is not None:
                     count = self._count(element, row)
                     counts[place].append(count)
                 values[place] += self._next(count, element, row)
         return {
-            one.name: self._numbers(values[place], one)
-            if one.count_type is None
-            else Lists(self._numbers(values[place], one), np.array(counts[place], dtype=np.int64))
-            for place, one in enumerate(element.properties)
+            declared.name: self._numbers(values[place], declared)
+            if declared.count_type is None
+            else Lists(self._numbers(values[place], declared), np.array(counts[place], dtype=np.int64))
+            for place, declared in enumerate(element.properties)
         }
 
     def _table(self, element: Element) -> Columns:
         width = len(element.properties)
         available = (len(self._words) - self._at) // width if width else element.count
         words = self._next(width * element.count, element, min(available, element.count))
-        return {one.name: self._numbers(words[place::width], one) for place, one in enumerate(element.properties)}
+        return {
+            declared.name: self._numbers(words[place::width], declared)
+            for place, declared in enumerate(element.properties)
+        }
 
     def _count(self, element: Element, row: int) -> int:
         word = self._next(1, element, row)[0]
@@ -152,9 +155,9 @@ class TextBody:
         self._at += count
         return words
 
-    def _numbers(self, words: list[bytes], one: Property) -> np.ndarray:
+    def _numbers(self, words: list[bytes], declared: Property) -> np.ndarray:
         """Words as numbers; a `float` is rounded as in a binary file."""
-        dtype = np.dtype(one.type)
+        dtype = np.dtype(declared.type)
         try:
             if dtype.kind == "f":
                 with np.errstate(over="ignore"):  # becomes infinite and, as a vertex, is refused
@@ -164,7 +167,7 @@ class TextBody:
             word = next(word for word in words if not _is_number(word, dtype.kind))
             comma = ", with a decimal comma; write decimal points" if b"," in word else ""
             raise DataError(
-                f"expected numbers of the property {one.name} in {self._path}, found {_shown(word)}{comma}"
+                f"expected numbers of the property {declared.name} in {self._path}, found {_shown(word)}{comma}"
             ) from None
 
     def end(self) -> None:
@@ -210,9 +213,9 @@ class BinaryBody:
             size *= element.count
         self._at += size
         columns: Columns = {}
-        for one, start, count in zip(element.properties, starts.T, counts.T, strict=True):
-            values = self._gathered(start, count, np.dtype(self._order + one.type))
-            columns[one.name] = values if one.count_type is None else Lists(values, count.astype(np.int64))
+        for declared, start, count in zip(element.properties, starts.T, counts.T, strict=True):
+            values = self._gathered(start, count, np.dtype(self._order + declared.type))
+            columns[declared.name] = values if declared.count_type is None else Lists(values, count.astype(np.int64))
         return columns
 
     def end(self) -> None:
@@ -221,8 +224,8 @@ class BinaryBody:
     def _walked(self, element: Element, rows: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Where each property of each row begins, (rows, properties), how many values it has, and all rows' size."""
         plan = [
-            (None if one.count_type is None else np.dtype(one.count_type), np.dtype(one.type).itemsize)
-            for one in element.properties
+            (None if declared.count_type is None else np.dtype(declared.count_type), np.dtype(declared.type).itemsize)
+            for declared in element.properties
         ]
         order: Literal["big", "little"] = "big" if self._order == ">" else "little"
         content, at, starts, counts = self._content, self._at, [], []
@@ -238,21 +241,21 @@ class BinaryBody:
             if at > len(content):
                 raise _cut_off(element, row, self._path)
         shape = (rows, len(plan))
-        found = np.array(counts, dtype=np.int64).reshape(shape)
-        if (found < 0).any():
-            raise DataError(f"expected lists of {element.name} in {self._path}, found one {found.min()} long")
-        return np.array(starts, dtype=np.int64).reshape(shape), found, at - self._at
+        lengths = np.array(counts, dtype=np.int64).reshape(shape)
+        if (lengths < 0).any():
+            raise DataError(f"expected lists of {element.name} in {self._path}, found one {lengths.min()} long")
+        return np.array(starts, dtype=np.int64).reshape(shape), lengths, at - self._at
 
     def _alike(self, element: Element, counts: np.ndarray, size: int) -> bool:
         """Whether the lists of all rows are as long as those of the first, whose size in bytes is given."""
-        lists = [place for place, one in enumerate(element.properties) if one.count_type is not None]
+        lists = [place for place, declared in enumerate(element.properties) if declared.count_type is not None]
         whole = (len(self._content) - self._at) // size if size else element.count
         if not lists and whole < element.count:
             raise _cut_off(element, whole, self._path)
         fields = []
-        for place, one in enumerate(element.properties):
-            fields += [(f"count{place}", self._order + one.count_type)] if one.count_type is not None else []
-            fields.append((f"values{place}", f"V{counts[place] * np.dtype(one.type).itemsize}"))
+        for place, declared in enumerate(element.properties):
+            fields += [(f"count{place}", self._order + declared.count_type)] if declared.count_type is not None else []
+            fields.append((f"values{place}", f"V{counts[place] * np.dtype(declared.type).itemsize}"))
         if not lists or whole < element.count:
             return not lists
         table = np.frombuffer(self._content, np.dtype(fields), element.count, self._at)
@@ -298,8 +301,8 @@ def read_ply(content: bytes, path: Path) -> tuple[Float[np.ndarray, "v 3"], Int[
 
 
 def _positions(columns: Columns | None, path: Path) -> Float[np.ndarray, "v 3"]:
-    found = [None if columns is None else columns.get(name) for name in POSITION]
-    numbers = [column for column in found if isinstance(column, np.ndarray)]
+    columns_of_places = [None if columns is None else columns.get(name) for name in POSITION]
+    numbers = [column for column in columns_of_places if isinstance(column, np.ndarray)]
     if len(numbers) != len(POSITION):
         raise DataError(f"expected the properties x, y and z of the element vertex in {path}, found {len(numbers)}")
     return np.stack(numbers, axis=1).astype(np.float64)

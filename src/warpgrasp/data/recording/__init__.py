@@ -14,11 +14,19 @@ from warpgrasp.data.recording.annotations import (
     read_annotations,
     write_annotations,
 )
-from warpgrasp.data.recording.camera import Lens, lens_of, read_lens, write_lens
+from warpgrasp.data.recording.board_solution import Coefficients
+from warpgrasp.data.recording.camera import (
+    CAMERA_FILE,
+    LensMapping,
+    check_lens,
+    lens_of,
+    read_lens,
+    require_size,
+    write_lens,
+)
+from warpgrasp.data.recording.check import examine_recording
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
-from warpgrasp.data.recording.clip import PICTURES_INTERVAL_S, Clip, open_clip, open_pictures
 from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.recording.document import Entry, read_document, write_document
 from warpgrasp.data.recording.evidence import ALIKE_SHARE, mirror_symmetry
 from warpgrasp.data.recording.files import (
     MESH_ENDINGS,
@@ -37,15 +45,26 @@ from warpgrasp.data.recording.focal import (
     focal_from_exif,
     focal_from_field_of_view,
 )
-from warpgrasp.data.recording.footage import FRAMES_FOLDER, VIDEO_STEM, open_footage
+from warpgrasp.data.recording.footage import (
+    FRAMES_FOLDER,
+    PICTURES_INTERVAL_S,
+    VIDEO_STEM,
+    Clip,
+    Reel,
+    open_clip,
+    open_footage,
+    open_pictures,
+    say_notices,
+)
 from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
-from warpgrasp.data.recording.reel import Reel
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.video import BT_601
 
 __all__ = [
     "ALIKE_SHARE",
     "ANNOTATIONS_FILE",
     "BT_601",
+    "CAMERA_FILE",
     "FRAMES_FOLDER",
     "LARGEST_DISTANCE_M",
     "LARGEST_FRAME",
@@ -59,12 +78,13 @@ __all__ = [
     "BoardView",
     "Calibration",
     "Clip",
+    "Coefficients",
     "DeclaredObject",
-    "Entry",
     "HandJoints",
     "HandParameters",
     "Label",
     "Lens",
+    "LensMapping",
     "Recording",
     "Recordings",
     "Reel",
@@ -75,6 +95,8 @@ __all__ = [
     "calibrate",
     "centred_lens",
     "check_labels",
+    "check_lens",
+    "examine_recording",
     "find_board",
     "fitted_hand",
     "focal_from_equivalent",
@@ -90,11 +112,11 @@ __all__ = [
     "open_pictures",
     "pose_of_label",
     "read_annotations",
-    "read_document",
     "read_lens",
     "read_object",
+    "require_size",
+    "say_notices",
     "write_annotations",
-    "write_document",
     "write_lens",
     "write_object",
 ]

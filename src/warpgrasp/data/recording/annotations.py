@@ -15,8 +15,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from warpgrasp.data.recording.document import Entry, read_document, write_document
+from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.errors import DataError
+from warpgrasp.files import write_document
 from warpgrasp.hand import JOINTS, Side
 
 FORMAT = "warpgrasp-annotations-1"
@@ -27,7 +28,7 @@ SIDES: tuple[Side, ...] = get_args(Side)
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
 OF_JOINTS = " of the whole hand, then of each of its 15 joints: no coefficients of principal components"
 LARGEST_FRAME = 10_000_000
-LARGEST_TURN = 2.001 * np.pi  # radians: what turns farther than a whole turn is in degrees
+LARGEST_TURN = 2.001 * np.pi  # radians; a vector that turns farther than a whole turn is probably in degrees
 LARGEST_SHAPE = 20.0  # standard deviations
 LARGEST_DISTANCE_M = 10.0  # of hand and object from the camera
 LIKELY_DISTANCES_M = 0.1, 3.0
@@ -51,7 +52,7 @@ class HandJoints:
 
 @dataclass(frozen=True)
 class Label:
-    """Hand and object in one frame, as the file says them."""
+    """Hand and object in one frame, as the file states them."""
 
     frame: int
     hand: HandParameters | HandJoints
@@ -77,7 +78,7 @@ def read_annotations(folder: Path) -> AnnotationFile:
     path = folder / ANNOTATIONS_FILE
     if not path.exists() and not path.is_symlink():
         return AnnotationFile(None, ())
-    entry = read_document(path, FORMAT)
+    entry = read_json_object(path, FORMAT)
     entry.only("format", "hand_model", "side", "frames")
     labels = sorted((_label(frame) for frame in entry.entries("frames")), key=lambda label: label.frame)
     for first, second in pairwise(labels):
@@ -158,7 +159,7 @@ def _translation(entry: Entry) -> np.ndarray:
 
 
 def _likely_units(distance: float) -> str:
-    """A question about a distance from the camera that is no number of metres, or nothing."""
+    """A question whether a distance is in millimetres or centimetres, if that makes it plausible; otherwise nothing."""
     for name, metres in (("millimetres", 0.001), ("centimetres", 0.01)):
         if LIKELY_DISTANCES_M[0] < distance * metres < LIKELY_DISTANCES_M[1]:
             return f"; are these {name} ({distance * metres:.2f} m)?"

@@ -1,6 +1,6 @@
 """A lens fitted to views of a flat board (Zhang 2000), by OpenCV, with as few coefficients as the views need.
 
-The number of coefficients is the smallest that explains views to which the lens was not fitted.
+The smallest number of coefficients is taken that explains views to which the lens was not fitted.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import least_squares
 
-from warpgrasp.data.recording.camera import Lens
-from warpgrasp.data.recording.distortion import Distortion
+from warpgrasp.data.recording.lens import Distortion, Lens
 
 # How a lens may be described: by none of OpenCV's coefficients, k1 k2 p1 p2, k3 too, k4 k5 k6 too, or cv2.fisheye's.
 Coefficients = Literal[0, 4, 5, 8, "fisheye"]
@@ -24,7 +23,7 @@ MODELS: dict[Coefficients, int] = {
     8: cv2.CALIB_RATIONAL_MODEL,
 }
 FISHEYE_STARTS = (1 / np.pi, 0.6)  # focal lengths, as shares of the longer side
-CLOSE_PX = 1.0  # no start leads closer than a fit this close
+CLOSE_PX = 1.0  # no other start is tried after a fit this close
 STOP = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 60, 1e-9)
 FISHEYE_FLAGS = ("CALIB_USE_INTRINSIC_GUESS", "CALIB_RECOMPUTE_EXTRINSIC", "CALIB_FIX_SKEW")
 
@@ -63,7 +62,8 @@ def board_points(corners: tuple[int, int]) -> Float[np.ndarray, "n 3"]:
 def facing(view: BoardView, corners: tuple[int, int]) -> BoardView:
     """The view with its corners counted so that the board is seen from its front.
 
-    Counted the other way round a plane fits as well, from behind: its normal would say that the board was turned over.
+    With the corners counted the other way round, a plane seen from behind fits as well; its normal would then say that
+    the board was turned over.
     """
     grid = view.corners_px.reshape(corners[1], corners[0], 2)
     along, down = (grid[:, 1:] - grid[:, :-1]).mean(axis=(0, 1)), (grid[1:] - grid[:-1]).mean(axis=(0, 1))
@@ -89,7 +89,7 @@ def _brown(
 ) -> BoardSolution:
     points = [view.corners_px.astype(np.float32)[:, None] for view in views]
     board = board_points(corners).astype(np.float32)
-    # From a usual field of view: OpenCV's own start divides by what boards that lie alike make zero.
+    # Start from a usual field of view: OpenCV's own start divides by a number that is zero for boards that lie alike.
     start = np.array([[size[0], 0, (size[0] - 1) / 2], [0, size[0], (size[1] - 1) / 2], [0, 0, 1]], dtype=np.float64)
     flags = MODELS[coefficients] | cv2.CALIB_USE_INTRINSIC_GUESS
     try:
@@ -104,10 +104,10 @@ def _brown(
 
 
 def _fisheye(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int]) -> BoardSolution:
-    """By OpenCV, which wants a start near the truth: the better of two."""
+    """The better of two fits by OpenCV, which needs a start near the truth."""
     board = board_points(corners)
     flags = sum(getattr(cv2.fisheye, name, None) or getattr(cv2, name) for name in FISHEYE_FLAGS)
-    found = []
+    results = []
     for share in FISHEYE_STARTS:
         focal_px = share * max(size)
         start = np.array([[focal_px, 0, (size[0] - 1) / 2], [0, focal_px, (size[1] - 1) / 2], [0, 0, 1]])
@@ -119,12 +119,12 @@ def _fisheye(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[i
         except cv2.error:
             continue
         if np.isfinite(result[0]):
-            found.append(result)
+            results.append(result)
             if result[0] < CLOSE_PX:
                 break
-    if not found:
+    if not results:
         raise NoSolution
-    _, matrix, distortion, turns, places = min(found, key=lambda result: result[0])
+    _, matrix, distortion, turns, places = min(results, key=lambda result: result[0])
     lens = Lens(np.asarray(matrix), *size, tuple(map(float, np.ravel(distortion))), "fisheye")
     poses = [np.concatenate([np.ravel(turn), np.ravel(place)]) for turn, place in zip(turns, places, strict=True)]
     errors = tuple(_error_px(lens, board, view, pose) for view, pose in zip(views, poses, strict=True))
@@ -136,7 +136,7 @@ def _normals(turns: Sequence[np.ndarray]) -> Float[np.ndarray, "n 3"]:
 
 
 def held_out_error_px(lens: Lens, corners: tuple[int, int], view: BoardView) -> float:
-    """The root mean square distance of a view's corners from where the lens shows the board, placed as fits best."""
+    """The root mean square distance of a view's corners from where the lens shows the board in its best pose."""
     board = board_points(corners)
     intrinsics, distortion = lens.intrinsics, np.array(lens.distortion)
     points = view.corners_px[:, None].astype(np.float64)
@@ -171,7 +171,7 @@ def _error_px(lens: Lens, board: Float[np.ndarray, "n 3"], view: BoardView, pose
     return float(np.sqrt(squares.sum(axis=1).mean()))
 
 
-# From the simplest on: of two that explain as much the earlier is taken.
+# The simplest first: of two that explain as much, the earlier is taken.
 CANDIDATES: tuple[Coefficients, ...] = (0, 4, 5, "fisheye", 8)
 MOST_FOLDS = 5
 ALIKE = 1.02  # held-out errors that differ by less count as the same
@@ -188,7 +188,7 @@ class Candidate:
 
     @property
     def error_px(self) -> float:
-        """The geometric mean of the held-out errors: one view near an edge that no other shows does not decide."""
+        """The geometric mean of the held-out errors, so that a single view near the picture's edge does not decide."""
         return float(np.exp(np.log(self.held_out_px).mean()))
 
     @property
@@ -198,10 +198,10 @@ class Candidate:
 
     @property
     def sampling_deviation(self) -> float:
-        """One standard deviation of the focal length as a share of it, had other views been taken.
+        """One standard deviation of the focal length over other choices of views, as a share of the focal length.
 
-        The larger of what OpenCV derives from the corners' scatter and of the jackknife over groups of views (Efron
-        1982), which sees how the views disagree when the model is wrong.
+        It is the larger of two estimates: OpenCV's from the corners' scatter, and the jackknife over groups of views
+        (Efron 1982), which also grows when the model is wrong and the views disagree.
         """
         folds = len(self.fold_focal_px)
         jackknife = np.sqrt((folds - 1) * np.var(self.fold_focal_px)) / self.focal_px
@@ -218,7 +218,7 @@ def fitted_candidates(
     views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int]
 ) -> dict[Coefficients, Candidate]:
     """Every model that these views can be fitted with, and that keeps the picture in order."""
-    found: dict[Coefficients, Candidate] = {}
+    candidates: dict[Coefficients, Candidate] = {}
     for coefficients in CANDIDATES:
         try:
             candidate = _candidate(views, corners, size, coefficients)
@@ -226,8 +226,8 @@ def fitted_candidates(
             continue
         judged = np.isfinite(candidate.held_out_px).all() and (candidate.held_out_px > 0).all()
         if judged and not candidate.solution.lens.folds():
-            found[coefficients] = candidate
-    return found
+            candidates[coefficients] = candidate
+    return candidates
 
 
 def simplest(candidates: dict[Coefficients, Candidate]) -> Candidate:
@@ -237,7 +237,7 @@ def simplest(candidates: dict[Coefficients, Candidate]) -> Candidate:
 
 
 def model_deviation(chosen: Candidate, candidates: dict[Coefficients, Candidate]) -> float:
-    """How far the focal length lies from those of the models that explain as much or more, as a share of it."""
+    """The largest difference to the focal lengths of models that explain as much or more, as a share of this one."""
     rivals = [rival for rival in candidates.values() if not rival.explains_less(chosen)]
     return max((abs(rival.focal_px / chosen.focal_px - 1) for rival in rivals), default=0.0)
 

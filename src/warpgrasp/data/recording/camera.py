@@ -1,148 +1,30 @@
-"""`camera.json`: the camera that took a recording, and the pinhole that its pictures are turned into."""
+"""`camera.json`: the camera that took a recording, read and written, and mapped from the pictures of a calibration."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from warpgrasp.data.recording.distortion import COUNTS, MODELS, ORDERS, Distortion, DistortionModel
-from warpgrasp.data.recording.document import Entry, read_document, write_document
+from warpgrasp.checked import Entry, read_json_object
+from warpgrasp.data.recording.lens import CAMERA_FORMAT, COUNTS, MODELS, ORDERS, DistortionModel, Lens
 from warpgrasp.errors import DataError
-from warpgrasp.geometry import Camera
+from warpgrasp.files import write_document
 
-FORMAT = "warpgrasp-camera-1"
-FILE = "camera.json"
+CAMERA_FILE = "camera.json"
+RECORDING_PAGE = "docs/datasets.md#your-own-recording"
 LARGEST_SIDE_PX = 16384
 LONGEST_SOURCE = 1000  # characters
-ROWS_AT_ONCE = 64  # what is computed for a picture of any size fits into some megabytes
 # Focal lengths outside these shares of the picture's width are fields of view of 1.4° and 157°: no hand is filmed so.
 FOCAL_RANGE = (0.1, 40.0)
 
-
-@dataclass(frozen=True)
-class Lens:
-    """A camera as calibrated, in OpenCV's conventions: pixel (0, 0) is the centre of the top-left pixel.
-
-    Distorted pictures are undistorted on reading, to the pinhole with the *same* intrinsics: the middle of the picture
-    stays as it is, and a barrel-shaped one loses some of its corners.
-    """
-
-    intrinsics: Float[np.ndarray, "3 3"]  # pixels
-    width: int
-    height: int
-    distortion: tuple[float, ...] = ()  # in the order of the model
-    model: DistortionModel = "opencv"
-    source: str | None = None  # where the camera comes from, in words
-
-    @property
-    def camera(self) -> Camera:
-        """The pinhole of the pictures as they are read."""
-        return Camera(torch.from_numpy(self.intrinsics).float(), self.width, self.height)
-
-    @property
-    def distorted(self) -> bool:
-        """Whether pictures are undistorted."""
-        return self._bending.bends
-
-    def undistorted(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture that the pinhole would have taken; black where the lens saw nothing."""
-        if not self.distorted:
-            return picture
-        return np.asarray(cv2.remap(picture, *self._source_px, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """What `camera.json` says."""
-        (fx, _, cx), (_, fy, cy) = self.intrinsics[:2].tolist()
-        stated: dict[str, Any] = {"format": FORMAT, "width": self.width, "height": self.height}
-        stated |= {"fx": fx, "fy": fy, "cx": cx, "cy": cy}
-        stated |= {"distortion": list(self.distortion)} if self.distortion else {}
-        stated |= {"model": self.model} if self.model != "opencv" else {}
-        return {**stated, "source": self.source} if self.source else stated
-
-    def cropped(self, left: int, top: int, width: int, height: int) -> "Lens":
-        """The lens of a part of the picture, whose top-left pixel is (left, top)."""
-        shift = np.array([[0, 0, left], [0, 0, top], [0, 0, 0]], dtype=np.float64)
-        return replace(self, intrinsics=self.intrinsics - shift, width=width, height=height)
-
-    def resized(self, width: int, height: int) -> "Lens":
-        """The lens of the picture at another size: a point x moves to s(x + 0.5) − 0.5."""
-        across, down = width / self.width, height / self.height
-        change = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
-        return replace(self, intrinsics=change @ self.intrinsics, width=width, height=height)
-
-    def turned(self, clockwise_deg: int) -> "Lens":
-        """The lens of the picture turned clockwise by a multiple of 90°. Raises `ValueError` for a tilted sensor."""
-        lens = replace(self, distortion=self._bending.turned(clockwise_deg // 90).coefficients)
-        for _ in range(clockwise_deg // 90 % 4):
-            (fx, _, cx), (_, fy, cy) = lens.intrinsics[:2].tolist()
-            turned = np.array([[fy, 0, lens.height - 1 - cy], [0, fx, cx], [0, 0, 1]], dtype=np.float64)
-            lens = replace(lens, intrinsics=turned, width=lens.height, height=lens.width)
-        return lens
-
-    @property
-    def principal_point_inside(self) -> bool:
-        """Whether the axis meets the picture; it does not in a crop from beside the axis."""
-        across, down = self.intrinsics[:2, 2]
-        return bool(-0.5 <= across <= self.width - 0.5 and -0.5 <= down <= self.height - 0.5)
-
-    @property
-    def fisheye_field_deg(self) -> tuple[float, float]:
-        """What a fisheye sees along the row and the column of the principal point; NaN where its circle ends before."""
-        fields = []
-        for axis, size in enumerate((self.width, self.height)):
-            focal_px, centre_px = self.intrinsics[axis, axis], self.intrinsics[axis, 2]
-            ends = [(edge - centre_px) / focal_px for edge in (-0.5, size - 0.5)]
-            angles = [np.sign(end) * self._bending.fisheye_angle(abs(end)) for end in ends]
-            fields.append(float(np.degrees(angles[1] - angles[0])))
-        return fields[0], fields[1]
-
-    @property
-    def _bending(self) -> Distortion:
-        return Distortion(self.model, self.distortion)
-
-    @cached_property
-    def _source_px(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel of the pinhole's picture lies in the camera's own: u and v, (h, w) each."""
-        if self.model == "opencv":
-            size = (self.width, self.height)
-            source_u, source_v = cv2.initUndistortRectifyMap(
-                self.intrinsics, np.array(self.distortion), np.eye(3), self.intrinsics, size, cv2.CV_32FC1
-            )
-            return np.asarray(source_u), np.asarray(source_v)
-        source_u, source_v = (np.empty((self.height, self.width), np.float32) for _ in range(2))
-        for top in range(0, self.height, ROWS_AT_ONCE):
-            rows = np.arange(top, min(top + ROWS_AT_ONCE, self.height), dtype=np.float64)
-            u, v = np.meshgrid(np.arange(self.width, dtype=np.float64), rows)
-            # cv2.remap leaves black what is asked for outside of the picture; NaN is nowhere.
-            source_px = np.nan_to_num(self._bent_px(u, v), nan=-1e6).clip(-1e6, 1e6)
-            source_u[top : top + len(rows)], source_v[top : top + len(rows)] = source_px[..., 0], source_px[..., 1]
-        return source_u, source_v
-
-    def _bent_px(self, u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 2"]:
-        """Where the lens shows what the pinhole shows at pixels (u, v)."""
-        focal_px, centre_px = self.intrinsics[[0, 1], [0, 1]], self.intrinsics[:2, 2]
-        straight = (np.stack([u, v], axis=-1).reshape(-1, 2) - centre_px) / focal_px
-        return (self._bending.bent(straight) * focal_px + centre_px).reshape(*u.shape, 2)
-
-    def folds(self) -> bool:
-        """Whether the distortion turns the picture back on itself somewhere, as wrong coefficients do."""
-        u, v = np.meshgrid(np.linspace(-0.5, self.width - 0.5, 65), np.linspace(-0.5, self.height - 0.5, 65))
-        with np.errstate(all="ignore"):
-            points = self._bent_px(u, v)
-            across, down = np.diff(points, axis=1)[1:], np.diff(points, axis=0)[:, 1:]
-            area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-        return not (np.isfinite(points).all() and (area > 0).all())
+QUARTER_TURNS_DEG = (0, 90, 180, 270)
+STRETCHED = 0.01  # more than rounding to whole pixels explains
 
 
 def read_lens(path: Path) -> Lens:
     """Read a camera file, or that of a recording's folder. Raises `DataError` naming the file and the fact."""
-    return lens_of(read_document(path / FILE if path.is_dir() else path, FORMAT))
+    return lens_of(read_json_object(path / CAMERA_FILE if path.is_dir() else path, CAMERA_FORMAT, see=RECORDING_PAGE))
 
 
 def lens_of(entry: Entry) -> Lens:
@@ -153,7 +35,7 @@ def lens_of(entry: Entry) -> Lens:
 
 
 def stated_lens(entry: Entry) -> Lens:
-    """The lens as it is stated, of which a part may be one for us where the whole is not (`check_lens`)."""
+    """The lens as the file states it, unchecked: a crop of a lens that `check_lens` refuses may be a usable one."""
     entry.only("format", "width", "height", "fx", "fy", "cx", "cy", "matrix", "distortion", "model", "source")
     width, height = (entry.whole(key, least=1, most=LARGEST_SIDE_PX) for key in ("width", "height"))
     model = entry.choice("model", MODELS) if entry.has("model") else "opencv"
@@ -162,7 +44,7 @@ def stated_lens(entry: Entry) -> Lens:
 
 
 def _coefficients(entry: Entry, model: DistortionModel) -> tuple[float, ...]:
-    # A fisheye without coefficients would still be no pinhole: they are stated, or the file is incomplete.
+    # A fisheye without coefficients is no pinhole either: a file without them is incomplete.
     stated = entry.has("distortion") or model != "opencv"
     coefficients = tuple(float(value) for value in entry.numbers("distortion", (-1,))) if stated else ()
     if (coefficients or model != "opencv") and len(coefficients) not in COUNTS[model]:
@@ -189,7 +71,7 @@ def _intrinsics(entry: Entry) -> Float[np.ndarray, "3 3"]:
 
 
 def check_lens(lens: Lens, path: Path) -> None:
-    """Refuse what no lens is. Raises `DataError` naming the file it comes from and the fact."""
+    """Refuse an impossible or unusable lens. Raises `DataError` naming the file that it comes from and the fact."""
     focal_px = lens.intrinsics[[0, 1], [0, 1]]
     low, high = (share * lens.width for share in FOCAL_RANGE)
     if not ((focal_px > low) & (focal_px < high)).all():
@@ -198,7 +80,7 @@ def check_lens(lens: Lens, path: Path) -> None:
             f"found {focal_px[0]:g} and {focal_px[1]:g}"
         )
     centre_px = lens.intrinsics[:2, 2]
-    if not (np.abs(centre_px) <= LARGEST_SIDE_PX).all():  # outside the picture it is that of a crop
+    if not (np.abs(centre_px) <= LARGEST_SIDE_PX).all():  # a crop may have it outside the picture
         raise DataError(
             f"expected a principal point within {LARGEST_SIDE_PX} pixels of the picture in {path}, found "
             f"({centre_px[0]:g}, {centre_px[1]:g})"
@@ -224,4 +106,84 @@ def _check_field(lens: Lens, path: Path) -> None:
 
 def write_lens(folder: Path, lens: Lens) -> None:
     """Write a recording's `camera.json`, whole or not at all."""
-    write_document(folder / FILE, lens.content)
+    write_document(folder / CAMERA_FILE, lens.content)
+
+
+@dataclass(frozen=True)
+class LensMapping:
+    """How a recording's pictures came from those of a calibration."""
+
+    clockwise_deg: int = 0
+    crop: tuple[int, int, int, int] | None = None  # left, top, width, height, in pixels of the turned picture
+    resize: tuple[int, int] | None = None  # (width, height) that the crop was brought to
+
+    @property
+    def stated(self) -> bool:
+        """Whether anything changes."""
+        return bool(self.clockwise_deg) or self.crop is not None or self.resize is not None
+
+    @property
+    def words(self) -> str:
+        """The mapping as options of the command."""
+        parts = [f"--turn {self.clockwise_deg}"] if self.clockwise_deg else []
+        parts += [f"--crop {' '.join(map(str, self.crop))}"] if self.crop else []
+        parts += [f"--resize {' '.join(map(str, self.resize))}"] if self.resize else []
+        return " ".join(parts)
+
+    def apply(self, lens: Lens) -> Lens:
+        """The lens of the recording's pictures. Raises `DataError` when the crop does not lie in the picture."""
+        if self.clockwise_deg:
+            try:
+                lens = lens.turned(self.clockwise_deg)
+            except ValueError as error:
+                raise DataError(f"expected a camera that can be turned for --turn: {error}") from error
+        if self.crop:
+            left, top, width, height = self.crop
+            inside = min(left, top) >= 0 and min(width, height) >= 1
+            if not inside or left + width > lens.width or top + height > lens.height:
+                raise DataError(
+                    f"expected a part of the calibrated picture of {lens.width}×{lens.height} for --crop X Y WIDTH "
+                    f"HEIGHT, got {width}×{height} at ({left}, {top})"
+                )
+            lens = lens.cropped(left, top, width, height)
+        if self.resize:
+            if not (min(self.resize) >= 1 and max(self.resize) <= LARGEST_SIDE_PX):
+                raise DataError(f"expected a width and height up to {LARGEST_SIDE_PX} for --resize, got {self.resize}")
+            lens = lens.resized(*self.resize)
+        return lens
+
+    def stretch(self, lens: Lens) -> str | None:
+        """A warning where resizing changes the picture's proportions."""
+        if not self.resize:
+            return None
+        turned_size = (lens.height, lens.width) if self.clockwise_deg % 180 else (lens.width, lens.height)
+        width, height = self.crop[2:] if self.crop else turned_size
+        across, down = self.resize[0] / width, self.resize[1] / height
+        # Half a pixel of rounding each way is nothing.
+        if abs(across / down - 1) < STRETCHED + 1 / min(self.resize):
+            return None
+        return (
+            f"--resize stretches {width}×{height} to {self.resize[0]}×{self.resize[1]}, {across / down:.3f} times as "
+            f"much across as down; is a --crop X Y WIDTH HEIGHT missing?"
+        )
+
+
+def require_size(lens: Lens, size: tuple[int, int] | None, named: str) -> None:
+    """Refuse a camera of another size than the recording's pictures. Raises `DataError` naming both."""
+    have = (lens.width, lens.height)
+    if size is None or have == size:
+        return
+    (width, height), ways = size, []
+    if (have[0] > have[1]) != (width > height) and have[0] != have[1] and width != height:
+        ways.append("--turn 90 (or 270) where the pictures were turned clockwise by as much to be shown upright")
+        have_turned = have[::-1]
+    else:
+        have_turned = have
+    if have_turned != size and abs(have_turned[0] * height - have_turned[1] * width) <= max(have):
+        ways.append(f"--resize {width} {height} where the whole picture was made smaller or larger")
+    elif have_turned != size:
+        ways.append("--crop X Y WIDTH HEIGHT where a part was cut out, then --resize WIDTH HEIGHT if that was resized")
+    raise DataError(
+        f"expected a camera for pictures of {width}×{height}, as the recording's, found one for {have[0]}×{have[1]} in "
+        f"{named}; say how the pictures came from those: {'; '.join(ways)}"
+    )

@@ -1,4 +1,4 @@
-"""Examines recordings: reads everything, lists what is there, and warns of motion and symmetry that pictures hide."""
+"""Examines recordings: reads everything, lists it, and warns of motion and symmetry that pictures cannot show."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ from rich.progress import track
 
 from warpgrasp.data.recording.annotations import HandJoints
 from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.recording.doubts import EXAMINED, doubts
 from warpgrasp.data.recording.evidence import (
     FAINT_TEXTURE_LEVELS,
     LARGEST_SHARE_OF_WIDTH,
@@ -22,7 +21,7 @@ from warpgrasp.data.recording.evidence import (
 )
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.footage import count_as_said
-from warpgrasp.data.recording.labels import fitted_hand
+from warpgrasp.data.recording.labels import EXAMINED, doubts, fitted_hand
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera
 

@@ -1,6 +1,6 @@
-"""A camera from pictures of a flat chequerboard (Zhang 2000), by OpenCV; refused where the pictures do not tell it.
+"""A camera from pictures of a flat chequerboard (Zhang 2000), by OpenCV; refused where the pictures are too alike.
 
-The size of the squares is not needed: it would scale the boards' distances alone.
+The size of the squares is not needed: only the boards' distances depend on it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,31 +24,33 @@ from warpgrasp.data.recording.board_solution import (
     simplest,
     solve,
 )
-from warpgrasp.data.recording.camera import Lens
 from warpgrasp.data.recording.footage import picture_names, say_notices
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.video import FORMAT_OF, Video
 from warpgrasp.errors import DataError
 
 LOOKED_AT = 90  # pictures of a video, evenly spread
-MOST_VIEWS = 45  # what is added by more changes nothing but the time
+MOST_VIEWS = 45  # more views only take more time
 FEWEST_VIEWS = 6
-SAME_VIEW_SHARE = 0.02  # of the width: a board whose corners moved less, on average, is the same view once more
-# Boards that all lie alike tell the focal length and their distance only together.
+SAME_VIEW_SHARE = 0.02  # of the width: if the corners moved less, on average, the view repeats an earlier one
+# From boards that all lie alike, the focal length cannot be told apart from their distance.
 SMALLEST_TURN_DEG = 20.0
 LARGEST_FOCAL_DEVIATION = 0.01
-MOST_FOCAL_DEVIATION = 0.03  # between fits to parts of the views, which know less
+MOST_FOCAL_DEVIATION = 0.03  # between fits to parts of the views, which are less certain
 OUTLIER = 3.0  # times the median error: a blurred picture
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibrated camera, and how well the pictures tell it."""
+    """A calibrated camera, and how certain it is."""
 
     lens: Lens
     views: tuple[BoardView, ...]
     error_px: float  # root mean square distance of the corners from where the camera projects them
     view_errors_px: tuple[float, ...]
-    focal_deviation: float  # one standard deviation of the focal length, as a share of it, a wrong model included
+    focal_deviation: (
+        float  # one standard deviation of the focal length as a share of it; includes that the model may be wrong
+    )
     largest_turn_deg: float  # between two boards
     covered: float  # share of the picture, in sixteenths, that holds corners
     coefficients: Coefficients
@@ -77,12 +79,12 @@ def board_pictures(path: Path) -> Iterator[tuple[str, UInt8[np.ndarray, "h w 3"]
 def find_board(picture: UInt8[np.ndarray, "h w 3"], corners: tuple[int, int]) -> Float[np.ndarray, "n 2"] | None:
     """The inner corners (columns, rows) of a chequerboard to a fraction of a pixel (Duda and Frese 2018), or None."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    found, points = cv2.findChessboardCornersSB(grey, corners, flags=cv2.CALIB_CB_ACCURACY)
-    return points.reshape(-1, 2).astype(np.float64) if found else None
+    is_whole, points = cv2.findChessboardCornersSB(grey, corners, flags=cv2.CALIB_CB_ACCURACY)
+    return points.reshape(-1, 2).astype(np.float64) if is_whole else None
 
 
 def distinct_views(views: Iterable[BoardView], width: int) -> list[BoardView]:
-    """The views in which the board lies where it lay in none before; at most `MOST_VIEWS`, evenly spread."""
+    """The views without those that repeat an earlier place of the board; at most `MOST_VIEWS`, evenly spread."""
     kept: list[BoardView] = []
     for view in views:
         if all(_apart_px(view, other) > SAME_VIEW_SHARE * width for other in kept):
@@ -93,7 +95,7 @@ def distinct_views(views: Iterable[BoardView], width: int) -> list[BoardView]:
 
 
 def _apart_px(first: BoardView, second: BoardView) -> float:
-    """The mean distance of the corners, whichever of a board's two ends is counted first."""
+    """The mean distance of the corners, counted from whichever end of the board makes it smaller."""
     ways = (second.corners_px, second.corners_px[::-1])
     return min(float(np.linalg.norm(first.corners_px - way, axis=1).mean()) for way in ways)
 
@@ -107,9 +109,9 @@ def calibrate(
 ) -> Calibration:
     """The camera of pictures of `size` (width, height) that sees the board's corners where they were found.
 
-    Without `coefficients` the simplest model is taken that explains views it was not fitted to as well as any does.
-    Views that a camera of many coefficients misses by more than `OUTLIER` times the median are left out. Raises
-    `DataError` when what is left are too few views, or views too alike to tell the focal length, or a distortion that
+    Without `coefficients` the simplest model is taken that explains held-out views as well as the best one does. Views
+    that even a camera of many coefficients misses by more than `OUTLIER` times the median error are left out. Raises
+    `DataError` when too few views are left, when they are too alike to tell the focal length, or when the distortion
     folds the picture.
     """
     chosen = distinct_views([facing(view, corners) for view in views], size[0])
@@ -148,7 +150,7 @@ def calibrate(
 def _sharp(
     views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int], coefficients: Coefficients | None
 ) -> list[BoardView]:
-    """The views that a camera of many coefficients, or of those asked for, sees as well as the others."""
+    """The views whose error under a camera of many coefficients, or of those asked for, is no outlier."""
     for model in (8, 5, 4, 0, "fisheye") if coefficients is None else (coefficients, 5, 4, 0):
         try:
             errors = np.array(solve(views, corners, size, model).view_errors_px)
@@ -159,7 +161,7 @@ def _sharp(
 
 
 def _require_tilted(views: Sequence[BoardView], corners: tuple[int, int], size: tuple[int, int]) -> None:
-    """Refuse boards that lie alike, as every model says that sees them at all."""
+    """Refuse boards that lie alike according to every model that can be fitted to them."""
     told: list[tuple[float, float]] = []  # the widest turn in degrees, and how well the focal length is known
     least_px = np.inf
     for model in (4, 5, 8, "fisheye"):
@@ -167,7 +169,7 @@ def _require_tilted(views: Sequence[BoardView], corners: tuple[int, int], size: 
             solution = solve(views, corners, size, model)
         except NoSolution:
             continue
-        # A fisheye's deviation is not known: it counts where no other model sees the boards.
+        # A fisheye's deviation is unknown: it decides only where no other model fits the boards.
         deviation = solution.focal_deviation if model != "fisheye" else np.inf * (solution.error_px > 0.5 * least_px)
         least_px = min(least_px, solution.error_px)
         told.append((_largest_turn_deg(solution), deviation))
@@ -205,9 +207,9 @@ def _require_views(views: Sequence[BoardView]) -> None:
         )
 
 
-def _too_flat(found: str, deviation: float = float("nan")) -> DataError:
+def _too_flat(boards: str, deviation: float = float("nan")) -> DataError:
     known = f" (the focal length is known to ±{100 * deviation:.1f} %)" if np.isfinite(deviation) else ""
     return DataError(
         f"expected boards tilted against each other, which alone tells the focal length from the distance, found "
-        f"{found}{known}; tilt the board by 30° to 45° to every side, and fill the picture with it"
+        f"{boards}{known}; tilt the board by 30° to 45° to every side, and fill the picture with it"
     )

@@ -3,21 +3,21 @@
 docs/datasets.md#your-own-recording says which files to write.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
+from warpgrasp.data.augment import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
 from warpgrasp.data.dataset import Split, Truth, chosen_protocol
-from warpgrasp.data.mirror import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_object
 from warpgrasp.data.pictures import resized
 from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording.annotations import Label
-from warpgrasp.data.recording.doubts import EXAMINED, LabelInCamera, say_doubts
 from warpgrasp.data.recording.files import Recording, is_recording
-from warpgrasp.data.recording.labels import annotation_of
+from warpgrasp.data.recording.footage import Reel
+from warpgrasp.data.recording.labels import EXAMINED, LabelInCamera, annotation_of, say_doubts
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
@@ -29,11 +29,11 @@ OPEN_RECORDINGS = 8  # whose decoders stay in memory
 
 @dataclass(frozen=True)
 class Recordings:
-    """Recordings as a data set: each is a sequence of its folder's name.
+    """Recordings as a data set: each is a sequence, named like its folder.
 
     `evaluation` holds the frames whose labels say so; `train` all others, of which those with a label are annotated.
     Frames are read at `size` (width, height), or at their own. A recording of a left hand is read in the mirror, as a
-    right hand with the object's mirror image, unless all are wanted `as_shown`.
+    right hand with the object's mirror image; `as_shown` gives a data set that reads left hands as they are.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class Recordings:
     def open(
         cls, root: Path, hand: HandModel, *, size: tuple[int, int] | None = None, protocol: str | None = None
     ) -> "Recordings":
-        """The recordings of a folder, all their files but the pictures read and checked.
+        """The recordings of a folder; all their files except the pictures are read and checked.
 
         Raises `DataError` naming the first file that is wrong, or when another protocol than `recording` is asked for.
         """
@@ -66,7 +66,7 @@ class Recordings:
         return replace(self, size=size)
 
     def as_shown(self) -> "Recordings":
-        """The same recordings, left hands as left hands: as predictions of them are stored."""
+        """The same recordings with left hands read as left hands, as predictions of them are stored."""
         return replace(self, is_as_shown=True)
 
     def is_mirrored(self, sequence: str) -> bool:
@@ -139,7 +139,7 @@ class Recordings:
         return name.index in self.recordings[name.sequence].labels
 
     def frame(self, name: FrameName, *, annotated: bool) -> Frame:
-        """Read a frame; of its label nothing unless `annotated`.
+        """Read a frame, with its label only if `annotated`.
 
         Raises `DataError` naming the file and the fact when it cannot be read, or has no label.
         """
@@ -165,12 +165,24 @@ class Recordings:
         """The files that decide what a frame's label means."""
         return self.recordings[name.sequence].files
 
+    def reel(self, splits: Sequence[Split], size: tuple[int, int]) -> Reel:
+        """The frames that belong to one of the splits, recording by recording in the order of showing."""
+        every = {
+            name: sorted(number for split in splits for number in self.sequences[split].get(name, ()))
+            for name in self.recordings
+        }
+        numbers = {name: frames for name, frames in every.items() if frames}
+        recordings = {name: self.recordings[name] for name in numbers}
+        clips = {name: recording.clip for name, recording in recordings.items()}
+        models = {name: recording.object.model for name, recording in recordings.items()}
+        return Reel(clips, models, numbers, size)
+
     def _model(self, sequence: str) -> ObjectModel:
         model = self.recordings[sequence].object.model
         return mirrored_object(model) if self.is_mirrored(sequence) else model
 
     def _annotation(self, name: FrameName) -> Annotation:
-        """As the file has it, of whichever hand."""
+        """The annotation as the file has it, of a left or a right hand, not mirrored."""
         if name not in self._annotations:
             recording = self.recordings[name.sequence]
             label: Label | None = recording.labels.get(name.index)
@@ -187,7 +199,7 @@ class Recordings:
         return LabelInCamera(label, annotation, recording.object.model, self.hand_of(sequence), recording.side)
 
     def _examine(self, sequence: str, label: Label, annotation: Annotation) -> None:
-        """Say, once, what is doubtful about the first labels that are read of a recording."""
+        """Print what is doubtful about the first labels that are read of a recording, once."""
         count = self.examined.get(sequence, 0)
         if count < EXAMINED:
             path = self.recordings[sequence].folder / FILE
@@ -207,7 +219,7 @@ class Recordings:
         return []
 
     def _in_use(self, sequence: str) -> Recording:
-        """A recording whose pictures are about to be read; the decoder that was idle longest gives its memory back."""
+        """A recording whose pictures are about to be read. The longest idle decoder is closed if too many are open."""
         used = self._recently_used
         if sequence in used:
             used.remove(sequence)

@@ -1,8 +1,7 @@
 """The evidence that a recording gives photometry, measured: texture, symmetry, and motion between labels.
 
-The object's texture and the turns after which it looks alike decide whether pictures show that it moves; how far
-surfaces move between labels, by the labels themselves and followed by optical flow, decides whether they can be
-followed.
+Texture and symmetry of the object decide whether pictures show that it moves. How far surfaces move between labels,
+measured from the labels themselves and by optical flow, decides whether they can be followed.
 """
 
 from collections import deque
@@ -88,7 +87,7 @@ class LikeTurn:
 
 
 def near_symmetries(model: ObjectModel) -> list[LikeTurn]:
-    """The turns about the mesh's axes, through the box's centre, that outlines do not tell: at most one per axis."""
+    """The turns about the mesh's axes (through the box's centre) that leave its outline alike: at most one per axis."""
     random = np.random.default_rng(0)
     few, many = (_sampled(model, count, random) for count in SAMPLED_POINTS)
     tree, largest_m = KDTree(many), ALIKE_SHARE * float(np.linalg.norm(np.ptp(many, axis=0)))
@@ -108,9 +107,9 @@ def near_symmetries(model: ObjectModel) -> list[LikeTurn]:
 
 
 def mirror_symmetry(model: ObjectModel) -> tuple[Axis, float]:
-    """The axis of the mesh along which its mirror image, in the plane through the box's centre, is most like it.
+    """The axis of the mesh along which mirroring (in the plane through the box's centre) changes the shape least.
 
-    The second value is how unlike it is: the root mean square distance as a share of the diagonal, to be compared with
+    The second value is by how much: the root mean square distance as a share of the diagonal, to be compared with
     `ALIKE_SHARE`.
     """
     random = np.random.default_rng(0)
@@ -187,7 +186,7 @@ class GapFollower:
         self._last = grey
 
     def finish(self) -> None:
-        """No picture follows."""
+        """Close the gap after the last label, if there is one."""
         self._end(after=None)
 
     def _end(self, *, after: int | None) -> None:
@@ -211,7 +210,7 @@ def _points_of(label: LabelledSurface) -> Float[np.ndarray, "n 2"]:
 def _moved(
     points: Float[np.ndarray, "n 2"], source: UInt8[np.ndarray, "h w"], destination: UInt8[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "n 2"]:
-    """Points carried along by dense inverse search flow (Kroeger et al. 2016)."""
+    """Points moved along the optical flow between two pictures (dense inverse search, Kroeger et al. 2016)."""
     if not len(points):
         return points
     flow = np.asarray(
@@ -223,7 +222,7 @@ def _moved(
 
 
 def _farthest(paths: Sequence[Float[np.ndarray, "n 2"]], *, between: bool) -> float:
-    """How far the median point goes from where it is in the nearer label: at the first place, or also at the last."""
+    """The largest median distance of the points from their places in the nearer label; `between`: of two labels."""
     if len(paths) < 2 or not len(paths[0]):
         return 0.0
     farthest = 0.0

@@ -1,4 +1,4 @@
-"""The files of a recording, read together and checked against each other; and `object.json`, which names its mesh."""
+"""A recording's files, read together and checked against each other; and `object.json`, which names the mesh file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from warpgrasp.data.objects import LARGEST_M, SMALLEST_M, read_surface
+from warpgrasp.checked import Entry, read_json_object
+from warpgrasp.data.meshes import LARGEST_M, SMALLEST_M, read_surface
 from warpgrasp.data.recording import annotations as annotation_file
-from warpgrasp.data.recording import camera as camera_file
 from warpgrasp.data.recording import files as object_file
 from warpgrasp.data.recording.annotations import AnnotationFile, Label, read_annotations
-from warpgrasp.data.recording.camera import Lens, read_lens
-from warpgrasp.data.recording.clip import Clip
-from warpgrasp.data.recording.document import Entry, file_inside, read_document, write_document
-from warpgrasp.data.recording.footage import VIDEO_STEM, Footage, open_footage
+from warpgrasp.data.recording.camera import CAMERA_FILE, RECORDING_PAGE, read_lens
+from warpgrasp.data.recording.footage import VIDEO_STEM, Clip, Footage, open_footage
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
+from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand import HandModel, Side, left_hand
 
@@ -28,7 +28,7 @@ FORMAT = "warpgrasp-object-1"
 OBJECT_FILE = "object.json"
 Units = Literal["m", "cm", "mm", "inch"]
 UNITS: tuple[Units, ...] = get_args(Units)
-# Signs of the mesh file's axes. HO-3D's loader turns its meshes so; a network trained there knows them by these.
+# Signs of the mesh file's axes. HO-3D's loader changes its meshes by the second; a network trained there expects that.
 Axes = Literal["opencv", "opengl"]
 AXES: dict[Axes, tuple[float, float, float]] = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
 METRES_OF: dict[Units, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
@@ -60,10 +60,10 @@ class DeclaredObject:
 
 def read_object(folder: Path) -> DeclaredObject:
     """Read a recording's `object.json` and the mesh that it names. Raises `DataError` naming the file and the fact."""
-    entry = read_document(folder / OBJECT_FILE, FORMAT)
+    entry = read_json_object(folder / OBJECT_FILE, FORMAT, see=RECORDING_PAGE)
     entry.only("format", "name", "mesh", "units", "axes", "symmetry")
     name = entry.text("name")
-    mesh_file = file_inside(folder, entry.text("mesh"), entry.where("mesh"))
+    mesh_file = _file_inside(folder, entry.text("mesh"), entry.where("mesh"))
     if mesh_file.suffix.lower() not in MESH_ENDINGS:
         raise DataError(
             f"expected a mesh file ({', '.join(MESH_ENDINGS)}) for {entry.where('mesh')}, found {mesh_file.name}"
@@ -72,6 +72,24 @@ def read_object(folder: Path) -> DeclaredObject:
     axes = entry.choice("axes", tuple(AXES)) if entry.has("axes") else "opencv"
     model = load_mesh_in(mesh_file, name, units, axes=axes)
     return DeclaredObject(model, mesh_file, units, _symmetry(entry))
+
+
+def _file_inside(folder: Path, name: str, where: str) -> Path:
+    """The file of that name, which must lie in the folder itself.
+
+    Raises `DataError` for a path that leaves the folder (by `..`, a root or a link), or when there is no such file.
+    """
+    path = folder / name
+    try:
+        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+        present = inside and path.is_file()
+    except (OSError, ValueError) as error:  # a name too long, or with a zero byte
+        raise DataError(f"expected the name of a file for {where}, found {name[:60]!r}") from error
+    if not inside:
+        raise DataError(f"expected a file inside the recording's folder for {where}, found {name[:100]!r}")
+    if not present:
+        raise DataError(f"expected the file {name[:100]!r} that {where} names in {folder}, found no such file")
+    return path
 
 
 def _symmetry(entry: Entry) -> Symmetry | None:
@@ -100,7 +118,7 @@ def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") 
 
 
 def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]:
-    """A mesh file's object, nameless, in every unit in which a hand could hold it, and in both readings of its axes.
+    """A mesh file's object, without a name, in each unit that makes it hand-sized and in both readings of its axes.
 
     Raises `DataError` when it is no mesh, or when there is no such unit.
     """
@@ -124,14 +142,14 @@ def _model(name: str, surface: tuple[np.ndarray, np.ndarray], units: Units, axes
 
 
 def _fitting(length: float) -> list[Units]:
-    return [one for one in UNITS if SMALLEST_M < length * METRES_OF[one] < LARGEST_M]
+    return [unit for unit in UNITS if SMALLEST_M < length * METRES_OF[unit] < LARGEST_M]
 
 
 def _check_length(length: float, units: Units, path: Path) -> None:
     if SMALLEST_M < length * METRES_OF[units] < LARGEST_M:
         return
     fitting = _fitting(length)
-    likely = " or ".join(f'"units": "{one}" ({1000 * length * METRES_OF[one]:.0f} mm)' for one in fitting)
+    likely = " or ".join(f'"units": "{unit}" ({1000 * length * METRES_OF[unit]:.0f} mm)' for unit in fitting)
     raise DataError(
         f"expected a hand-held object, {1000 * SMALLEST_M:.0f} mm to {LARGEST_M:g} m long, in {path}, found one of "
         f"{length * METRES_OF[units]:g} m ({length:g} in the declared units, {units}); "
@@ -149,7 +167,7 @@ def write_object(folder: Path, name: str, mesh: str, *, units: Units = "m", symm
 
 def is_recording(folder: Path) -> bool:
     """Whether a folder has a file that only recordings have."""
-    names = (camera_file.FILE, object_file.OBJECT_FILE, *(f"{VIDEO_STEM}{ending}" for ending in FORMAT_OF))
+    names = (CAMERA_FILE, object_file.OBJECT_FILE, *(f"{VIDEO_STEM}{ending}" for ending in FORMAT_OF))
     return any((folder / name).is_file() for name in names)
 
 
@@ -165,7 +183,7 @@ class Recording:
 
     @staticmethod
     def read(folder: Path) -> "Recording":
-        """Read a recording's files, pictures but for the first of a video excepted.
+        """Read a recording's files. Of the pictures, only a video's first is read.
 
         Raises `DataError` when one is missing or broken, or when labels are of frames that are not there.
         """
@@ -188,9 +206,9 @@ class Recording:
         return self.annotations.side
 
     def of_side(self, side: Side | None) -> "Recording":
-        """The recording as one of that hand, where it has no labels; None: as its labels say.
+        """The recording taken as one of that hand; None leaves the hand that the labels are of.
 
-        Raises `DataError` when they are of the other hand.
+        Raises `DataError` when there are labels, and they are of the other hand.
         """
         if side in (None, self.side):
             return self
@@ -208,7 +226,7 @@ class Recording:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that decide what a label means: labels, camera, object and mesh."""
-        names = (annotation_file.ANNOTATIONS_FILE, camera_file.FILE, object_file.OBJECT_FILE)
+        names = (annotation_file.ANNOTATIONS_FILE, CAMERA_FILE, object_file.OBJECT_FILE)
         return (*(self.folder / name for name in names), self.object.mesh_file)
 
     @cached_property
@@ -226,4 +244,4 @@ class Recording:
     @cached_property
     def clip(self) -> Clip:
         """The pictures with their camera."""
-        return Clip(self.lens, self.footage, self.folder / camera_file.FILE)
+        return Clip(self.lens, self.footage, self.folder / CAMERA_FILE)

@@ -1,7 +1,7 @@
 """A camera from a focal length that is stated, or written in a photograph: the ideal pinhole in the middle.
 
-Nothing here is measured. At a wrong focal length every depth is wrong in proportion: objects of known size come to lie
-too far or too near, and what has no known size has no known scale.
+Nothing here is measured. With a wrong focal length every depth is wrong in proportion: an object of known size is
+placed too far or too near, and anything of unknown size has an unknown scale.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import numpy as np
 from PIL import ExifTags, ImageOps
 
 from warpgrasp.data.pictures import opened_picture
-from warpgrasp.data.recording.camera import FOCAL_RANGE, Lens
+from warpgrasp.data.recording.camera import FOCAL_RANGE
+from warpgrasp.data.recording.lens import Lens
 from warpgrasp.errors import DataError
 
 FILM_WIDTH_MM = 36.0
@@ -23,7 +24,7 @@ MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0}  # of FocalPlaneResolutionUnit (Exif 2.
 
 SAME_SHAPE = 0.01  # of the ratio of two sides: rounding to whole pixels
 NOMINAL = 0.05  # how far a lens's true focal length may be from what is written on it
-AGREEING = 0.15  # between the two ways to a focal length
+AGREEING = 0.15  # between the two ways to compute a focal length
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif")
 
 
@@ -55,7 +56,7 @@ class _Photograph:
 
     @property
     def taken_size(self) -> tuple[float, float]:
-        """The longer and the shorter side as the camera took it. The EXIF data's are the sensor's, never turned."""
+        """The longer and the shorter side as the camera took it. EXIF data state the sensor's, never turned."""
         stored = sorted((self.tags["ExifImageWidth"], self.tags["ExifImageHeight"]), reverse=True)
         longer, shorter = float(max(self.size)), float(min(self.size))
         if not stored[0]:
@@ -63,7 +64,7 @@ class _Photograph:
         return stored[0], stored[1] or stored[0] * shorter / longer
 
     def scale(self) -> tuple[float, tuple[str, ...]]:
-        """Its pixels for one of the camera's, and what a user should know of it. Raises `DataError` when untold."""
+        """Its size as a share of the size when taken, and notes for the user. Raises `DataError` if that is unknown."""
         (taken_long, taken_short), (longer, shorter) = self.taken_size, (max(self.size), min(self.size))
         across, down = longer / taken_long, shorter / taken_short
         if abs(across / down - 1) <= SAME_SHAPE + 1 / shorter:
@@ -113,7 +114,7 @@ def _by_sensor(
 
 
 def _by_equivalent(equivalent_mm: float, photograph: _Photograph, scale: float, notes: tuple[str, ...]) -> ExifFocal:
-    """By the diagonal, as the standard has it; some makers compare the longer sides, and all round to millimetres."""
+    """From the diagonal, as the standard says. The bounds allow for makers that use the longer side, and rounding."""
     taken = photograph.taken_size
     bounds = [
         change * scale
@@ -162,7 +163,7 @@ def focal_from_field_of_view(horizontal_deg: float, width: int) -> float:
 
 
 def centred_lens(focal_px: float, size: tuple[int, int], source: str | None = None) -> Lens:
-    """The pinhole of that focal length, its axis through the picture's centre. Raises `DataError` if it is none."""
+    """The pinhole of that focal length, its axis through the picture's centre. Raises `DataError` if implausible."""
     width, height = size
     if not FOCAL_RANGE[0] * width < focal_px < FOCAL_RANGE[1] * width:
         raise DataError(

@@ -40,7 +40,7 @@ def numbered_pictures(folder: Path, names: Sequence[str]) -> NumberedPictures:
     A number of up to nine digits (padded or not, before, within or after what else is in the name, as long as it alone
     changes) is the frame's number. Names that hold the time (Unix seconds, milli-, micro- or nanoseconds; a date with
     the time of day; decimal seconds) are numbered from 0 in the order of time. Raises `DataError` naming two pictures
-    that claim one frame, and names that do not tell.
+    that claim one frame, and names that tell neither number nor time.
     """
     stems = {name: name[: name.rindex(".")] for name in names}
     _refuse_copies(folder, stems)
@@ -52,7 +52,7 @@ def numbered_pictures(folder: Path, names: Sequence[str]) -> NumberedPictures:
 
 
 def _refuse_copies(folder: Path, stems: Mapping[str, str]) -> None:
-    """`0007 (1).png`, `0007 2.png` and `0007 copy.png` beside `0007.png` are what programs call copies."""
+    """Refuse copies, as programs name them: `0007 (1).png`, `0007 2.png` or `0007 copy.png` beside `0007.png`."""
     name_of = {stem: name for name, stem in stems.items()}
     for name, stem in stems.items():
         copied = COPY.fullmatch(stem)
@@ -77,7 +77,7 @@ def _in_order(folder: Path, times_ns: Mapping[str, int]) -> NumberedPictures:
 
 
 def _times_of(stems: Mapping[str, str], read: Callable[[str], int | None]) -> dict[str, int] | None:
-    """The times of all names, if each has one and they are not the same in all, as a recording's beginning is."""
+    """The times of all names, or None if one has none, or all have the same: the time when the recording began."""
     times_ns: dict[str, int] = {}
     for name, stem in stems.items():
         time_ns = read(stem)
@@ -102,7 +102,7 @@ def _unix_ns(folder: Path, stems: Mapping[str, str]) -> dict[str, int] | None:
 
 
 def _counts_on(parts: Sequence[Sequence[str]]) -> bool:
-    """Whether decimals are a count after a number that stays: `shot1.0012`, `shot1.0013`."""
+    """Whether the decimals count on while the whole number stays the same: `shot1.0012`, `shot1.0013`."""
     counts = sorted(int(decimals) for _, decimals in parts)
     return len({whole for whole, _ in parts}) == 1 < len(parts) == 1 + counts[-1] - counts[0] == len(set(counts))
 
@@ -110,10 +110,10 @@ def _counts_on(parts: Sequence[Sequence[str]]) -> bool:
 def _calendar_ns(folder: Path, stems: Mapping[str, str]) -> dict[str, int] | None:
     matches = {name: match for name, stem in stems.items() if (match := CALENDAR.search(stem))}
     if len({match.groups()[:6] for match in matches.values()}) < 2 and not _all_have_fractions(matches, stems):
-        return None  # when the recording began; another number counts the frames
+        return None  # it is the time when the recording began; another number counts the frames
     if len(matches) < len(stems):
         if len({DIGITS.sub(lambda digits: "0" * len(digits[0]), stem) for stem in stems.values()}) == 1:
-            return None  # a number of six digits after a date: 20230405_000060 is no time of day
+            return None  # six digits after a date that count: 20230405_000060 is no time of day
         other = next(name for name in stems if name not in matches)
         raise DataError(
             f"expected names of one kind in {folder}, found {next(iter(matches))}, which tells a time, and {other}, "
@@ -128,13 +128,13 @@ def _calendar_ns(folder: Path, stems: Mapping[str, str]) -> dict[str, int] | Non
 
 
 def _all_have_fractions(matches: Mapping[str, re.Match[str]], stems: Mapping[str, str]) -> bool:
-    """Whether all names are of one second and tell, as computers do, in which milli- or microsecond."""
+    """Whether all names are of one second and have distinct fractions of it, as computers write them."""
     fractions = {match[8] for match in matches.values() if not match[7] or len(match[8]) in (6, 9)}
     return len(matches) == len(stems) > 1 and len(fractions) == len(stems) and "" not in fractions
 
 
 def _counts_within_a_second(matches: Mapping[str, re.Match[str]]) -> bool:
-    """Whether what follows the seconds (`_001`) is a count: of a fraction's length by chance, or of another."""
+    """Whether the digits after the seconds (`_001`) are a count and no fraction, though perhaps as long as one."""
     after: dict[tuple[str, ...], list[int]] = {}
     for match in matches.values():
         if match[7] in ("-", "_") and match[8]:
@@ -189,7 +189,7 @@ def _by_number(folder: Path, stems: Mapping[str, str]) -> dict[int, str]:
 
 
 def _changing_number(folder: Path, stems: Mapping[str, str]) -> int | None:
-    """Which of the numbers in names that are otherwise alike counts the frames; None: the last, at the names' end.
+    """Which of the numbers in otherwise equal names counts the frames. None means the last, at the names' end.
 
     Raises `DataError` when several change.
     """

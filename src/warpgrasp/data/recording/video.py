@@ -51,7 +51,7 @@ class Showing:
 
     @staticmethod
     def of(stream: VideoStream, first: av.VideoFrame, path: Path) -> "Showing":
-        """As the file asks. Raises `DataError` when it asks for what is no turn by quarters."""
+        """What the file asks for. Raises `DataError` when it asks for anything but quarter turns."""
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         if not Fraction(1, LARGEST_ASPECT) <= aspect <= LARGEST_ASPECT:
             raise DataError(
@@ -119,9 +119,9 @@ def _rgb(frame: av.VideoFrame, path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _assumed_matrix(frame: av.VideoFrame, path: Path) -> int | None:
-    """The matrix that players take for an unmarked frame; None where the frame says its own or needs none.
+    """The matrix that players use for an unmarked frame; None where the frame states its own or needs none.
 
-    Raises `DataError` for one that FFmpeg's scaler would silently take for BT.601.
+    Raises `DataError` for a matrix that FFmpeg's scaler would silently replace by BT.601.
     """
     if frame.format.is_rgb or frame.format.has_palette or len(frame.format.components) < 3:
         return None
@@ -158,16 +158,16 @@ KEPT_FRAMES = 8  # decoded frames that stay in memory, 3 MB each at 1920×1080
 class Video:
     """Reads the frames of a video file by their number in presentation order, as the file asks that they be shown.
 
-    Frames that an edit list hides are none; pixels that are not square are made so; quarter turns are made.
-    Frames that follow each other are decoded once; a jump decodes from the keyframe before it. Raises `DataError`
-    naming the file, and the frame where one is concerned.
+    Frames that an edit list hides do not count. Pixels are made square, and quarter turns are applied. Reading in order
+    decodes each frame once; a jump decodes from the keyframe before it. Raises `DataError` naming the file and, where
+    it is one frame's fault, the frame.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._container: InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] | None = None
-        self._next = 0  # the number of the frame that `_frames` gives next, if all is well
+        self._next = 0  # the number of the frame that `_frames` should give next
         self._recent: OrderedDict[int, av.VideoFrame] = OrderedDict()
         with decoding_errors(path):
             self.index = index_frames(path)
@@ -195,7 +195,7 @@ class Video:
         return self.path
 
     def close(self) -> None:
-        """Give the decoder's memory back; reading goes on whenever a frame is asked for."""
+        """Free the decoder's memory. Frames can still be read: the decoder is opened again."""
         self._recent.clear()
         self._frames = None
         if self._container is not None:
@@ -214,7 +214,7 @@ class Video:
             return self._recent[number]
         key = self.index.keyframe_before(number)
         on_the_way = self._frames is not None and self._next <= number and self.index.pts[self._next] >= key
-        # A container's seek may land after a keyframe whose neighbours are shown before it: then from the beginning.
+        # A seek may land too late, after a keyframe whose neighbours are shown before it: then decode all.
         frame = self._decoded(number) if on_the_way else None
         frame = frame or self._decoded(number, from_pts=key) or self._decoded(number, from_pts=self.index.pts[0])
         if frame is None:
@@ -249,7 +249,7 @@ class Video:
     def _begin(self, pts: int) -> None:
         container, stream = self._opened()
         if pts == self.index.pts[0]:
-            self.close()  # the surest beginning
+            self.close()  # begin with a new decoder
             container, stream = self._opened()
         else:
             container.seek(pts, stream=stream, backward=True)

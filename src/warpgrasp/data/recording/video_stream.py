@@ -1,4 +1,4 @@
-"""The pictures' stream in a video file: opened without following anything out of it, and listed frame by frame."""
+"""The stream of pictures in a video file: opened without reading any other file, and listed frame by frame."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ REPAIR = "copy it anew, or write it again: ffmpeg -i OLD -c:v libx264 -crf 16 NE
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """When each frame is shown: ascending, in units of `time_base` seconds, and from which of these decoding can begin.
+    """When each frame is shown (ascending, in units of `time_base` seconds), and at which frames decoding can begin.
 
-    It can at keyframes, and at the first frame, before which an edit list may hide the keyframe that it needs.
+    Decoding can begin at keyframes, and at the first frame, whose keyframe an edit list may hide.
     """
 
     pts: tuple[int, ...]
@@ -54,7 +54,7 @@ class FrameIndex:
 
 @dataclass
 class Packets:
-    """What a stream's packets say. None of them is kept: together they are as large as the file."""
+    """What a stream's packets say, without the packets: together they are as large as the file."""
 
     shown_pts: list[int | None]
     positions: list[int | None]  # in the file, of the shown
@@ -64,13 +64,13 @@ class Packets:
 
     @property
     def whole(self) -> int:
-        """How many are there, whether they are shown or not, and not damaged."""
+        """How many undamaged packets there are, shown or not."""
         return len(self.shown_pts) + self.hidden - self.damaged
 
 
 @contextmanager
 def decoding_errors(path: Path, what: str = "") -> Iterator[None]:
-    """Turn whatever FFmpeg raises into a `DataError` that names the file and what of it was read."""
+    """Turn any error of FFmpeg into a `DataError` that names the file and the part that was being read."""
     try:
         yield
     except DataError:
@@ -80,7 +80,7 @@ def decoding_errors(path: Path, what: str = "") -> Iterator[None]:
 
 
 def open_container(path: Path, *, edited: bool = True) -> InputContainer:
-    """Open a video file; `edited`: as its edit list asks, which hides some of its packets."""
+    """Open a video file. With `edited`, its edit list applies, which may hide packets."""
     if not path.is_file():
         raise DataError(f"expected the video {path}, found no such file")
     options = {"protocol_whitelist": "file", "max_pixels": str(LARGEST_PIXELS)}
@@ -91,7 +91,7 @@ def open_container(path: Path, *, edited: bool = True) -> InputContainer:
 
 
 def picture_streams(container: InputContainer) -> list[VideoStream]:
-    """The streams of moving pictures: the one that is read, then the others. Covers and previews are none."""
+    """The streams of moving pictures, without covers and previews: the one that is read, then the others."""
     streams = [stream for stream in container.streams.video if not stream.disposition & NO_PICTURES]
     return sorted(streams, key=lambda stream: not stream.disposition & Disposition.default)
 
@@ -143,7 +143,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Packets:
             packets.positions.append(packet.pos)
             if packet.is_keyframe:
                 packets.keyframe_pts.append(packet.pts)
-        elif packet.size or packet.dts is not None:  # what ends the stream has neither
+        elif packet.size or packet.dts is not None:  # the packet that ends the stream has neither
             packets.hidden += 1
         packets.damaged += packet.is_corrupt
     return packets
@@ -157,7 +157,7 @@ def _decoded_pts(path: Path) -> list[int | None]:
 def _check_whole(path: Path, packets: Packets, announced: int) -> None:
     """Raise `DataError` when packets are missing that the file's list announces, or when an edit list joins pieces.
 
-    Packets that an edit list hides are there but not given, or given twice: then all are counted without it.
+    An edit list may hide packets or give them twice: then all are counted without it.
     """
     if FORMAT_OF[path.suffix.lower()] == "mp4" and (packets.hidden or packets.whole < announced):
         edited = packets
@@ -174,7 +174,7 @@ def _check_whole(path: Path, packets: Packets, announced: int) -> None:
 def _check_one_piece(path: Path, edited: Packets, stored: Packets) -> None:
     """Raise `DataError` unless an edit list moves all frames alike in time.
 
-    Of the later ones of several pieces FFmpeg tells wrong times where frames are stored in another order than shown.
+    With several pieces, FFmpeg's times of the later ones are wrong where frames are stored in another order than shown.
     """
     stored_pts = dict(zip(stored.positions, stored.shown_pts, strict=True))
     moves = {
@@ -190,7 +190,7 @@ def _check_one_piece(path: Path, edited: Packets, stored: Packets) -> None:
 
 
 def open_end(path: Path) -> str | None:
-    """Why it cannot be told whether a file's end was cut off; None where it is there.
+    """Why it is unknown whether a file's end was cut off; None where the end is there.
 
     Raises `DataError` when it was cut off.
     """

@@ -1,8 +1,6 @@
 """The sample data: generated sequences, and the shipped ones, in HO-3D version 3's layout."""
 
-from warpgrasp.data.sample.check import exact_contact, surface_motion_px
-from warpgrasp.data.sample.files import shipped_if_named, unpack_shipped, write_layout
-from warpgrasp.data.sample.generate import generate
+from warpgrasp.data.sample.files import generate, shipped_if_named, unpack_shipped, write_layout
 from warpgrasp.data.sample.grasp import (
     DEEPEST_M,
     OBJECT_NAMES,
@@ -16,7 +14,13 @@ from warpgrasp.data.sample.grasp import (
     open_gripper,
     seated,
 )
-from warpgrasp.data.sample.sequence import TOUCHING_FINGERS, GraspSequence, make_sequence
+from warpgrasp.data.sample.sequence import (
+    TOUCHING_FINGERS,
+    GraspSequence,
+    exact_contact,
+    make_sequence,
+    surface_motion_px,
+)
 
 __all__ = [
     "DEEPEST_M",

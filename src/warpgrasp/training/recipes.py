@@ -18,7 +18,7 @@ from warpgrasp.training.settings import LossWeights, Optimisation, Photometric, 
 
 BATCH = 8
 GRASP_WEIGHT = 0.1
-KEYPOINT_WEIGHT = 3e-4
+KEYPOINT_WEIGHT, GRASP_WEIGHT_BESIDE_KEYPOINTS = 1e-4, 0.5
 FPHAB_TRAIN_FRAMES = 10_503  # of the action split's four objects
 # The released rule labels at least two frames of each of the (at most 137) sequences: about so many more in all than
 # the fraction says.
@@ -273,7 +273,13 @@ def best() -> Recipe:
     The detector behind the keypoints was trained on photographs and rendered hands by others (NOTICE). docs/results.md
     has what each part is worth.
     """
-    return replace(with_keypoints(with_grasp(with_near_to_far(demo()))), name="best")
+    return replace(with_all_that_helps(demo()), name="best")
+
+
+def with_all_that_helps(recipe: Recipe) -> Recipe:
+    """The same with pairs from near to far, keypoints, and a grasp that counts more beside them."""
+    recipe = with_keypoints(with_near_to_far(recipe))
+    return replace(recipe, photometric=replace(recipe.photometric, grasp_weight=GRASP_WEIGHT_BESIDE_KEYPOINTS))
 
 
 def with_keypoints(recipe: Recipe) -> Recipe:

@@ -26,7 +26,15 @@ from warpgrasp.files import write_json
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import Recipe, train_stage, with_all_that_helps, with_grasp, with_keypoints, with_near_to_far
+from warpgrasp.training import (
+    Recipe,
+    train_stage,
+    with_all_that_helps,
+    with_grasp,
+    with_keypoints,
+    with_longer_stage2,
+    with_near_to_far,
+)
 
 STORED = Path("docs/results/ablation.json")
 ONE_LABEL = "1.67 %"  # in each sequence
@@ -39,6 +47,11 @@ def with_term(**changes: Any) -> Callable[[Recipe], Recipe]:
     return lambda recipe: replace(recipe, photometric=replace(recipe.photometric, **changes))
 
 
+def without_keypoints(recipe: Recipe) -> Recipe:
+    """The same without asking a detector."""
+    return replace(recipe, photometric=replace(recipe.photometric, keypoint_weight=0.0))
+
+
 VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "both directions": with_term(contrast_share=0.0),
     "local contrast": with_term(directions="one"),
@@ -48,7 +61,9 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "both, from near to far, grasp": lambda recipe: with_grasp(with_near_to_far(recipe)),
     "control, keypoints": lambda recipe: with_keypoints(recipe.as_control()),
     "both, keypoints": with_keypoints,
-    "all": with_all_that_helps,
+    "control, twice the steps": lambda recipe: with_longer_stage2(recipe).as_control(),
+    "best": with_all_that_helps,
+    "best without keypoints": lambda recipe: without_keypoints(with_all_that_helps(recipe)),
 }
 
 

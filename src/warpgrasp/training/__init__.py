@@ -14,6 +14,7 @@ from warpgrasp.training.recipes import (
     with_all_that_helps,
     with_grasp,
     with_keypoints,
+    with_longer_stage2,
     with_near_to_far,
 )
 from warpgrasp.training.run import (
@@ -64,5 +65,6 @@ __all__ = [
     "with_all_that_helps",
     "with_grasp",
     "with_keypoints",
+    "with_longer_stage2",
     "with_near_to_far",
 ]

@@ -277,14 +277,19 @@ def best() -> Recipe:
 
 
 def with_all_that_helps(recipe: Recipe) -> Recipe:
-    """The same with pairs from near to far, keypoints, and a grasp that counts more beside them."""
-    recipe = with_keypoints(with_near_to_far(recipe))
+    """The same, stage 2 twice as long, with pairs from near to far, keypoints, and a grasp that counts more by them."""
+    recipe = with_keypoints(with_near_to_far(with_longer_stage2(recipe)))
     return replace(recipe, photometric=replace(recipe.photometric, grasp_weight=GRASP_WEIGHT_BESIDE_KEYPOINTS))
 
 
 def with_keypoints(recipe: Recipe) -> Recipe:
     """The same with the reprojection of a detector's joints on the unannotated frames."""
     return replace(recipe, photometric=replace(recipe.photometric, keypoint_weight=KEYPOINT_WEIGHT))
+
+
+def with_longer_stage2(recipe: Recipe) -> Recipe:
+    """The same with twice the steps of stage 2."""
+    return replace(recipe, stage2=replace(recipe.stage2, steps=2 * recipe.stage2.steps))
 
 
 def recording() -> Recipe:

@@ -3,6 +3,8 @@
     warpgrasp reproduce fig8 --data sample --out runs/record      # first: stage 1, the control, Eq. 1, the method
     .venv/bin/python tools/ablation.py                            # about two minutes for each seed and variant
 
+Without the first command, stage 1 is trained where it is needed.
+
 With one and with two labels in sixty frames. The figures are kept in docs/results/ablation.json;
 tools/results_page.py writes them into docs/results.md. Comparing with the previous and the next label in turn is no
 part of the package, since it does not help.
@@ -19,12 +21,20 @@ import numpy as np
 
 from warpgrasp.data import Labels, open_dataset
 from warpgrasp.data.sample import unpack_shipped
-from warpgrasp.experiments import EXPERIMENTS, Job, Reproduction, Setting, plan, predict_and_score
+from warpgrasp.experiments import EXPERIMENTS, Job, Reproduction, Setting, carry_out, plan, predict_and_score
 from warpgrasp.files import write_json
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.training import Recipe, train_stage, with_grasp, with_near_to_far
+from warpgrasp.training import (
+    Recipe,
+    train_stage,
+    with_all_that_helps,
+    with_grasp,
+    with_keypoints,
+    with_longer_stage2,
+    with_near_to_far,
+)
 
 STORED = Path("docs/results/ablation.json")
 ONE_LABEL = "1.67 %"  # in each sequence
@@ -37,6 +47,11 @@ def with_term(**changes: Any) -> Callable[[Recipe], Recipe]:
     return lambda recipe: replace(recipe, photometric=replace(recipe.photometric, **changes))
 
 
+def without_keypoints(recipe: Recipe) -> Recipe:
+    """The same without asking a detector."""
+    return replace(recipe, photometric=replace(recipe.photometric, keypoint_weight=0.0))
+
+
 VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "both directions": with_term(contrast_share=0.0),
     "local contrast": with_term(directions="one"),
@@ -44,6 +59,11 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "control, grasp": lambda recipe: with_grasp(recipe).as_control(),
     "both, grasp": with_grasp,
     "both, from near to far, grasp": lambda recipe: with_grasp(with_near_to_far(recipe)),
+    "control, keypoints": lambda recipe: with_keypoints(recipe.as_control()),
+    "both, keypoints": with_keypoints,
+    "control, twice the steps": lambda recipe: with_longer_stage2(recipe).as_control(),
+    "best": with_all_that_helps,
+    "best without keypoints": lambda recipe: without_keypoints(with_all_that_helps(recipe)),
 }
 
 
@@ -68,8 +88,8 @@ def weights_of(variant: str, job: Job, setting: Setting) -> Path:
     return setting.out / "ablation" / f"{job.fingerprint}-{name}.safetensors"
 
 
-def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
-    """Train and score one variant from the stage-1 weights that a job of the sweep starts from."""
+def run(variant: str, row: str, job: Job, stage1: Job, setting: Setting) -> dict:
+    """Train and score one variant from the stage-1 weights that a job of the sweep starts from, trained if missing."""
     recipe = VARIANTS[variant](job.recipe)
     training = setting.training(recipe)
     labels = training.labels
@@ -77,6 +97,8 @@ def run(variant: str, row: str, job: Job, setting: Setting) -> dict:
         training = replace(training, labels=TwoSided(labels.annotated, labels.unannotated))
     out = weights_of(variant, job, setting)
     assert job.after is not None
+    if not setting.weights(job.after).is_file():
+        carry_out(stage1, setting, scored=False)
     weights = train_stage(training, recipe.stage2, out, initial=setting.weights(job.after))
     data = setting.dataset
     groups = {"unannotated": labels.unannotated_names, "evaluation": data.names("evaluation")}
@@ -113,7 +135,7 @@ def main() -> None:
                     continue  # there is no next one
                 stored = json.loads(STORED.read_text()) if STORED.is_file() else []
                 if not any((one["row"], one["variant"], one["seed"]) == (row, variant, seed) for one in stored):
-                    found = run(variant, row, jobs[row, seed], setting)
+                    found = run(variant, row, jobs[row, seed], whole.jobs[jobs[row, seed].after or ""], setting)
                     stored = json.loads(STORED.read_text()) if STORED.is_file() else []
                     write_json(STORED, [*stored, found])
 

@@ -250,6 +250,10 @@ class FrameSource:
             )
         return whole
 
+    def is_readable(self, name: FrameName) -> bool:
+        """Whether a frame may be asked for: always, where a bad one is an error."""
+        return self.on_bad == "refuse" or self._frame_or_none(name) is not None
+
     def _frame_or_none(self, name: FrameName) -> Frame | None:
         """None for a bad frame that may be left out."""
         if name in self.bad:

@@ -14,7 +14,7 @@ from warpgrasp.experiments.scoring import (
     predictions_for,
     read_scores,
 )
-from warpgrasp.experiments.sweep import Job, Plan, Runner, Setting, Watcher, plan, run_here
+from warpgrasp.experiments.sweep import Job, Plan, Runner, Setting, Watcher, carry_out, plan, run_here
 
 __all__ = [
     "EXPERIMENTS",
@@ -29,6 +29,7 @@ __all__ = [
     "Runner",
     "Setting",
     "Watcher",
+    "carry_out",
     "from_json",
     "has_adaptation",
     "plan",

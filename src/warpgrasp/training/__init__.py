@@ -6,7 +6,17 @@ from warpgrasp.training.loop import initial_network, train_stage
 from warpgrasp.training.objective import PairFrames, StepBatch, StepLoss, StepWeights
 from warpgrasp.training.pairs import FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.processes import is_main, keep_freed_memory
-from warpgrasp.training.recipes import RECIPES, demo, fully_supervised, toy, with_grasp, with_near_to_far
+from warpgrasp.training.recipes import (
+    RECIPES,
+    demo,
+    fully_supervised,
+    toy,
+    with_all_that_helps,
+    with_grasp,
+    with_keypoints,
+    with_longer_stage2,
+    with_near_to_far,
+)
 from warpgrasp.training.run import (
     RunError,
     Training,
@@ -52,6 +62,9 @@ __all__ = [
     "recipes",
     "toy",
     "train_stage",
+    "with_all_that_helps",
     "with_grasp",
+    "with_keypoints",
+    "with_longer_stage2",
     "with_near_to_far",
 ]

@@ -160,8 +160,12 @@ class StepBatches:
         names, targets, references = self._drawn(step)
         source = self._training.source
         frames = source.frames(names)
-        pairs = PairFrames(*source.pairs(targets, references), self._pair_rows) if self._stage == 2 else None
+        pairs = self._pairs(targets, references) if self._stage == 2 else None
         return move_to(StepBatch(frames, self._rows, pairs), self._device)
+
+    def _pairs(self, targets: Sequence[FrameName], references: Sequence[FrameName]) -> PairFrames:
+        pair, keypoints = self._training.source.pairs(targets, references), self._training.keypoints
+        return PairFrames(*pair, self._pair_rows, None if keypoints is None else keypoints.of(pair[0]))
 
     def read_ahead_first(self, first_step: int) -> None:
         """Ask for the pictures of the first steps."""

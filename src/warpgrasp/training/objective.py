@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from warpgrasp.data import Rows, View, augment
 from warpgrasp.frame import Frames
 from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, supervision
+from warpgrasp.training.keypoints import TargetKeypoints
 from warpgrasp.training.pairs import ComparedPairs, FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.settings import Photometric, Recipe
 
@@ -33,6 +34,7 @@ class StepWeights:
         ramp = min(1.0, step / max(photometric.ramp_steps, 1))
         lambda_c = photometric.weight * ramp
         by_name["grasp"] = photometric.grasp_weight * ramp
+        by_name["keypoints"] = photometric.keypoint_weight * ramp
         return StepWeights(by_name, recipe.data_weight - lambda_c, lambda_c)
 
 
@@ -92,14 +94,18 @@ def on_pairs(
     """The terms of the targets, and the photometric term of the pairs if they are to be compared.
 
     `features` are the encoder's of the targets as the network sees them. The terms of the targets are the regularisers
-    and, where the recipe weighs it, the change of the grasp since the references. The control forwards and regularises
-    the same pictures; it differs in the photometric term alone.
+    and, where the recipe weighs them, the change of the grasp since the references and the reprojection of keypoints.
+    The control forwards and regularises the same pictures; it differs in the photometric term and in seeing no
+    keypoints.
     """
     reconstruction = network.reconstruct(features, batch.target_view.camera, batch.targets.objects)
     terms = regularisation(reconstruction)
     if photometric.grasp_weight > 0:
         assert batch.references.annotation is not None
         terms["grasp"] = grasp_change(reconstruction, batch.references.annotation)
+    if batch.keypoints is not None:
+        view = batch.target_view
+        terms["keypoints"] = batch.keypoints.loss(reconstruction, view.view_from_camera, batch.targets.camera)
     if not compare:
         return terms, None
     return terms, compare_pairs(network.hand, batch, reconstruction, photometric, cache=cache)
@@ -112,6 +118,7 @@ class PairFrames:
     targets: Frames
     references: Frames
     rows: Rows | None
+    keypoints: TargetKeypoints | None = None  # of the targets
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,7 @@ def _view_pairs(pairs: PairFrames, recipe: Recipe, generator: torch.Generator) -
     before = generator.get_state()
     target_view = augment(targets.image, targets.camera, recipe.augment, generator, rows=rows)
     if recipe.photometric.compare == "original":
-        return PairBatch(targets, references, target_view, None)
+        return PairBatch(targets, references, target_view, None, pairs.keypoints)
     generator.set_state(before)
     reference_view = augment(references.image, references.camera, recipe.augment, generator, rows=rows)
-    return PairBatch(targets, references, target_view, reference_view)
+    return PairBatch(targets, references, target_view, reference_view, pairs.keypoints)

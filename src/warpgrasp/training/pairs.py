@@ -16,6 +16,7 @@ from warpgrasp.hand import HandModel
 from warpgrasp.photometric import PHOTOMETRIC_TERMS, PhotometricConsistency, photometric_consistency
 from warpgrasp.render import Fragments, Raster, rasterize
 from warpgrasp.scene import surface
+from warpgrasp.training.keypoints import TargetKeypoints
 from warpgrasp.training.settings import Photometric
 
 Key = TypeVar("Key")
@@ -30,6 +31,7 @@ class PairBatch:
     references: Frames
     target_view: View
     reference_view: View | None  # made by the same draw; only when augmented pictures are compared
+    keypoints: TargetKeypoints | None = None  # of the targets
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ from warpgrasp.errors import DataError, UserError
 from warpgrasp.files import fingerprint_of_files, fingerprint_of_values, source_commit, write_json
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.hand import HandModel
+from warpgrasp.keypoints import DETECTORS, DetectorSettings
+from warpgrasp.training.keypoints import FrameKeypoints
 from warpgrasp.training.pairs import compared_channels
 from warpgrasp.training.processes import begins_first
 from warpgrasp.training.settings import Recipe
@@ -70,6 +72,7 @@ class Training:
     source: FrameSource
     objects: list[ObjectModel]
     added_names: tuple[FrameName, ...] = ()
+    keypoints: FrameKeypoints | None = None  # where the recipe weighs them
 
     @staticmethod
     def prepare(
@@ -82,7 +85,7 @@ class Training:
         compared_channels(
             torch.zeros(1, 3, recipe.height, recipe.width), recipe.photometric
         )  # refuse a wrong term now, not in stage 2
-        dataset = dataset.at_size((recipe.width, recipe.height))
+        own_size, dataset = dataset.at_size(None), dataset.at_size((recipe.width, recipe.height))
         possible = annotatable(dataset, on_bad)
         if not possible:
             raise DataError(f"expected annotated training frames in {dataset.root}, found none")
@@ -92,14 +95,15 @@ class Training:
             sampling=recipe.sampling,
             annotatable=possible,
         )
+        keypoints = _keypoints(recipe, own_size, labels, on_bad)
         if not extra:
             source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad)
-            return Training(recipe, dataset.hand, labels, source, dataset.objects("train"))
+            return Training(recipe, dataset.hand, labels, source, dataset.objects("train"), keypoints=keypoints)
         joined = join_datasets(dataset, [added.at_size(dataset.size) for added in extra])
         possible = annotatable(joined, on_bad)
         added_names = tuple(name for name in joined.added_names if name in possible)
         source = FrameSource(joined, annotated=[*labels.annotated_names, *added_names], on_bad=on_bad)
-        return Training(recipe, dataset.hand, labels, source, joined.objects("train"), added_names)
+        return Training(recipe, dataset.hand, labels, source, joined.objects("train"), added_names, keypoints)
 
     @property
     def supervised_names(self) -> list[FrameName]:
@@ -116,6 +120,16 @@ class Training:
         """The random draws of one step, a function of the seed and the step alone."""
         seed = np.random.SeedSequence([self.recipe.seed, stage, step]).generate_state(2, np.uint64)
         return torch.Generator().manual_seed(int(seed[0] >> np.uint64(1)))
+
+
+def _keypoints(recipe: Recipe, dataset: Dataset, labels: Labels, on_bad: OnBad) -> FrameKeypoints | None:
+    """What the recipe's detector sees in a data set at its own size, if the recipe asks one for a second stage."""
+    photometric = recipe.photometric
+    if photometric.keypoint_weight == 0 or recipe.stage2.steps == 0:
+        return None
+    source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad, cache_bytes=0)
+    detector = DETECTORS[photometric.detector](DetectorSettings())
+    return FrameKeypoints.detected(source, labels, detector)
 
 
 def fingerprint(training: Training) -> str:
@@ -176,13 +190,16 @@ def data_fingerprint(training: Training) -> str:
 def inputs_of(training: Training) -> dict[str, str]:
     """Fingerprints of files that a training reads and that do not name its folder: it is gone on with on these alone.
 
-    Pictures, objects, and the encoder's first weights where they are a file.
+    Pictures, objects, keypoints, and the encoder's first weights where they are a file.
     """
     dataset, weights = training.source.dataset, training.recipe.encoder_weights
     inputs = {
         "pictures": fingerprint_of_files(dataset.picture_file(name) for name in dataset.names("train")),
         "objects": fingerprint_of_values(training.objects),
     }
+    if training.keypoints is not None:
+        detections = training.keypoints.detections
+        inputs["keypoints"] = fingerprint_of_values((detections.joints_px, detections.confidence))
     if weights not in ("imagenet", "none"):  # the former is known by the hash in its name
         inputs["encoder weights"] = fingerprint_of_files([Path(weights)])
     return inputs

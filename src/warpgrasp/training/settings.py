@@ -65,6 +65,10 @@ class Photometric:
     """Pairs are at first at most 5 frames apart; over so many steps the farthest join. 0: all from the start."""
     grasp_weight: float = 0.0
     """Weight, ramped as λ_c is, of holding the object as in the labelled frame of the pair; 0: nothing is assumed."""
+    keypoint_weight: float = 0.0
+    """Weight, ramped as λ_c is, of the reprojection of a detector's joints of the hand; 0: no detector is asked."""
+    detector: str = "mediapipe"
+    """The keypoint detector: `mediapipe`, or one of another package."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ class Recipe:
     """Arithmetic of the encoder, `auto`: bf16 where the hardware has it; heads and geometry always use fp32."""
 
     def as_control(self) -> "Recipe":
-        """The control: the same in everything but λ_c = 0."""
-        return replace(self, photometric=replace(self.photometric, weight=0.0))
+        """The control: the same in everything but λ_c = 0, and it sees no keypoints."""
+        return replace(self, photometric=replace(self.photometric, weight=0.0, keypoint_weight=0.0))
 
     def first_stage(self) -> "Recipe":
         """Stage 1 alone. Recipes that differ only in stage 2 have the same one, and may share its weights."""

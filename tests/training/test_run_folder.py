@@ -78,7 +78,7 @@ def test_a_setting_of_the_first_version_always_counts() -> None:
     for later in ("name", "splits"):
         del everything[later]
     del everything["network"]["encoder"]
-    for later in ("term", "grasp_weight"):
+    for later in ("term", "grasp_weight", "keypoint_weight", "detector"):
         del everything["photometric"][later]
     assert deciding_settings(recipe) == everything
 

@@ -150,6 +150,6 @@ def test_half_turns_survive(hand: HandModel, tmp_path: Path) -> None:
 
 def test_parameters_of_another_hand_are_not_written(hand: HandModel) -> None:
     predictions = predictions_by(hand)
-    predictions.hand_translation[1] += [0, 0.01, 0]
+    predictions.hand_vertices[1, 5] += [0, 0.01, 0]
     with pytest.raises(SequenceError, match=r"expected vertices of the hand open-hand right .*some 10 mm beside those"):
         list(parameter_rows(sequence_of(hand, predictions)))

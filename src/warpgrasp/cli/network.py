@@ -151,6 +151,7 @@ def predict(
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     backend: Literal["torch", "onnx", "openvino"] = "torch",
     quantized: Path | None = None,
+    check_hands: int = 5,
     force: bool = False,
 ) -> None:
     """Reconstruct hand and object in every frame of a video, a folder of pictures, a recording or a data set.
@@ -170,6 +171,7 @@ def predict(
         precision: Arithmetic of the encoder; `auto`: bf16 where the hardware has it.
         backend: What runs the encoder: PyTorch, ONNX Runtime (fp32), or OpenVINO, the fastest on a CPU.
         quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
+        check_hands: Look for the hand by a detector in one frame of so many, and flag frames without one; 0: never.
         force: Overwrite an existing file.
     """
     from warpgrasp.inference import PredictionOptions, Predictor
@@ -177,7 +179,7 @@ def predict(
     from warpgrasp.reconstruction import open_weights
 
     check_new(out, force=force)
-    options = PredictionOptions(batch, smooth, bad_frames, device, precision, backend, quantized)
+    options = PredictionOptions(batch, smooth, bad_frames, device, precision, backend, quantized, check_hands)
     checkpoint = open_weights(weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():

@@ -26,7 +26,7 @@ from warpgrasp.data.mirror import (
     mirrored_object,
 )
 from warpgrasp.data.objects import load_object
-from warpgrasp.data.pictures import decode_ahead, read_picture
+from warpgrasp.data.pictures import decode_ahead, read_picture, resized_pixels
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.registry import DATASETS, examine, layout_of, open_dataset
 from warpgrasp.errors import DataError
@@ -72,4 +72,5 @@ __all__ = [
     "mirrored_object",
     "open_dataset",
     "read_picture",
+    "resized_pixels",
 ]

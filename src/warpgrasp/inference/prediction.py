@@ -11,6 +11,7 @@ from torch import Tensor
 from warpgrasp.data import Dataset
 from warpgrasp.data.recording import PICTURES_INTERVAL_S
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
+from warpgrasp.inference.hand_check import HandCheck, Sight, shrunk
 from warpgrasp.predictions import HandPosing, Postprocessing, Predictions, ShardWriter, Smoothing, share_in_view
 from warpgrasp.progress import progress_bar
 from warpgrasp.reconstruction import HandObjectNetwork
@@ -28,6 +29,7 @@ def predict(
     batch: int = 16,
     show_progress: bool = True,
     smooth_frames: float = 0.0,
+    hand_check: HandCheck | None = None,
 ) -> None:
     """Predict the named frames into `out`, shard by shard; an interrupted prediction goes on where it was.
 
@@ -38,22 +40,37 @@ def predict(
     with progress_bar(f"predict {out.stem}", len(names), unit="frames", shown=show_progress) as advance:
         for number, shard in enumerate(shards):
             if not writer.has(number):
-                writer.write(number, predict_few(network, dataset, shard, batch=batch))
+                writer.write(number, predict_few(network, dataset, shard, batch=batch, hand_check=hand_check))
             advance(len(shard))
     smoothing = smoothing_of(smooth_frames, hand_posing(network))
     writer.finish(len(shards), Postprocessing(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, smoothing))
 
 
 def predict_few(
-    network: HandObjectNetwork, dataset: Dataset, names: Sequence[FrameName], *, batch: int = 16
+    network: HandObjectNetwork,
+    dataset: Dataset,
+    names: Sequence[FrameName],
+    *,
+    batch: int = 16,
+    hand_check: HandCheck | None = None,
 ) -> Predictions:
     """The predictions of a few frames, kept in memory. No annotation is read."""
     device, parts = next(network.parameters()).device, []
     for start in range(0, len(names), batch):
         read = [dataset.frame(name, annotated=False) for name in names[start : start + batch]]
         frames = move_to(Frames.of(read), device)
-        parts.append(predictions_of(frames, reconstruct_frames(network, frames)))
+        predictions = predictions_of(frames, reconstruct_frames(network, frames))
+        if hand_check is not None:
+            of_batch, stored = names[start : start + batch], dataset.at_size(None)
+            predictions = hand_check.checked(predictions, lambda row: _sight(stored, of_batch[row]))
+        parts.append(predictions)
     return Predictions.joined(parts)
+
+
+def _sight(stored: Dataset, name: FrameName) -> Sight:
+    """The picture of a frame as the detector sees it; `stored` reads pictures at their own size."""
+    frame = stored.frame(name, annotated=False)
+    return Sight(shrunk(frame.picture.permute(1, 2, 0).contiguous().numpy()), frame.camera)
 
 
 def reconstruct_frames(network: HandObjectNetwork, frames: Frames) -> Reconstruction:

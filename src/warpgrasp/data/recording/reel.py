@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from warpgrasp.data.dataset import Split
-from warpgrasp.data.pictures import resized_pixels
 from warpgrasp.data.recording.clip import Clip
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
@@ -21,7 +20,7 @@ from warpgrasp.geometry import Camera
 
 @dataclass(frozen=True)
 class Reel:
-    """Which frames of which clips, the object that each clip shows, and the (width, height) at which they are read.
+    """Which frames of which clips, the object that each clip shows, and the (width, height) that a network sees.
 
     Everything is by the name of the clip's sequence. Frames are counted through from 0: nothing is listed that grows
     with the frames of a video.
@@ -66,12 +65,12 @@ class Reel:
         return FrameName(sequence, self.numbers[sequence][position - (self._ends[clip - 1] if clip else 0)])
 
     def picture(self, name: FrameName) -> UInt8[np.ndarray, "h w 3"]:
-        """A frame's colours, from 0 to 255, undistorted and at `size`; no PyTorch is involved."""
-        return resized_pixels(self.clips[name.sequence].picture(name.index), self.size)
+        """A frame's colours, from 0 to 255, undistorted and at their own size; no PyTorch is involved."""
+        return self.clips[name.sequence].picture(name.index)
 
     def camera(self, sequence: str) -> Camera:
-        """The camera of a clip's pictures at `size`."""
-        return self.clips[sequence].lens.camera.resized(*self.size)
+        """The camera of a clip's pictures at their own size."""
+        return self.clips[sequence].lens.camera
 
     def file_of(self, name: FrameName) -> Path:
         """The file that holds a frame."""

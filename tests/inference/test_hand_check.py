@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import as_file
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +24,16 @@ from warpgrasp.data.sample.files import SHIPPED
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand import Side
+from warpgrasp.hand.model import HandModel
 from warpgrasp.inference import PredictionOptions
-from warpgrasp.inference.hand_check import HandCheck, Sight, looked_at, shrunk
+from warpgrasp.inference.hand_check import HandCheck, looked_at
+from warpgrasp.inference.keypoint_refinement import KeypointRefinement
+from warpgrasp.inference.looks import Sight, shrunk
+from warpgrasp.inference.prediction import hand_posing
 from warpgrasp.keypoints import HandBox, HandKeypoints, usual_offsets
 from warpgrasp.predictions.file import Predictions, read_predictions
-from warpgrasp.predictions.quality import Flag, summary, with_quality
+from warpgrasp.predictions.quality import Flag, refined_summary, summary, with_quality
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 
 MATRIX = torch.tensor([[100.0, 0, 49.5], [0, 100, 39.5], [0, 0, 1]])
 CAMERA = Camera(MATRIX, 100, 80)
@@ -62,7 +68,7 @@ class FakeDetector:
 def in_front(count: int) -> Predictions:
     """Hands half a metre before the camera, in frames that follow each other."""
     made = predictions(count)
-    joints = np.random.default_rng(1).normal(scale=0.05, size=(1, 21, 3)) + [0, 0, 0.5]
+    joints = np.random.default_rng(1).normal([0, 0, 0.5], 0.05, (1, 21, 3))
     names = {"sequence": np.array(["S"] * count), "index": np.arange(count)}
     return replace(made, **names, hand_joints=np.repeat(joints.astype(np.float32), count, axis=0))
 
@@ -149,6 +155,40 @@ def test_predictions_without_a_check_have_no_such_flag() -> None:
     assert "no hand seen: 2" in summary(np.array([0, 32, 33], np.uint8))
 
 
+@pytest.mark.parametrize("adapted", [False, True])
+def test_refined_predictions_are_those_of_their_parameters(hand: HandModel, adapted: bool) -> None:
+    """Joints and placement by the network's skeleton, the hand's surface by the hand model; else nothing changes."""
+    network = HandObjectNetwork(NetworkConfig(width=8, skeleton_adaptation=adapted), hand, ("box",))
+    if network.adaptation is not None:
+        with torch.no_grad():
+            network.adaptation.regressor.mul_(1.04)
+    pose_hand = hand_posing(network)
+    turn, place = torch.eye(3).expand(2, 3, 3), torch.tensor([[0.0, 0.0, 0.5]] * 2)
+    coefficients, shape = torch.full((2, 15), 0.2), torch.zeros(2, 10)
+    with torch.no_grad():
+        vertices, joints = pose_hand(turn, place, coefficients, shape)
+    numbers = {"vertices": vertices, "joints": joints, "rotation": turn, "translation": place}
+    numbers |= {"pose": coefficients, "shape": shape}
+    of_hand: dict[str, Any] = {f"hand_{name}": values.numpy() for name, values in numbers.items()}
+    begun = replace(in_front(2), **of_hand)
+    colours = FakeDetector.IN_BOX, FakeDetector.NOWHERE
+    check = HandCheck(FakeDetector(), 0, "right", KeypointRefinement(hand, pose_hand))
+    found = check.checked(begun, lambda row: Sight(np.full((80, 100, 3), colours[row], np.uint8), CAMERA))
+    assert found.refined_distance_px[0] < 0.8 * found.keypoint_distance_px[0]
+    assert np.isnan(found.refined_distance_px[1])
+    parameters = (
+        torch.from_numpy(found.arrays[f"hand_{name}"]) for name in ("rotation", "translation", "pose", "shape")
+    )
+    with torch.no_grad():
+        vertices, joints = pose_hand(*parameters)
+    np.testing.assert_allclose(found.hand_vertices, vertices, atol=1e-5)
+    np.testing.assert_allclose(found.hand_joints, joints, atol=1e-5)
+    np.testing.assert_array_equal(found.hand_vertices[1], begun.hand_vertices[1])
+    np.testing.assert_array_equal(found.object_translation[1], begun.object_translation[1])
+    assert np.abs(found.object_translation[0] - begun.object_translation[0]).max() > 1e-3
+    assert refined_summary(found).startswith("1 of 2 frames are refined: joints lie")
+
+
 def test_the_command_checks_unless_it_is_told_not_to(tmp_path: Path, capsys) -> None:
     """A square that wanders over a gradient is no hand."""
     brought = bring(tmp_path / "own")
@@ -158,6 +198,10 @@ def test_the_command_checks_unless_it_is_told_not_to(tmp_path: Path, capsys) -> 
     assert (found.flags & Flag.NO_HAND_SEEN).all()
     assert header["check_hands"] == 5
     assert np.isfinite(found.hand_presence).tolist() == [True] + [False] * 4 + [True, False, True]
+    refined = brought.folder / "refined.npz"
+    assert main(brought.words("--refine", out=refined)) == 0
+    assert "0 of 8 frames are refined: no hand is seen" in " ".join(capsys.readouterr().out.split())
+    np.testing.assert_array_equal(read_predictions(refined)[0].hand_vertices, found.hand_vertices)
     unchecked = brought.folder / "unchecked.npz"
     assert main(brought.words("--check-hands", "0", out=unchecked)) == 0
     found, _ = read_predictions(unchecked)

@@ -1,6 +1,7 @@
 """Predictions of batches of frames by a network, and of the frames of a data set into a file."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch import Tensor
 from warpgrasp.data import Dataset
 from warpgrasp.data.recording import PICTURES_INTERVAL_S
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
-from warpgrasp.inference.hand_check import HandCheck, Sight, shrunk
+from warpgrasp.inference.hand_check import HandCheck
+from warpgrasp.inference.looks import Sight, shrunk
 from warpgrasp.predictions import HandPosing, Postprocessing, Predictions, ShardWriter, Smoothing, share_in_view
 from warpgrasp.progress import progress_bar
 from warpgrasp.reconstruction import HandObjectNetwork
@@ -61,15 +63,15 @@ def predict_few(
         frames = move_to(Frames.of(read), device)
         predictions = predictions_of(frames, reconstruct_frames(network, frames))
         if hand_check is not None:
-            of_batch, stored = names[start : start + batch], dataset.at_size(None)
-            predictions = hand_check.checked(predictions, lambda row: _sight(stored, of_batch[row]))
+            sight = partial(_sight, dataset.at_size(None), frames.names)
+            predictions = hand_check.checked(predictions, sight)
         parts.append(predictions)
     return Predictions.joined(parts)
 
 
-def _sight(stored: Dataset, name: FrameName) -> Sight:
+def _sight(stored: Dataset, names: Sequence[FrameName], row: int) -> Sight:
     """The picture of a frame as the detector sees it; `stored` reads pictures at their own size."""
-    frame = stored.frame(name, annotated=False)
+    frame = stored.frame(names[row], annotated=False)
     return Sight(shrunk(frame.picture.permute(1, 2, 0).contiguous().numpy()), frame.camera)
 
 

@@ -15,9 +15,10 @@ from warpgrasp.data.recording import Clip, Entry, Lens, Recordings, Reel, lens_o
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.files import fingerprint_of_files, source_commit
 from warpgrasp.frame import Frames, Reconstruction
-from warpgrasp.hand import HandModel, Side, open_hand
+from warpgrasp.hand import HandModel, Side, left_hand, open_hand
 from warpgrasp.inference.backends import Backend, quantized_encoder, run_encoder_by, threads_beside
 from warpgrasp.inference.hand_check import HandCheck
+from warpgrasp.inference.keypoint_refinement import KeypointRefinement
 from warpgrasp.inference.prediction import hand_posing, predict, reconstruct_frames, smoothing_of
 from warpgrasp.inference.stream import Stream
 from warpgrasp.keypoints import DetectorSettings, MediaPipeDetector
@@ -62,6 +63,9 @@ class PredictionOptions:
     """The encoder in int8, as `quantize_encoder` wrote it."""
     check_hands: int = 5
     """A detector looks for the predicted hand in one frame of so many (`HandCheck`); 0: it is not asked."""
+
+    refine: bool = False
+    """Each frame's pose is moved to the keypoints that a detector sees in it, the object with the hand."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -239,8 +243,18 @@ class Predictor:
 
     def hand_check(self, side: Side) -> HandCheck | None:
         """How it is told whether there is a hand where one is predicted; None where nobody looks."""
-        every = self.options.check_hands
-        return HandCheck(MediaPipeDetector(DetectorSettings(device=self.device)), every, side) if every else None
+        options = self.options
+        if not options.check_hands and not options.refine:
+            return None
+        detector = MediaPipeDetector(DetectorSettings(device=self.device))
+        return HandCheck(detector, options.check_hands, side, self._refinement(side) if options.refine else None)
+
+    def _refinement(self, side: Side) -> KeypointRefinement:
+        """How predictions are moved to keypoints."""
+        pose_hand = hand_posing(self.network)
+        if side == "right":
+            return KeypointRefinement(self.hand, pose_hand)
+        return KeypointRefinement(left_hand(self.hand), posing_left_hands(pose_hand))
 
     @cached_property
     def header(self) -> dict[str, Any]:
@@ -253,6 +267,7 @@ class Predictor:
             "backend": self.options.backend,
             "smooth_frames": self.options.smooth_frames,
             "check_hands": self.options.check_hands,
+            "refine": self.options.refine,
             **({} if quantized is None else {"quantized": fingerprint_of_files([quantized])}),
             "commit": source_commit(),
             **self.checkpoint.training,

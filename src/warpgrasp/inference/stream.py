@@ -24,7 +24,8 @@ from warpgrasp.data.recording import Reel
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, Frames, Objects, Reconstruction, colours, move_to
 from warpgrasp.geometry import Camera
-from warpgrasp.inference.hand_check import HandCheck, Sight, shrunk
+from warpgrasp.inference.hand_check import HandCheck
+from warpgrasp.inference.looks import Sight, shrunk
 from warpgrasp.inference.prediction import SHARD_FRAMES, predictions_of
 from warpgrasp.predictions import (
     MirrorCounterpart,

@@ -63,7 +63,9 @@ class Predictions:
     hand_presence: Float[np.ndarray, " n"] | None = None
     """How surely a detector sees a hand, 0 to 1; 0 where it sees none, NaN in frames that it did not look at."""
     keypoint_distance_px: Float[np.ndarray, " n"] | None = None
-    """How far the joints lie from those that the detector sees, on average; NaN where it sees none or did not look."""
+    """How far the network's joints lie from those that the detector sees; NaN where it sees none or did not look."""
+    refined_distance_px: Float[np.ndarray, " n"] | None = None
+    """The same of joints that were moved towards them; NaN in frames that were not refined."""
 
     def __len__(self) -> int:
         """How many frames these are."""

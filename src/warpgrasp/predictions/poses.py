@@ -45,6 +45,12 @@ def pose_of_predictions(predictions: Predictions, hand: HandModel) -> Pose:
     return replace(pose, wrist=torch.where(is_beside, pose.wrist + beside, pose.wrist))
 
 
+def coefficients_of_angles(joint_angles: Float[Tensor, "n 45"], hand: HandModel) -> Float[Tensor, "n c"]:
+    """The coefficients of all components of the pose space: the inverse of `pose_from_coefficients`."""
+    components = torch.linalg.pinv(hand.pose_components.double())
+    return ((joint_angles - hand.mean_pose).double() @ components).to(joint_angles)
+
+
 def predictions_of_pose(
     pose: Pose,
     *,
@@ -62,8 +68,6 @@ def predictions_of_pose(
     with torch.no_grad():
         hand_vertices, hand_joints = posed_hand(pose, hand)
         object_vertices = posed_object(pose, model)
-    # The inverse of `pose_from_coefficients`, of all components.
-    coefficients = (pose.joint_angles - hand.mean_pose).double() @ torch.linalg.pinv(hand.pose_components.double())
     cameras = Camera(camera.intrinsics.float().expand(len(pose), 3, 3), camera.width, camera.height)
 
     def array(values: Tensor) -> np.ndarray:
@@ -77,7 +81,7 @@ def predictions_of_pose(
         hand_joints=array(hand_joints),
         hand_rotation=array(pose.hand_rotation),
         hand_translation=array(hand_joints[:, PLACEMENT_JOINT]),
-        hand_pose=array(coefficients),
+        hand_pose=array(coefficients_of_angles(pose.joint_angles, hand)),
         hand_shape=array(pose.shape),
         object_rotation=array(pose.object_rotation),
         object_translation=array(pose.object_centre),

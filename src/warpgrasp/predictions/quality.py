@@ -152,3 +152,16 @@ def summary(flags: UInt8[np.ndarray, " n"]) -> str:
         return f"none of {len(flags)} frames is flagged"
     kinds = ", ".join(f"{Flag(flag).words}: {count}" for flag in Flag if (count := int(((flags & flag) != 0).sum())))
     return f"{flagged} of {len(flags)} frames are flagged as doubtful ({kinds})"
+
+
+def refined_summary(predictions: Predictions) -> str:
+    """How many frames were refined, and what the keypoints gained by it, in words."""
+    before, after = predictions.keypoint_distance_px, predictions.refined_distance_px
+    assert before is not None
+    assert after is not None
+    refined = np.isfinite(after)
+    count = f"{int(refined.sum())} of {len(predictions)} frames are refined"
+    if not refined.any():
+        return f"{count}: no hand is seen"
+    means = [float(np.mean(distance_px[refined])) for distance_px in (before, after)]
+    return f"{count}: joints lie {means[1]:.1f} px from the keypoints on average, before {means[0]:.1f} px"

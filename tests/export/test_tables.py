@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,23 @@ def test_half_turns_survive(hand: HandModel, tmp_path: Path) -> None:
 
 def test_parameters_of_another_hand_are_not_written(hand: HandModel) -> None:
     predictions = predictions_by(hand)
-    predictions.hand_translation[1] += [0, 0.01, 0]
+    predictions.hand_vertices[1, 5] += [0, 0.01, 0]
     with pytest.raises(SequenceError, match=r"expected vertices of the hand open-hand right .*some 10 mm beside those"):
         list(parameter_rows(sequence_of(hand, predictions)))
+
+
+def test_the_distance_from_the_keypoints_where_it_was_measured(hand: HandModel, tmp_path: Path) -> None:
+    predictions = predictions_by(hand)
+    distance_px = np.full(len(predictions), np.nan, np.float32)
+    distance_px[1] = 2.5
+    sequence = sequence_of(hand, replace(predictions, keypoint_distance_px=distance_px))
+    write_json(sequence, tmp_path / "a.json")
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert [frame["keypoint_distance_px"] for frame in content["frames"][:2]] == [None, 2.5]
+    assert content["columns"]["keypoint_distance_px"]["unit"] == "px"
+    write_csv(sequence, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head[-1].startswith("keypoint_distance_px [px; mean distance")
+    assert [row[-1] for row in rows[:2]] == ["", "2.5"]
+    assert "keypoint_distance_px" not in next(parameter_rows(sequence_of(hand, predictions)))

@@ -164,7 +164,7 @@ def test_interrupted_and_gone_on_with_is_the_same_file(brought: Brought, monkeyp
     assert brought.out.read_bytes() == undisturbed.read_bytes()
 
 
-@pytest.mark.parametrize("change", ["video", "camera", "smooth"])
+@pytest.mark.parametrize("change", ["video", "camera", "smooth", "check_hands", "refine"])
 def test_shards_of_another_input_are_not_gone_on_with(brought: Brought, monkeypatch, capsys, change: str) -> None:
     write = ShardWriter.write
 
@@ -183,6 +183,10 @@ def test_shards_of_another_input_are_not_gone_on_with(brought: Brought, monkeypa
             write_document(brought.camera, lens(centre_px=(30, 20)).content)
         case "smooth":
             more = ["--smooth", "1"]
+        case "refine":
+            more = ["--refine"]
+        case "check_hands":
+            more = ["--check-hands", "2"]
     capsys.readouterr()
     assert main(brought.words(*more)) == 1
     assert re.search(r"expected unfinished predictions of the same .*; delete that folder", capsys.readouterr().err)

@@ -1,16 +1,22 @@
 """Rows of a predictions file and poses: one from the other and back, and where the rows put hand and object."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from torch.testing import assert_close
 
+from warpgrasp.export.sequence import PredictedSequence
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.skeleton import JOINTS, PLACEMENT_JOINT
 from warpgrasp.predictions.file import Predictions
 from warpgrasp.predictions.poses import pose_of_predictions, predictions_of_pose
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
+from warpgrasp.scene import posed_hand
 
 CAMERA = Camera(torch.tensor([[60.0, 0, 31.5], [0, 60.0, 23.5], [0, 0, 1]]), 64, 48)
 MODEL = ObjectModel.centred(
@@ -51,6 +57,42 @@ def test_there_and_back(hand: HandModel) -> None:
         assert torch.equal(again.arrays[name], pose.arrays[name]), name
     assert_close(again.wrist, pose.wrist, rtol=0, atol=1e-6)
     assert_close(again.joint_angles, pose.joint_angles, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("learned", ["middle_1", "wrist"])
+def test_the_wrist_of_another_skeleton_poses_the_hand_where_it_was_predicted(hand: HandModel, learned: str) -> None:
+    """As of an imported adaptor whose rows do not sum to one: joints and placement lie beside the model's."""
+    pose = three_frames(hand)
+    stored = rows(pose, hand)
+    joints = stored.hand_joints.copy()
+    joints[:, JOINTS.index(learned)] += [0.01, -0.02, 0.03]
+    adapted = replace(stored, hand_joints=joints, hand_translation=joints[:, PLACEMENT_JOINT])
+    again = pose_of_predictions(adapted, hand)
+    assert_close(again.wrist, pose.wrist, rtol=0, atol=1e-6)
+    assert_close(posed_hand(again, hand)[0], torch.from_numpy(stored.hand_vertices), rtol=0, atol=2e-6)
+
+
+def test_the_wrist_of_a_network_with_skeleton_adaptation(hand: HandModel) -> None:
+    network = HandObjectNetwork(NetworkConfig(width=8, skeleton_adaptation=True), hand, ("wedge",))
+    assert network.adaptation is not None
+    with torch.no_grad():
+        network.adaptation.regressor.mul_(1.04)
+        pose = three_frames(hand)
+        coefficients = torch.full((3, network.config.pose_coefficients), 0.3)
+        posed = network.posed_hand(pose.hand_rotation, pose.wrist, pose=coefficients, shape=pose.shape)
+    arrays = {
+        "hand_vertices": posed.vertices,
+        "hand_joints": posed.joints,
+        "hand_translation": posed.translation,
+        "hand_pose": posed.pose_coefficients,
+    }
+    stored = replace(rows(pose, hand), **{name: array.numpy() for name, array in arrays.items()})
+    again = pose_of_predictions(stored, hand)
+    assert_close(posed_hand(again, hand)[0], posed.vertices, rtol=0, atol=2e-6)
+    sequence = PredictedSequence("S1", stored, np.arange(3), hand, MODEL)
+    exported, joints = sequence.posed(stored)
+    assert_close(exported.wrist.float(), again.wrist)
+    assert_close(joints[:, JOINTS.index("wrist")], exported.wrist)
 
 
 def test_the_rows_say_which_frames_they_are_and_what_is_seen(hand: HandModel) -> None:

@@ -151,6 +151,8 @@ def predict(
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     backend: Literal["torch", "onnx", "openvino"] = "torch",
     quantized: Path | None = None,
+    check_hands: int = 5,
+    refine: bool = False,
     force: bool = False,
 ) -> None:
     """Reconstruct hand and object in every frame of a video, a folder of pictures, a recording or a data set.
@@ -170,14 +172,16 @@ def predict(
         precision: Arithmetic of the encoder; `auto`: bf16 where the hardware has it.
         backend: What runs the encoder: PyTorch, ONNX Runtime (fp32), or OpenVINO, the fastest on a CPU.
         quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
+        check_hands: Look for the hand by a detector in one frame of so many, and flag frames without one; 0: never.
+        refine: Move each frame's hand, and the object with it, to the keypoints that the detector sees.
         force: Overwrite an existing file.
     """
     from warpgrasp.inference import PredictionOptions, Predictor
-    from warpgrasp.predictions import open_predictions, summary
+    from warpgrasp.predictions import open_predictions, refined_summary, summary
     from warpgrasp.reconstruction import open_weights
 
     check_new(out, force=force)
-    options = PredictionOptions(batch, smooth, bad_frames, device, precision, backend, quantized)
+    options = PredictionOptions(batch, smooth, bad_frames, device, precision, backend, quantized, check_hands, refine)
     checkpoint = open_weights(weights)
     size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():
@@ -193,6 +197,8 @@ def predict(
     named = f" ({header['split']})" if "split" in header else ""
     flags = "" if predictions.flags is None else f"; {summary(predictions.flags)}"
     console.print(f"wrote {len(predictions)} frames{named} to {out}{flags}", soft_wrap=True)
+    if predictions.refined_distance_px is not None:
+        console.print(refined_summary(predictions), soft_wrap=True)
 
 
 def _trained_splits(weights: Path, data: Path) -> str:

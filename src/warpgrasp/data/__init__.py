@@ -36,7 +36,7 @@ from warpgrasp.data.ho3d import Ho3d, examine_ho3d
 from warpgrasp.data.index import Manifest
 from warpgrasp.data.joined import Joined, join_datasets
 from warpgrasp.data.meshes import load_object
-from warpgrasp.data.pictures import decode_ahead, read_picture
+from warpgrasp.data.pictures import decode_ahead, read_picture, resized_pixels
 from warpgrasp.data.recording import Recordings, examine_recording
 from warpgrasp.errors import DataError
 from warpgrasp.hand import HandModel
@@ -83,6 +83,7 @@ __all__ = [
     "mirrored_object",
     "open_dataset",
     "read_picture",
+    "resized_pixels",
 ]
 
 

@@ -16,9 +16,9 @@ from warpgrasp.data import Dataset, Recordings
 from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Lens, lens_of, open_pictures
 from warpgrasp.errors import UserError
 from warpgrasp.files import fingerprint_of_files
-from warpgrasp.frame import FrameName, ObjectModel, Pose, pose_points
+from warpgrasp.frame import FrameName, ObjectModel, Pose
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel, left_hand, with_fingertips_of
+from warpgrasp.hand import HandModel, left_hand, with_fingertips_of
 from warpgrasp.predictions import (
     Flag,
     Predictions,
@@ -29,7 +29,7 @@ from warpgrasp.predictions import (
 )
 from warpgrasp.reconstruction import KnownObject
 from warpgrasp.refinement import QUALITY, read_quality
-from warpgrasp.scene import Scene
+from warpgrasp.scene import Scene, posed_hand
 
 LISTED = 8  # sequences that an error names
 FITS_M = 1e-4  # as near as predicted vertices lie to those of their parameters, by the same hand model
@@ -101,14 +101,9 @@ class PredictedSequence:
         parameters give the hand model.
         """
         pose = pose_of_predictions(part, self.hand)
-        rest = self.hand(torch.zeros(len(part), 3), pose.joint_angles, pose.shape)
-        placement = torch.from_numpy(np.array(part.hand_translation)).float()
-        vertices, joints = (
-            pose_points(pose.hand_rotation, placement, points - rest.joints[:, PLACEMENT_JOINT, None])
-            for points in (rest.vertices, rest.joints)
-        )
+        vertices, joints = posed_hand(pose, self.hand)
         check_vertices(vertices, torch.from_numpy(np.array(part.hand_vertices)).float(), self.hand)
-        return replace(pose, wrist=joints[:, 0]).to(torch.float64), joints.double()
+        return pose.to(torch.float64), joints.double()
 
     def scenes(self) -> Iterator[tuple[FrameName, Scene]]:
         """Hand and object of each frame as one mesh, in camera space."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from warpgrasp.data.recording import HandParameters, label_of_pose
 from warpgrasp.export.sequence import PredictedSequence
 from warpgrasp.geometry import axis_angle_from_matrix
@@ -49,6 +51,10 @@ COLUMNS: Mapping[str, Column] = {
     "object_rotation": Column("rad", CAMERA, "axis-angle that turns the mesh file's own coordinates"),
     "object_translation": Column("m", CAMERA, "position of the mesh file's own origin"),
 }
+# Only where it was measured: in files of a detector's check, in frames that it looked at and saw a hand in.
+MEASURED: Mapping[str, Column] = {
+    "keypoint_distance_px": Column("px", "", "mean distance of the projected joints from those that a detector sees"),
+}
 
 
 def write_csv(sequence: PredictedSequence, path: Path) -> None:
@@ -76,7 +82,7 @@ def write_json(sequence: PredictedSequence, path: Path) -> None:
         "object": "vertices = R(object_rotation) x + object_translation, x the mesh file's own coordinates in metres",
         "joints": list(JOINTS),
         "pose_joints": list(POSE_JOINTS),
-        "columns": {name: vars(column) for name, column in COLUMNS.items()},
+        "columns": {name: vars(column) for name, column in _columns(sequence).items()},
     }
     stated = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items())
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -112,19 +118,32 @@ def parameter_rows(sequence: PredictedSequence) -> Iterator[dict[str, Any]]:
                 "object": sequence.model.name,
                 "object_rotation": axis_angle[row].tolist(),
                 "object_translation": translation[row].tolist(),
+                **{name: _number(part.arrays[name][row]) for name in MEASURED if name in part.arrays},
             }
             position += 1
 
 
-def _cells(row: dict[str, Any]) -> Iterator[tuple[str, str | int | float]]:
+def _columns(sequence: PredictedSequence) -> dict[str, Column]:
+    """The columns of a sequence."""
+    measured = sequence.predictions.arrays
+    return {**COLUMNS, **{name: column for name, column in MEASURED.items() if name in measured}}
+
+
+def _number(value: Any) -> float | None:
+    """A number; None where it was not measured."""
+    return None if np.isnan(value) else float(value)
+
+
+def _cells(row: dict[str, Any]) -> Iterator[tuple[str, str | int | float | None]]:
     """The cells of a CSV row with the heads of their columns."""
     for key, value in row.items():
-        note = f" [{COLUMNS[key].note}]" if key in COLUMNS else ""
+        column = COLUMNS.get(key) or MEASURED.get(key)
+        note = "" if column is None else f" [{column.note}]"
         for name, number in _named(key, value):
             yield name + note, number
 
 
-def _named(key: str, value: Any) -> Iterator[tuple[str, str | int | float]]:
+def _named(key: str, value: Any) -> Iterator[tuple[str, str | int | float | None]]:
     """The numbers of a cell of `parameter_rows`, each with a name of its own."""
     if key == "hand_joints":
         named = zip(JOINTS, value, strict=True)

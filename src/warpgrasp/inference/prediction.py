@@ -1,6 +1,7 @@
 """Predictions of batches of frames by a network, and of the frames of a data set into a file."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from warpgrasp.data import Dataset
 from warpgrasp.data.recording import PICTURES_INTERVAL_S
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
+from warpgrasp.inference.hand_check import HandCheck
+from warpgrasp.inference.looks import Sight, shrunk
 from warpgrasp.predictions import HandPosing, Postprocessing, Predictions, ShardWriter, Smoothing, share_in_view
 from warpgrasp.progress import progress_bar
 from warpgrasp.reconstruction import HandObjectNetwork
@@ -28,6 +31,7 @@ def predict(
     batch: int = 16,
     show_progress: bool = True,
     smooth_frames: float = 0.0,
+    hand_check: HandCheck | None = None,
 ) -> None:
     """Predict the named frames into `out`, shard by shard; an interrupted prediction goes on where it was.
 
@@ -38,22 +42,37 @@ def predict(
     with progress_bar(f"predict {out.stem}", len(names), unit="frames", shown=show_progress) as advance:
         for number, shard in enumerate(shards):
             if not writer.has(number):
-                writer.write(number, predict_few(network, dataset, shard, batch=batch))
+                writer.write(number, predict_few(network, dataset, shard, batch=batch, hand_check=hand_check))
             advance(len(shard))
     smoothing = smoothing_of(smooth_frames, hand_posing(network))
     writer.finish(len(shards), Postprocessing(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, smoothing))
 
 
 def predict_few(
-    network: HandObjectNetwork, dataset: Dataset, names: Sequence[FrameName], *, batch: int = 16
+    network: HandObjectNetwork,
+    dataset: Dataset,
+    names: Sequence[FrameName],
+    *,
+    batch: int = 16,
+    hand_check: HandCheck | None = None,
 ) -> Predictions:
     """The predictions of a few frames, kept in memory. No annotation is read."""
     device, parts = next(network.parameters()).device, []
     for start in range(0, len(names), batch):
         read = [dataset.frame(name, annotated=False) for name in names[start : start + batch]]
         frames = move_to(Frames.of(read), device)
-        parts.append(predictions_of(frames, reconstruct_frames(network, frames)))
+        predictions = predictions_of(frames, reconstruct_frames(network, frames))
+        if hand_check is not None:
+            sight = partial(_sight, dataset.at_size(None), frames.names)
+            predictions = hand_check.checked(predictions, sight)
+        parts.append(predictions)
     return Predictions.joined(parts)
+
+
+def _sight(stored: Dataset, names: Sequence[FrameName], row: int) -> Sight:
+    """The picture of a frame as the detector sees it; `stored` reads pictures at their own size."""
+    frame = stored.frame(names[row], annotated=False)
+    return Sight(shrunk(frame.picture.permute(1, 2, 0).contiguous().numpy()), frame.camera)
 
 
 def reconstruct_frames(network: HandObjectNetwork, frames: Frames) -> Reconstruction:

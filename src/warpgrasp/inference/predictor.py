@@ -16,10 +16,13 @@ from warpgrasp.data.recording import Clip, Lens, Recordings, Reel, lens_of, open
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.files import fingerprint_of_files, source_commit
 from warpgrasp.frame import Frames, Reconstruction
-from warpgrasp.hand import HandModel, Side, open_hand
+from warpgrasp.hand import HandModel, Side, left_hand, open_hand
 from warpgrasp.inference.backends import Backend, quantized_encoder, run_encoder_by, threads_beside
+from warpgrasp.inference.hand_check import HandCheck
+from warpgrasp.inference.keypoint_refinement import KeypointRefinement
 from warpgrasp.inference.prediction import hand_posing, predict, reconstruct_frames, smoothing_of
 from warpgrasp.inference.stream import Stream
+from warpgrasp.keypoints import DetectorSettings, MediaPipeDetector
 from warpgrasp.predictions import (
     LONGEST_FRAMES,
     Postprocessing,
@@ -59,6 +62,11 @@ class PredictionOptions:
     """The package that runs the encoder."""
     quantized: Path | None = None
     """The encoder in int8, as `quantize_encoder` wrote it."""
+    check_hands: int = 5
+    """A detector looks for the predicted hand in one frame of so many (`HandCheck`); 0: it is not asked."""
+
+    refine: bool = False
+    """Each frame's pose is moved to the keypoints that a detector sees in it, the object with the hand."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -67,6 +75,11 @@ class PredictionOptions:
             raise PredictError(
                 f"expected a standard deviation from 0 to {LONGEST_FRAMES:g} frames, got {self.smooth_frames:g}; "
                 f"choose another --smooth"
+            )
+        if self.check_hands < 0:
+            raise PredictError(
+                f"expected to look for the hand in one frame of some number, or 0 for never, got {self.check_hands}; "
+                f"choose another --check-hands"
             )
 
 
@@ -188,10 +201,11 @@ class Predictor:
         models = list({model.name: model for part in splits for model in dataset.objects(part)}.values())
         self.checkpoint.check_objects(models)
         files = {"input": fingerprint_of_frames(dataset, names), "objects": mesh_hashes(models)}
-        header = {**self.header, **header, **files}
-        batch, smooth_frames = self.options.batch, self.options.smooth_frames
-        with threads_beside(self.options.backend):
-            predict(self.network, dataset, names, out, header=header, batch=batch, smooth_frames=smooth_frames)
+        options = self.options
+        header = {**self.header, **header, **files, "batch": options.batch}
+        more: dict[str, Any] = {"batch": options.batch, "smooth_frames": options.smooth_frames}
+        with threads_beside(options.backend):
+            predict(self.network, dataset, names, out, header=header, hand_check=self.hand_check("right"), **more)
 
     def predict_in_memory(self, reel: Reel, *, left: bool = False) -> Predictions:
         """Predict every frame of a reel without a file."""
@@ -224,7 +238,24 @@ class Predictor:
             lambda sequence: reel.clips[sequence].interval_s,
             smoothing_of(options.smooth_frames, pose_hand),
         )
-        return Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device), postprocessing
+        check = self.hand_check("left" if left else "right")
+        stream = Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device, check)
+        return stream, postprocessing
+
+    def hand_check(self, side: Side) -> HandCheck | None:
+        """How it is told whether there is a hand where one is predicted; None where nobody looks."""
+        options = self.options
+        if not options.check_hands and not options.refine:
+            return None
+        detector = MediaPipeDetector(DetectorSettings(device=self.device))
+        return HandCheck(detector, options.check_hands, side, self._refinement(side) if options.refine else None)
+
+    def _refinement(self, side: Side) -> KeypointRefinement:
+        """How predictions are moved to keypoints."""
+        pose_hand = hand_posing(self.network)
+        if side == "right":
+            return KeypointRefinement(self.hand, pose_hand)
+        return KeypointRefinement(left_hand(self.hand), posing_left_hands(pose_hand))
 
     @cached_property
     def header(self) -> dict[str, Any]:
@@ -236,6 +267,8 @@ class Predictor:
             "precision": self.network.encoder_precision if quantized is None else "int8",
             "backend": self.options.backend,
             "smooth_frames": self.options.smooth_frames,
+            "check_hands": self.options.check_hands,
+            "refine": self.options.refine,
             **({} if quantized is None else {"quantized": fingerprint_of_files([quantized])}),
             "commit": source_commit(),
             **self.checkpoint.training,

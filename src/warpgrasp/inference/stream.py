@@ -19,11 +19,13 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from warpgrasp.data import OnBad, mirrored_camera
+from warpgrasp.data import OnBad, mirrored_camera, resized_pixels
 from warpgrasp.data.recording import Reel
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, Frames, Objects, Reconstruction, colours, move_to
 from warpgrasp.geometry import Camera
+from warpgrasp.inference.hand_check import HandCheck
+from warpgrasp.inference.looks import Sight, shrunk
 from warpgrasp.inference.prediction import SHARD_FRAMES, predictions_of
 from warpgrasp.predictions import (
     MirrorCounterpart,
@@ -59,6 +61,9 @@ class ReadBatch:
     batch: Batch
     names: list[FrameName]
     pixels: list[UInt8[np.ndarray, "h w 3"]]
+    """What the network sees."""
+    looked_at: list[UInt8[np.ndarray, "_h _w 3"]]
+    """What the detector sees, where it is asked."""
     bad: dict[FrameName, str]
     """Frames that could not be read, with their errors."""
 
@@ -75,6 +80,7 @@ class Stream:
     mirrored: Mapping[str, MirrorCounterpart] | None = None
     """For left hands: the object that mirrored pictures show in place of each object."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    hand_check: HandCheck | None = None
     _cameras: dict[str, Camera] = field(default_factory=dict, repr=False)
     _objects: dict[tuple[str, ...], Objects] = field(default_factory=dict, repr=False)
 
@@ -130,18 +136,21 @@ class Stream:
 
     def _read(self, batch: Batch) -> ReadBatch:
         """Runs in a thread of its own: no PyTorch."""
-        read = ReadBatch(batch, [], [], {})
+        read = ReadBatch(batch, [], [], [], {})
         for position in batch.positions:
             name = self.reel.name(position)
             try:
-                pixels = self.reel.picture(name)
+                picture = self.reel.picture(name)
             except DataError as error:
                 if self.on_bad == "refuse":
                     raise
                 read.bad[name] = " ".join(str(error).split())
                 continue
+            pixels = resized_pixels(picture, self.reel.size)
             read.names.append(name)
             read.pixels.append(pixels[:, ::-1] if self.mirrored is not None else pixels)
+            if self.hand_check is not None:
+                read.looked_at.append(shrunk(picture))
         sequences = dict.fromkeys(self.reel.name(position).sequence for position in batch.positions)
         for sequence in list(sequences)[:-1]:  # there may be hundreds, and their decoders hold memory
             self.reel.clips[sequence].footage.close()
@@ -153,11 +162,17 @@ class Stream:
         clips = [self.reel.clips[name.sequence] for name in read.names]
         times = [clip.time_s(name.index) for clip, name in zip(clips, read.names, strict=True)]
         predictions = replace(predictions, time_s=np.array(times))
-        if self.mirrored is None:
+        if self.mirrored is not None:
+            names = np.array([self.reel.objects[name.sequence].name for name in read.names])
+            reflections = np.stack([self.mirrored[str(name)].reflection for name in names])
+            predictions = as_left_hands(replace(predictions, object_name=names), reflections)
+        if self.hand_check is None:
             return predictions
-        names = np.array([self.reel.objects[name.sequence].name for name in read.names])
-        reflections = np.stack([self.mirrored[str(name)].reflection for name in names])
-        return as_left_hands(replace(predictions, object_name=names), reflections)
+
+        def sight(row: int) -> Sight:
+            return Sight(read.looked_at[row], self.reel.camera(read.names[row].sequence))
+
+        return self.hand_check.checked(predictions, sight)
 
     def _frames(self, read: ReadBatch) -> Frames:
         pictures = torch.from_numpy(np.stack(read.pixels)).to(self.device).permute(0, 3, 1, 2)
@@ -173,7 +188,7 @@ class Stream:
 
     def _camera(self, sequence: str) -> Camera:
         if sequence not in self._cameras:
-            camera = self.reel.camera(sequence)
+            camera = self.reel.camera(sequence).resized(*self.reel.size)
             self._cameras[sequence] = camera if self.mirrored is None else mirrored_camera(camera)
         return self._cameras[sequence]
 

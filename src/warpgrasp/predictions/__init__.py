@@ -14,7 +14,7 @@ from warpgrasp.predictions.objects import (
     mesh_hashes,
     mirror_counterpart,
 )
-from warpgrasp.predictions.poses import pose_of_predictions, predictions_of_pose
+from warpgrasp.predictions.poses import coefficients_of_angles, pose_of_predictions, predictions_of_pose
 from warpgrasp.predictions.postprocessing import (
     LONGEST_FRAMES,
     HandPosing,
@@ -23,7 +23,7 @@ from warpgrasp.predictions.postprocessing import (
     as_left_hands,
     posing_left_hands,
 )
-from warpgrasp.predictions.quality import Flag, finite, share_in_view, summary
+from warpgrasp.predictions.quality import Flag, finite, refined_summary, share_in_view, summary
 from warpgrasp.predictions.shards import ShardContext, ShardWriter
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "ShardWriter",
     "Smoothing",
     "as_left_hands",
+    "coefficients_of_angles",
     "finite",
     "identified_object",
     "mesh_hashes",
@@ -48,6 +49,7 @@ __all__ = [
     "posing_left_hands",
     "predictions_of_pose",
     "read_predictions",
+    "refined_summary",
     "share_in_view",
     "summary",
     "write_predictions",

@@ -60,6 +60,12 @@ class Predictions:
     """The same of the corners of the object's bounding box."""
     flags: UInt8[np.ndarray, " n"] | None = None
     """The sum of a frame's `quality.Flag`s, the signs that it is bad; 0 for none."""
+    hand_presence: Float[np.ndarray, " n"] | None = None
+    """How surely a detector sees a hand, 0 to 1; 0 where it sees none, NaN in frames that it did not look at."""
+    keypoint_distance_px: Float[np.ndarray, " n"] | None = None
+    """How far the network's joints lie from those that the detector sees; NaN where it sees none or did not look."""
+    refined_distance_px: Float[np.ndarray, " n"] | None = None
+    """The same of joints that were moved towards them; NaN in frames that were not refined."""
 
     def __len__(self) -> int:
         """How many frames these are."""

@@ -1,6 +1,7 @@
 """Rows of a predictions file as poses, and poses as rows of a predictions file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,26 +10,45 @@ from torch import Tensor
 
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import PLACEMENT_JOINT, HandModel
+from warpgrasp.hand import JOINTS, PLACEMENT_JOINT, HandModel
 from warpgrasp.predictions.file import Predictions
 from warpgrasp.predictions.quality import share_in_view
 from warpgrasp.scene import posed_hand, posed_object
 
+WRIST = JOINTS.index("wrist")
+ROUNDED_M = 1e-6  # as far as stored vertices lie beside those of their own parameters, for their digits
+
 
 def pose_of_predictions(predictions: Predictions, hand: HandModel) -> Pose:
-    """The poses of predicted frames, in float32; `hand` is the model of the predicted hand, right or left."""
+    """The poses of predicted frames, in float32; `hand` is the model of the predicted hand, right or left.
+
+    The wrist is the predicted joint where that poses the hand model's vertices where the predicted ones are. The joints
+    of a network that has learned another skeleton are not the model's: then it is the wrist that does.
+    """
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(values)).float()
 
-    return Pose(
+    pose = Pose(
         tensor(predictions.object_rotation),
         tensor(predictions.object_translation),
         tensor(predictions.hand_rotation),
-        tensor(predictions.hand_joints[:, 0]),
+        tensor(predictions.hand_joints[:, WRIST]),
         hand.pose_from_coefficients(tensor(predictions.hand_pose)),
         tensor(predictions.hand_shape),
     )
+    with torch.no_grad():
+        vertices, _ = posed_hand(pose, hand)
+    beside = (tensor(predictions.hand_vertices) - vertices).mean(dim=1)
+    # What float32 rounds stays as it is stored, to the last digit.
+    is_beside = beside.norm(dim=-1, keepdim=True) > ROUNDED_M
+    return replace(pose, wrist=torch.where(is_beside, pose.wrist + beside, pose.wrist))
+
+
+def coefficients_of_angles(joint_angles: Float[Tensor, "n 45"], hand: HandModel) -> Float[Tensor, "n c"]:
+    """The coefficients of all components of the pose space: the inverse of `pose_from_coefficients`."""
+    components = torch.linalg.pinv(hand.pose_components.double())
+    return ((joint_angles - hand.mean_pose).double() @ components).to(joint_angles)
 
 
 def predictions_of_pose(
@@ -48,8 +68,6 @@ def predictions_of_pose(
     with torch.no_grad():
         hand_vertices, hand_joints = posed_hand(pose, hand)
         object_vertices = posed_object(pose, model)
-    # The inverse of `pose_from_coefficients`, of all components.
-    coefficients = (pose.joint_angles - hand.mean_pose).double() @ torch.linalg.pinv(hand.pose_components.double())
     cameras = Camera(camera.intrinsics.float().expand(len(pose), 3, 3), camera.width, camera.height)
 
     def array(values: Tensor) -> np.ndarray:
@@ -63,7 +81,7 @@ def predictions_of_pose(
         hand_joints=array(hand_joints),
         hand_rotation=array(pose.hand_rotation),
         hand_translation=array(hand_joints[:, PLACEMENT_JOINT]),
-        hand_pose=array(coefficients),
+        hand_pose=array(coefficients_of_angles(pose.joint_angles, hand)),
         hand_shape=array(pose.shape),
         object_rotation=array(pose.object_rotation),
         object_translation=array(pose.object_centre),

@@ -1,4 +1,4 @@
-"""Signs of bad frames without the truth: hand or object out of the picture, and jumps against the neighbouring frames.
+"""Signs of bad frames without the truth: no hand is seen, it or the object is out of the picture, or one jumps.
 
 None of them says that a frame is good. A flag says that a frame is probably bad.
 """
@@ -26,6 +26,7 @@ class Flag(IntFlag):
     HAND_OUT_OF_VIEW = 4
     OBJECT_OUT_OF_VIEW = 8
     NOT_FINITE = 16
+    NO_HAND_SEEN = 32
 
     @property
     def words(self) -> str:
@@ -112,6 +113,7 @@ def with_quality(
             Flag.HAND_OUT_OF_VIEW: _out_of_view(predictions.hand_in_view, count),
             Flag.OBJECT_OUT_OF_VIEW: _out_of_view(predictions.object_in_view, count),
             Flag.NOT_FINITE: ~finite(predictions),
+            Flag.NO_HAND_SEEN: _without_hand(predictions.hand_presence, count),
         }
     flags = np.zeros(count, np.uint8)
     for flag, flagged in signs.items():
@@ -123,6 +125,14 @@ def with_quality(
 def _out_of_view(share: Float[np.ndarray, " n"] | None, count: int) -> Bool[np.ndarray, " n"]:
     """Where a share in view is too small; nowhere where it was not measured."""
     return np.zeros(count, bool) if share is None else share < LEAST_IN_VIEW
+
+
+def _without_hand(presence: Float[np.ndarray, " n"] | None, count: int) -> Bool[np.ndarray, " n"]:
+    """Where the detector sees no hand; a frame that it did not look at is like the last one that it did."""
+    if presence is None or not count:
+        return np.zeros(count, bool)
+    looked = np.where(np.isnan(presence), 0, np.arange(count))
+    return presence[np.maximum.accumulate(looked)] == 0
 
 
 def finite(predictions: Predictions) -> Bool[np.ndarray, " n"]:
@@ -142,3 +152,16 @@ def summary(flags: UInt8[np.ndarray, " n"]) -> str:
         return f"none of {len(flags)} frames is flagged"
     kinds = ", ".join(f"{Flag(flag).words}: {count}" for flag in Flag if (count := int(((flags & flag) != 0).sum())))
     return f"{flagged} of {len(flags)} frames are flagged as doubtful ({kinds})"
+
+
+def refined_summary(predictions: Predictions) -> str:
+    """How many frames were refined, and what the keypoints gained by it, in words."""
+    before, after = predictions.keypoint_distance_px, predictions.refined_distance_px
+    assert before is not None
+    assert after is not None
+    refined = np.isfinite(after)
+    count = f"{int(refined.sum())} of {len(predictions)} frames are refined"
+    if not refined.any():
+        return f"{count}: no hand is seen"
+    means = [float(np.mean(distance_px[refined])) for distance_px in (before, after)]
+    return f"{count}: joints lie {means[1]:.1f} px from the keypoints on average, before {means[0]:.1f} px"

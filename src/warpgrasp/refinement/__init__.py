@@ -10,6 +10,7 @@ from warpgrasp.refinement.suggest import (
     suggested_position,
     travelled_px,
 )
+from warpgrasp.refinement.to_keypoints import to_keypoints
 
 __all__ = [
     "ALL_FRAMES",
@@ -33,5 +34,6 @@ __all__ = [
     "small_grey",
     "suggested_frames",
     "suggested_position",
+    "to_keypoints",
     "travelled_px",
 ]

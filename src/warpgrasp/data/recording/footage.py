@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from warpgrasp.data.pictures import CONVERT, PICTURE_ENDINGS, UNREAD_ENDINGS, is_hidden, read_upright, resized_pixels
+from warpgrasp.data.pictures import CONVERT, PICTURE_ENDINGS, UNREAD_ENDINGS, is_hidden, read_upright
 from warpgrasp.data.recording.camera import read_lens
 from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.picture_names import numbered_pictures
@@ -245,7 +245,7 @@ def open_pictures(path: Path) -> Footage:
 
 @dataclass(frozen=True)
 class Reel:
-    """Which frames of which clips, the object that each clip shows, and the (width, height) at which they are read.
+    """Which frames of which clips, the object that each clip shows, and the (width, height) that a network sees.
 
     The keys are the names of the clips' sequences. Positions count through all frames from 0; no list grows with the
     number of a video's frames.
@@ -277,12 +277,12 @@ class Reel:
         return FrameName(sequence, self.numbers[sequence][position - (self._ends[clip - 1] if clip else 0)])
 
     def picture(self, name: FrameName) -> UInt8[np.ndarray, "h w 3"]:
-        """A frame's colours, from 0 to 255, undistorted and at `size`; no PyTorch is involved."""
-        return resized_pixels(self.clips[name.sequence].picture(name.index), self.size)
+        """A frame's colours, from 0 to 255, undistorted and at their own size; no PyTorch is involved."""
+        return self.clips[name.sequence].picture(name.index)
 
     def camera(self, sequence: str) -> Camera:
-        """The camera of a clip's pictures at `size`."""
-        return self.clips[sequence].lens.camera.resized(*self.size)
+        """The camera of a clip's pictures at their own size."""
+        return self.clips[sequence].lens.camera
 
     def file_of(self, name: FrameName) -> Path:
         """The file that holds a frame."""

@@ -255,9 +255,13 @@ def scene_textures(sequence: GraspSequence, hand: HandModel, skin: int) -> list[
     uv = torch.from_numpy(arrays["uv"][arrays["uv_faces"]]).float()
     skin_image = _picture(skin_textures()[skin])
     closing = Texture.plain(tuple(skin_image.mean(dim=(1, 2)).tolist()), len(hand.closing_faces))
-    with as_file(OBJECTS / sequence.object_name) as folder:
-        cover = Texture(_picture(folder / "texture.jpg"), _corner_uv(folder / "textured_simple.obj"))
-    return [Texture(skin_image, uv), closing, cover]
+    return [Texture(skin_image, uv), closing, object_texture(sequence.object_name)]
+
+
+def object_texture(name: str) -> Texture:
+    """The texture of a sample object."""
+    with as_file(OBJECTS / name) as folder:
+        return Texture(_picture(folder / "texture.jpg"), _corner_uv(folder / "textured_simple.obj"))
 
 
 def paint(sequence: GraspSequence, posed: PosedSequence, hand: HandModel, look: Appearance, index: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from warpgrasp.keypoints.adaptation import JointOffsets, fit_offsets, usual_offsets
 from warpgrasp.keypoints.file import KeypointsFile, cached_keypoints, read_keypoints_file, write_keypoints
-from warpgrasp.keypoints.hands import HandBox, HandKeypoints, KeypointDetector, hand_of_side
+from warpgrasp.keypoints.hands import HandBox, HandKeypoints, KeypointDetector, Picture, hand_of_side
 from warpgrasp.keypoints.mediapipe import DETECTORS, DetectorSettings, MediaPipeDetector
 from warpgrasp.keypoints.programs import read_keypoints
 from warpgrasp.keypoints.reprojection import OTHER_HAND, Detections, reprojection_loss
@@ -18,6 +18,7 @@ __all__ = [
     "KeypointDetector",
     "KeypointsFile",
     "MediaPipeDetector",
+    "Picture",
     "cached_keypoints",
     "fit_offsets",
     "hand_of_side",

@@ -16,7 +16,7 @@ from warpgrasp.refinement.seen_hand import SeenHand
 SMOOTH_COST, BEND_COST = 0.02, 0.5  # of accelerations and of bends from the labels', beside `SeenHand.cost`
 RATES = ((0.6, 150), (0.2, 70), (0.06, 30))  # of Adam, and for how many steps
 STILL_COST = 2e-4  # of a unit's motion from frame to frame where the hand is not seen: it comes to rest in ten or so
-MEDIAN_FRAMES = 5  # a hand that is mistaken in fewer than half as many frames in a row does not move the start
+MEDIAN_FRAMES = 9  # a hand that is mistaken in at most four frames in a row does not move the start
 
 
 def moved_to_seen_hand(start: Pose, seen: SeenHand, labelled: Bool[Tensor, " n"], times: Float[Tensor, " n"]) -> Pose:

@@ -1,6 +1,7 @@
 """The keypoints' term against its formula worked by hand, and the start that they give a hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch.testing import assert_close
 
 from warpgrasp.frame import Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import HandModel, JOINTS
+from warpgrasp.hand import JOINTS, HandModel
 from warpgrasp.keypoints import Detections, JointOffsets
 from warpgrasp.refinement.hand_start import moved_to_seen_hand
 from warpgrasp.refinement.seen_hand import SeenHand, Sightings
@@ -45,7 +46,7 @@ def swinging(count: int, hand: HandModel) -> Pose:
 
 def seen_at(joints_px: torch.Tensor, hand: HandModel, confidence: torch.Tensor | None = None) -> SeenHand:
     sure = torch.ones(joints_px.shape[:2]) if confidence is None else confidence
-    return SeenHand.of(Detections(joints_px, sure), SURE, CAMERA, hand)
+    return SeenHand.of(Detections(joints_px, sure), SURE, camera=CAMERA, hand=hand, source="test")
 
 
 def joint_error_px(pose: Pose, truth: Pose, hand: HandModel) -> torch.Tensor:
@@ -91,7 +92,7 @@ def test_labels_say_how_far_off_the_detector_is(hand: HandModel) -> None:
     offsets[:, 0] = 0.01  # 8 px at half a metre
     joints_px = CAMERA.project(posed_hand(poses, hand)[1] + offsets)
     joints_px[2] += 5
-    seen = SeenHand.of(Detections(joints_px, torch.ones(3, 21)), JointOffsets(offsets, SURE.scatter_m2), CAMERA, hand)
+    seen = replace(seen_at(joints_px, hand), offsets=JointOffsets(offsets, SURE.scatter_m2))
     sightings = Sightings.of(seen, poses, [0])
     assert sightings.frames == 3
     assert sightings.unadapted_px == pytest.approx(8, abs=0.5)

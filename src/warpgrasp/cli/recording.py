@@ -1,5 +1,6 @@
 """`warpgrasp annotate`, `suggest` and `densify`: one recording, labelled, and its labels carried to all frames."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -112,21 +113,22 @@ def densify(
     if out.resolve() == recording.resolve():
         raise UserError(f"expected another folder than the recording's own, whose labels would be replaced, got {out}")
     begun = None if start is None else _predictions_to_start_from(start, labelled)
-    hands, model = _hands(keypoints, labelled), hand_model(hand, mano_folder)
-    densified = carry_on(labelled, model, out, program=source_commit(), start=begun, hands=hands)
+    model, look = hand_model(hand, mano_folder), _finder(keypoints)
+    densified = carry_on(labelled, model, out, program=source_commit(), start=begun, look=look)
     console.print(_summary(densified, out), soft_wrap=True)
 
 
-def _hands(keypoints: str, recording: "Recording") -> "RecordedHands | None":
+def _finder(keypoints: str) -> "Callable[[Recording], RecordedHands] | None":
+    """Who finds the hands in a recording's pictures."""
     from warpgrasp.refinement import detected_hands, stated_hands
 
     match keypoints:
         case "none":
             return None
         case "detector":
-            return detected_hands(recording)
+            return detected_hands
         case _ if Path(keypoints).exists():
-            return stated_hands(recording, Path(keypoints))
+            return lambda recording: stated_hands(recording, Path(keypoints))
         case _:
             raise UsageError(f"expected --keypoints detector, none or a file of another program, got {keypoints}")
 
@@ -174,6 +176,6 @@ def _sightings(densified: "Densified") -> str:
     if seen.adapted_px != seen.adapted_px:  # NaN
         return f"{found}, but at no label: where its joints are seen is not adapted to this hand\n"
     return (
-        f"{found}; at the labels its joints are seen {seen.unadapted_px:.1f} px away, and {seen.adapted_px:.1f} px once "
-        f"adapted to them\n"
+        f"{found}; at the labels its joints are seen {seen.unadapted_px:.1f} px away, and {seen.adapted_px:.1f} px "
+        f"once adapted to them\n"
     )

@@ -1,7 +1,7 @@
 """From a few labels of a recording to hand and object in every frame, without a network."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from warpgrasp.predictions import (
     read_predictions,
 )
 from warpgrasp.progress import progress_bar
+from warpgrasp.refinement.grasp import Grasp
+from warpgrasp.refinement.hand_start import moved_to_seen_hand
 from warpgrasp.refinement.quality import (
     QUALITY,
     Agreement,
@@ -40,8 +42,6 @@ from warpgrasp.refinement.quality import (
     agreement,
     write_quality,
 )
-from warpgrasp.refinement.grasp import Grasp
-from warpgrasp.refinement.hand_start import moved_to_seen_hand
 from warpgrasp.refinement.recorded_hands import RecordedHands, seen_hand
 from warpgrasp.refinement.refine import ALL_FRAMES, refine
 from warpgrasp.refinement.seen_hand import SeenHand, Sightings
@@ -93,26 +93,25 @@ def densify(
     *,
     program: str,
     start: Predictions | None = None,
-    hands: RecordedHands | None = None,
+    look: Callable[[Recording], RecordedHands] | None = None,
     show_progress: bool = True,
 ) -> Densified:
     """Write predictions, labels and quality of every frame into the folder `out`; an interrupted run is continued.
 
-    Poses start between the labels, or at those of `start`, a network's; where `hands` are seen in the pictures, they
-    start there and are drawn there. The recording's labels of use `train` stay as they are; those held out are not
-    looked at. `hand` is the right hand's model, also where they are of a left hand.
+    Poses start between the labels, or at those of `start`, a network's. `look` finds hands in the pictures, as
+    `detected_hands` does: from between the labels the hand is moved to where it is seen, and it is drawn there. The
+    recording's labels of use `train` stay as they are; those held out are not looked at. `hand` is the right hand's
+    model, also where they are of a left hand.
     Raises `DensifyError` when there are none, when two are too far apart, or when `start` lacks a frame.
     """
     own_hand = recording.hand(hand)
     labels, numbers = labelled_poses(recording, own_hand), list(recording.footage.numbers)
+    stretches = _stretches(sorted(labels), len(numbers))
     times = recording.clip.times_in_intervals(numbers)
     first = between_labels(labels, times) if start is None else poses_of_predictions(start, labels, numbers, own_hand)
-    seen = None if hands is None else seen_hand(hands, recording, labels, own_hand)
-    grasp = None if seen is None else Grasp.of(labels, times, own_hand, recording.object.model)
-    if seen is not None and grasp is not None and start is None:
-        first = grasp.carried(moved_to_seen_hand(first, seen, grasp.labelled, torch.from_numpy(times)))
-    task = _Task(recording, own_hand, numbers, times, labels, first, seen, grasp)
-    stretches = _stretches(sorted(labels), len(numbers))
+    task = _Task(recording, own_hand, numbers, times, labels, first)
+    if look is not None:
+        task = task.with_hands(look(recording), start_there=start is None)
     header: dict[str, Any] = {
         "protocol": "recording",
         "split": "all",
@@ -123,7 +122,7 @@ def densify(
         "start": "labels" if start is None else "predictions",
         "objects": mesh_hashes([recording.object.model]),
         "cameras": {task.sequence: recording.lens.content},
-        **({} if hands is None else {"keypoints": hands.source}),
+        **({} if task.seen is None else {"keypoints": task.seen.source}),
         "inputs": task.inputs(),
         "commit": program,
     }
@@ -139,8 +138,8 @@ def densify(
 
     def densified(predictions: Predictions) -> Densified:
         poses = pose_of_predictions(predictions, own_hand)
-        sightings = None if seen is None else Sightings.of(seen, poses, sorted(labels))
-        return Densified(predictions, sorted(labels), times, *agreed, sightings)
+        sightings = task.seen and Sightings.of(task.seen, poses, sorted(labels))
+        return Densified(predictions, sorted(labels), times, *agreed, sightings=sightings)
 
     def write_companions() -> dict[str, Any]:
         """Write what stands beside the predictions before these appear, so that they are there in a finished folder."""
@@ -213,8 +212,17 @@ class _Task:
     times: Float[np.ndarray, " n"]  # in usual intervals between frames
     labels: Mapping[int, Pose]
     start: Pose
-    seen: SeenHand | None
-    grasp: Grasp | None
+    seen: SeenHand | None = None
+    grasp: Grasp | None = None
+
+    def with_hands(self, hands: RecordedHands, *, start_there: bool) -> "_Task":
+        """The same with what is seen of the hand, and what the labels' hold goes with it."""
+        seen = seen_hand(hands, self.recording, self.labels, self.hand)
+        grasp = Grasp.of(self.labels, self.times, self.hand, self.recording.object.model)
+        start = self.start
+        if start_there:
+            start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
+        return replace(self, start=start, seen=seen, grasp=grasp)
 
     @property
     def sequence(self) -> str:

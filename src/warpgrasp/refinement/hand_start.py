@@ -16,6 +16,7 @@ from warpgrasp.refinement.seen_hand import SeenHand
 SMOOTH_COST, BEND_COST = 0.02, 0.5  # of accelerations and of bends from the labels', beside `SeenHand.cost`
 RATES = ((0.6, 150), (0.2, 70), (0.06, 30))  # of Adam, and for how many steps
 STILL_COST = 2e-4  # of a unit's motion from frame to frame where the hand is not seen: it comes to rest in ten or so
+FRAMES_AT_ONCE = 512  # whose joints are computed together, which bounds memory
 MEDIAN_FRAMES = 9  # a hand that is mistaken in at most four frames in a row does not move the start
 
 
@@ -44,12 +45,14 @@ def _gradients(
 ) -> None:
     for offset in offsets.values():
         offset.grad = None
-    poses = moved(start, offsets)
-    cost = seen.cost(poses)[~labelled].sum() + BEND_COST * bends(offsets).sum()
+    for rows in torch.arange(len(start)).split(FRAMES_AT_ONCE):
+        poses = moved(start.rows(rows), {name: offset[rows] for name, offset in offsets.items()})
+        seen.rows(rows).cost(poses)[~labelled[rows]].sum().backward()
     unseen = (~seen.detected[1:] / times.diff()).float()
     steps = (offsets[name].diff(dim=0).square().sum(dim=1) for name in ("hand_turn", "hand_move"))
-    cost = cost + STILL_COST * sum((unseen * step).sum() for step in steps)
-    (cost + SMOOTH_COST * accelerations(poses, times)).backward()
+    strayed = sum((unseen * step).sum() for step in steps)
+    smooth = SMOOTH_COST * accelerations(moved(start, offsets), times)
+    (smooth + BEND_COST * bends(offsets).sum() + STILL_COST * strayed).backward()
     for offset in offsets.values():
         assert offset.grad is not None
         offset.grad[labelled] = 0

@@ -99,4 +99,4 @@ def seen_hand(recorded: RecordedHands, recording: Recording, labels: Mapping[int
         of_labels.confidence,
         prior_m=recorded.usual_offsets_m,
     )
-    return SeenHand.of(detections, offsets, camera, hand)
+    return SeenHand.of(detections, offsets, camera=camera, hand=hand, source=recorded.source)

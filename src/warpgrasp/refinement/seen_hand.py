@@ -1,10 +1,10 @@
 """The hand as a detector sees it in the frames that are refined, which says where it is without any label nearby."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from warpgrasp.files import fingerprint_of_values
@@ -25,15 +25,18 @@ class SeenHand:
     offsets: JointOffsets
     camera: Camera  # of one picture at its own size
     hand: HandModel  # its joints alone
+    source: str  # who says so
 
     @staticmethod
-    def of(detections: Detections, offsets: JointOffsets, camera: Camera, hand: HandModel) -> "SeenHand":
+    def of(
+        detections: Detections, offsets: JointOffsets, *, camera: Camera, hand: HandModel, source: str
+    ) -> "SeenHand":
         """What is seen of a hand of this model."""
-        return SeenHand(detections, offsets, camera, HandModel(joints_alone(hand.template)))
+        return SeenHand(detections, offsets, camera, HandModel(joints_alone(hand.template)), source)
 
-    def rows(self, rows: slice) -> "SeenHand":
+    def rows(self, rows: slice | Int[Tensor, " m"]) -> "SeenHand":
         """What is seen in some of the frames."""
-        return SeenHand(self.detections.rows(rows), self.offsets, self.camera, self.hand)
+        return replace(self, detections=self.detections.rows(rows))
 
     def cost(self, pose: Pose) -> Float[Tensor, " n"]:
         """What the distances of the hand's joints from the detected ones cost: 0 in frames where nothing is detected.
@@ -69,7 +72,7 @@ class SeenHand:
 
     @torch.no_grad()
     def error_px(self, pose: Pose) -> Float[Tensor, " n"]:
-        """The mean distance of the hand's joints, where the detector sees them, from its detections; NaN without one."""
+        """The mean distance of the hand's joints, where the detector sees them, from the detected; NaN without any."""
         seen = self.camera.project(self.offsets.apply(self._joints(pose), pose.hand_rotation))
         return self._mean_distance(seen)
 

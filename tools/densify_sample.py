@@ -1,9 +1,10 @@
-"""`densify` on four of the shipped sequences, as recordings with three labels in sixty frames.
+"""`densify` on four of the shipped sequences, as recordings with three labels in sixty frames, and with one.
 
-    .venv/bin/python tools/densify_sample.py        # about a quarter of an hour on two cores
+    OMP_NUM_THREADS=1 .venv/bin/python tools/densify_sample.py        # half an hour, one core
 
-Which frames are labelled is chosen evenly, by `suggest`, and at random (two draws). The figures are kept in
-docs/results/densify.json; tools/results_page.py writes them into docs/results.md.
+Which frames are labelled is chosen evenly, by `suggest`, and at random (two draws); the one label is that of the middle
+frame, or drawn. `--ways` and `--sequences` measure some of them; what is measured is stored at once. The figures are
+kept in docs/results/densify.json; tools/results_page.py writes them into docs/results.md.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from warpgrasp.refinement import QUALITY, read_quality, suggested_frames
 
 STORED = Path("docs/results/densify.json")
 SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3
-WAYS = ("even", "suggest", "random 0", "random 1")
-SIGNS = ("difference_after", "compared_share", "frames_to_label", "acceleration_mm_per_frame2")
+WAYS = ("even", "suggest", "random 0", "random 1", "one in the middle", "one at random")
+SIGNS = ("difference_after", "compared_share", "frames_to_label", "acceleration_mm_per_frame2", "keypoints_px")
 
 
 def choices(dataset: Dataset, sequence: str, folder: Path) -> dict[str, list[int]]:
@@ -46,7 +47,8 @@ def choices(dataset: Dataset, sequence: str, folder: Path) -> dict[str, list[int
         for seed in (0, 1)
     }
     even = [frames * (2 * part + 1) // (2 * COUNT) for part in range(COUNT)]
-    return {"even": even, "suggest": suggested, **drawn}
+    one = np.random.default_rng(0).choice(frames, 1).tolist()
+    return {"even": even, "suggest": suggested, **drawn, "one in the middle": [frames // 2], "one at random": one}
 
 
 def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -> dict[str, Any]:
@@ -55,10 +57,10 @@ def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -
     for old in (recording, out):
         shutil.rmtree(old, ignore_errors=True)
     export_recording(dataset, "train", sequence, recording, RecordingOptions(train=labels))
-    started = time.monotonic()
+    started = time.process_time()  # others may be at work on this machine
     if warpgrasp(["densify", str(recording), "--out", str(out)]):
         raise SystemExit(1)
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     predictions, _ = read_predictions(out / "predictions.npz")
     names = [name for name in predictions.names if name.index not in labels]
     scores = score(predictions, dataset, names)
@@ -76,18 +78,19 @@ def main() -> None:
     """Measure and store; ways that are not asked for stay as they were."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
-    ways = parser.parse_args().ways
+    parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES), choices=list(SEQUENCES))
+    options = parser.parse_args()
     found: dict[str, dict[str, Any]] = json.loads(STORED.read_text()) if STORED.is_file() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         dataset = open_dataset(unpack_shipped(folder / "data"), HandModel(open_hand()))
-        for sequence in SEQUENCES:
+        for sequence in options.sequences:
             chosen = choices(dataset, sequence, folder)
-            for how in ways:
+            for how in options.ways:
                 labels = chosen[how]
                 found.setdefault(sequence, {})[how] = measured(dataset, sequence, labels, folder)
                 print(sequence, how, json.dumps(found[sequence][how]), flush=True)
-    write_json(STORED, found)
+                write_json(STORED, found)
 
 
 if __name__ == "__main__":

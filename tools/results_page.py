@@ -348,17 +348,17 @@ def table_lines() -> list[str]:
 
 
 def densify_lines() -> list[str]:
-    """Recordings of three labels in sixty frames, carried on without a network."""
+    """Recordings of three labels, or one, in sixty frames, carried on without a network."""
     path = STORED / "densify.json"
     if not path.is_file():
         return []
     found = json.loads(path.read_text())
     lines = [
-        "## Recordings with three labels in sixty frames (`densify`)",
+        "## Recordings with three labels, and with one, in sixty frames (`densify`)",
         "",
         "`python tools/densify_sample.py`: four shipped sequences written as recordings, labels by 21 joints and "
-        "object pose, no weights. Errors of the 57 frames without a label, camera space, no alignment, pixels of "
-        "320×240; seconds by one thread on a busy machine.",
+        "object pose, keypoints by the shipped detector. Errors of the frames without a label, camera space, no "
+        "alignment, pixels of 320×240; seconds of one processor core.",
         "",
         "| recording | labels | seconds | hand, px | hand, mm | object, px | object, mm |",
         "|---|---|---|---|---|---|---|",
@@ -382,8 +382,8 @@ def densify_lines() -> list[str]:
         "Rank correlation (Spearman) of the signs in `quality.csv` with the true error (hand and object, px) over the "
         "frames of a recording, even labels:",
         "",
-        "| recording | difference of colours | compared share | frames to the label | acceleration |",
-        "|---|---|---|---|---|",
+        "| recording | difference of colours | compared share | frames to the label | acceleration | keypoints |",
+        "|---|---|---|---|---|---|",
     ]
     for sequence, ways in found.items():
         signs = ways["even"]["rank_correlations"].values()

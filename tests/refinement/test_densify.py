@@ -34,6 +34,7 @@ from warpgrasp.scene import posed_hand
 
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 LABELS = (1, 6)
+COLOURS = ("--keypoints", "none")  # what is tested here is what colours do
 SHORT = replace(ALL_FRAMES, stages=(Stage(80, 16, 0.4), Stage(160, 6, 0.2)))
 
 
@@ -62,7 +63,7 @@ def _short() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def densified(recording_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("densified") / "A1"
-    assert main(["densify", str(recording_folder), "--out", str(out)]) == 0
+    assert main(["densify", str(recording_folder), "--out", str(out), *COLOURS]) == 0
     return out
 
 
@@ -151,22 +152,22 @@ def test_an_interrupted_one_goes_on(
         return whole(*arguments, **options)
 
     monkeypatch.setattr(module, "refine", interrupted)
-    assert main(["densify", str(recording_folder), "--out", str(out)]) == 1
+    assert main(["densify", str(recording_folder), "--out", str(out), *COLOURS]) == 1
     assert not (out / PREDICTIONS).exists()
     monkeypatch.setattr(module, "refine", whole)
-    assert main(["densify", str(recording_folder), "--out", str(out)]) == 0
+    assert main(["densify", str(recording_folder), "--out", str(out), *COLOURS]) == 0
     for name in (PREDICTIONS, QUALITY, "annotations.json"):
         expected, found = ((folder / name).read_bytes() for folder in (densified, out))
         assert found == expected, name
     capsys.readouterr()
-    assert main(["densify", str(recording_folder), "--out", str(out)]) == 1
+    assert main(["densify", str(recording_folder), "--out", str(out), *COLOURS]) == 1
     assert "overwrite it by --force" in capsys.readouterr().err
 
 
 def test_it_starts_from_predictions_too(recording_folder: Path, densified: Path, tmp_path: Path) -> None:
     out = tmp_path / "again"
     start = str(densified / PREDICTIONS)
-    assert main(["densify", str(recording_folder), "--out", str(out), "--start", start]) == 0
+    assert main(["densify", str(recording_folder), "--out", str(out), "--start", start, *COLOURS]) == 0
     first, again = (read_predictions(folder / PREDICTIONS)[0] for folder in (densified, out))
     assert np.abs(first.object_translation - again.object_translation).max() < 0.005
     assert read_predictions(out / PREDICTIONS)[1]["start"] == "predictions"
@@ -175,7 +176,7 @@ def test_it_starts_from_predictions_too(recording_folder: Path, densified: Path,
 def test_a_left_hand(sample: Sample, densified: Path, hand: HandModel, tmp_path: Path, capsys) -> None:
     """The mirror image of the recording gives the mirror image of what the recording gives."""
     folder, out = exported(sample, hand, tmp_path / "A1", "left"), tmp_path / "out"
-    assert main(["densify", str(folder), "--out", str(out)]) == 0
+    assert main(["densify", str(folder), "--out", str(out), *COLOURS]) == 0
     (right, _), (left, header) = (read_predictions(one / PREDICTIONS) for one in (densified, out))
     assert (header["side"], header["hand"]) == ("left", "open-hand right")
     mirror = np.array([-1, 1, 1])

@@ -49,7 +49,7 @@ def _unmoved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ALL_FRAMES", replace(ALL_FRAMES, stages=(Stage(40, 0, 0.1),)))
 
 
-def interrupted(recording: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupted(recording: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     """A run that ends after its first stretch."""
     calls: list[Pose] = []
 
@@ -61,7 +61,7 @@ def interrupted(recording: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "refine", refine)
-        assert main(["densify", str(recording), "--out", str(out)]) == 1
+        assert main(["densify", str(recording), "--out", str(out), *words]) == 1
     assert [path.name for path in (out / f"{PREDICTIONS}.partial").glob("*.npz")] == ["000000.npz"]
 
 
@@ -130,6 +130,27 @@ def test_other_options_are_not_gone_on_with(recording: Path, tmp_path: Path, mon
     monkeypatch.setattr(module, "ALL_FRAMES", replace(ALL_FRAMES, stages=(Stage(40, 0, 0.1),), smooth_cost=1.0))
     assert main(["densify", str(recording), "--out", str(out)]) == 1
     assert "(different: inputs.options)" in " ".join(capsys.readouterr().err.split())
+
+
+def test_other_keypoints_are_not_gone_on_with(recording: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Of another program, of a changed file, and none at all."""
+    files = [tmp_path / "joints.npy", tmp_path / "others.npy"]
+    joints = np.random.default_rng(0).uniform(100, 140, size=(8, 21, 2))
+    np.save(files[0], joints)
+    np.save(files[1], joints + 1)
+    out = tmp_path / "out"
+    begun = ["densify", str(recording), "--out", str(out), "--keypoints"]
+    interrupted(recording, out, monkeypatch, "--keypoints", str(files[0]))
+    changes = [("none", "keypoints"), (str(files[1]), "keypoints"), (str(files[1]), "inputs.keypoints")]
+    for keypoints, named in changes:
+        capsys.readouterr()
+        assert main([*begun, keypoints]) == 1
+        assert named in " ".join(capsys.readouterr().err.split()).partition("(different: ")[2]
+    files[0].write_bytes(files[1].read_bytes())
+    assert main([*begun, str(files[0])]) == 1
+    assert "(different: inputs.keypoints, inputs.start)" in " ".join(capsys.readouterr().err.split())
+    np.save(files[0], joints)
+    assert main([*begun, str(files[0])]) == 0
 
 
 def test_a_label_that_is_not_looked_at_decides_nothing(recording: Path, tmp_path: Path, monkeypatch) -> None:

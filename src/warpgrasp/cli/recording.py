@@ -1,5 +1,6 @@
 """`warpgrasp annotate`, `suggest` and `densify`: one recording, labelled, and its labels carried to all frames."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +10,7 @@ from warpgrasp.errors import UserError
 if TYPE_CHECKING:
     from warpgrasp.data.recording import Recording
     from warpgrasp.predictions import Predictions
-    from warpgrasp.refinement import Densified
+    from warpgrasp.refinement import Densified, RecordedHands
 
 LEAST_COMPARED_SHARE = 0.3  # of the labelled surface: less says little of a frame
 
@@ -81,12 +82,13 @@ def densify(
     /,
     *,
     out: Path,
+    keypoints: str = "detector",
     start: Path | None = None,
     hand: HandChoice = "open",
     mano_folder: Path | None = None,
     force: bool = False,
 ) -> None:
-    """Carry the labels of a recording to all of its frames, by the colours of the labelled surfaces.
+    """Carry the labels of a recording to all of its frames, by where the hand is seen and by the labels' colours.
 
     No network is trained. `out` gets predictions.npz (for `view`, `export`, `evaluate`), annotations.json with a label
     for every frame, and quality.csv.
@@ -94,7 +96,9 @@ def densify(
     Args:
         recording: The folder of one recording with a few labels.
         out: The folder to write into; the same command goes on with it when it was interrupted.
-        start: Predictions of a network to start from, instead of the poses between the labels.
+        keypoints: Where the hand is seen in every frame: `detector`, the shipped one; `none`, by the labels' colours
+            alone; or a file of another program (MediaPipe, OpenPose, COCO-WholeBody, HaMeR, WiLoR, a plain array).
+        start: Predictions of a network to start from, instead of the labels' poses and the hand that is seen.
         hand: The hand model of the labels.
         mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
         force: Overwrite predictions that are there.
@@ -109,8 +113,24 @@ def densify(
     if out.resolve() == recording.resolve():
         raise UserError(f"expected another folder than the recording's own, whose labels would be replaced, got {out}")
     begun = None if start is None else _predictions_to_start_from(start, labelled)
-    densified = carry_on(labelled, hand_model(hand, mano_folder), out, program=source_commit(), start=begun)
+    model, look = hand_model(hand, mano_folder), _finder(keypoints)
+    densified = carry_on(labelled, model, out, program=source_commit(), start=begun, look=look)
     console.print(_summary(densified, out), soft_wrap=True)
+
+
+def _finder(keypoints: str) -> "Callable[[Recording], RecordedHands] | None":
+    """Who finds the hands in a recording's pictures."""
+    from warpgrasp.refinement import detected_hands, stated_hands
+
+    match keypoints:
+        case "none":
+            return None
+        case "detector":
+            return detected_hands
+        case _ if Path(keypoints).exists():
+            return lambda recording: stated_hands(recording, Path(keypoints))
+        case _:
+            raise UsageError(f"expected --keypoints detector, none or a file of another program, got {keypoints}")
 
 
 def _recording(folder: Path) -> "Recording":
@@ -142,5 +162,20 @@ def _summary(densified: "Densified", out: Path) -> str:
     return (
         f"{len(densified.labelled)} labels, {len(others)} other frames; difference to the nearest label {before:.3f}, "
         f"then {after:.3f}; {lost} frames show too little of the labelled surfaces (quality.csv)\n"
+        f"{_sightings(densified)}"
         f"wrote predictions.npz, annotations.json, quality.csv in {out}"
+    )
+
+
+def _sightings(densified: "Densified") -> str:
+    """A line on the keypoints, where any were asked for."""
+    seen = densified.sightings
+    if seen is None:
+        return ""
+    found = f"the hand is seen in {seen.frames} of {len(densified.predictions)} frames"
+    if seen.adapted_px != seen.adapted_px:  # NaN
+        return f"{found}, but at no label: where its joints are seen is not adapted to this hand\n"
+    return (
+        f"{found}; at the labels its joints are seen {seen.unadapted_px:.1f} px away, and {seen.adapted_px:.1f} px "
+        f"once adapted to them\n"
     )

@@ -2,6 +2,7 @@
 
 from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify, is_unfinished
 from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
+from warpgrasp.refinement.recorded_hands import RecordedHands, detected_hands, stated_hands
 from warpgrasp.refinement.refine import ALL_FRAMES, ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
 from warpgrasp.refinement.suggest import (
     scanned_positions,
@@ -22,16 +23,19 @@ __all__ = [
     "Densified",
     "Descent",
     "LabelledPictures",
+    "RecordedHands",
     "RefinedFrame",
     "Stage",
     "agreement",
     "densify",
+    "detected_hands",
     "is_unfinished",
     "read_quality",
     "refine",
     "refine_frame",
     "scanned_positions",
     "small_grey",
+    "stated_hands",
     "suggested_frames",
     "suggested_position",
     "to_keypoints",

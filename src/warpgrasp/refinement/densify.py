@@ -1,7 +1,7 @@
 """From a few labels of a recording to hand and object in every frame, without a network."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from warpgrasp.predictions import (
     read_predictions,
 )
 from warpgrasp.progress import progress_bar
+from warpgrasp.refinement.grasp import Grasp
+from warpgrasp.refinement.hand_start import moved_to_seen_hand
 from warpgrasp.refinement.quality import (
     QUALITY,
     Agreement,
@@ -40,7 +42,9 @@ from warpgrasp.refinement.quality import (
     agreement,
     write_quality,
 )
+from warpgrasp.refinement.recorded_hands import RecordedHands, seen_hand
 from warpgrasp.refinement.refine import ALL_FRAMES, refine
+from warpgrasp.refinement.seen_hand import SeenHand, Sightings
 from warpgrasp.refinement.start_poses import DensifyError, between_labels, labelled_poses, poses_of_predictions
 
 PREDICTIONS = "predictions.npz"
@@ -57,6 +61,7 @@ class Densified:
     times: Float[np.ndarray, " n"]  # in usual intervals between frames
     before: Agreement
     after: Agreement
+    sightings: Sightings | None  # of the hand; None where nobody looked
 
     def quality(self) -> list[FrameQuality]:
         """The lines of `quality.csv`."""
@@ -69,6 +74,7 @@ class Densified:
                 difference_after=float(self.after.difference[position]),
                 compared_share=float(self.after.compared_share[position]),
                 acceleration_mm_per_frame2=float(acceleration),
+                keypoints_px=None if self.sightings is None else float(self.sightings.error_px[position]),
             )
             for position, (number, acceleration) in enumerate(
                 zip(self.predictions.index.tolist(), acceleration_mm(self.predictions, self.times), strict=True)
@@ -87,20 +93,25 @@ def densify(
     *,
     program: str,
     start: Predictions | None = None,
+    look: Callable[[Recording], RecordedHands] | None = None,
     show_progress: bool = True,
 ) -> Densified:
     """Write predictions, labels and quality of every frame into the folder `out`; an interrupted run is continued.
 
-    Poses start between the labels, or at those of `start`, a network's. The recording's labels of use `train` stay as
-    they are; those held out are not looked at. `hand` is the right hand's model, also where they are of a left hand.
+    Poses start between the labels, or at those of `start`, a network's. `look` finds hands in the pictures, as
+    `detected_hands` does: from between the labels the hand is moved to where it is seen, and it is drawn there. The
+    recording's labels of use `train` stay as they are; those held out are not looked at. `hand` is the right hand's
+    model, also where they are of a left hand.
     Raises `DensifyError` when there are none, when two are too far apart, or when `start` lacks a frame.
     """
     own_hand = recording.hand(hand)
     labels, numbers = labelled_poses(recording, own_hand), list(recording.footage.numbers)
+    stretches = _stretches(sorted(labels), len(numbers))
     times = recording.clip.times_in_intervals(numbers)
     first = between_labels(labels, times) if start is None else poses_of_predictions(start, labels, numbers, own_hand)
     task = _Task(recording, own_hand, numbers, times, labels, first)
-    stretches = _stretches(sorted(labels), len(numbers))
+    if look is not None:
+        task = task.with_hands(look(recording), start_there=start is None)
     header: dict[str, Any] = {
         "protocol": "recording",
         "split": "all",
@@ -111,6 +122,7 @@ def densify(
         "start": "labels" if start is None else "predictions",
         "objects": mesh_hashes([recording.object.model]),
         "cameras": {task.sequence: recording.lens.content},
+        **({} if task.seen is None else {"keypoints": task.seen.source}),
         "inputs": task.inputs(),
         "commit": program,
     }
@@ -124,16 +136,21 @@ def densify(
         parts.append(postprocessing(context))
         return parts[-1]
 
+    def densified(predictions: Predictions) -> Densified:
+        poses = pose_of_predictions(predictions, own_hand)
+        sightings = task.seen and Sightings.of(task.seen, poses, sorted(labels))
+        return Densified(predictions, sorted(labels), times, *agreed, sightings=sightings)
+
     def write_companions() -> dict[str, Any]:
         """Write what stands beside the predictions before these appear, so that they are there in a finished folder."""
-        densified = Densified(Predictions.joined(parts), sorted(labels), times, *agreed)
-        _write_labels(out, task, pose_of_predictions(densified.predictions, own_hand))
-        write_quality(out / QUALITY, densified.quality())
+        found = densified(Predictions.joined(parts))
+        _write_labels(out, task, pose_of_predictions(found.predictions, own_hand))
+        write_quality(out / QUALITY, found.quality())
         return {"companions": {name: fingerprint_of_files([out / name]) for name in COMPANIONS}}
 
     agreed = tuple(map(_joined, zip(*agreements, strict=True)))
     writer.finish(len(stretches), finished, write_companions)
-    return Densified(read_predictions(out / PREDICTIONS)[0], sorted(labels), times, *agreed)
+    return densified(read_predictions(out / PREDICTIONS)[0])
 
 
 def is_unfinished(out: Path) -> bool:
@@ -195,6 +212,17 @@ class _Task:
     times: Float[np.ndarray, " n"]  # in usual intervals between frames
     labels: Mapping[int, Pose]
     start: Pose
+    seen: SeenHand | None = None
+    grasp: Grasp | None = None
+
+    def with_hands(self, hands: RecordedHands, *, start_there: bool) -> "_Task":
+        """The same with what is seen of the hand, and what the labels' hold goes with it."""
+        seen = seen_hand(hands, self.recording, self.labels, self.hand)
+        grasp = Grasp.of(self.labels, self.times, self.hand, self.recording.object.model)
+        start = self.start
+        if start_there:
+            start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
+        return replace(self, start=start, seen=seen, grasp=grasp)
 
     @property
     def sequence(self) -> str:
@@ -215,6 +243,7 @@ class _Task:
             "hand": fingerprint_of_values(self.hand.template),
             "start": fingerprint_of_values(self.start),
             "options": fingerprint_of_values(ALL_FRAMES),
+            **({} if self.seen is None else {"keypoints": self.seen.fingerprint}),
         }
 
     def pictures(self, stretch: _Stretch) -> LabelledPictures:
@@ -253,7 +282,9 @@ def _refined_stretches(
             if writer.has(shard):
                 advance(steps)
             else:
-                refined = refine(start, pictures, **parts, descent=ALL_FRAMES, on_step=lambda: advance(1))
+                seen, grasp = (known and known.rows(stretch.rows) for known in (task.seen, task.grasp))
+                beyond: dict[str, Any] = {"seen": seen, "grasp": grasp, "on_step": lambda: advance(1)}
+                refined = refine(start, pictures, **parts, descent=ALL_FRAMES, **beyond)
                 numbers = task.numbers[stretch.rows][stretch.stored]
                 writer.write(shard, task.predictions(refined.rows(stretch.stored), numbers))
             # As it is stored, so that an interrupted run measures what an undisturbed one does.

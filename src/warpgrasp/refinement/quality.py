@@ -185,16 +185,20 @@ class FrameQuality:
     difference_after: float
     compared_share: float  # of the surface that the label shows, after
     acceleration_mm_per_frame2: float
+    keypoints_px: float | None = None  # mean distance of the hand's joints from the detected; None: nobody looked
 
 
 def write_quality(path: Path, frames: Sequence[FrameQuality]) -> None:
     """Write the file, whole or not at all."""
+    columns = [field.name for field in fields(FrameQuality) if field.name != "keypoints_px"]
+    if any(frame.keypoints_px is not None for frame in frames):
+        columns.append("keypoints_px")
     lines = [
         {name: "" if isinstance(cell, float) and np.isnan(cell) else cell for name, cell in asdict(frame).items()}
         for frame in frames
     ]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(FrameQuality)])
+        table = csv.DictWriter(file, columns, extrasaction="ignore")
         table.writeheader()
         table.writerows(lines)
 

@@ -5,36 +5,26 @@ Coarse pictures come first, in which a displacement is a smaller number of pixel
 hundredths of the picture's width is not corrected.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
-from torch.optim.adam import adam
 
 from warpgrasp.errors import UserError
 from warpgrasp.frame import ObjectModel, Pose
-from warpgrasp.geometry import Camera, matrix_from_axis_angle
+from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import MINIMAL_SHARE
-from warpgrasp.refinement.quality import (
-    AT_ONCE,
-    Comparison,
-    Criterion,
-    LabelledPictures,
-    agreement,
-    second_differences,
-)
+from warpgrasp.refinement.grasp import Grasp
+from warpgrasp.refinement.offsets import MOVE_M, Adam, Offsets, accelerations, bends, moved, no_offsets
+from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures, agreement
+from warpgrasp.refinement.seen_hand import SeenHand
 
-# What one unit of an offset is: Adam moves all of them alike.
-TURN_RAD, MOVE_M, BEND_RAD = 0.02, 0.004, 0.03
 # Colours say little of single joints, and of depth: a bend by BENT_RAD in every joint costs BEND_COST, and a move of
 # hand and object by MOVED_M the `move_cost`, both as mean colour differences.
-BEND_COST, BENT_RAD, MOVED_M = 5e-3, 0.15, 0.02
-
-Offsets = Mapping[str, Float[Tensor, "n k"]]
-OFFSET_SIZES = {"turn": 3, "move": 3, "hand_turn": 3, "hand_move": 3, "bend": 45}
+BEND_COST, MOVED_M = 5e-3, 0.02
 
 
 @dataclass(frozen=True)
@@ -54,6 +44,8 @@ class Descent:
     criterion: Criterion
     smooth_cost: float = 0.0  # of a change of velocity by one unit from frame to frame
     move_cost: float = 0.0  # of moving hand and object by `MOVED_M`
+    keypoint_cost: float = 0.0  # of a hand that a detector sees elsewhere (`SeenHand.cost`)
+    grasp_cost: float = 0.0  # of an object that lies elsewhere in the hand than in the labels (`Grasp.cost`)
     smallest_share: float | None = None
     """Each stage ends at each frame's least cost among the steps that compare more than this share of what its first
     step compares, since to compare less is a way to hide instead of to fit. None: it ends at the last step.
@@ -88,6 +80,9 @@ ALL_FRAMES = Descent(
     (Stage(80, 80, 0.4), Stage(160, 80, 0.2), Stage(320, 40, 0.08)),
     Criterion(),
     smooth_cost=3e-3,
+    # Chosen on generated sequences of a seed of their own, each among 0, 1e-3, 3e-3 and more.
+    keypoint_cost=1e-3,
+    grasp_cost=1e-3,
 )
 ONE_FRAME = Descent(
     (Stage(160, 60, 0.3), Stage(320, 60, 0.15), Stage(640, 60, 0.08)),
@@ -114,22 +109,24 @@ def refine(
     hand: HandModel,
     model: ObjectModel,
     descent: Descent = ALL_FRAMES,
+    seen: SeenHand | None = None,
+    grasp: Grasp | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Pose:
     """Refine all frames but the labelled ones, which stay as they are and which the others are compared with.
 
-    `pictures` are those of the `descent` (`Descent.pictures`). The result has the precision of `start`; pictures are
-    compared in float32.
+    `pictures` are those of the `descent` (`Descent.pictures`), `seen` is what a detector sees in them. The result has
+    the precision of `start`; pictures are compared in float32.
     """
     free = torch.nonzero(~pictures.labelled)[:, 0]
     if not len(free):
         return start
-    offsets = {name: torch.zeros(len(start), size, requires_grad=True) for name, size in OFFSET_SIZES.items()}
+    offsets = no_offsets(len(start))
     for stage in descent.fitting(pictures.camera.width):
         comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model)
-        _descend(offsets, comparison, free, pictures.times, descent, stage, on_step)
+        _descend(offsets, comparison, free, seen, grasp, pictures.times, descent, stage, on_step)
     with torch.no_grad():
-        return _moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
+        return moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
 
 
 def refine_frame(
@@ -174,6 +171,8 @@ def _descend(
     offsets: Offsets,
     comparison: Comparison,
     free: Int[Tensor, " m"],
+    seen: SeenHand | None,
+    grasp: Grasp | None,
     times: Float[Tensor, " n"],
     descent: Descent,
     stage: Stage,
@@ -182,60 +181,34 @@ def _descend(
     """Move the offsets of the `free` frames by Adam."""
     start, parts = comparison.start, comparison.parts(free)
     # What is seen of the labels is the same at every step, but of many frames it would fill the memory.
-    seen = [comparison.seen_labels(rows) if len(free) <= AT_ONCE else None for rows in parts]
+    shown = [comparison.seen_labels(rows) if len(free) <= AT_ONCE else None for rows in parts]
     best = None if descent.smallest_share is None else _BestOffsets(offsets, descent.smallest_share)
-    optimiser = _Adam(list(offsets.values()), stage.rate)
+    optimiser = Adam(offsets)
     labelled = torch.ones(len(start), dtype=torch.bool).index_fill_(0, free, False)
     for _ in range(stage.steps):
         for offset in offsets.values():
             offset.grad = None
-        for rows, seen_labels in zip(parts, seen, strict=True):
+        for rows, shown_labels in zip(parts, shown, strict=True):
             chosen = {name: offset[rows] for name, offset in offsets.items()}
-            difference, share = comparison.compare(_moved(start.rows(rows), chosen), rows, seen_labels)
+            difference, share = comparison.compare(moved(start.rows(rows), chosen), rows, shown_labels)
             cost = difference + _offset_cost(chosen, descent)
             cost.sum().backward()
             if best is not None:
                 best.keep(rows, chosen, cost, share)
-        _smooth_cost(_moved(start, offsets), times, descent).backward()
+        poses = moved(start, offsets)
+        beyond = descent.smooth_cost * accelerations(poses, times)
+        if grasp is not None:
+            beyond = beyond + descent.grasp_cost * grasp.cost(poses)[free].sum()
+        if seen is not None:
+            beyond = beyond + descent.keypoint_cost * seen.cost(poses)[free].sum()
+        beyond.backward()
         for offset in offsets.values():
             assert offset.grad is not None
             offset.grad[labelled] = 0
-        optimiser.step()
+        optimiser.step(stage.rate)
         on_step()
     if best is not None:
         best.restore(offsets)
-
-
-class _Adam:
-    """Adam as `torch.optim.Adam` takes its steps, whose class would load a compiler: 70 MB, and seconds of waiting."""
-
-    def __init__(self, parameters: list[Tensor], rate: float):
-        self._parameters, self._rate = parameters, rate
-        self._means, self._squares = ([torch.zeros_like(values) for values in parameters] for _ in range(2))
-        self._steps = [torch.tensor(0.0) for _ in parameters]
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move all parameters along their gradients."""
-        gradients = [values.grad for values in self._parameters if values.grad is not None]
-        assert len(gradients) == len(self._parameters)
-        adam(
-            self._parameters,
-            gradients,
-            self._means,
-            self._squares,
-            [],
-            self._steps,
-            foreach=False,
-            fused=False,
-            amsgrad=False,
-            maximize=False,
-            lr=self._rate,
-            beta1=0.9,
-            beta2=0.999,
-            eps=1e-8,
-            weight_decay=0.0,
-        )
 
 
 class _BestOffsets:
@@ -266,36 +239,7 @@ class _BestOffsets:
             offset.copy_(self._offsets[name])
 
 
-def _moved(start: Pose, offsets: Offsets) -> Pose:
-    return Pose(
-        matrix_from_axis_angle(TURN_RAD * offsets["turn"]) @ start.object_rotation,
-        start.object_centre + MOVE_M * offsets["move"],
-        matrix_from_axis_angle(TURN_RAD * offsets["hand_turn"]) @ start.hand_rotation,
-        start.wrist + MOVE_M * offsets["hand_move"],
-        start.joint_angles + BEND_RAD * offsets["bend"],
-        start.shape,
-    )
-
-
 def _offset_cost(offsets: Offsets, descent: Descent) -> Float[Tensor, " n"]:
     """What leaving the start costs."""
-    bent = (BEND_RAD * offsets["bend"] / BENT_RAD).square().mean(dim=1)
     moves = torch.cat([offsets["move"], offsets["hand_move"]], dim=1)
-    return BEND_COST * bent + descent.move_cost * (MOVE_M * moves / MOVED_M).square().sum(dim=1) / 2
-
-
-def _smooth_cost(moved: Pose, times: Float[Tensor, " n"], descent: Descent) -> Float[Tensor, ""]:
-    """The integral over time of squared accelerations, each part in units of its offsets."""
-    span = ((times[2:] - times[:-2]) / 2).to(moved.wrist)[:, None]
-
-    def changes(values: Tensor, unit: float, share: float = 1.0) -> Tensor:
-        return share * (span * (second_differences(values.flatten(1), times) / unit).square()).sum()
-
-    return descent.smooth_cost * (
-        changes(moved.object_centre, MOVE_M)
-        + changes(moved.wrist, MOVE_M)
-        # A small turn shows twice in the nine numbers of its matrix.
-        + changes(moved.object_rotation, TURN_RAD, 1 / 2)
-        + changes(moved.hand_rotation, TURN_RAD, 1 / 2)
-        + changes(moved.joint_angles, BEND_RAD, 1 / 15)
-    )
+    return BEND_COST * bends(offsets) + descent.move_cost * (MOVE_M * moves / MOVED_M).square().sum(dim=1) / 2

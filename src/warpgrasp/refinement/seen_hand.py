@@ -1,0 +1,107 @@
+"""The hand as a detector sees it in the frames that are refined, which says where it is without any label nearby."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from warpgrasp.files import fingerprint_of_values
+from warpgrasp.frame import Pose
+from warpgrasp.geometry import Camera
+from warpgrasp.hand import HandModel, joints_alone
+from warpgrasp.keypoints import Detections, JointOffsets, reprojection_loss
+from warpgrasp.scene import posed_hand
+
+FRAME_LOSS = 1.0  # the mean loss of a hand's joints from which on its cost grows as the logarithm does
+
+
+@dataclass(frozen=True)
+class SeenHand:
+    """Where a detector sees the joints of the hand in n frames, and what is known of the detector."""
+
+    detections: Detections
+    offsets: JointOffsets
+    camera: Camera  # of one picture at its own size
+    hand: HandModel  # its joints alone
+    source: str  # who says so
+
+    @staticmethod
+    def of(
+        detections: Detections, offsets: JointOffsets, *, camera: Camera, hand: HandModel, source: str
+    ) -> "SeenHand":
+        """What is seen of a hand of this model."""
+        return SeenHand(detections, offsets, camera, HandModel(joints_alone(hand.template)), source)
+
+    def rows(self, rows: slice | Int[Tensor, " m"]) -> "SeenHand":
+        """What is seen in some of the frames."""
+        return replace(self, detections=self.detections.rows(rows))
+
+    def cost(self, pose: Pose) -> Float[Tensor, " n"]:
+        """What the distances of the hand's joints from the detected ones cost: 0 in frames where nothing is detected.
+
+        `reprojection_loss` leaves single joints alone that are mistaken. A hand that is mistaken altogether would still
+        pull by all its joints, so the logarithm is taken once more, of the frame as a whole: F log(1 + loss / F), with
+        F the `FRAME_LOSS`.
+        """
+        count = len(pose)
+        camera = Camera(
+            self.camera.intrinsics.to(pose.wrist).expand(count, 3, 3), self.camera.width, self.camera.height
+        )
+        loss = reprojection_loss(self._joints(pose), pose.hand_rotation, camera, self.detections, self.offsets)
+        return FRAME_LOSS * torch.log1p(loss / FRAME_LOSS)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what decides the cost, but for the hand model and the camera."""
+        return fingerprint_of_values([self.detections, self.offsets])
+
+    @property
+    def detected(self) -> Bool[Tensor, " n"]:
+        """In which frames the hand is seen."""
+        return (self.detections.confidence > 0).any(dim=1)
+
+    @torch.no_grad()
+    def away_px(self, pose: Pose) -> Float[Tensor, "n 2"]:
+        """From the middle of the hand's joints to that of the detected ones; 0 in frames without any."""
+        weights = self.detections.confidence.to(pose.wrist)[..., None]
+        joints_px = self.camera.project(self.offsets.apply(self._joints(pose), pose.hand_rotation))
+        away = (weights * (self.detections.joints_px.to(joints_px) - joints_px)).sum(dim=1)
+        return away / weights.sum(dim=1).clamp_min(1e-9)
+
+    @torch.no_grad()
+    def error_px(self, pose: Pose) -> Float[Tensor, " n"]:
+        """The mean distance of the hand's joints, where the detector sees them, from the detected; NaN without any."""
+        seen = self.camera.project(self.offsets.apply(self._joints(pose), pose.hand_rotation))
+        return self._mean_distance(seen)
+
+    @torch.no_grad()
+    def unadapted_error_px(self, pose: Pose) -> Float[Tensor, " n"]:
+        """The same of the hand's own joints."""
+        return self._mean_distance(self.camera.project(self._joints(pose)))
+
+    def _joints(self, pose: Pose) -> Float[Tensor, "n 21 3"]:
+        return posed_hand(pose, self.hand)[1]
+
+    def _mean_distance(self, joints_px: Float[Tensor, "n 21 2"]) -> Float[Tensor, " n"]:
+        weights = self.detections.confidence.to(joints_px)
+        distances = (joints_px - self.detections.joints_px.to(joints_px)).norm(dim=-1)
+        return (weights * distances).sum(dim=1) / weights.sum(dim=1)  # 0 / 0 is NaN
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """What became of a detector's keypoints."""
+
+    frames: int  # in which the hand is seen
+    unadapted_px: float  # mean distance of the labels' joints from the detected ones; NaN where it sees no label's
+    adapted_px: float  # the same of where the labels taught to expect them
+    error_px: Float[Tensor, " n"]  # of each frame's final hand; NaN where it is not seen
+
+    @staticmethod
+    def of(seen: SeenHand, poses: Pose, labelled: Sequence[int]) -> "Sightings":
+        """Of the final poses of all frames, those of the labels at their positions."""
+        error_px, rows = seen.error_px(poses), list(labelled)
+        unadapted_px, adapted_px = (float(one[rows].nanmean()) for one in (seen.unadapted_error_px(poses), error_px))
+        return Sightings(int(seen.detected.sum()), unadapted_px, adapted_px, error_px)

@@ -88,7 +88,9 @@ def ablation_lines() -> list[str]:
         "apart at first, all of them from half of the steps on. *previous and next label*: each frame is compared with "
         "the label before it and the one after it in turn, instead of with the nearer. *grasp*: the palm keeps, in the "
         "object's frame, to where the pair's label has it (weight 0.1, the recipe `grasp`); the control with it sees "
-        "no colours of pairs.",
+        "no colours of pairs. *keypoints*: the reprojection of the shipped detector's joints (weight 1e-4). *twice "
+        "the steps*: of stage 2. *best*: both, from near to far, grasp (weight 0.5), keypoints, twice the steps (the "
+        "recipe `best`).",
         "",
         "![Change of the error against Eq. 1](results/ablation.png)",
         "",
@@ -139,7 +141,7 @@ def ablated_scores(
 def evaluation_lines(rows: list[dict], whole: Result) -> list[str]:
     """The same variants on the evaluation sequences, where full supervision leaves a gap: at one label in sixty."""
     full = next(one for one in whole.rows if one.arm == "full").measured
-    wanted = [one for one in rows if "grasp" in one["variant"]]
+    wanted = [one for one in rows if "grasp" in one["variant"] or "best" in one["variant"]]
     scores = ablated_scores(wanted, whole, SPARSEST, "evaluation")
     lines = [
         "The evaluation sequences with 8 labels, one in sixty; in brackets the gap closed, between the control and "

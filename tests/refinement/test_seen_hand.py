@@ -93,7 +93,7 @@ def test_labels_say_how_far_off_the_detector_is(hand: HandModel) -> None:
     joints_px = CAMERA.project(posed_hand(poses, hand)[1] + offsets)
     joints_px[2] += 5
     seen = replace(seen_at(joints_px, hand), offsets=JointOffsets(offsets, SURE.scatter_m2))
-    sightings = Sightings.of(seen, poses, [0])
+    sightings = Sightings.of(seen, poses, [0], used=True)
     assert sightings.frames == 3
     assert sightings.unadapted_px == pytest.approx(8, abs=0.5)
     assert sightings.adapted_px == pytest.approx(0, abs=1e-3)
@@ -125,4 +125,14 @@ def test_nothing_is_seen_nothing_is_moved(hand: HandModel) -> None:
     seen = seen_at(torch.zeros(5, 21, 2), hand, torch.zeros(5, 21))
     assert moved_to_seen_hand(start, seen, labelled, torch.arange(5.0).double()) is start
     assert len(JOINTS) == seen.detections.joints_px.shape[1]
-    assert np.isnan(Sightings.of(seen, start, [2]).adapted_px)
+    assert np.isnan(Sightings.of(seen, start, [2], used=True).adapted_px)
+
+
+def test_joints_far_from_several_labels_contradict_them(hand: HandModel) -> None:
+    """3 px off on average is within what detectors do; 5 px, of 320, is not; a single label cannot tell."""
+    labels = still(2, hand)
+    joints_px = CAMERA.project(posed_hand(labels, hand)[1])
+    near, far = (seen_at(joints_px + torch.tensor([off_px, 0.0]), hand) for off_px in (3.0, 5.0))
+    assert not near.contradicts(labels)
+    assert far.contradicts(labels)
+    assert not far.rows(slice(0, 1)).contradicts(labels.rows(slice(0, 1)))

@@ -167,6 +167,12 @@ def _summary(densified: "Densified", out: Path) -> str:
     )
 
 
+CONTRADICTION = (
+    "so far off, they contradict the labels and were not followed: look at the labels' hands, or bring another "
+    "program's keypoints by --keypoints FILE\n"
+)
+
+
 def _sightings(densified: "Densified") -> str:
     """A line on the keypoints, where any were asked for."""
     seen = densified.sightings
@@ -177,5 +183,5 @@ def _sightings(densified: "Densified") -> str:
         return f"{found}, but at no label: where its joints are seen is not adapted to this hand\n"
     return (
         f"{found}; at the labels its joints are seen {seen.unadapted_px:.1f} px away, and {seen.adapted_px:.1f} px "
-        f"once adapted to them\n"
+        f"once adapted to them\n{'' if seen.used else CONTRADICTION}"
     )

@@ -138,7 +138,7 @@ def densify(
 
     def densified(predictions: Predictions) -> Densified:
         poses = pose_of_predictions(predictions, own_hand)
-        sightings = task.seen and Sightings.of(task.seen, poses, sorted(labels))
+        sightings = task.seen and Sightings.of(task.seen, poses, sorted(labels), used=task.follows_seen)
         return Densified(predictions, sorted(labels), times, *agreed, sightings=sightings)
 
     def write_companions() -> dict[str, Any]:
@@ -214,15 +214,23 @@ class _Task:
     start: Pose
     seen: SeenHand | None = None
     grasp: Grasp | None = None
+    follows_seen: bool = True  # False where what is seen contradicts the labels: it is reported alone
 
     def with_hands(self, hands: RecordedHands, *, start_there: bool) -> "_Task":
-        """The same with what is seen of the hand, and what the labels' hold goes with it."""
+        """The same with what is seen of the hand and, unless that contradicts the labels, with their grasp."""
         seen = seen_hand(hands, self.recording, self.labels, self.hand)
+        if seen.contradicts(Pose.joined(list(self.labels.values()))):
+            return replace(self, seen=seen, follows_seen=False)
         grasp = Grasp.of(self.labels, self.times, self.hand, self.recording.object.model)
         start = self.start
         if start_there:
             start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
         return replace(self, start=start, seen=seen, grasp=grasp)
+
+    @property
+    def followed(self) -> SeenHand | None:
+        """What is seen of the hand, where the refinement goes by it."""
+        return self.seen if self.follows_seen else None
 
     @property
     def sequence(self) -> str:
@@ -282,7 +290,7 @@ def _refined_stretches(
             if writer.has(shard):
                 advance(steps)
             else:
-                seen, grasp = (known and known.rows(stretch.rows) for known in (task.seen, task.grasp))
+                seen, grasp = (known and known.rows(stretch.rows) for known in (task.followed, task.grasp))
                 beyond: dict[str, Any] = {"seen": seen, "grasp": grasp, "on_step": lambda: advance(1)}
                 refined = refine(start, pictures, **parts, descent=ALL_FRAMES, **beyond)
                 numbers = task.numbers[stretch.rows][stretch.stored]

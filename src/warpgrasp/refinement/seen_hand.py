@@ -14,6 +14,7 @@ from warpgrasp.hand import HandModel, joints_alone
 from warpgrasp.keypoints import Detections, JointOffsets, reprojection_loss
 from warpgrasp.scene import posed_hand
 
+LEAST_LABELS, CONTRADICTION_SHARE = 2, 1 / 80  # of the picture's width: 4 px of 320
 FRAME_LOSS = 1.0  # the mean loss of a hand's joints from which on its cost grows as the logarithm does
 
 
@@ -33,6 +34,15 @@ class SeenHand:
     ) -> "SeenHand":
         """What is seen of a hand of this model."""
         return SeenHand(detections, offsets, camera, HandModel(joints_alone(hand.template)), source)
+
+    def contradicts(self, labelled: Pose) -> bool:
+        """Whether the joints lie far from those of the labelled hands even once adapted to them.
+
+        Then they are not to be followed in between either. A single label cannot tell: the offsets fit it.
+        """
+        if len(labelled) < LEAST_LABELS:
+            return False
+        return bool(self.error_px(labelled).nanmean() > CONTRADICTION_SHARE * self.camera.width)
 
     def rows(self, rows: slice | Int[Tensor, " m"]) -> "SeenHand":
         """What is seen in some of the frames."""
@@ -98,10 +108,11 @@ class Sightings:
     unadapted_px: float  # mean distance of the labels' joints from the detected ones; NaN where it sees no label's
     adapted_px: float  # the same of where the labels taught to expect them
     error_px: Float[Tensor, " n"]  # of each frame's final hand; NaN where it is not seen
+    used: bool  # False where they contradict the labels
 
     @staticmethod
-    def of(seen: SeenHand, poses: Pose, labelled: Sequence[int]) -> "Sightings":
+    def of(seen: SeenHand, poses: Pose, labelled: Sequence[int], *, used: bool) -> "Sightings":
         """Of the final poses of all frames, those of the labels at their positions."""
         error_px, rows = seen.error_px(poses), list(labelled)
         unadapted_px, adapted_px = (float(one[rows].nanmean()) for one in (seen.unadapted_error_px(poses), error_px))
-        return Sightings(int(seen.detected.sum()), unadapted_px, adapted_px, error_px)
+        return Sightings(int(seen.detected.sum()), unadapted_px, adapted_px, error_px, used)

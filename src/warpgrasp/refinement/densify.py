@@ -219,7 +219,7 @@ class _Task:
     def with_hands(self, hands: RecordedHands, *, start_there: bool) -> "_Task":
         """The same with what is seen of the hand and, unless that contradicts the labels, with their grasp."""
         seen = seen_hand(hands, self.recording, self.labels, self.hand)
-        if seen.contradicts(Pose.joined(list(self.labels.values()))):
+        if seen.contradicts(self.labels):
             return replace(self, seen=seen, follows_seen=False)
         grasp = Grasp.of(self.labels, self.times, self.hand, self.recording.object.model)
         start = self.start

@@ -1,6 +1,6 @@
 """The hand as a detector sees it in the frames that are refined, which says where it is without any label nearby."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,14 +35,15 @@ class SeenHand:
         """What is seen of a hand of this model."""
         return SeenHand(detections, offsets, camera, HandModel(joints_alone(hand.template)), source)
 
-    def contradicts(self, labelled: Pose) -> bool:
-        """Whether the joints lie far from those of the labelled hands even once adapted to them.
+    def contradicts(self, labels: Mapping[int, Pose]) -> bool:
+        """Whether the joints lie far from those of the labelled hands, by position, even once adapted to them.
 
         Then they are not to be followed in between either. A single label cannot tell: the offsets fit it.
         """
-        if len(labelled) < LEAST_LABELS:
+        if len(labels) < LEAST_LABELS:
             return False
-        return bool(self.error_px(labelled).nanmean() > CONTRADICTION_SHARE * self.camera.width)
+        errors_px = self.rows(torch.tensor(list(labels))).error_px(Pose.joined(list(labels.values())))
+        return bool(errors_px.nanmean() > CONTRADICTION_SHARE * self.camera.width)
 
     def rows(self, rows: slice | Int[Tensor, " m"]) -> "SeenHand":
         """What is seen in some of the frames."""

@@ -138,7 +138,8 @@ def _cells(row: dict[str, Any]) -> Iterator[tuple[str, str | int | float | None]
     """The cells of a CSV row with the heads of their columns."""
     for key, value in row.items():
         column = COLUMNS.get(key) or MEASURED.get(key)
-        note = "" if column is None else f" [{column.note}]"
+        # A name that ends with its unit is read by programs as it is; docs/own_video.md says what it refers to.
+        note = "" if column is None or key.endswith(f"_{column.unit}") else f" [{column.note}]"
         for name, number in _named(key, value):
             yield name + note, number
 

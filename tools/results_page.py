@@ -359,8 +359,8 @@ def densify_lines() -> list[str]:
         "## Recordings with three labels, and with one, in sixty frames (`densify`)",
         "",
         "`python tools/densify_sample.py`: four shipped sequences written as recordings, labels by 21 joints and "
-        "object pose, keypoints by the shipped detector. Errors of the frames without a label, camera space, no "
-        "alignment, pixels of 320×240; seconds of one processor core.",
+        "object pose, keypoints by the shipped detector, or none (*colours alone*, `--keypoints none`). Errors of the "
+        "frames without a label, camera space, no alignment, pixels of 320×240; seconds of one processor core.",
         "",
         "| recording | labels | seconds | hand, px | hand, mm | object, px | object, mm |",
         "|---|---|---|---|---|---|---|",

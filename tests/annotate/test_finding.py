@@ -17,7 +17,7 @@ from tests.annotate.shipped_recording import shipped_dataset, shipped_recording,
 from warpgrasp.annotate import hand_scan
 from warpgrasp.annotate.actions import AnnotateActions
 from warpgrasp.annotate.finding import FindActions
-from warpgrasp.annotate.hand_finder import HandFinder, carried
+from warpgrasp.annotate.hand_finder import HandFinder
 from warpgrasp.annotate.hand_scan import ScanStoppedError, hand_scores, says_where_not, score_strip
 from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.annotate.session import GuardedServer
@@ -26,6 +26,7 @@ from warpgrasp.data import Dataset
 from warpgrasp.data.recording.annotations import read_annotations, write_annotations
 from warpgrasp.hand import JOINTS, HandModel
 from warpgrasp.keypoints import MediaPipeDetector
+from warpgrasp.refinement import carried
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -237,25 +236,13 @@ class AnnotateActions:
 
     def refine(self) -> None:
         """Move hand and object until they have the colours of the nearest label; takes seconds."""
-        page = self.page
-        with page.lock:
-            if page.busy:
-                return
-            page.busy = True
-            page.show_note("refining …")
-        try:
-            page.act(self._refined())
-        finally:
-            page.busy = False
+        self.page.act_after("refining …", self._refined)
 
     def _refined(self) -> Action:
         """Refine without holding up anybody; the action that is to follow, under the page's lock, is returned."""
         state = self.page.state
         number, before = state.frame, state.current.pose
-        try:
-            label, refined = self._refine(number, before)
-        except UserError as error:
-            return partial(_refuse, error)
+        label, refined = self._refine(number, before)
 
         def apply() -> None:
             if state.frame != number or state.current.pose is not before:
@@ -280,7 +267,3 @@ class AnnotateActions:
         label, model = state.pose(nearest), state.recording.object.model
         refined = refine_frame(pose, label, torch.stack(pictures), camera=state.camera, hand=state.hand, model=model)
         return nearest, refined
-
-
-def _refuse(error: UserError) -> None:
-    raise error

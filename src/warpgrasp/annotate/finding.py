@@ -29,33 +29,17 @@ class FindActions:
 
     def find(self, box: HandBox | None = None) -> None:
         """Find the hand in the frame at hand, in a box where one is drawn; where there is none, ask for a box."""
-        page = self.page
-        with page.lock:
-            if page.busy:
-                return
-            page.busy = True
-            page.clicking, page.corner = "nothing", None
-            page.show_note("looking for the hand …")
-        try:
-            page.act(self._found(box))
-        finally:
-            page.busy = False
+        self.page.act_after("looking for the hand …", lambda: self._found(box))
 
     def _found(self, box: HandBox | None) -> Action:
         """Look for the hand; the action that is to follow, under the page's lock, is returned."""
         page, state = self.page, self.page.state
+        with page.lock:
+            page.clicking, page.corner = "nothing", None
         number, before = state.frame, state.current.pose
-        try:
-            if state.read_only is not None:
-                raise ReadOnlyError(f"this recording is open for reading only: {state.read_only}")
-            draft = self.finder.find(number, page.read, box=box)
-        except UserError as error:
-            refused = error
-
-            def refuse() -> None:
-                raise refused
-
-            return refuse
+        if state.read_only is not None:
+            raise ReadOnlyError(f"this recording is open for reading only: {state.read_only}")
+        draft = self.finder.find(number, page.read, box=box)
 
         def apply() -> None:
             if state.frame != number or state.current.pose is not before:

@@ -16,10 +16,11 @@ from torch import Tensor
 from warpgrasp.annotate.edited_frame import EditedFrame
 from warpgrasp.annotate.state import AnnotationState
 from warpgrasp.frame import Pose
-from warpgrasp.geometry import Solid, Surface, matrix_from_axis_angle
+from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import JOINTS, ExpectedHand, HandFit
 from warpgrasp.keypoints import (
     SURE_SCORE,
+    Detections,
     FoundHand,
     HandBox,
     HandKeypoints,
@@ -33,6 +34,7 @@ from warpgrasp.keypoints import (
     joint_misses_m,
     usual_offsets,
 )
+from warpgrasp.refinement import carried, distance_to_hand_m, solid_of
 from warpgrasp.scene import posed_hand
 
 LABELS_AT_ONCE = 4  # that are looked at for one frame, so that it does not take long; the others come with the next
@@ -66,8 +68,7 @@ class HandFinder:
 
     def __init__(self, state: AnnotationState):
         self._state = state
-        model = state.recording.object.model
-        self._object = Solid(Surface(model.vertices.double().numpy(), model.faces.numpy()))
+        self._object = solid_of(state.recording.object.model)
         self._detector: MediaPipeDetector | None = None
         self._in_labels: dict[int, HandKeypoints | None] = {}
         self._lock = threading.Lock()
@@ -92,7 +93,7 @@ class HandFinder:
         fit = hand_from_keypoints(state.hand, keypoints, camera=camera, offsets=offsets, expected=expected)
         before = state.edited(number)
         shown = before.pose.to(torch.float32)
-        missed = joint_misses_m(self._posed(shown)[1], shown.hand_rotation, keypoints, camera=camera, offsets=offsets)
+        missed = joint_misses_m(self._joints(shown), shown.hand_rotation, keypoints, camera=camera, offsets=offsets)
         pose = _pose_of(fit, before.pose, nearest)
         holds = nearest is not None and number not in state.begun and self._holds_object(labels[0])
         if holds:
@@ -118,19 +119,23 @@ class HandFinder:
         if not seen:
             return usual
         poses = Pose.joined([state.pose(label) for label, _ in seen]).to(torch.float32)
-        pixels = torch.stack([hand.joints_px for _, hand in seen])
-        confidence = torch.stack([hand.confidence * hand.presence for _, hand in seen])
-        joints, rotations = self._posed(poses)[1], poses.hand_rotation
-        return fit_offsets(joints, rotations, state.camera, pixels, confidence, prior_m=usual.offsets_m)
+        detections = Detections.of([[hand] for _, hand in seen], side)
+        return fit_offsets(
+            self._joints(poses),
+            poses.hand_rotation,
+            state.camera,
+            detections.joints_px,
+            detections.confidence,
+            prior_m=usual.offsets_m,
+        )
 
     def _holds_object(self, label: int) -> bool:
-        pose = self._state.pose(label).to(torch.float32)
-        points = (self._posed(pose)[0][0] - pose.object_centre) @ pose.object_rotation[0]
-        return bool(self._object.distance(points.double().numpy()).min() < HELD_M)
+        state = self._state
+        return distance_to_hand_m(state.pose(label).to(torch.float32), state.hand, self._object) < HELD_M
 
-    def _posed(self, pose: Pose) -> tuple[Float[Tensor, "n v 3"], Float[Tensor, "n 21 3"]]:
+    def _joints(self, pose: Pose) -> Float[Tensor, "n 21 3"]:
         with torch.no_grad():
-            return posed_hand(pose, self._state.hand)
+            return posed_hand(pose, self._state.hand)[1]
 
     def _pixels(self, fit: HandFit) -> tuple[tuple[str, Float[np.ndarray, " 2"]], ...]:
         camera = self._state.camera
@@ -148,10 +153,3 @@ def _pose_of(fit: HandFit, before: Pose, nearest: Pose | None) -> Pose:
         joint_angles=fit.pose.double(),
         shape=fit.shape[None].double() if nearest is None else nearest.shape,
     )
-
-
-def carried(held: Pose, hand: Pose) -> Pose:
-    """A pose whose object lies in the hand as in another one."""
-    turn = hand.hand_rotation @ held.hand_rotation.transpose(1, 2)
-    arm = (turn @ (held.object_centre - held.wrist)[..., None])[..., 0]
-    return replace(hand, object_rotation=turn @ held.object_rotation, object_centre=hand.wrist + arm)

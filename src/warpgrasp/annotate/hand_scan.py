@@ -1,7 +1,7 @@
 """The hand in every frame of a recording: how surely a detector sees it, and the strip that shows it."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ from jaxtyping import Float, UInt8
 
 from warpgrasp.data.recording import Recording
 from warpgrasp.hand import Side
-from warpgrasp.keypoints import OTHER_HAND, SURE_SCORE, MediaPipeDetector, Picture, cached_keypoints, hand_of_side
+from warpgrasp.keypoints import OTHER_HAND, SURE_SCORE, MediaPipeDetector, cached_keypoints, hand_of_side
+from warpgrasp.refinement import RecordingPictures
 
 READING_SHARE = 0.2  # of the time: each picture is read once to know it again, and once to look for the hand
 LEAST_SCORE = 0.5  # below it no hand is seen
@@ -23,43 +24,28 @@ class ScanStoppedError(Exception):
     """The page is closed before every frame was looked at."""
 
 
-class ScannedPictures:
-    """A recording's pictures in their order, by a decoder of its own; they can be gone through again and again.
-
-    `progress` is told the share of the work that is done. Iterating raises `ScanStoppedError` once `stop` is set.
-    """
-
-    def __init__(self, folder: Path, progress: Callable[[float], None], stop: threading.Event):
-        self._recording = Recording.read(folder)
-        self._progress, self._stop, self._pass = progress, stop, 0
-
-    def __iter__(self) -> Iterator[Picture]:
-        numbers = self._recording.footage.numbers
-        start, share = (0.0, READING_SHARE) if self._pass == 0 else (READING_SHARE, 1 - READING_SHARE)
-        self._pass += 1
-        for position, number in enumerate(numbers):
-            if self._stop.is_set():
-                raise ScanStoppedError
-            yield self._recording.picture(number)
-            self._progress(start + share * (position + 1) / len(numbers))
-
-    def close(self) -> None:
-        """Give the decoder's memory back."""
-        self._recording.footage.close()
-
-
 def hand_scores(
     folder: Path, side: Side, progress: Callable[[float], None], stop: threading.Event
 ) -> Float[np.ndarray, " n"]:
     """How surely a hand of this side is seen in each frame, 0 to 1: tracked, or from the cache of keypoints.
 
-    Raises `DataError` for a picture that cannot be read, and `ScanStoppedError`.
+    The pictures are read by a decoder of its own; `progress` is told the share of the work that is done.
+    Raises `DataError` for a picture that cannot be read, and `ScanStoppedError` once `stop` is set.
     """
-    pictures = ScannedPictures(folder, progress, stop)
+    recording, gone_through = Recording.read(folder), 0.0
+
+    def advance(pictures: int) -> None:
+        nonlocal gone_through
+        if stop.is_set():
+            raise ScanStoppedError
+        gone_through += pictures
+        share = gone_through / len(recording.footage.numbers)  # up to 2: they may be gone through twice
+        progress(READING_SHARE * min(share, 1) + (1 - READING_SHARE) * max(share - 1, 0))
+
     try:
-        tracked = cached_keypoints(MediaPipeDetector(), pictures)
+        tracked = cached_keypoints(MediaPipeDetector(), RecordingPictures(recording, advance))
     finally:
-        pictures.close()
+        recording.footage.close()
     scores = []
     for hands in tracked:
         hand = hand_of_side(hands, side)

@@ -7,6 +7,7 @@ looking for a hand run outside it, since viser's event loop waits for the lock t
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import viser
@@ -115,6 +116,25 @@ class AnnotatePage:
                 self.wanted = self.state.frame
                 self.show()
                 self.show_note(f"⚠️ {error}")
+
+    def act_after(self, note: str, work: Callable[[], Callable[[], None]]) -> None:
+        """Do work that takes its time outside of the lock, and then, under it, the action that it returns.
+
+        `note` says meanwhile what is done. While other such work is done, nothing happens.
+        """
+        with self.lock:
+            if self.busy:
+                return
+            self.busy = True
+            self.show_note(note)
+        try:
+            try:
+                action = work()
+            except UserError as error:
+                action = partial(_refuse, error)
+            self.act(action)
+        finally:
+            self.busy = False
 
     def change(self, changed: EditedFrame, *, by: str = "", handles: bool = True) -> None:
         """Change the frame at hand; changes by the same control without a pause are one gesture."""
@@ -246,3 +266,7 @@ class AnnotatePage:
             self._trouble = trouble
             self._saved_at = time.strftime(" at %H:%M:%S")
             self.show_status()
+
+
+def _refuse(error: UserError) -> None:
+    raise error

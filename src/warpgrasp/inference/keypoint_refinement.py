@@ -30,7 +30,8 @@ class KeypointRefinement:
 
         `hand_pose` gets all coefficients: what joints do beyond the network's few.
         """
-        rows = [row for row, look in sorted(looks.items()) if look.presence and finite(predictions)[row]]
+        is_finite = finite(predictions)
+        rows = [row for row, look in sorted(looks.items()) if look.presence and is_finite[row]]
         missing = len(self.hand.pose_components) - predictions.hand_pose.shape[1]
         arrays = dict(predictions.arrays)
         arrays["hand_pose"] = np.pad(predictions.hand_pose, ((0, 0), (0, missing)))

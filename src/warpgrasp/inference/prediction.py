@@ -58,12 +58,13 @@ def predict_few(
 ) -> Predictions:
     """The predictions of a few frames, kept in memory. No annotation is read."""
     device, parts = next(network.parameters()).device, []
+    stored = dataset.at_size(None)
     for start in range(0, len(names), batch):
         read = [dataset.frame(name, annotated=False) for name in names[start : start + batch]]
         frames = move_to(Frames.of(read), device)
         predictions = predictions_of(frames, reconstruct_frames(network, frames))
         if hand_check is not None:
-            sight = partial(_sight, dataset.at_size(None), frames.names)
+            sight = partial(_sight, stored, frames.names)
             predictions = hand_check.checked(predictions, sight)
         parts.append(predictions)
     return Predictions.joined(parts)

@@ -3,7 +3,6 @@
 The size of the hand is a guess, and so is its depth, unless its shape is given.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +14,10 @@ from torch import Tensor
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import ExpectedHand, HandFit, HandModel, SeenJoints, Side, fit_hand_to_pixels
 from warpgrasp.keypoints.adaptation import JointOffsets
-from warpgrasp.keypoints.hands import HandBox, HandKeypoints, KeypointDetector, Picture, hand_of_side
+from warpgrasp.keypoints.hands import EIGHT_TURNS, HandBox, HandKeypoints, KeypointDetector, Picture, hand_of_side
 
 # A hand is looked at again, its square turned and smaller, when it is less probably there and of the side asked for.
 SURE_SCORE = 0.8
-TURNS = tuple(math.tau * step / 8 for step in range(8))
 TURNED_SIZE = 0.8
 # The joints that a detector sees in one picture err together: each counts as if it scattered so many times as much.
 ERRING_TOGETHER = 2.0
@@ -36,7 +34,7 @@ class FoundHand:
     @property
     def score(self) -> float:
         """That there is a hand of the side asked for, 0 to 1."""
-        return self.keypoints.presence * self.keypoints.probability_of(self.side)
+        return self.keypoints.score_of(self.side)
 
     @property
     def looks_like_the_other(self) -> bool:
@@ -57,9 +55,9 @@ def find_hand(
     if seen is None:
         return None
     sightings = [seen]
-    if seen.presence * seen.probability_of(side) < SURE_SCORE:
+    if seen.score_of(side) < SURE_SCORE:
         side_px, first_turn = TURNED_SIZE * seen.box.side_px, seen.box.turn or 0.0
-        turned = [HandBox(seen.box.centre_px, side_px, first_turn + turn) for turn in TURNS]
+        turned = [HandBox(seen.box.centre_px, side_px, first_turn + turn) for turn in EIGHT_TURNS]
         askew = _hands_in(detector, picture, turned)
         sightings += askew + _hands_in(detector, picture, [HandBox.around(hand.joints_px) for hand in askew])
     best = hand_of_side(sightings, side)

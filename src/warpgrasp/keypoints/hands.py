@@ -26,6 +26,7 @@ BASES = tuple(JOINTS.index(name) for name in ("index_1", "middle_1", "ring_1"))
 PALM_AND_MIDDLE = tuple(
     row for row, name in enumerate(JOINTS) if not name.endswith(("_3", "_tip")) or name == "thumb_3"
 )
+EIGHT_TURNS = tuple(math.tau * step / 8 for step in range(8))  # of a box: tried where its own is not known, or mistaken
 BOX_PER_PALM = 2.0  # a box's side by the extent of the joints of PALM_AND_MIDDLE, along the longer of its axes
 BOX_SHIFT = 0.1  # towards the fingers, by the extent along the hand
 
@@ -97,6 +98,10 @@ class HandKeypoints:
         """That it is of this side, 0 to 1."""
         return self.right_probability if side == "right" else 1 - self.right_probability
 
+    def score_of(self, side: Side) -> float:
+        """That there is a hand of this side, 0 to 1."""
+        return self.presence * self.probability_of(side)
+
     @property
     def side_score(self) -> float:
         """The probability of `side`, 0.5 to 1."""
@@ -108,11 +113,7 @@ def hand_of_side(hands: Sequence[HandKeypoints], side: Side) -> HandKeypoints | 
 
     A hand alone is returned whichever side it seems to be of: see its `right_probability`.
     """
-
-    def score(hand: HandKeypoints) -> float:
-        return hand.presence * hand.probability_of(side)
-
-    return max(hands, key=score, default=None)
+    return max(hands, key=lambda hand: hand.score_of(side), default=None)
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from warpgrasp.errors import DataError
 from warpgrasp.keypoints.graph import Network
-from warpgrasp.keypoints.hands import OURS_FROM_DETECTORS, WRIST, HandBox, HandKeypoints, Picture
+from warpgrasp.keypoints.hands import EIGHT_TURNS, OURS_FROM_DETECTORS, WRIST, HandBox, HandKeypoints, Picture
 from warpgrasp.registry import Registry
 
 ASSETS = files("warpgrasp.keypoints") / "assets"
@@ -36,7 +36,6 @@ WRIST_POINT, MIDDLE_POINT = 0, 2  # of the palm's seven points
 DEPTH_SCALE = 0.4  # by which the network's depths are larger than its pixels
 SAME_HAND = 0.15  # mean distance of joints by the box's side
 NEAR_CENTRES = 0.25  # distance of the centres of a hand's box and of a palm's, by the side
-TURNS = tuple(math.tau * step / 8 for step in range(8))  # tried where a box's turn is not known
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class MediaPipeDetector:
         given = [(row, box) for row, picture_boxes in enumerate(boxes) for box in picture_boxes]
         crops, owners = [], []
         for owner, (row, box) in enumerate(given):
-            turns = TURNS if box.turn is None else (box.turn,)
+            turns = EIGHT_TURNS if box.turn is None else (box.turn,)
             crops += [(row, box.turned(turn)) for turn in turns]
             owners += [owner] * len(turns)
         surest: dict[int, HandKeypoints] = {}

@@ -1,8 +1,9 @@
 """Poses refined until the pictures agree with them: one frame, or all frames of a recording from a few labels."""
 
 from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify, is_unfinished
+from warpgrasp.refinement.grasp import carried, distance_to_hand_m, solid_of
 from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
-from warpgrasp.refinement.recorded_hands import RecordedHands, detected_hands, stated_hands
+from warpgrasp.refinement.recorded_hands import RecordedHands, RecordingPictures, detected_hands, stated_hands
 from warpgrasp.refinement.refine import ALL_FRAMES, ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
 from warpgrasp.refinement.suggest import (
     scanned_positions,
@@ -24,17 +25,21 @@ __all__ = [
     "Descent",
     "LabelledPictures",
     "RecordedHands",
+    "RecordingPictures",
     "RefinedFrame",
     "Stage",
     "agreement",
+    "carried",
     "densify",
     "detected_hands",
+    "distance_to_hand_m",
     "is_unfinished",
     "read_quality",
     "refine",
     "refine_frame",
     "scanned_positions",
     "small_grey",
+    "solid_of",
     "stated_hands",
     "suggested_frames",
     "suggested_position",

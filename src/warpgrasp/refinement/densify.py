@@ -136,21 +136,22 @@ def densify(
         parts.append(postprocessing(context))
         return parts[-1]
 
-    def densified(predictions: Predictions) -> Densified:
-        poses = pose_of_predictions(predictions, own_hand)
+    def densified(predictions: Predictions, poses: Pose) -> Densified:
         sightings = task.seen and Sightings.of(task.seen, poses, sorted(labels), used=task.follows_seen)
         return Densified(predictions, sorted(labels), times, *agreed, sightings=sightings)
 
     def write_companions() -> dict[str, Any]:
         """Write what stands beside the predictions before these appear, so that they are there in a finished folder."""
-        found = densified(Predictions.joined(parts))
-        _write_labels(out, task, pose_of_predictions(found.predictions, own_hand))
-        write_quality(out / QUALITY, found.quality())
+        predictions = Predictions.joined(parts)
+        poses = pose_of_predictions(predictions, own_hand)
+        _write_labels(out, task, poses)
+        write_quality(out / QUALITY, densified(predictions, poses).quality())
         return {"companions": {name: fingerprint_of_files([out / name]) for name in COMPANIONS}}
 
     agreed = tuple(map(_joined, zip(*agreements, strict=True)))
     writer.finish(len(stretches), finished, write_companions)
-    return densified(read_predictions(out / PREDICTIONS)[0])
+    predictions = read_predictions(out / PREDICTIONS)[0]
+    return densified(predictions, pose_of_predictions(predictions, own_hand))
 
 
 def is_unfinished(out: Path) -> bool:

@@ -33,7 +33,8 @@ class Grasp:
         """The grasps of labels by their positions; between two in a row that hold, one passes evenly into the other."""
         positions = sorted(labels)
         nearest = np.abs(times[:, None] - times[positions]).argmin(axis=1)
-        touches = [_touches(labels[position], hand, model) for position in positions]
+        solid = solid_of(model)
+        touches = [distance_to_hand_m(labels[position], hand, solid) < TOUCH_M for position in positions]
         in_hand = between_labels({position: _in_hand(labels[position]) for position in positions}, times)
         rotation, centre = in_hand.object_rotation, in_hand.object_centre
         for holds, rows in groupby(range(len(positions)), key=lambda row: touches[row]):
@@ -53,13 +54,11 @@ class Grasp:
     def carried(self, poses: Pose) -> Pose:
         """The poses with the object in the hand where it is held; labels stay, to the last digit."""
         moved = self.held & ~self.labelled
-        centre = poses.wrist + (poses.hand_rotation @ self.centre.to(poses.wrist)[..., None])[..., 0]
+        in_hand = _with_object(poses, self.rotation.to(poses.wrist), self.centre.to(poses.wrist))
         return replace(
             poses,
-            object_rotation=torch.where(
-                moved[:, None, None], poses.hand_rotation @ self.rotation.to(poses.wrist), poses.object_rotation
-            ),
-            object_centre=torch.where(moved[:, None], centre, poses.object_centre),
+            object_rotation=torch.where(moved[:, None, None], in_hand.object_rotation, poses.object_rotation),
+            object_centre=torch.where(moved[:, None], in_hand.object_centre, poses.object_centre),
         )
 
     def cost(self, poses: Pose) -> Float[Tensor, " n"]:
@@ -78,9 +77,26 @@ def _in_hand(pose: Pose) -> Pose:
     return replace(pose, object_rotation=hand_from_camera @ pose.object_rotation, object_centre=centre)
 
 
-def _touches(label: Pose, hand: HandModel, model: ObjectModel) -> bool:
-    """Whether the hand of a label touches the object."""
-    vertices, _ = posed_hand(label, hand)
-    of_object = (vertices[0] - label.object_centre) @ label.object_rotation[0]
-    solid = Solid(Surface(model.vertices.double().numpy(), model.faces.numpy()))
-    return bool((solid.distance(of_object.double().numpy()) < TOUCH_M).any())
+def _with_object(hands: Pose, rotation: Float[Tensor, "n 3 3"], centre: Float[Tensor, "n 3"]) -> Pose:
+    """The poses with the object where it lies in the hands: the inverse of `_in_hand`."""
+    placed = hands.wrist + (hands.hand_rotation @ centre[..., None])[..., 0]
+    return replace(hands, object_rotation=hands.hand_rotation @ rotation, object_centre=placed)
+
+
+def carried(held: Pose, hand: Pose) -> Pose:
+    """The pose of a hand with the object in it as in another pose."""
+    lying = _in_hand(held)
+    return _with_object(hand, lying.object_rotation, lying.object_centre)
+
+
+def solid_of(model: ObjectModel) -> Solid:
+    """An object's surface, to measure distances from."""
+    return Solid(Surface(model.vertices.double().numpy(), model.faces.numpy()))
+
+
+@torch.no_grad()
+def distance_to_hand_m(pose: Pose, hand: HandModel, solid: Solid) -> float:
+    """How far the nearest vertex of the hand of one pose is from the surface of the object."""
+    vertices, _ = posed_hand(pose, hand)
+    of_object = (vertices[0] - pose.object_centre) @ pose.object_rotation[0]
+    return float(solid.distance(of_object.double().numpy()).min())

@@ -42,8 +42,11 @@ class RecordedHands:
 
 
 @dataclass(frozen=True)
-class _Pictures:
-    """A recording's pictures, read anew each time that they are gone through: only one lies in memory."""
+class RecordingPictures:
+    """A recording's pictures, read anew each time that they are gone through: only one lies in memory.
+
+    `advance` is told of each picture once it was dealt with.
+    """
 
     recording: Recording
     advance: Callable[[int], None]
@@ -60,7 +63,7 @@ def detected_hands(recording: Recording, *, show_progress: bool = True) -> Recor
     detector = DETECTORS[DETECTOR](DetectorSettings())
     # They are gone through for their hash, and again for the hands where these are not kept.
     with progress_bar("hands in the pictures", 2 * count, unit="pictures", shown=show_progress) as advance:
-        hands = cached_keypoints(detector, _Pictures(recording, advance), mode="track")
+        hands = cached_keypoints(detector, RecordingPictures(recording, advance), mode="track")
     recording.footage.close()
     return RecordedHands(hands, detector.identity, usual_offsets(recording.side).offsets_m)
 

@@ -17,6 +17,7 @@ from warpgrasp.frame import Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import HandModel
 from warpgrasp.keypoints import Detections, JointOffsets, reprojection_loss
+from warpgrasp.refinement.offsets import Adam
 from warpgrasp.scene import posed_hand
 
 # Standard deviations of the prior, which are also what one unit of an offset is: Adam moves all of them alike.
@@ -38,16 +39,16 @@ def to_keypoints(pose: Pose, hand: HandModel, camera: Camera, detections: Detect
         pivot = posed_hand(pose, hand)[1].mean(dim=1)
     sight = _lines_of_sight(pivot)
     offsets = {name: pivot.new_zeros(len(pose), size, requires_grad=True) for name, size in OFFSET_SIZES.items()}
-    descent = torch.optim.Adam(offsets.values(), lr=RATE)
+    optimiser = Adam(offsets)
     for step in range(STEPS):
-        descent.param_groups[0]["lr"] = RATE * (1 - step / STEPS)  # or it would end beside the minimum
         moved = _moved(pose, offsets, pivot, sight)
         joints = posed_hand(moved, hand)[1]
         misfit = LIKELIHOOD * reprojection_loss(joints, moved.hand_rotation, camera, detections, seen_at)
         cost = misfit + sum(values.square().sum(dim=1) for values in offsets.values()) / 2
-        descent.zero_grad()
+        for values in offsets.values():
+            values.grad = None
         cost.sum().backward()
-        descent.step()
+        optimiser.step(RATE * (1 - step / STEPS))  # or it would end beside the minimum
     with torch.no_grad():
         moved = _moved(pose, offsets, pivot, sight)
     kept = (detections.confidence.sum(dim=1) == 0).to(pivot.device)

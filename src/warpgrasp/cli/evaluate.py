@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from warpgrasp.cli.options import AS_USUAL, DataChoice, Positional, console
 from warpgrasp.errors import UserError
-from warpgrasp.evaluation import Assessment, OfficialScores
 from warpgrasp.files import write_json
+
+if TYPE_CHECKING:  # too heavy for `--help`
+    from warpgrasp.evaluation import Assessment, OfficialScores
 
 
 def evaluate(
@@ -94,7 +97,7 @@ def score_table(title: str, means: Mapping[str, float]) -> Table:
     return table
 
 
-def figure_table(assessment: Assessment) -> Table:
+def figure_table(assessment: "Assessment") -> Table:
     """The further figures, as printed; a frame that is left out is counted beside the figure."""
     caption = f"not closed: {', '.join(assessment.open_objects)}" if assessment.open_objects else None
     table = Table(title="Further measures · alignment and unit in the name", title_justify="left", caption=caption)
@@ -108,7 +111,7 @@ def figure_table(assessment: Assessment) -> Table:
     return table
 
 
-def official_table(official: OfficialScores) -> Table:
+def official_table(official: "OfficialScores") -> Table:
     """HO-3D's figures under their own names, as printed."""
     table = Table(title="HO-3D's official figures", title_justify="left")
     table.add_column("scores.txt")

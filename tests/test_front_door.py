@@ -34,6 +34,10 @@ def test_importing_the_package_imports_nothing_but_python_itself() -> None:
     assert [name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names] == ["warpgrasp"]
 
 
+def test_the_command_line_loads_pytorch_only_for_a_command() -> None:
+    assert in_a_new_process("import sys, warpgrasp.cli; print('torch' in sys.modules)") == "False"
+
+
 def test_the_import_takes_less_than_half_a_second() -> None:
     code = "import time; started = time.perf_counter(); import warpgrasp; print(time.perf_counter() - started)"
     assert float(in_a_new_process(code)) < LONGEST_IMPORT_S

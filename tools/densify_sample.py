@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 .venv/bin/python tools/densify_sample.py        # half an hour, one core
 
 Which frames are labelled is chosen evenly, by `suggest`, and at random (two draws); the one label is that of the middle
-frame, or drawn. `--ways` and `--sequences` measure some of them; what is measured is stored at once. The figures are
-kept in docs/results/densify.json; tools/results_page.py writes them into docs/results.md.
+frame, or drawn. `--ways` and `--sequences` measure some of them, `--colours-alone` without keypoints; what is measured is
+stored at once. The figures are kept in docs/results/densify.json; tools/results_page.py writes them into docs/results.md.
 """
 
 import argparse
@@ -51,25 +51,26 @@ def choices(dataset: Dataset, sequence: str, folder: Path) -> dict[str, list[int
     return {"even": even, "suggest": suggested, **drawn, "one in the middle": [frames // 2], "one at random": one}
 
 
-def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path) -> dict[str, Any]:
+def measured(dataset: Dataset, sequence: str, labels: list[int], folder: Path, keypoints: str) -> dict[str, Any]:
     """Write the recording, carry its labels on, and score the other frames."""
     recording, out = folder / sequence, folder / "out"
     for old in (recording, out):
         shutil.rmtree(old, ignore_errors=True)
     export_recording(dataset, "train", sequence, recording, RecordingOptions(train=labels))
     started = time.process_time()  # others may be at work on this machine
-    if warpgrasp(["densify", str(recording), "--out", str(out)]):
+    if warpgrasp(["densify", str(recording), "--out", str(out), "--keypoints", keypoints]):
         raise SystemExit(1)
     seconds = time.process_time() - started
     predictions, _ = read_predictions(out / "predictions.npz")
     names = [name for name in predictions.names if name.index not in labels]
     scores = score(predictions, dataset, names)
-    labelled, *signs = (read_quality(out / QUALITY, column) for column in ("labelled", *SIGNS))
+    columns = SIGNS[:-1] if keypoints == "none" else SIGNS
+    labelled, *signs = (read_quality(out / QUALITY, column) for column in ("labelled", *columns))
     others = [frame for frame in labelled if not labelled[frame]]
     errors = np.add(scores.per_frame["hand_joint_error_px"], scores.per_frame["object_vertex_error_px"])
     correlations = {
         sign: float(spearmanr(errors, [values[frame] for frame in others], nan_policy="omit")[0])
-        for sign, values in zip(SIGNS, signs, strict=True)
+        for sign, values in zip(columns, signs, strict=True)
     }
     return {"labels": labels, "seconds": seconds, "scores": scores.means, "rank_correlations": correlations}
 
@@ -79,7 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES), choices=list(SEQUENCES))
+    parser.add_argument("--colours-alone", action="store_true")
     options = parser.parse_args()
+    keypoints, suffix = ("none", ", colours alone") if options.colours_alone else ("detector", "")
     found: dict[str, dict[str, Any]] = json.loads(STORED.read_text()) if STORED.is_file() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -87,9 +90,9 @@ def main() -> None:
         for sequence in options.sequences:
             chosen = choices(dataset, sequence, folder)
             for how in options.ways:
-                labels = chosen[how]
-                found.setdefault(sequence, {})[how] = measured(dataset, sequence, labels, folder)
-                print(sequence, how, json.dumps(found[sequence][how]), flush=True)
+                name, of_sequence = how + suffix, found.setdefault(sequence, {})
+                of_sequence[name] = measured(dataset, sequence, chosen[how], folder, keypoints)
+                print(sequence, name, json.dumps(of_sequence[name]), flush=True)
                 write_json(STORED, found)
 
 

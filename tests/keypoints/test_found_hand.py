@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.keypoints.hands_at import hand_at
-from warpgrasp.data import Dataset, open_dataset
+from warpgrasp.data import Dataset, mirrored_camera, open_dataset
 from warpgrasp.data.sample import unpack_shipped
 from warpgrasp.frame import Annotation
 from warpgrasp.geometry import Camera
@@ -124,13 +124,8 @@ def test_a_left_hand_is_the_mirrored_right_one(firsts: Firsts, hand: HandModel, 
     found = find_hand(detector, np.ascontiguousarray(first.picture[:, ::-1]), "left")
     assert found is not None
     assert found.score > 0.8
-    camera = first.camera
-    intrinsics = camera.intrinsics.clone()
-    intrinsics[0, 2] = camera.width - 1 - intrinsics[0, 2]
-    offsets = usual_offsets("left")
-    fit = hand_from_keypoints(
-        left_hand(hand), found.keypoints, camera=Camera(intrinsics, camera.width, camera.height), offsets=offsets
-    )
+    camera, offsets = mirrored_camera(first.camera), usual_offsets("left")
+    fit = hand_from_keypoints(left_hand(hand), found.keypoints, camera=camera, offsets=offsets)
     px, mm = errors(first, fit.joints[0] * torch.tensor([-1.0, 1, 1]))
     assert px < 4
     assert mm < 30

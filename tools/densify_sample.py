@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 .venv/bin/python tools/densify_sample.py        # half an hour, one core
 
 Which frames are labelled is chosen evenly, by `suggest`, and at random (two draws); the one label is that of the middle
-frame, or drawn. `--ways` and `--sequences` measure some of them, `--colours-alone` without keypoints; what is measured is
-stored at once. The figures are kept in docs/results/densify.json; tools/results_page.py writes them into docs/results.md.
+frame, or drawn. `--ways` and `--sequences` measure some of them, `--colours-alone` without keypoints; what is measured
+is stored at once. The figures are kept in docs/results/densify.json; tools/results_page.py writes them into
+docs/results.md.
 """
 
 import argparse

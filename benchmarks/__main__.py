@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks.measure import Clock
+from benchmarks.operations import counts
 from benchmarks.scale import SCALES
 from benchmarks.suites import ALONE, SUITES, in_own_process
-from benchmarks.table import BenchmarkError, Results, notes, regressions, table, where
+from benchmarks.table import BenchmarkError, Results, notes, operations_table, regressions, table, where
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows += in_own_process(name, chosen)
             except Exception as error:
                 failed.append(f"{name} failed: {type(error).__name__}: {error}")
-        results = Results(options.scale, rows, {**where(options.clock), "seconds": round(time.monotonic() - started)})
-        print(table(rows), notes(rows), results.where, *failed, sep="\n\n")
+        operations = {} if options.names else counts()
+        seconds = round(time.monotonic() - started)
+        results = Results(options.scale, rows, {**where(options.clock), "seconds": seconds}, operations)
+        print(table(rows), operations_table(operations), notes(rows), results.where, *failed, sep="\n\n")
         if options.out is not None:
             results.write(options.out)
         slower = [] if old is None else regressions(old, results)

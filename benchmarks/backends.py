@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=get_args(Clock), default="wall")
     options = parser.parse_args()
     checkpoint, hand = load_checkpoint(options.run), HandModel(open_hand())
-    width, height = int(checkpoint.training["width"]), int(checkpoint.training["height"])
+    width, height = checkpoint.picture_size
     dataset = open_dataset(options.data, hand, size=(width, height))
     network = checkpoint.network(hand).eval()
     network.encoder.to(memory_format=torch.channels_last)

@@ -78,14 +78,18 @@ def predictions(size: int) -> Iterator[Run]:
     """A predictions file of so many frames, written and read again."""
     from dataclasses import MISSING, fields
 
+    from scipy.spatial.transform import Rotation
+
     from warpgrasp.predictions import Predictions, read_predictions, write_predictions
 
     shapes = {"hand_vertices": (778, 3), "hand_joints": (21, 3), "hand_pose": (15,), "hand_shape": (10,)}
     numbers = np.random.default_rng(0)
     arrays = {}
     for one in (one for one in fields(Predictions) if one.default is MISSING):
-        shape = shapes.get(one.name, (3, 3) if one.name.endswith("rotation") else (3,))
-        arrays[one.name] = numbers.normal(size=(size, *shape)).astype(np.float32)
+        if one.name.endswith("rotation"):
+            arrays[one.name] = Rotation.random(size, rng=numbers).as_matrix().astype(np.float32)
+        else:
+            arrays[one.name] = numbers.normal(size=(size, *shapes.get(one.name, (3,)))).astype(np.float32)
     names = {"sequence": np.full(size, "long"), "index": np.arange(size), "object_name": np.full(size, "box")}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "predictions.npz"

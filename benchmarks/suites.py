@@ -15,6 +15,7 @@ SUITES = (
     "hand_model",
     "augmentation",
     "reading",
+    "encoders",
     "training_step",
     "inference",
     "ho3d_scoring",
@@ -22,7 +23,7 @@ SUITES = (
     "startup",
     "keypoints",
 )
-ALONE = ("growth",)  # minutes: only when named
+ALONE = ("growth", "long", "operations")  # tables of their own, or minutes: only when named
 
 
 def in_own_process(name: str, scale: Scale) -> list[Row]:

@@ -3,8 +3,8 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,22 @@ class BenchmarkError(UserError):
 
 
 @dataclass(frozen=True)
+class Operations:
+    """Operations that one call hands to the device, copies and synchronisations among them."""
+
+    all: int
+    copies: int
+    synchronisations: int
+
+
+@dataclass(frozen=True)
 class Results:
-    """All rows of a run, and where they were measured."""
+    """All rows of a run and where they were measured; and the operations of a step's parts, where they were counted."""
 
     scale: str
     rows: list[Row]
     where: dict[str, Any]
+    operations: dict[str, Operations] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """As JSON, under a temporary name first."""
@@ -36,6 +46,7 @@ class Results:
             "scale": self.scale,
             "where": self.where,
             "rows": [asdict(row) for row in self.rows],
+            "operations": {name: asdict(counted) for name, counted in self.operations.items()},
         }
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -48,7 +59,8 @@ class Results:
             content = json.loads(path.read_text())
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']}")
-            return Results(content["scale"], [_row(row) for row in content["rows"]], content["where"])
+            operations = {name: Operations(**counted) for name, counted in content.get("operations", {}).items()}
+            return Results(content["scale"], [_row(row) for row in content["rows"]], content["where"], operations)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BenchmarkError(
                 f"expected the results of `python -m benchmarks --out FILE` in {path}, but: {error}"
@@ -92,6 +104,14 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def operations_table(operations: Mapping[str, Operations]) -> str:
+    """The operations of each part, as a table in Markdown."""
+    lines = ["| part of a step, forward and backward | operations | copies | synchronisations |", "|---|---|---|---|"]
+    for name, one in operations.items():
+        lines.append(f"| {name} | {one.all:,} | {one.copies:,} | {one.synchronisations} |")
+    return "\n".join(lines)
+
+
 def notes(rows: Sequence[Row]) -> str:
     """What was found about results."""
     return "\n".join(f"{row.name}, {row.size}: {row.note}" for row in rows if row.note)
@@ -99,6 +119,8 @@ def notes(rows: Sequence[Row]) -> str:
 
 def regressions(old: Results, new: Results) -> list[str]:
     """The figures that became slower beyond noise, in times of the yardstick that was measured in the same turns.
+
+    And the parts of a step that have more operations than before: these have no noise.
 
     Beyond noise: the median by more than `TOLERATED`, and the quartiles of the two runs do not overlap. Raises
     `BenchmarkError` when the two were measured at different sizes with other threads or by another clock.
@@ -120,4 +142,8 @@ def regressions(old: Results, new: Results) -> list[str]:
             found.append(
                 f"{row.name}, {row.size}: {after / before:.2f} times as long ({before:.3g} → {after:.3g} yardsticks)"
             )
+    for name, counted in new.operations.items():
+        before = old.operations.get(name, counted).all
+        if counted.all > before:
+            found.append(f"{name}: {before:,} → {counted.all:,} operations")
     return found

@@ -19,7 +19,7 @@ from tests.sample_set import Sample, write_sample
 from tests.training.runs import prepare, short_recipe, train_both
 from warpgrasp.cli import main
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -33,6 +33,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WARPGRASP_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _attacks(request: pytest.FixtureRequest, record_property) -> None:
+    """Notes what a test that is marked by `attack(kind, what)` tries, for tools/security_figures.py."""
+    for mark in request.node.iter_markers("attack"):
+        kind, what = mark.args
+        record_property("attack", {"kind": kind, "what": what, "tried": 1})
 
 
 @pytest.fixture(scope="session")

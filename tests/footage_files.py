@@ -13,7 +13,7 @@ from warpgrasp.export.datasets import VideoWriter
 from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.reconstruction.checkpoint import checkpoint_of, save_checkpoint
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 

@@ -12,7 +12,7 @@ from warpgrasp.data.sample.files import Appearance, PosedSequence, paint, save_p
 from warpgrasp.data.sample.grasp import OBJECT_NAMES
 from warpgrasp.data.sample.sequence import FOCAL_PX, HEIGHT_PX, WIDTH_PX, GraspSequence
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 
 TRAIN_FRAMES, EVALUATION_FRAMES = 8, 4
 # The distances to one object take seconds to compute: the fast tests hold one of the sample's, the slow ones all.

@@ -232,14 +232,14 @@ def test_files_that_are_no_predictions(refused: Refusal, sample_root: Path, tmp_
         ["evaluate", tmp_path / "none.npz", "--data", sample_root], r"found no file .*run `warpgrasp predict` first"
     )
     (tmp_path / "text.npz").write_text("hello")
-    refused(["evaluate", tmp_path / "text.npz", "--data", sample_root], r"expected a predictions file in .*text\.npz")
+    refused(["evaluate", tmp_path / "text.npz", "--data", sample_root], r"expected a predictions file .*text\.npz")
 
 
 def test_weights_that_are_none(refused: Refusal, sample_root: Path, tmp_path: Path) -> None:
     words = ["predict", sample_root, "--out", tmp_path / "p.npz", "--weights"]
     refused([*words, tmp_path / "none"], r"expected a checkpoint, found no file .*none; train first")
     (tmp_path / "text").write_text("hello")
-    refused([*words, tmp_path / "text"], r"expected a checkpoint in .*text, but it cannot be read")
+    refused([*words, tmp_path / "text"], r"expected a checkpoint .*text, but it cannot be read")
 
 
 def test_a_sample_that_is_there_already(refused: Refusal, sample_root: Path, tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import benchmarks.__main__ as command
-from benchmarks import growth
+from benchmarks import growth, operations
 from benchmarks.measure import Case, Machine, Patience, Row, Work, measure
 from benchmarks.scale import TINY
 from benchmarks.suites import SUITES, run_suite
-from benchmarks.table import BenchmarkError, Results, notes, regressions, table
+from benchmarks.table import BenchmarkError, Operations, Results, notes, regressions, table
 
 WHERE = {"threads": 1, "clock": "wall"}
 
@@ -180,3 +181,33 @@ def test_a_curve_has_points(curve: str) -> None:
     assert point.size == smallest
     assert point.seconds > 0
     assert point.megabytes >= 0
+
+
+def test_operations_are_counted_without_views() -> None:
+    """Two products, a sum and their derivatives by hand; a view and a detached tensor are none."""
+    matrix = torch.ones(3, 3, requires_grad=True)
+
+    def run() -> None:
+        matrix.grad = None
+        product = (matrix.T @ matrix.detach()).view(9)  # one product
+        product.sum().backward()  # a sum; its gradient of ones, one product back
+
+    found = operations.counted(run)
+    # mm, sum, ones_like, mm; the gradient is kept by a copy or as it is, by PyTorch's choice.
+    assert 4 <= found.all <= 5
+    assert found.synchronisations == 0
+    assert operations.counted(lambda: float(matrix.detach().sum())).synchronisations == 1
+    assert operations.counted(lambda: matrix.detach().clone()) == Operations(1, 1, 0)
+
+
+def test_the_parts_of_a_step_are_smaller_than_the_step() -> None:
+    found = operations.counts()
+    whole = found["step of stage 2"].all
+    assert found["step of stage 2, control"].all + found["photometric term"].all < 1.1 * whole
+    assert found["hand model of a batch"].all < found["step of stage 1"].all < found["step of stage 2, control"].all
+    again = results()
+    assert regressions(replace(again, operations=found), replace(again, operations=found)) == []
+    more = {name: replace(one, all=one.all + 1) for name, one in found.items()}
+    assert len(regressions(replace(again, operations=found), replace(again, operations=more))) == len(found)
+    page = operations.operations_table({"step": Operations(1234, 5, 0)})
+    assert page.splitlines()[-1] == "| step | 1,234 | 5 | 0 |"

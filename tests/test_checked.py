@@ -129,7 +129,7 @@ def test_json_of_another_kind(tmp_path: Path) -> None:
         ("- 1\n- 2", "expected named values"),
         ("1: 2", "whose names are no texts"),
         ("a: &x [1]\nb: [" + "*x," * 30 + "]", "more than 16 aliases"),
-        ("a: " + "x" * 70_000, "at most 65536 bytes"),
+        ("a: " + "x" * 70_000, "at most 0.0655 MB"),
         ("a: 2000-99-99", "expected plain YAML"),
     ],
 )
@@ -162,7 +162,7 @@ def test_arrays_are_measured_before_they_are_unpacked(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected the key b in .*, found a, bomb"):
         read_arrays(path, "b")
     np.savez(path, a=np.array([{}], dtype=object))
-    with pytest.raises(DataError, match="Object arrays cannot be loaded"):
+    with pytest.raises(DataError, match=r"the array a of .*: an array of objects"):
         read_arrays(path, "a")
 
 
@@ -171,5 +171,5 @@ def test_a_header_that_promises_more_than_there_is(tmp_path: Path) -> None:
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("a.npy", stream.getvalue() + b"\0" * 16)
-    with pytest.raises(DataError, match=r"expected arrays in .*a\.npz, but it cannot be read"):
+    with pytest.raises(DataError, match=r"expected the array a of .*a\.npz, but it cannot be read"):
         read_arrays(tmp_path / "a.npz", "a")

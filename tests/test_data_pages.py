@@ -10,8 +10,8 @@ import pytest
 
 from warpgrasp.cli import COMMANDS, main
 from warpgrasp.data.dexycb.splits import PROTOCOLS as DEXYCB_PROTOCOLS
-from warpgrasp.data.fphab.splits import PROTOCOLS as FPHAB_PROTOCOLS
-from warpgrasp.data.ho3d.splits import PROTOCOLS as HO3D_PROTOCOLS
+from warpgrasp.data.fphab.files import PROTOCOLS as FPHAB_PROTOCOLS
+from warpgrasp.data.ho3d.files import PROTOCOLS as HO3D_PROTOCOLS
 
 ROOT = Path(__file__).parents[1]
 DATASETS, SCORING, OWN_VIDEO = (ROOT / "docs" / name for name in ("datasets.md", "scoring.md", "own_video.md"))

@@ -22,7 +22,7 @@ from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import HAND_MODELS, load_hand
+from warpgrasp.hand.templates import HAND_MODELS, load_hand
 from warpgrasp.photometric import photometric_consistency
 from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction.encoders import ENCODERS

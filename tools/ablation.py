@@ -31,6 +31,7 @@ from warpgrasp.training import (
     train_stage,
     with_all_that_helps,
     with_grasp,
+    with_joint_input,
     with_keypoints,
     with_longer_stage2,
     with_near_to_far,
@@ -64,6 +65,7 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "control, twice the steps": lambda recipe: with_longer_stage2(recipe).as_control(),
     "best": with_all_that_helps,
     "best without keypoints": lambda recipe: without_keypoints(with_all_that_helps(recipe)),
+    "best, joints as input": lambda recipe: with_joint_input(with_all_that_helps(recipe)),
 }
 
 
@@ -99,7 +101,10 @@ def run(variant: str, row: str, job: Job, stage1: Job, setting: Setting) -> dict
     assert job.after is not None
     if not setting.weights(job.after).is_file():
         carry_out(stage1, setting, scored=False)
-    weights = train_stage(training, recipe.stage2, out, initial=setting.weights(job.after))
+    first = setting.weights(job.after)
+    if recipe.network != job.recipe.network:
+        first = train_stage(training, recipe.stage1, out.with_name(f"{out.stem}-stage1.safetensors"))
+    weights = train_stage(training, recipe.stage2, out, initial=first)
     data = setting.dataset
     groups = {"unannotated": labels.unannotated_names, "evaluation": data.names("evaluation")}
     file, every = out.with_suffix(".npz"), groups["unannotated"] + groups["evaluation"]
@@ -119,7 +124,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     options = parser.parse_args()
     experiment = EXPERIMENTS["fig8"]
-    wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
+    wanted = Reproduction(experiment, tuple(options.seeds), data="sample", quick=False)
     data = open_dataset(unpack_shipped(options.sweep / "data"), HandModel(open_hand()))
     setting = wanted.setting(data, options.sweep, [], ["tools/ablation.py"])
     whole = plan(wanted.networks, setting)

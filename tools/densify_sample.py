@@ -33,7 +33,14 @@ from warpgrasp.refinement import QUALITY, read_quality, suggested_frames
 STORED = Path("docs/results/densify.json")
 SEQUENCES, COUNT = ("MB1", "MB2", "CB1", "CB2"), 3
 WAYS = ("even", "suggest", "random 0", "random 1", "one in the middle", "one at random")
-SIGNS = ("difference_after", "compared_share", "frames_to_label", "acceleration_mm_per_frame2", "keypoints_px")
+SIGNS = (
+    "difference_after",
+    "compared_share",
+    "frames_to_label",
+    "acceleration_mm_per_frame2",
+    "expected_error_mm",
+    "keypoints_px",
+)
 
 
 def choices(dataset: Dataset, sequence: str, folder: Path) -> dict[str, list[int]]:

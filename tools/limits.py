@@ -148,7 +148,7 @@ def measure(record: Path) -> dict[str, Any]:
                 for folder in folders[arm]:
                     checkpoint = load_checkpoint(folder / "weights.safetensors")
                     network = checkpoint.network(dataset.hand)
-                    size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
+                    size = checkpoint.picture_size
                     changed: Any = Changed(dataset.at_size(size), change)
                     means = score(predict_few(network, changed, every_third), dataset, every_third).means
                     for metric in METRICS:

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     experiment = EXPERIMENTS["fig8"]
-    wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
+    wanted = Reproduction(experiment, tuple(options.seeds), data="sample", quick=False)
     data = open_dataset(unpack_shipped(options.sweep / "data"), HandModel(open_hand()))
     setting = wanted.setting(data, options.sweep, [], ["tools/precision.py"])
     usual = [one for one in wanted.networks if one.row == ROW and one.arm in ARMS]

@@ -14,6 +14,7 @@ import json
 import shutil
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from ablation import VARIANTS, weights_of
@@ -29,16 +30,18 @@ from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.inference import predict_few
 from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction import load_checkpoint
-from warpgrasp.refinement import densify
+from warpgrasp.refinement import densify, detected_hands
 
 STORED = Path("docs/results/refine.json")
 ROWS = ("1.67 %", "3.33 %", "5 %")
 NO_NETWORK = "labels"
-STARTS = [NO_NETWORK, "photometric", "near to far", "both, grasp", "both, from near to far, grasp"]
+BEST = "best"  # trained with keypoints, and refined with them
+STARTS = [NO_NETWORK, "photometric", "near to far", "both, grasp", "both, from near to far, grasp", BEST]
 
 
-def refined(dataset: Dataset, labels: Labels, start: Predictions | None) -> Predictions:
+def refined(dataset: Dataset, labels: Labels, start: Predictions | None, *, by_keypoints: bool) -> Predictions:
     """Every training sequence as a recording with its labels, densified."""
+    look = partial(detected_hands, show_progress=False) if by_keypoints else None
     parts = []
     for sequence, chosen in labels.annotated.items():
         with tempfile.TemporaryDirectory() as temporary:
@@ -46,7 +49,7 @@ def refined(dataset: Dataset, labels: Labels, start: Predictions | None) -> Pred
             export_recording(dataset, "train", sequence, recording, RecordingOptions(train=list(chosen)))
             own = None if start is None else start.rows(start.sequence == sequence)
             found = densify(
-                Recording.read(recording), dataset.hand, out, program="tools", start=own, show_progress=False
+                Recording.read(recording), dataset.hand, out, program="tools", start=own, look=look, show_progress=False
             )
             parts.append(found.predictions)
             shutil.rmtree(out)
@@ -62,7 +65,7 @@ def main() -> None:
     parser.add_argument("--starts", nargs="+", default=STARTS)
     options = parser.parse_args()
     experiment = EXPERIMENTS["fig8"]
-    wanted = Reproduction(experiment, tuple(options.seeds), on_sample=True, quick=False)
+    wanted = Reproduction(experiment, tuple(options.seeds), data="sample", quick=False)
     data = open_dataset(unpack_shipped(options.sweep / "data"), HandModel(open_hand()))
     setting = wanted.setting(data, options.sweep, [], ["tools/refine_sample.py"])
     whole = plan(wanted.networks, setting)
@@ -91,7 +94,7 @@ def main() -> None:
                 elif start != NO_NETWORK:
                     begun = read_predictions(setting.folder(mark) / TRAINING_PREDICTIONS)[0]
                 started = time.monotonic()
-                found = refined(data, labels, begun)
+                found = refined(data, labels, begun, by_keypoints=start == BEST)
                 seconds = time.monotonic() - started
                 names = labels.unannotated_names
                 means = score(found, data, names).means

@@ -6,15 +6,8 @@ says what was expected, for which key of which file, and what was found. Sizes a
 into memory, and nothing here runs what a file asks for.
 """
 
-import io
-import json
-import tokenize
-import warnings
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from lzma import LZMAError
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +16,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from warpgrasp.archive import Archive
+from warpgrasp.bounded import LARGEST_JSON_BYTES, read_json, read_regular, shown
 from warpgrasp.errors import DataError
 
 __all__ = ["LARGEST_NUMBER", "Entry", "read_arrays", "read_json_object", "read_yaml"]
@@ -31,18 +26,10 @@ Choice = TypeVar("Choice", bound=str)
 
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 LONGEST_TEXT = 200
-LARGEST_JSON_BYTES = 256_000_000  # a label takes about 2 kB: a hundred thousand of them
 LARGEST_YAML_BYTES = 65_536  # real calibrations have some hundred
 LARGEST_ALIASES = 16  # real calibrations have none; a few cannot make a short file build something huge
 LARGEST_ARRAY_BYTES = 65_536
 MOST_AXES = 8
-
-# Broken zip files and arrays with lying headers make zipfile and NumPy raise any of these.
-BROKEN_ARRAYS = (
-    *(zipfile.BadZipFile, zlib.error, LZMAError, tokenize.TokenError, OSError, EOFError, ValueError, TypeError),
-    *(LookupError, AttributeError, SyntaxError, ArithmeticError, MemoryError),
-    RuntimeError,  # encrypted, unknown compression, too deep
-)
 
 
 @dataclass(frozen=True)
@@ -80,16 +67,15 @@ class Entry:
     def value(self, key: str) -> Any:
         """The value of a key that must be there."""
         if key not in self.values:
-            given = ", ".join(name[:40] for name in self.values) or "nothing"
-            raise DataError(f"expected the key {key} {self._of()}, found {given}"[:400])
+            raise DataError(f"expected the key {key} {self._of()}, found {shown(self.values) or 'nothing'}")
         return self.values[key]
 
-    def text(self, key: str) -> str:
+    def text(self, key: str, *, longest: int = LONGEST_TEXT) -> str:
         """A short text with something in it."""
         value = self.value(key)
         if not isinstance(value, str) or not value.strip():
             raise DataError(f"expected a text for {self.where(key)}, found {_described(value)}")
-        if len(value) > LONGEST_TEXT:
+        if len(value) > longest:
             raise DataError(f"expected a short text for {self.where(key)}, found one of {len(value)} characters")
         return str(value)  # a NumPy text would not go into JSON
 
@@ -100,6 +86,13 @@ class Entry:
             if isinstance(value, str) and value == option:
                 return option
         raise DataError(f"expected one of {', '.join(options)} for {self.where(key)}, found {_described(value)}")
+
+    def truth(self, key: str) -> bool:
+        """A value that must be true or false."""
+        value = self.value(key)
+        if not isinstance(value, bool):
+            raise DataError(f"expected true or false for {self.where(key)}, found {_described(value)}")
+        return value
 
     def whole(self, key: str, *, least: int, most: int) -> int:
         """A whole number within bounds."""
@@ -160,6 +153,7 @@ class Entry:
         return [numbered.entry(name) for name in numbered.values]
 
     def _full(self, key: str) -> str:
+        key = key if key.isprintable() and len(key) <= LONGEST_TEXT else ascii(key[:60])  # of other people's
         return f"{self.place}.{key}" if self.place else key
 
     def _of(self) -> str:
@@ -237,38 +231,27 @@ def _described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def read_json_object(path: Path, format_name: str | None = None, *, see: str | None = None) -> Entry:
+def read_json_object(
+    path: Path, format_name: str | None = None, *, see: str | None = None, largest_bytes: int = LARGEST_JSON_BYTES
+) -> Entry:
     """The named values of a JSON file, whose `format` is the named one where one is named.
 
     `see` is the page that says how to write a file that is missing.
 
-    Raises `DataError` naming the file when it is missing, no JSON, repeats a key, or is of another format or version.
+    Raises `DataError` naming the file when it is missing, larger, no JSON, repeats a key, or is of another format or
+    version.
     """
     try:
-        if path.stat().st_size > LARGEST_JSON_BYTES:
-            raise DataError(f"expected a small JSON file in {path}, found one of {path.stat().st_size / 1e6:.0f} MB")
-        content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
+        content = read_json(path, largest_bytes=largest_bytes)
     except FileNotFoundError as error:
         page = "" if see is None else f"; see {see}"
         raise DataError(f"expected {path.name} in {path.parent}, found no such file{page}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError, OSError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"expected JSON in {path}: {str(error)[:200]}") from error
     if not isinstance(content, dict):
         raise DataError(f"expected a JSON object {{…}} in {path}, found {_described(content)}")
     entry = Entry(content, path)
     if format_name is not None and entry.value("format") != format_name:
         raise DataError(f'expected "format": "{format_name}" in {path}, found {_described(entry.value("format"))}')
     return entry
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        repeated = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
-        raise ValueError(f"the key {repeated[:60]!r} is given twice")
-    return values
 
 
 # The compiled loader, where it is there, is six times as fast. Both refuse tags that would call anything.
@@ -287,10 +270,7 @@ def read_yaml(path: Path) -> Entry:
     Only plain values are built; a tuple (`!!python/tuple`) is read as a list, and no other tag of Python is.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_YAML_BYTES + 1)
-        if len(content) > LARGEST_YAML_BYTES:
-            raise DataError(f"expected a file of at most {LARGEST_YAML_BYTES} bytes in {path}, found a larger one")
+        content = read_regular(path, LARGEST_YAML_BYTES)
         if content.count(b"*") > LARGEST_ALIASES:
             raise DataError(f"expected plain YAML in {path}, found more than {LARGEST_ALIASES} aliases")
         return Entry.of(yaml.load(content, Loader=_PlainLoader), path)
@@ -310,23 +290,11 @@ def read_arrays(path: Path, *names: str, largest_bytes: int = LARGEST_ARRAY_BYTE
     when it is missing or broken, lacks one of the arrays, or holds pickled objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+        with Archive.opened(path) as archive:
             for name in names:
-                Entry(members, path).value(name)
-                if archive.getinfo(members[name]).file_size > largest_bytes:
+                Entry(dict.fromkeys(archive.names), path).value(name)
+                if archive.bytes_of(name) > largest_bytes:
                     raise DataError(f"expected a small array {name} in {path}, found one above {largest_bytes} bytes")
-            return Entry({name: _array(archive.read(members[name])) for name in names}, path)
+            return Entry({name: archive.read(name) for name in names}, path)
     except FileNotFoundError as error:
         raise DataError(f"expected the arrays of {path}, found no such file") from error
-    except BROKEN_ARRAYS as error:
-        if isinstance(error, DataError):
-            raise
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DataError(f"expected arrays in {path}, but it cannot be read: {reason}") from error
-
-
-def _array(content: bytes) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd headers, which are judged by what comes out
-        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Files and folders that are replaced whole, locks between processes, the cache folder, and where results come from.
+"""Files and folders that are replaced whole, their fingerprints, the cache folder, and where results come from.
 
 Whatever is interrupted, a path holds the whole new content or the content of before: everything is written under an
 unpredictable name in a private folder beside its destination, synced to the disk, and renamed into place.
@@ -7,46 +7,50 @@ unpredictable name in a private folder beside its destination, synced to the dis
 import hashlib
 import json
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from stat import S_ISDIR
+from typing import Any, TextIO
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from warpgrasp.errors import DataError, UserError
+from warpgrasp.bounded import open_regular
+from warpgrasp.errors import DataError
+from warpgrasp.signals import Waiting
 
 __all__ = [
-    "LockedError",
+    "YOUNGER",
+    "appending",
     "cache_folder",
     "command_line",
-    "exclusive",
     "fingerprint_of_files",
     "fingerprint_of_values",
+    "remove_leftovers",
     "replacing",
     "replacing_folder",
     "source_commit",
+    "stated_fields",
     "write_document",
     "write_json",
     "write_text",
 ]
 
 
-LONGEST_HOLDER = 200  # characters that say who holds a lock
+NAMED = 100  # characters of a file's name that its private folder is named by
+PRIVATE = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.partial", re.DOTALL)  # as `mkdtemp` names it
+# Marks a dataclass's field that is younger than what was stored of it: at its default it is left out, and fingerprints
+# and files stay as they were.
+YOUNGER = {"left out at its default": True}
+BEFORE = ".before"  # ends the name of a folder that is being replaced
 READ_BYTES = 256 << 20  # of files that are known by their content: some tenths of a second
-
-
-class LockedError(UserError):
-    """Another process holds a lock."""
 
 
 @contextmanager
@@ -74,18 +78,93 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         temporary = folder / path.name
         temporary.mkdir()
         yield temporary
-        if overwrite and path.is_dir():
-            path.rename(folder / f"{path.name}.before")
-        temporary.rename(path)
+        before = folder / f"{path.name}{BEFORE}"
+        with Waiting():  # between the two there is no folder of that name
+            if overwrite and path.is_dir():
+                path.rename(before)
+            try:
+                temporary.rename(path)
+            except BaseException:
+                if before.exists():
+                    before.rename(path)
+                raise
 
 
 @contextmanager
 def _private_folder(path: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".partial"))
+    """A new folder beside `path`, held as long as the block runs; those that killed processes left are removed."""
+    remove_leftovers(path.parent, path.name)
+    with Waiting() as waiting:
+        while True:
+            folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:NAMED]}.", suffix=".partial"))
+            held = _held(folder)
+            if folder.exists():  # else another process has taken it for a leftover, before it was held
+                break
+            _let_go(held)
+        try:
+            with waiting.interrupted:
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            _let_go(held)
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> bool:
+    """Remove the private folders that killed processes have left in a folder, all or those for a file's name.
+
+    Returns whether there were any. They are told by their names, their owner, what is in them, and by the lock that a
+    living process holds. A folder that was about to be replaced by another returns to its place.
+    """
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with os.scandir(folder) as entries:
+            found = [match for entry in entries if (match := PRIVATE.fullmatch(entry.name))]
+    except OSError:  # whoever writes there says so
+        return False
+    wanted = [match for match in found if name is None or match["name"] == name[:NAMED]]
+    return any([_remove_if_left(folder / match[0], match["name"]) for match in wanted])
+
+
+def _remove_if_left(folder: Path, name: str) -> bool:
+    with suppress(OSError):  # it has just been removed, or is no folder of ours: it stays
+        stat = folder.lstat()
+        if not S_ISDIR(stat.st_mode) or (hasattr(os, "getuid") and stat.st_uid != os.getuid()):
+            return False
+        held = _held(folder, wait=False)
+        if held is None:
+            return False
+        try:
+            inside = sorted(folder.iterdir())
+            if all(entry.name.startswith(name) for entry in inside) and len(inside) <= 2:
+                for entry in inside:
+                    before = folder.with_name(entry.name.removesuffix(BEFORE))
+                    if entry.name.endswith(BEFORE) and not before.exists():
+                        entry.rename(before)
+                shutil.rmtree(folder)
+                return True
+        finally:
+            _let_go(held)
+    return False
+
+
+def _held(folder: Path, *, wait: bool = True) -> int | None:
+    """A descriptor that holds a folder's lock until it is closed; None where that cannot be had, as on Windows."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _let_go(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:
@@ -94,9 +173,9 @@ def _sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file by a text, as UTF-8."""
+    """Replace a file by a text, as UTF-8; halves of characters, which names may have, are written as escapes."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -127,40 +206,10 @@ def _laid_out(value: Any, indent: str) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 
-@contextmanager
-def exclusive(path: Path, refusal: str) -> Iterator[None]:
-    """Hold the lock file `path` while the block runs; afterwards the file is removed.
-
-    The operating system lets go of it when the process ends, however it ends. A file beside it, `path` with `.holder`,
-    names process, machine and time. Raises `LockedError` saying `refusal`, in which `{holder}` stands for that text,
-    when another process or block holds it; and `OSError` when its folder is missing or cannot be written, or when the
-    path is a link.
-    """
-    path.parent.stat()  # filelock would make a folder that is missing
-    lock, holder = FileLock(path), path.with_name(f"{path.name}.holder")
-    try:
-        # Not at once: the file that was just opened may be the one that its last holder has just removed.
-        lock.acquire(timeout=0.1, poll_interval=0.02)
-    except Timeout as error:
-        raise LockedError(refusal.replace("{holder}", _holder_in(holder))) from error
-    try:
-        write_text(holder, f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M')},")
-        yield
-    finally:
-        for held in (holder, path):
-            with suppress(OSError):
-                held.unlink()
-        lock.release()
-
-
-def _holder_in(path: Path) -> str:
-    """Who holds a lock, as its holder wrote it down."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return "another process"
-    with open(descriptor, encoding="utf-8", errors="replace") as file:
-        return file.read(LONGEST_HOLDER) or "another process"
+def appending(path: Path) -> TextIO:
+    """Open a text file to add lines to it. Raises `OSError` when the path is a link, perhaps to a file elsewhere."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    return open(os.open(path, flags, 0o666), "a", encoding="utf-8")
 
 
 def fingerprint_of_files(paths: Iterable[Path]) -> str:
@@ -168,7 +217,7 @@ def fingerprint_of_files(paths: Iterable[Path]) -> str:
 
     Files of at most `READ_BYTES` together are known by their names and contents, so that a copy is as good. More, such
     as the pictures of a data set, whose reading takes as long as the work on them, are known by their names, sizes and
-    times of change, in nanoseconds. A file that is missing is known as such.
+    times of change, in nanoseconds. A file that is missing is known as such. Raises `DataError` for what is no file.
     """
     sizes = {path: _stat(path) for path in dict.fromkeys(paths)}
     by_content = sum(stat.st_size for stat in sizes.values() if stat is not None) <= READ_BYTES
@@ -177,7 +226,7 @@ def fingerprint_of_files(paths: Iterable[Path]) -> str:
         if stat is None:
             digest.update(f"{path.name}\0missing\n".encode())
         elif by_content:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 digest.update(f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
         else:
             digest.update(f"{path.name}\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -199,10 +248,16 @@ def fingerprint_of_values(value: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def stated_fields(value: Any) -> dict[str, Any]:
+    """A dataclass's values by name, without the `YOUNGER` ones that are at their defaults."""
+    named = {field: getattr(value, field.name) for field in fields(value)}
+    return {field.name: inner for field, inner in named.items() if field.metadata != YOUNGER or inner != field.default}
+
+
 def _flat(value: Any) -> Iterator[bytes]:
     """The bytes of every part of a value, each after the bytes that tell its kind."""
     if is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
+        value = stated_fields(value)
     if isinstance(value, Mapping):
         yield f"{len(value)} keys".encode()
         for key, inner in value.items():

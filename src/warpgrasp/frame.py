@@ -5,16 +5,18 @@ leading batch dimension.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from warpgrasp.files import YOUNGER
 from warpgrasp.geometry import (
     Camera,
     Mesh,
+    Symmetry,
     bounding_box_corners,
     mirrored_axis_angle,
     mirrored_points,
@@ -36,6 +38,8 @@ class ObjectModel:
     faces: Int[Tensor, "f 3"]
     centre_m: Float[Tensor, " 3"]
     axes_from_file: tuple[float, float, float] = (1.0, 1.0, 1.0)  # signs by which the mesh file's axes were changed
+    symmetry: Symmetry | None = field(default=None, metadata=YOUNGER)
+    """The turns that leave its look as it is, where they are declared."""
 
     @property
     def corners(self) -> Float[Tensor, "8 3"]:
@@ -73,6 +77,7 @@ class Objects:
     real: Bool[Tensor, "b v"]  # False in padding
     faces: Int[Tensor, "b f 3"]
     corners: Float[Tensor, "b 8 3"]
+    symmetries: tuple[Symmetry | None, ...] = ()  # empty where nobody says
 
     @staticmethod
     def of(models: Sequence[ObjectModel]) -> "Objects":
@@ -80,7 +85,8 @@ class Objects:
         vertices, real = pad([model.vertices for model in models])
         faces, _ = pad([model.faces for model in models])
         corners = torch.stack([model.corners for model in models])
-        return Objects(tuple(model.name for model in models), vertices, real, faces, corners)
+        symmetries = tuple(model.symmetry for model in models)
+        return Objects(tuple(model.name for model in models), vertices, real, faces, corners, symmetries)
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,28 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Detections:
+    """The hand of one side in each of n pictures, as a detector sees it."""
+
+    joints_px: Float[Tensor, "n 21 2"]
+    confidence: Float[Tensor, "n 21"]  # 0 to 1; 0 in pictures without a hand
+
+    @staticmethod
+    def joined(parts: Sequence["Detections"]) -> "Detections":
+        """Those of several lists of pictures, one after the other."""
+        return Detections(torch.cat([part.joints_px for part in parts]), torch.cat([part.confidence for part in parts]))
+
+    def rows(self, rows: slice | Int[Tensor, " m"]) -> "Detections":
+        """Those of some pictures."""
+        return Detections(self.joints_px[rows], self.confidence[rows])
+
+    def resized(self, old: tuple[int, int], new: tuple[int, int]) -> "Detections":
+        """Those of the pictures of size `old` (width, height) resized to `new`, as `Camera.resized` moves pixels."""
+        scale = self.joints_px.new_tensor([new[0] / old[0], new[1] / old[1]])
+        return Detections((self.joints_px + 0.5) * scale - 0.5, self.confidence)
+
+
+@dataclass(frozen=True)
 class Frames:
     """A batch of frames."""
 
@@ -196,6 +224,7 @@ class Frames:
     camera: Camera
     objects: Objects
     annotation: Annotation | None
+    detections: Detections | None = None  # of the hand, where a network is told of them
 
     @staticmethod
     def of(frames: Sequence[Frame]) -> "Frames":

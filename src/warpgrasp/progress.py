@@ -1,16 +1,29 @@
 """The progress bar, which says how far a task is and how long it will take; and notices to the user."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
+
+from warpgrasp.plain_text import line
+from warpgrasp.terminal import Terminal
+
+Item = TypeVar("Item")
 
 
 def notice(text: str) -> None:
     """Print a line to the error stream: something that the user should know, though the work goes on."""
-    Console(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False, markup=False)
+    Terminal(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False)
+
+
+def track(items: Iterable[Item], description: str, *, transient: bool = True, disable: bool = False) -> Iterator[Item]:
+    """Yield the items, with a bar that says how many of them are done; it is removed at the end if it is transient."""
+    total = len(items) if isinstance(items, Sized) else None
+    columns = [_Description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=Terminal(), transient=transient, disable=disable) as bar:
+        yield from bar.track(items, total, description=description)
 
 
 @contextmanager
@@ -23,10 +36,17 @@ def progress_bar(
     `total` items are done already. The bar is removed at the end unless it is `kept`.
     """
     rate = [] if unit is None else [_Rate(unit)]
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *rate, TimeRemainingColumn()]
-    with Progress(*columns, transient=not kept, disable=not shown) as bar:
+    columns = [_Description(), BarColumn(), MofNCompleteColumn(), *rate, TimeRemainingColumn()]
+    with Progress(*columns, console=Terminal(), transient=not kept, disable=not shown) as bar:
         task = bar.add_task(description, total=total, completed=done)
         yield lambda count: bar.advance(task, count)
+
+
+class _Description(ProgressColumn):
+    """What is done, whatever names are in it."""
+
+    def render(self, task: Task) -> Text:
+        return Text(line(task.description))
 
 
 class _Rate(ProgressColumn):

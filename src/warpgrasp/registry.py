@@ -51,6 +51,10 @@ class Registry(Mapping[str, Member], Generic[Member]):
         """Whether there is a member of this name. Nothing is imported."""
         return name in self._own or name in entry_points(group=self.group).names
 
+    def is_own(self, name: str) -> bool:
+        """Whether a name is one of ours, not of another package's member."""
+        return name in self._own
+
     def _load(self, name: str) -> Member:
         for entry in entry_points(group=self.group, name=name):
             try:

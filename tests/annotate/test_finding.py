@@ -12,14 +12,14 @@ pytest.importorskip("viser", reason="needs the extra `viewer`")
 
 from PIL import Image
 
-from tests.annotate.conftest import opened
+from tests.annotate.conftest import opened, said_by
 from tests.annotate.shipped_recording import shipped_dataset, shipped_recording, true_centre, true_joints
-from warpgrasp.annotate import hand_scan
+from warpgrasp.annotate import panel
 from warpgrasp.annotate.actions import AnnotateActions
-from warpgrasp.annotate.finding import FindActions
-from warpgrasp.annotate.hand_finder import HandFinder
-from warpgrasp.annotate.hand_scan import ScanStoppedError, hand_scores, says_where_not, score_strip
+from warpgrasp.annotate.clicks import ClickActions
+from warpgrasp.annotate.finding import FindActions, HandFinder, ScanStoppedError, hand_scores
 from warpgrasp.annotate.page import AnnotatePage
+from warpgrasp.annotate.panel import says_where_not, score_strip
 from warpgrasp.annotate.session import GuardedServer
 from warpgrasp.annotate.state import AnnotationState
 from warpgrasp.data import Dataset
@@ -93,7 +93,7 @@ def test_from_nothing_to_a_hand(finding: Callable[[Path], FindActions], bare: Pa
     assert state.drafted == [0]
     assert state.labelled == []
     np.testing.assert_array_equal(state.current.object_centre, before.object_centre)
-    said = page.panel.status.content
+    said = said_by(page)
     assert "hand found, score 0.99, right; its size, and with it its depth, is a guess until a label tells" in said
     assert "**frame 0** · draft" in page.panel.summary.content
     # Its joints can be corrected by clicks, as if they had been clicked on.
@@ -101,7 +101,7 @@ def test_from_nothing_to_a_hand(finding: Callable[[Path], FindActions], bare: Pa
     projected = state.camera.project(state.annotation(0).hand_joints).numpy()
     np.testing.assert_allclose([pixel for _, pixel in state.current.joints_px], projected, atol=1e-3)
     wrist = state.current.wrist
-    AnnotateActions(page).fit_hand()
+    ClickActions(page).fit_hand()
     assert np.linalg.norm(state.current.wrist - wrist) < 0.01
     state.undo()
     state.undo()
@@ -124,7 +124,7 @@ def test_a_label_tells_size_and_grasp(finding: Callable[[Path], FindActions], la
     assert mm < 0.6 * copied_mm
     assert object_mm[1] < 0.7 * object_mm[0]
     np.testing.assert_array_equal(state.current.shape, state.pose(0).shape[0].numpy())
-    said = page.panel.status.content
+    said = said_by(page)
     assert "of the size in frame 0; the object moved with it, held as in frame 0" in said
 
 
@@ -138,7 +138,7 @@ def test_an_object_that_somebody_placed_stays(finding: Callable[[Path], FindActi
     actions.find()
     np.testing.assert_array_equal(state.current.object_centre, placed.object_centre)
     np.testing.assert_array_equal(state.current.object_rotation, placed.object_rotation)
-    assert "the object moved" not in page.panel.status.content
+    assert "the object moved" not in said_by(page)
 
 
 def test_a_found_hand_makes_a_draft_of_a_label(finding: Callable[[Path], FindActions], labelled: Path) -> None:
@@ -162,7 +162,7 @@ def test_frames_that_are_turned_to(finding: Callable[[Path], FindActions], label
     assert state.current.pose is not state.pose(0)
     assert errors(state, dataset, 30)[0] < 6
     assert state.drafted == []
-    assert "a copy would miss it by" in page.panel.status.content
+    assert "a copy would miss it by" in said_by(page)
     AnnotateActions(page).copy()
     assert state.current.pose is state.pose(0)
     state.undo()
@@ -200,22 +200,22 @@ def test_no_hand_asks_for_a_box(finding: Callable[[Path], FindActions], folder: 
     page, state = actions.page, actions.page.state
     actions.find()
     assert page.clicking == "box"
-    said = page.panel.status.content
+    said = said_by(page)
     assert "⚠️ no hand is found in this picture" in said
     assert "Click on one corner of a **box** around the hand" in said
     actions.clicked(*ray_of(state, (10.0, 10.0)))
-    assert "Click on the opposite corner" in page.panel.status.content
+    assert "Click on the opposite corner" in said_by(page)
     actions.clicked(*ray_of(state, (12.0, 14.0)))
-    assert "expected a box of at least 8 px, got one of 4 px" in page.panel.status.content
+    assert "expected a box of at least 8 px, got one of 4 px" in said_by(page)
     actions.clicked(*ray_of(state, (200.0, 10.0)))  # beside the picture
     actions.clicked(*ray_of(state, (10.0, 10.0)))
     actions.clicked(*ray_of(state, (40.0, 40.0)))
-    said = page.panel.status.content
+    said = said_by(page)
     assert "no hand is found in this box either; draw another one, or click its joints (I)" in said
     assert page.clicking == "box"
     assert state.drafted == []
-    AnnotateActions(page).click_on("nothing")
-    assert page.panel.status.content.count("Click") == 0
+    ClickActions(page).click_on("nothing")
+    assert said_by(page).count("Click") == 0
 
 
 def test_a_drawn_box_finds_the_hand(finding: Callable[[Path], FindActions], bare: Path, dataset: Dataset) -> None:
@@ -223,7 +223,7 @@ def test_a_drawn_box_finds_the_hand(finding: Callable[[Path], FindActions], bare
     actions = finding(bare)
     page, state = actions.page, actions.page.state
     pixels = state.camera.project(state.camera.intrinsics.new_tensor(true_joints(dataset, 0))).numpy()
-    AnnotateActions(page).click_on("box")
+    ClickActions(page).click_on("box")
     for corner in (pixels.max(axis=0), pixels.min(axis=0)):
         actions.clicked(*ray_of(state, tuple(corner.tolist())))
     assert page.clicking == "nothing"
@@ -234,7 +234,7 @@ def test_who_may_only_look_finds_nothing(folder: Path, hand: HandModel) -> None:
     server = GuardedServer(port=0)
     page = AnnotatePage(server, opened(folder, hand, read_only="because"))
     FindActions(page).find()
-    assert "open for reading only: because" in page.panel.status.content
+    assert "open for reading only: because" in said_by(page)
     assert not page.busy
     page.close()
     server.stop()
@@ -320,25 +320,25 @@ def test_a_scan_stops_with_the_page_and_says_what_is_broken(
     page = actions.page
     (page.state.recording.folder / "frames" / "000003.png").write_bytes(b"no picture")
     actions._scan()
-    assert "000003.png" in page.panel.status.content
+    assert "000003.png" in said_by(page)
     assert not page.panel.strip.visible
 
 
 def test_the_strip_shows_the_worst_of_each_column() -> None:
-    width, height = hand_scan.STRIP_PX
+    width, height = panel.STRIP_PX
     scores = np.ones(10 * width)
     scores[3005] = 0.0  # of the column that shows frames 3000 to 3009
     scores[1000] = 0.6
     strip = score_strip(scores, [2000], 4000)
     assert strip.shape == (height, width, 3)
-    assert strip[0, 300].tolist() == list(hand_scan.NOT_SEEN)
-    assert strip[0, 100].tolist() == list(hand_scan.HARDLY_SEEN)
-    assert strip[0, 200].tolist() == list(hand_scan.LABELLED)
-    assert strip[-1, 200].tolist() == list(hand_scan.SEEN)
-    assert strip[-1, 400].tolist() == list(hand_scan.HERE)
+    assert strip[0, 300].tolist() == list(panel.NOT_SEEN)
+    assert strip[0, 100].tolist() == list(panel.HARDLY_SEEN)
+    assert strip[0, 200].tolist() == list(panel.LABELLED)
+    assert strip[-1, 200].tolist() == list(panel.SEEN)
+    assert strip[-1, 400].tolist() == list(panel.HERE)
     two = score_strip(np.array([1.0, 0.0]), [], 0)
-    assert two[0, width // 2 - 1].tolist() == list(hand_scan.SEEN)
-    assert two[0, width // 2].tolist() == list(hand_scan.NOT_SEEN)
+    assert two[0, width // 2 - 1].tolist() == list(panel.SEEN)
+    assert two[0, width // 2].tolist() == list(panel.NOT_SEEN)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.browser import Page, browsing, require_browser, serving
 from tests.data.recording.recording_files import simple_label, write_obj, write_recording
 from warpgrasp.data.recording.annotations import read_annotations, write_annotations
 from warpgrasp.data.recording.camera import write_lens
-from warpgrasp.data.recording.evidence import LabelledSurface
+from warpgrasp.data.recording.check import LabelledSurface
 from warpgrasp.data.recording.files import write_object
 from warpgrasp.data.recording.lens import Lens
 from warpgrasp.hand.model import HandModel
@@ -145,11 +145,11 @@ def test_clicks_are_pixels_and_points(folder: Path, hand: HandModel) -> None:
         page.page.mouse.click(*where.tolist())
         page.until_said(r"Click on thumb_1 in the picture\. 1 of 21")
         page.press("p")
-        page.until_said(r"Click on a point of the object")
+        page.until_said(r"Pair 1, first click: a point of the object's mesh")
         page.page.mouse.click(*thing.tolist())
-        page.until_said(r"Click on the same point in the picture")
+        page.until_said(r"Pair 1, second click: the same point in the picture")
         page.page.mouse.click(*where.tolist())
-        page.until_said(r"Click on a point of the object\. 1 pairs")
+        page.until_said(r"Pair 2, first click: a point of the object's mesh\. 1 pairs")
         page.press("Escape")
         page.until_said(r"✓ saved at")
         assert page.complaints == []
@@ -163,6 +163,27 @@ def test_clicks_are_pixels_and_points(folder: Path, hand: HandModel) -> None:
     along = seen / seen[2] - centre / centre[2]
     assert np.linalg.norm(along) < 0.002  # the point lies on the line of sight that was clicked along
     assert np.abs(pair.point).max() < 0.051  # and on the wedge
+
+
+def test_a_click_beside_the_mesh_says_so(folder: Path, hand: HandModel) -> None:
+    """In the panel and over the scene; the click after it begins the same pair, which can be taken back alone."""
+    centre = opened(folder, hand).annotation(0).object_translation.double().numpy()
+    with browsing() as browse, serving(folder) as server:
+        page = browse(server.address)
+        where, beside = page.screen(centre), page.screen(centre + np.array([-0.18, 0.0, 0.0]))
+        page.press("p")
+        page.until_said(r"Pair 1, first click")
+        page.page.mouse.click(*beside.tolist())
+        page.until_said(r"Nothing was taken\s+beside the object's mesh")
+        page.until_said(r"That was beside the mesh\. .*Pair 1, first click")
+        page.page.mouse.click(*where.tolist())
+        page.until_said(r"Pair 1, second click")
+        page.page.mouse.click(*beside.tolist())
+        page.until_said(r"1 points of the object")
+        page.page.get_by_role("button", name="this pair").click()
+        page.until_said(r"pair 1 is taken back")
+        page.until_said(r"0 points of the object")
+        assert page.complaints == []
 
 
 def test_a_second_one_may_only_look(folder: Path) -> None:

@@ -21,9 +21,8 @@ from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.frame import FrameName
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import left_hand
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.model import JOINTS, HandModel
+from warpgrasp.hand.templates import left_hand
 
 CENTRE = np.array([0.05, 0.025, 0.01])  # of the wedge's box, in its file's coordinates
 
@@ -400,7 +399,7 @@ def test_the_hand_is_placed_by_its_joints(state: AnnotationState) -> None:
     shape = state.current.pose.shape
     for name, pixel in zip(JOINTS, pixels, strict=True):
         state.change(state.current.with_joint(name, pixel))
-    assert state.fit_hand_to_joints() < 0.5
+    assert state.fit_hand_to_joints().missed_px < 0.5
     assert state.current.pose.shape is shape  # another frame has a label
     assert np.linalg.norm(state.current.wrist - truth[0].numpy()) < 0.02
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from warpgrasp.data.augment import AugmentConfig, augment
+from warpgrasp.frame import Annotation
 from warpgrasp.geometry.camera import Camera, pixel_grid
 
 STILL = AugmentConfig(**{one.name: 0.0 for one in fields(AugmentConfig)})
@@ -152,7 +153,33 @@ def test_the_same_seed_is_the_same_view_and_each_frame_has_its_own_draw() -> Non
 def test_every_field_does_something(name: str) -> None:
     image = torch.rand(8, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     config = replace(STILL, **{name: 1.0 if name == "blur_px" else 0.3})
-    view = augment(image, camera(8), config, torch.Generator().manual_seed(1))
+    view = augment(image, camera(8), config, torch.Generator().manual_seed(1), zooms=True)
     assert (view.image - image).abs().max() > 0.01
     assert view.image.min() >= 0
     assert view.image.max() <= 1 + 1e-5
+
+
+def test_what_is_zoomed_is_annotated_nearer() -> None:
+    """Joints between hand and object are shown where the annotation has them; size and depth change by one factor."""
+    random = torch.Generator().manual_seed(5)
+    joints = torch.tensor([0.02, -0.01, 0.5]) + 0.05 * torch.rand(6, 21, 3, generator=random)
+    centre = joints.mean(dim=1)
+    truth = Annotation(joints[:, :7], joints, torch.eye(3).expand(6, 3, 3), centre, torch.eye(3).expand(6, 3, 3))
+    config = replace(STILL, zoom=0.3, roll=0.4, shift=0.1)
+    image = torch.rand(6, 3, HEIGHT, WIDTH, generator=random)
+    view = augment(image, camera(6), config, torch.Generator().manual_seed(3), zooms=True)
+    assert view.zoom is not None
+    assert 0.74 < float(view.zoom.min()) < 0.9 < 1.1 < float(view.zoom.max()) < 1.36
+    moved = view.annotated(truth)
+    shown = view.seen(camera(6).project(centre[:, None]), camera(6))
+    assert_close(view.camera.project(moved.object_translation[:, None]), shown, rtol=0, atol=1e-4)
+    assert_close(moved.object_translation[:, 2], centre[:, 2] / view.zoom)
+    turned = truth.turned(view.view_from_camera)
+    between = turned.hand_joints - turned.object_translation[:, None]
+    assert_close(moved.hand_joints - moved.object_translation[:, None], between)
+    off_px = (view.camera.project(moved.hand_joints) - view.seen(camera(6).project(joints), camera(6))).norm(dim=-1)
+    from_centre_px = (view.camera.project(moved.hand_joints) - shown).norm(dim=-1)
+    assert float(off_px.max()) < 0.1 * float(from_centre_px.mean())  # perspective within the hand
+    unmoved = augment(image, camera(6), config, torch.Generator().manual_seed(3))
+    assert unmoved.zoom is None
+    assert_close(unmoved.annotated(truth).hand_joints, truth.turned(unmoved.view_from_camera).hand_joints)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.training.runs import spoil
 from warpgrasp.data import open_dataset
-from warpgrasp.data.dataset import fingerprint_of_frames
+from warpgrasp.data.frames import fingerprint_of_frames
 from warpgrasp.hand.model import HandModel
 
 

@@ -11,11 +11,11 @@ from torch.testing import assert_close
 
 from tests.data.ho3d.ho3d_files import edit_meta, to_version_3_with_gaps, write_wedge
 from warpgrasp.cli import main
-from warpgrasp.data.dataset import Dataset
+from warpgrasp.data.dataset import Dataset, join_datasets
+from warpgrasp.data.frames import FrameSource
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.joined import join_datasets
 from warpgrasp.errors import DataError
-from warpgrasp.frame import FrameName
+from warpgrasp.frame import FrameName, Frames
 from warpgrasp.hand.model import HandModel
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training.log import LogOptions
@@ -132,6 +132,25 @@ def test_the_batches_are_drawn_from_both_and_the_pairs_from_the_first(
     supervised = training.supervised_names
     assert len(supervised) == len(training.labels.annotated_names) + 11
     assert pools == [supervised, supervised, training.labels.comparable_names]
+
+
+def test_added_frames_have_their_share_of_every_batch(both: list[Ho3d], tmp_path: Path, monkeypatch) -> None:
+    drawn: list[list[FrameName]] = []
+    frames = FrameSource.frames
+
+    def noted(self: FrameSource, names: list[FrameName]) -> Frames:
+        drawn.append(list(names))
+        return frames(self, names)
+
+    monkeypatch.setattr(FrameSource, "frames", noted)
+    recipe = replace(RECIPES["toy"](), added_share=0.75)
+    training = Training.prepare(recipe, both[0], both[1:])
+    stage1 = replace(recipe.stage1, steps=5)
+    train_stage(training, stage1, tmp_path / "1.safetensors", log=LogOptions(show_progress=False))
+    own, added = set(training.labels.annotated_names), set(training.added_names)
+    assert [[len(own & {name}) for name in names] for names in drawn] == [[1, 0, 0, 0]] * 5
+    assert {name for names in drawn for name in names} == own | added
+    assert fingerprint(training) != fingerprint(replace(training, recipe=replace(recipe, added_share=0.5)))
 
 
 def test_train_with_extra_data(sample_root: Path, synthetic_root: Path, tmp_path: Path, capsys) -> None:

@@ -19,7 +19,7 @@ from warpgrasp.data.augment import (
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel, pose_points
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 
 WIDTH, HEIGHT = 11, 6
 

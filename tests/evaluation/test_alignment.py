@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.evaluation.joints import aligned_joints, procrustes_aligned, scale_translation_aligned, shifted
+from warpgrasp.evaluation.accuracy import aligned_joints, procrustes_aligned, scale_translation_aligned, shifted
 
 FRAMES, POINTS = 6, 21
 

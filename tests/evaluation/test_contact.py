@@ -7,8 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from tests.oracles import ray_parity
 from warpgrasp.data.sample.grasp import object_surface
+from warpgrasp.evaluation.accuracy import ContactShare, Grasp, IntersectionVolume, PenetrationDepth
 from warpgrasp.evaluation.metrics import EvaluationError
-from warpgrasp.evaluation.objects import ContactShare, Grasp, IntersectionVolume, PenetrationDepth
 from warpgrasp.geometry.solid import Solid, Surface, exact_distance
 from warpgrasp.hand.model import HandModel
 

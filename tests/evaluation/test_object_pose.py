@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from warpgrasp.evaluation.accuracy import AddAccuracy, AddError, AddSError, ObjectPoints, ObjectPose
 from warpgrasp.evaluation.metrics import EvaluationError
-from warpgrasp.evaluation.objects import AddAccuracy, AddError, AddSError, ObjectPoints, ObjectPose
 from warpgrasp.frame import ObjectModel
 
 STILL = ObjectPose(np.eye(3), np.zeros(3))

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from warpgrasp.evaluation.joints import FramePck, KeypointError, Thresholds
+from warpgrasp.evaluation.accuracy import FramePck, KeypointError, Thresholds
 from warpgrasp.evaluation.metrics import EvaluationError
 
 

@@ -65,7 +65,7 @@ def test_overlays_and_turned_views(three_arms: Path, sample_root: Path, tmp_path
 
 
 def test_two_runs_of_one_kind_keep_their_names(trained_run: Path, three_arms: Path) -> None:
-    from warpgrasp.cli.paper import _arms
+    from warpgrasp.cli.experiments import _arms
 
     runs = [FinishedRun.read(folder) for folder in (three_arms, trained_run)]
     assert list(_arms(runs, with_full=True)) == ["full", "photometric", f"photometric, {trained_run.name}", "control"]

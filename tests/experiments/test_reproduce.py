@@ -18,8 +18,8 @@ from warpgrasp.experiments import plans, sweep
 from warpgrasp.experiments.plans import EXPERIMENTS, networks, published
 from warpgrasp.experiments.results import from_json, markdown
 from warpgrasp.experiments.scoring import pixel_scale
-from warpgrasp.files import exclusive
 from warpgrasp.hand.model import HandModel
+from warpgrasp.locks import exclusive
 
 ARMS = ("control", "photometric", "Eq. 1", "near to far")
 
@@ -88,7 +88,7 @@ def test_a_table_from_nothing_and_again(sample_root: Path, tmp_path: Path, capsy
 def test_one_command_at_a_time(tmp_path: Path, capsys) -> None:
     with exclusive(tmp_path / ".lock", "taken"):
         assert run("table1", tmp_path) == 1
-    assert f"expected no other command at work in {tmp_path}, found one; wait for it" in capsys.readouterr().err
+    assert f"expected no other command at work in {tmp_path}, found one: process " in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
@@ -107,7 +107,7 @@ def test_a_figure_with_a_failed_run(tmp_path: Path, capsys, monkeypatch) -> None
     printed = " ".join(captured.out.split())
     log = next((tmp_path / "logs").iterdir())
     assert f"failed: 6.67 % · photometric · seed 0: the disk is full ({log})" in printed
-    assert "expected 11 trainings to end, but 1 failed: 6.67 % · photometric · seed 0." in captured.err
+    assert "expected 12 trainings to end, but 1 failed: 6.67 % · photometric · seed 0." in captured.err
     content = read(tmp_path / "fig7-sample-quick.json")
     assert content["failed"] == [{"label": "6.67 % · photometric · seed 0", "error": "the disk is full"}]
     assert len(content["runs"]) == 8
@@ -249,7 +249,7 @@ def test_killed_and_started_again(sample_root: Path, tmp_path: Path) -> None:
 def test_the_papers_trainings(name: plans.ExperimentName) -> None:
     """Each row is a published one where there are such; all is as the recipes have it, for every seed."""
     experiment = EXPERIMENTS[name]
-    made = networks(experiment, seeds=experiment.seeds, on_sample=False, quick=False)
+    made = networks(experiment, seeds=experiment.seeds, data="paper", quick=False)
     assert len({(one.row, one.arm, one.recipe.seed) for one in made}) == len(made)
     assert {one.recipe.seed for one in made} == set(range(5 if name == "fig7" else 3))
     layout = experiment.splits.partition("/")[0]
@@ -269,9 +269,23 @@ def test_the_papers_trainings(name: plans.ExperimentName) -> None:
         assert (sparsest.fraction, sparsest.photometric.weight) == (0.00625, 1e-3)
 
 
+def test_the_open_benchmark_has_controls_that_are_told_what_the_method_is_told() -> None:
+    made = networks(EXPERIMENTS["fig8"], seeds=(0,), data="benchmark", quick=False)
+    rows = {(network.row, network.arm): network.recipe for network in made}
+    assert len(rows) == len(made) == 2 * 5 + 2
+    for row in ("1.67 %", "3.33 %"):
+        control, told, best = (rows[row, arm] for arm in ("control", "control, told", "best"))
+        assert (control.network.joint_input, told.network, told.stage1) == (False, best.network, best.stage1)
+        assert best.photometric.weight > 0 == told.photometric.weight == control.photometric.weight
+        assert best.photometric.keypoint_weight > 0 == told.photometric.keypoint_weight
+        assert [arm for (of, arm), recipe in rows.items() if of == row and recipe.loss.reprojection > 0] == ["2D"]
+        for arm, limit in (("control", "full"), ("control, told", "full, told")):
+            assert replace(rows["100 %", limit], fraction=rows[row, arm].fraction) == rows[row, arm]
+
+
 def test_a_smoke_run_of_a_paper_recipe_keeps_what_it_is(sample_root: Path) -> None:
     experiment = EXPERIMENTS["fig8"]
-    whole, small = (networks(experiment, seeds=[0], on_sample=False, quick=quick) for quick in (False, True))
+    whole, small = (networks(experiment, seeds=[0], data="paper", quick=quick) for quick in (False, True))
     for one, two in zip(whole, small, strict=True):
         assert (two.recipe.width, two.recipe.height) == (64, 36)  # of 480×270
         assert (two.recipe.stage2.steps > 0) == (one.recipe.stage2.steps > 0)

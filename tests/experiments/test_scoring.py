@@ -14,7 +14,7 @@ HEADER = {"weights_sha256": "ab", "split": "evaluation", "input": "12"}
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     points = np.zeros((2, 21, 3), np.float32)
-    rotations, rows = np.zeros((2, 3, 3), np.float32), np.zeros((2, 3), np.float32)
+    rotations, rows = np.tile(np.eye(3, dtype=np.float32), (2, 1, 1)), np.zeros((2, 3), np.float32)
     predictions = Predictions(
         sequence=np.array(["S1"] * 2),
         index=np.arange(2),

@@ -22,7 +22,7 @@ from warpgrasp.experiments.sweep import (
     run_here,
 )
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop, objective
 from warpgrasp.training.loop import train_stage

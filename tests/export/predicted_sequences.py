@@ -9,8 +9,7 @@ from warpgrasp.export.sequence import Pictures, PredictedSequence
 from warpgrasp.frame import ObjectModel
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import PLACEMENT_JOINT
+from warpgrasp.hand.model import PLACEMENT_JOINT, HandModel
 from warpgrasp.predictions.file import Predictions
 
 

@@ -18,7 +18,7 @@ from tests.oracles.glb import GlbFile
 from warpgrasp.cli import main
 from warpgrasp.data import open_dataset
 from warpgrasp.frame import FrameName
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.model import JOINTS
 from warpgrasp.predictions.file import read_predictions
 
 

@@ -1,6 +1,7 @@
 """The registry of formats: one added from outside and used from the command line; targets whole or not at all."""
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -13,7 +14,7 @@ from tests.export.predicted_sequences import predictions_by, sequence_of
 from tests.extensions import example, install
 from tests.footage_files import Brought
 from warpgrasp.cli import main
-from warpgrasp.cli.show import TargetOptions
+from warpgrasp.cli.predictions import TargetOptions
 from warpgrasp.errors import UserError
 from warpgrasp.export.formats import EXPORTS, OWN_EXPORTS, ExportFormat, check_targets, export_sequence
 from warpgrasp.files import replacing, replacing_folder
@@ -109,6 +110,31 @@ def test_a_killed_export_is_in_nobodys_way(hand: HandModel, tmp_path: Path) -> N
     assert len(list(targets["ply"].iterdir())) == 6
     for manager in killed:
         assert manager.__exit__(GeneratorExit, GeneratorExit(), None) is not True
+
+
+def test_an_export_that_was_killed_while_its_files_appeared_goes_on(hand: HandModel, tmp_path: Path) -> None:
+    """What is there already must be the same again; else it is somebody's, and refused."""
+    targets = {"csv": tmp_path / "a.csv", "ply": tmp_path / "meshes"}
+    sequence = sequence_of(hand, predictions_by(hand))
+    list(export_sequence(sequence, targets))
+    written = targets["csv"].read_bytes()
+
+    def killed() -> None:
+        shutil.rmtree(targets["ply"], ignore_errors=True)
+        (tmp_path / ".meshes.abcdefgh.partial" / "meshes").mkdir(parents=True)
+
+    killed()
+    appeared = check_targets(targets, force=False)
+    assert appeared == {"csv"}
+    assert len(list(export_sequence(sequence, targets, appeared=appeared))) == 2
+    assert (targets["csv"].read_bytes(), len(list(targets["ply"].iterdir()))) == (written, 6)
+    killed()
+    targets["csv"].write_text("somebody's")
+    with pytest.raises(UserError, match=r"a\.csv exists already; overwrite it by --force"):
+        list(export_sequence(sequence, targets, appeared=check_targets(targets, force=False)))
+    assert list(tmp_path.iterdir()) == [targets["csv"]]
+    with pytest.raises(UserError, match=r"a\.csv exists already"):  # nothing tells of a killed export any more
+        check_targets(targets, force=False)
 
 
 def test_folders_are_exchanged_whole(tmp_path: Path) -> None:

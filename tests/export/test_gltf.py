@@ -14,7 +14,7 @@ from warpgrasp.cli import main
 from warpgrasp.export.gltf import glb_of, skinning_sets
 from warpgrasp.export.sequence import SequenceError
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import Side, open_hand
+from warpgrasp.hand.templates import Side, open_hand
 from warpgrasp.predictions.file import Predictions, read_predictions
 
 TOLERANCE_M = 1e-5

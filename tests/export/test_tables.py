@@ -16,12 +16,11 @@ from tests.footage_files import BOX_FACES, BOX_M
 from tests.hand.templates import small_template
 from tests.oracles.skinning import skin
 from warpgrasp.export.datasets import write_bop
+from warpgrasp.export.formats import COLUMNS, parameter_rows, write_csv, write_json
 from warpgrasp.export.sequence import PredictedSequence, SequenceError
-from warpgrasp.export.tables import COLUMNS, parameter_rows, write_csv, write_json
 from warpgrasp.frame import ObjectModel
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.model import JOINTS, HandModel
+from warpgrasp.hand.templates import open_hand
 
 TOLERANCE_M = 1e-5
 OPENGL = (1.0, -1.0, -1.0)

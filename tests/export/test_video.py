@@ -11,7 +11,8 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from tests.export.predicted_sequences import predictions_by, sequence_of
 from tests.oracles.silhouette import covered
-from warpgrasp.export.video import drawn_over, write_video
+from warpgrasp.export.sequence import SequenceError
+from warpgrasp.export.video import check_video, drawn_over, write_video
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
@@ -84,3 +85,12 @@ def test_names_reach_the_pictures(hand: HandModel, tmp_path: Path) -> None:
     predictions = replace(predictions_by(hand), index=np.array([4, 9, 12]))
     write_video(sequence_of(hand, predictions, pictures=pictures, camera=of), tmp_path / "film.mp4")
     assert asked == [FrameName("A", 4), FrameName("A", 9), FrameName("A", 12)]
+
+
+def test_a_gap_that_no_video_holds_is_refused(hand: HandModel, tmp_path: Path) -> None:
+    of, far = camera(32, 24), np.array([0.0, 1.0, 40_000.0])
+    predictions = replace(predictions_by(hand), time_s=far)
+    sequence = sequence_of(hand, predictions, pictures=on_paper(of), camera=of)
+    with pytest.raises(SequenceError, match="less than 30000 s apart for a video, found 39999"):
+        check_video(sequence, tmp_path / "a.mp4")
+    check_video(replace(sequence, predictions=replace(predictions, time_s=far / 2)), tmp_path / "a.mp4")

@@ -52,7 +52,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.files import source_commit
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop

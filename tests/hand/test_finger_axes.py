@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand, open_hand_arrays
-from warpgrasp.hand.skeleton import FINGERS, JOINTS, MANO_JOINTS
+from warpgrasp.hand.model import FINGERS, JOINTS, MANO_JOINTS, FingerAngles, FingerAxes, HandModel
+from warpgrasp.hand.templates import open_hand, open_hand_arrays
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ from torch.testing import assert_close
 from tests.hand.templates import small_template
 from warpgrasp.geometry.rotation import axis_angle_from_matrix, matrix_from_axis_angle
 from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, fit_hand, refusal
-from warpgrasp.hand.joint_jacobian import OWN_COLUMNS, JointChain, PlacedHand, joints_alone, left_jacobian
-from warpgrasp.hand.model import HandModel, PosedHand
-from warpgrasp.hand.open_hand import open_hand
-from warpgrasp.hand.skeleton import HO3D_JOINTS, JOINTS, permutation
+from warpgrasp.hand.least_squares import OWN_COLUMNS, JointChain, PlacedHand, joints_alone, left_jacobian
+from warpgrasp.hand.model import HO3D_JOINTS, JOINTS, HandModel, PosedHand, permutation
+from warpgrasp.hand.templates import open_hand
 
 
 def posed_hands(hand: HandModel, count: int, *, seed: int = 0, size: float = 1.0) -> PosedHand:

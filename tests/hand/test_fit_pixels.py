@@ -6,9 +6,8 @@ import torch
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.fit import FitError
-from warpgrasp.hand.fit_pixels import ExpectedHand, SeenJoints, fit_hand_to_pixels
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.model import JOINTS, MANO_JOINTS, HandModel
+from warpgrasp.hand.seen_fit import ExpectedHand, HandPlace, SeenJoints, angles_not_said, fit_hand_to_pixels
 
 CAMERA = Camera(torch.tensor([[900.0, 0, 660.0], [0, 910.0, 350.0], [0, 0, 1]]), 1280, 720)
 ALL = torch.ones(21, dtype=torch.bool)
@@ -52,6 +51,46 @@ def test_a_few_joints_are_enough_for_a_start(hand: HandModel) -> None:
     fit = fit_hand_to_pixels(hand, SeenJoints(broken, few), camera=CAMERA, expected=ExpectedHand(shape))
     assert (CAMERA.project(fit.joints[0]) - pixels)[few].norm(dim=-1).mean() < 3
     assert (fit.joints[0] - joints)[few].norm(dim=-1).mean() < 0.03
+
+
+def test_a_hand_stays_in_what_its_joints_do_not_say(hand: HandModel) -> None:
+    """Thumb and index finger alone are seen, two pixels off: wrist and other fingers stay, these two follow."""
+    thumb_and_index = torch.tensor([name.startswith(("thumb", "index")) for name in JOINTS])
+    random, strays = torch.Generator().manual_seed(3), torch.zeros(2)
+    for _, _, shape in hands(hand, mean_size=False):
+        pose, turn = 0.7 * torch.randn(1, 45, generator=random), torch.tensor([[0.4, -0.9, 0.3]])
+        pose = hand.pose_from_coefficients(pose)
+        joints = hand(turn, pose, shape[None]).joints[0]
+        joints = joints - joints[0] + torch.tensor([0.0, 0.0, 0.5])
+        pixels = CAMERA.project(joints) + 2 * torch.randn(21, 2, generator=random)
+        bent = pose[0].clone()
+        bent[MANO_JOINTS.index("index_1") * 3 - 3 : MANO_JOINTS.index("index_1") * 3] += 0.4
+        held = angles_not_said(thumb_and_index)
+        place = HandPlace(matrix_from_axis_angle(turn)[0], joints[0])
+        expected = ExpectedHand(shape, bent, held, place)
+        seen = SeenJoints(pixels, thumb_and_index)
+        near = fit_hand_to_pixels(hand, seen, camera=CAMERA, expected=expected)
+        anywhere = fit_hand_to_pixels(hand, seen, camera=CAMERA, expected=ExpectedHand(shape, bent))
+        strayed, before = ((fit.joints[0, 0] - joints[0]).norm() for fit in (near, anywhere))
+        strays += torch.stack([strayed, before])
+        assert strayed < 0.03
+        torch.testing.assert_close(near.pose[0][held], bent[held], rtol=0, atol=1e-4)
+        assert (CAMERA.project(near.joints[0]) - pixels)[thumb_and_index].norm(dim=-1).mean() < 5
+    assert strays[0] < 0.7 * strays[1]  # than without knowing where it was
+
+
+def test_a_hand_that_is_not_where_it_was_thought_is_found(hand: HandModel) -> None:
+    joints, pixels, shape = hands(hand, mean_size=True)[0]
+    place = HandPlace(torch.eye(3), torch.tensor([-0.3, 0.2, 1.2]))
+    fit = fit_hand_to_pixels(hand, SeenJoints(pixels, ALL), camera=CAMERA, expected=ExpectedHand(shape, place=place))
+    assert (fit.joints[0] - joints).norm(dim=-1).mean() < 0.02
+
+
+def test_joints_say_nothing_of_what_lies_beyond_them() -> None:
+    """A clicked base says nothing of its finger's bends; a clicked tip says something of all three."""
+    seen = torch.tensor([name in ("wrist", "index_1", "middle_3", "ring_tip") for name in JOINTS])
+    said = {name for name, angle in zip(MANO_JOINTS[1:], angles_not_said(seen)[::3].tolist(), strict=True) if not angle}
+    assert said == {"middle_1", "middle_2", "ring_1", "ring_2", "ring_3"}
 
 
 def test_joints_that_are_seen_elsewhere(hand: HandModel) -> None:

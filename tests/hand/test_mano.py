@@ -10,17 +10,16 @@ from tests.hand.mano_files import Ch, Select, dumps, mano_content, write
 from tests.hand.templates import small_template
 from warpgrasp.errors import UserError
 from warpgrasp.hand.fit import pose_precision
-from warpgrasp.hand.mano import (
+from warpgrasp.hand.model import MANO_JOINTS, HandModel
+from warpgrasp.hand.templates import (
     MANO_FINGERTIPS,
     HandFileError,
     load_mano,
+    open_hand,
     same_hand,
     with_fingertips,
     with_fingertips_of,
 )
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
-from warpgrasp.hand.skeleton import MANO_JOINTS
 
 ARRAYS = ("vertices", "faces", "shape_directions", "pose_directions", "joint_regressor", "skinning_weights")
 

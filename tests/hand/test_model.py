@@ -7,9 +7,8 @@ from torch.testing import assert_close
 
 from tests.hand.templates import small_template
 from tests.oracles.skinning import skin
-from warpgrasp.hand.model import HandModel, HandTemplate
-from warpgrasp.hand.open_hand import open_hand
-from warpgrasp.hand.skeleton import HO3D_JOINTS, JOINTS, MANO_JOINTS
+from warpgrasp.hand.model import HO3D_JOINTS, JOINTS, MANO_JOINTS, HandModel, HandTemplate
+from warpgrasp.hand.templates import open_hand
 
 RANDOM = np.random.default_rng(3)
 MIRROR = np.array([-1.0, 1, 1])
@@ -23,6 +22,8 @@ def posed(template: HandTemplate, rotation, pose, shape):
         ("shape_directions", template.shape_directions),
         ("joint_regressor", template.joint_regressor),
         ("skinning_weights", template.skinning_weights),
+        ("level_regressor", np.asarray(template.joint_regressor)[model.level_order]),
+        ("level_weights", np.asarray(template.skinning_weights)[:, model.level_order]),
         ("pose_directions", template.pose_directions),
     ]:
         if array is not None:
@@ -141,7 +142,7 @@ def test_rotation_turns_about_the_wrist_which_stays():
 
 def test_joint_order_of_files():
     """HO-3D's published permutation is what the names give."""
-    from warpgrasp.hand.skeleton import permutation
+    from warpgrasp.hand.model import permutation
 
     published = [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]
     assert permutation(JOINTS, from_=HO3D_JOINTS) == published

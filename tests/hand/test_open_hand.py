@@ -4,9 +4,8 @@ import numpy as np
 import torch
 
 from warpgrasp.geometry.mesh import boundary_loop
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import left_hand, open_hand, open_hand_arrays, skin_textures
-from warpgrasp.hand.skeleton import MANO_JOINTS
+from warpgrasp.hand.model import MANO_JOINTS, HandModel
+from warpgrasp.hand.templates import left_hand, open_hand, open_hand_arrays, skin_textures
 
 
 def test_sizes_are_those_of_a_mano_file():

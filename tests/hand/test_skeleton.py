@@ -1,6 +1,6 @@
 import pytest
 
-from warpgrasp.hand.skeleton import BONES, FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
+from warpgrasp.hand.model import FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
 
 
 def test_orders_hold_the_same_21_names():
@@ -31,12 +31,3 @@ def test_permutations_invert_each_other():
 def test_permutation_of_an_unknown_name_names_it():
     with pytest.raises(ValueError, match="missing sixth_tip"):
         permutation(("wrist", "sixth_tip"), from_=JOINTS)
-
-
-def test_bones_run_from_each_joint_to_the_next_of_its_finger():
-    named = [(JOINTS[start], JOINTS[end]) for start, end in BONES]
-    assert len(named) == 20
-    for start, end in named:
-        finger, part = end.split("_")
-        before = {"1": "wrist", "2": f"{finger}_1", "3": f"{finger}_2", "tip": f"{finger}_3"}[part]
-        assert start == before

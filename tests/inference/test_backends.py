@@ -11,7 +11,7 @@ import pytest
 from tests.inference.networks import HEIGHT, WIDTH, small_network
 from warpgrasp.cli import main
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.inference import backends
 from warpgrasp.inference.backends import BackendError, run_encoder_by
 from warpgrasp.predictions.file import read_predictions

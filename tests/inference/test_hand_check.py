@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.footage_files import bring, write_pictures
+from tests.footage_files import bring, lens, write_pictures
 from tests.keypoints.hands_at import hand_at
 from tests.predictions.test_file import predictions
 from tools.hand_detector.backgrounds import DRAWN
@@ -26,13 +26,11 @@ from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand import Side
 from warpgrasp.hand.model import HandModel
 from warpgrasp.inference import PredictionOptions
-from warpgrasp.inference.hand_check import HandCheck, looked_at
-from warpgrasp.inference.keypoint_refinement import KeypointRefinement
-from warpgrasp.inference.looks import Sight, shrunk
+from warpgrasp.inference.hand_check import HandCheck, KeypointRefinement, Sight, looked_at, shrunk
 from warpgrasp.inference.prediction import hand_posing
 from warpgrasp.keypoints import HandBox, HandKeypoints, usual_offsets
 from warpgrasp.predictions.file import Predictions, read_predictions
-from warpgrasp.predictions.quality import Flag, refined_summary, summary, with_quality
+from warpgrasp.predictions.postprocessing import Flag, keypoints_summary, summary, with_quality
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 
 MATRIX = torch.tensor([[100.0, 0, 49.5], [0, 100, 39.5], [0, 0, 1]])
@@ -186,7 +184,19 @@ def test_refined_predictions_are_those_of_their_parameters(hand: HandModel, adap
     np.testing.assert_array_equal(found.hand_vertices[1], begun.hand_vertices[1])
     np.testing.assert_array_equal(found.object_translation[1], begun.object_translation[1])
     assert np.abs(found.object_translation[0] - begun.object_translation[0]).max() > 1e-3
-    assert refined_summary(found).startswith("1 of 2 frames are refined: joints lie")
+    assert str(keypoints_summary(found)).startswith("1 of 2 frames are refined: joints lie")
+
+
+def test_how_far_hands_lie_from_what_is_seen_is_said() -> None:
+    """Of the frames that were looked at, with the worst by name; nothing where nobody saw a hand."""
+    four = in_front(4)
+    said = keypoints_summary(replace(four, keypoint_distance_px=np.array([2.0, np.nan, 7.5, 2.5], np.float32)))
+    assert said == (
+        "in the 3 frames that were looked at and show a hand, its joints lie 4.0 px from where they are seen on "
+        "average, at most 7.5 px (S/0002); --refine moves hands there"
+    )
+    assert keypoints_summary(replace(four, keypoint_distance_px=np.full(4, np.nan, np.float32))) is None
+    assert keypoints_summary(four) is None
 
 
 def test_the_command_checks_unless_it_is_told_not_to(tmp_path: Path, capsys) -> None:
@@ -220,6 +230,50 @@ def test_a_batch_at_a_time_or_all_at_once(tmp_path: Path) -> None:
     assert main(brought.words("--batch", "4", "--check-hands", "3", input=folder)) == 0
     presence = read_predictions(brought.out)[0].hand_presence
     assert np.isfinite(presence).tolist() == [True, False, False, True] * 2
+
+
+def test_keypoints_of_another_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every frame is compared with what the file says of it, and moved there; frames without a hand are flagged."""
+    brought = bring(tmp_path / "own")
+    folder = write_pictures(tmp_path / "shots", range(8))
+    plain = tmp_path / "plain.npz"
+    assert main(brought.words("--check-hands", "0", input=folder, out=plain)) == 0
+    predicted = read_predictions(plain)[0]
+    projected_px = lens().camera.project(torch.from_numpy(predicted.hand_joints)).numpy()
+    joints_px = projected_px + np.array([3.0, 4.0], np.float32)  # five pixels away
+    joints_px[5] = np.nan
+    np.save(tmp_path / "joints.npy", joints_px)
+    stated = ("--keypoints", str(tmp_path / "joints.npy"))
+    assert main(brought.words(*stated, input=folder, out=tmp_path / "told.npz")) == 0
+    told, header = read_predictions(tmp_path / "told.npz")
+    np.testing.assert_array_equal(told.hand_vertices, predicted.hand_vertices)
+    np.testing.assert_allclose(told.keypoint_distance_px, [5.0] * 5 + [np.nan] + [5.0] * 2, atol=1e-3)
+    assert ((told.flags & Flag.NO_HAND_SEEN) > 0).tolist() == [False] * 5 + [True] + [False] * 2
+    assert len(header["keypoints"]) > 8
+
+    assert main(brought.words(*stated, "--refine", input=folder, out=tmp_path / "moved.npz")) == 0
+    moved = read_predictions(tmp_path / "moved.npz")[0]
+    np.testing.assert_array_equal(moved.hand_vertices[5], predicted.hand_vertices[5])
+    seen = [0, 1, 2, 3, 4, 6, 7]
+    assert (moved.refined_distance_px[seen] < 0.5 * told.keypoint_distance_px[seen]).all()
+    capsys.readouterr()
+
+
+def test_keypoints_that_name_no_picture_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    brought = bring(tmp_path / "own")
+    folder = write_pictures(tmp_path / "shots", range(8))
+    np.save(tmp_path / "shares.npy", np.full((8, 21, 2), 0.5, np.float32))
+    assert main(brought.words("--keypoints", str(tmp_path / "shares.npy"), input=folder)) == 1
+    assert "expected joints in pixels of the whole picture" in " ".join(capsys.readouterr().err.split())
+    np.save(tmp_path / "few.npy", np.full((3, 21, 2), 9.0, np.float32))
+    assert main(brought.words("--keypoints", str(tmp_path / "few.npy"), input=folder)) == 1
+    assert "expected keypoints of each of 8 pictures" in " ".join(capsys.readouterr().err.split())
+    with as_file(SHIPPED) as path, zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "sample")
+    words = ["predict", str(tmp_path / "sample"), "--weights", "best", "--out", str(tmp_path / "none.npz")]
+    assert main([*words, "--keypoints", str(tmp_path / "few.npy")]) == 1
+    assert "got a data set; leave it out" in " ".join(capsys.readouterr().err.split())
+    assert not brought.out.exists()
 
 
 def shipped(*names: str) -> list[np.ndarray]:

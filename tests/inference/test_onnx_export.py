@@ -17,7 +17,7 @@ from warpgrasp.inference import onnx_export
 from warpgrasp.inference.onnx_export import INPUTS, OUTPUTS, DeployedNetwork
 from warpgrasp.inference.prediction import reconstruct_frames
 from warpgrasp.reconstruction.checkpoint import checkpoint_of, save_checkpoint
-from warpgrasp.reconstruction.network import HandObjectNetwork
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 
 
 def arguments(network: HandObjectNetwork, frames: Frames) -> tuple[torch.Tensor, ...]:
@@ -50,6 +50,19 @@ def test_what_is_exported_is_the_network(hand: HandModel) -> None:
         assert_close(output, wanted[name], rtol=0, atol=1e-6)
     moved = wanted["hand_translation"]
     assert (moved - moved.mean(dim=0)).abs().max() > 1e-3  # the frames do differ
+
+
+def test_a_network_that_is_told_takes_joints(hand: HandModel) -> None:
+    torch.manual_seed(0)
+    told = HandObjectNetwork(NetworkConfig(width=8, joint_input=True), hand, small_network(hand).object_names).eval()
+    inputs = onnx_export.example_inputs(told, width=WIDTH, height=HEIGHT)
+    assert len(inputs) == len(INPUTS) + len(onnx_export.JOINT_INPUTS)
+    with torch.no_grad():
+        one, other = (
+            DeployedNetwork(told, width=WIDTH, height=HEIGHT)(*inputs[:4], joints, inputs[5])
+            for joints in (inputs[4], inputs[4] + 1)
+        )
+    assert not torch.equal(one[OUTPUTS.index("hand_translation")], other[OUTPUTS.index("hand_translation")])
 
 
 @pytest.mark.parametrize(

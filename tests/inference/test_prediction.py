@@ -9,7 +9,7 @@ import torch
 
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.inference.prediction import predict
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.predictions.shards import ShardWriter

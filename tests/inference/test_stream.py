@@ -35,7 +35,7 @@ from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel, Objects
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.predictions.file import Predictions, read_predictions
 from warpgrasp.predictions.shards import ShardWriter
 
@@ -150,7 +150,7 @@ def test_interrupted_and_gone_on_with_is_the_same_file(brought: Brought, monkeyp
         write(self, shard, predictions)
 
     monkeypatch.setattr(ShardWriter, "write", until_the_second)
-    assert main(brought.words("--smooth", "1.5")) == 1
+    assert main(brought.words("--smooth", "1.5")) == 130
     assert [path.name for path in (brought.out.parent / "p.npz.partial").iterdir()] == ["000000.npz"]
     written: list[int] = []
 
@@ -174,7 +174,7 @@ def test_shards_of_another_input_are_not_gone_on_with(brought: Brought, monkeypa
         write(self, shard, predictions)
 
     monkeypatch.setattr(ShardWriter, "write", only_the_first)
-    assert main(brought.words()) == 1
+    assert main(brought.words()) == 130
     more: list[str] = []
     match change:
         case "video":
@@ -204,7 +204,7 @@ def test_shards_of_another_picture_in_the_middle_are_not_gone_on_with(brought: B
 
     with monkeypatch.context() as patch:
         patch.setattr(ShardWriter, "write", only_the_first)
-        assert main(words) == 1
+        assert main(words) == 130
     path = sorted(pictures.iterdir())[4]
     stat, content = path.stat(), bytearray(path.read_bytes())
     content[-1] ^= 1

@@ -171,10 +171,10 @@ def test_our_own_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "cannot be read"),
+        ("{", "expected JSON in .*property name"),
         ("7", "expected keypoints of MediaPipe, OpenPose or COCO-WholeBody"),
         ("[]", "expected keypoints of each of 3 pictures"),
-        ("[" * 100_000, "cannot be read"),
+        ("[" * 100_000, "in each other, more than"),
         ({"people": 3}, "OpenPose's list `people`"),
         (openpose(right=[1.0] * 62), "expected the right hand as a list of shape"),
         (openpose(right=["a"] * 63), "expected the right hand as 63 numbers"),

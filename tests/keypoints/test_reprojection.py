@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.keypoints.hands_at import hand_at
+from warpgrasp.frame import Detections
 from warpgrasp.geometry import Camera
-from warpgrasp.keypoints import Detections, JointOffsets, reprojection_loss
+from warpgrasp.keypoints import JointOffsets, detections_of, reprojection_loss
 
 CAMERA = Camera(torch.tensor([[[400.0, 0, 160], [0, 500, 120], [0, 0, 1]]]), 320, 240)
 # 5 mm sideways and 4 mm upright: 4 px and 4 px at half a metre.
@@ -46,7 +47,7 @@ def test_going_away_does_not_pay_by_itself() -> None:
 def test_pictures_without_the_hand_count_nothing() -> None:
     left = hand_at(50, 60, presence=0.95, right=0.05)
     right = hand_at(100, 120, presence=0.9, right=0.8)
-    detections = Detections.of([[left, right], [], [left]], "right", least_probability=0.2)
+    detections = detections_of([[left, right], [], [left]], "right", least_probability=0.2)
     assert torch.equal(detections.joints_px[0], right.joints_px)
     assert torch.equal(detections.confidence[0], 0.9 * right.confidence)
     assert not detections.confidence[1:].any()

@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from tests.photometric.scenes import smooth_image
 from warpgrasp.errors import DataError
-from warpgrasp.photometric.contrast import PHOTOMETRIC_TERMS, appearance, colours, local_contrast
+from warpgrasp.photometric.consistency import PHOTOMETRIC_TERMS, appearance, colours, local_contrast
 
 SIGMA_PX = 2.0
 

@@ -21,7 +21,7 @@ from warpgrasp.frame import FramePair
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.photometric.consistency import PhotometricConsistency, photometric_consistency
 from warpgrasp.render import rasterize
 from warpgrasp.render.rasterizer import Raster

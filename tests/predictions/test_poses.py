@@ -1,6 +1,7 @@
 """Rows of a predictions file and poses: one from the other and back, and where the rows put hand and object."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from warpgrasp.export.sequence import PredictedSequence
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import JOINTS, PLACEMENT_JOINT
-from warpgrasp.predictions.file import Predictions
-from warpgrasp.predictions.poses import pose_of_predictions, predictions_of_pose
+from warpgrasp.hand.model import JOINTS, PLACEMENT_JOINT, HandModel
+from warpgrasp.predictions.file import Predictions, PredictionsError
+from warpgrasp.predictions.poses import (
+    check_frames,
+    check_hand_sizes,
+    check_places,
+    pose_of_predictions,
+    predictions_of_pose,
+)
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 from warpgrasp.scene import posed_hand
 
@@ -107,3 +113,41 @@ def test_the_rows_say_which_frames_they_are_and_what_is_seen(hand: HandModel) ->
     assert predictions.object_in_view.tolist() == [1, 1, 0]
     assert (predictions.hand_in_view == 1).all()
     assert {array.dtype for array in (predictions.hand_vertices, predictions.hand_pose)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("object_rotation", np.nan, "finite numbers in the frames of p.npz that are not flagged"),
+        ("hand_shape", np.inf, "finite numbers in the frames of p.npz that are not flagged"),
+        ("hand_joints", 1e7, "predictions within 1000 km of the camera"),
+        ("object_translation", -1e7, "predictions within 1000 km of the camera"),
+        ("time_s", 5.0, "times that do not ascend"),
+        ("time_s", np.nan, None),
+        ("index", 7, None),
+    ],
+)
+def test_frames_that_cannot_be_shown(hand: HandModel, name: str, value: float, match: str | None) -> None:
+    whole = replace(rows(three_frames(hand), hand), time_s=np.array([0.0, 1.0, 2.0]))
+    array = np.array(getattr(whole, name))
+    array[1] = value
+    spoilt = replace(whole, **{name: array})
+    check_frames(whole, np.arange(3), Path("p.npz"))
+    check_frames(spoilt, np.array([0, 2]), Path("p.npz"))
+    if match is None:
+        check_frames(spoilt, np.arange(3), Path("p.npz"))
+    else:
+        with pytest.raises(PredictionsError, match=match):
+            check_frames(spoilt, np.arange(3), Path("p.npz"))
+
+
+def test_vertices_that_cannot_be_shown(hand: HandModel) -> None:
+    whole = rows(three_frames(hand), hand)
+    check_hand_sizes(whole, hand)
+    check_places(whole.hand_vertices)
+    for name in ("hand_vertices", "hand_shape"):
+        with pytest.raises(PredictionsError, match=r"predictions of the hand open-hand right \(778 vertices"):
+            check_hand_sizes(replace(whole, **{name: getattr(whole, name)[:, :5]}), hand)
+    for value in (np.nan, -np.inf, 1e30):
+        with pytest.raises(PredictionsError, match="not finite"):
+            check_places(np.full((1, 778, 3), value, np.float32))

@@ -9,7 +9,7 @@ import torch
 from tests.predictions.test_file import predictions
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.predictions.file import Predictions
-from warpgrasp.predictions.quality import Flag, share_in_view, summary, with_quality
+from warpgrasp.predictions.postprocessing import Flag, share_in_view, summary, with_quality
 
 CAMERA = Camera(torch.tensor([[[100.0, 0, 49.5], [0, 100, 39.5], [0, 0, 1]]]), 100, 80)
 
@@ -91,3 +91,10 @@ def test_the_share_in_view() -> None:
     real = torch.tensor([[True, False, True, False, False, False]])
     assert share_in_view(torch.tensor([points]), CAMERA, real).item() == pytest.approx(1 / 2)
     assert share_in_view(torch.full((1, 4, 3), torch.nan), CAMERA).item() == 0
+
+
+def test_frames_that_are_expected_to_be_far_off_are_doubtful() -> None:
+    expected = np.array([2, 14.9, 15.1, np.nan, 80, 3, 3], np.float32)
+    found = judged(replace(moving(), expected_error_mm=expected))
+    assert found.flags.tolist() == [0, 0, int(Flag.DOUBTFUL), 0, int(Flag.DOUBTFUL), 0, 0]
+    assert summary(found.flags) == "2 of 7 frames are flagged as doubtful (doubtful: 2)"

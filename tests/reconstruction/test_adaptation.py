@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import FINGERTIPS, JOINTS, MANO_JOINTS
+from warpgrasp.hand.model import FINGERTIPS, JOINTS, MANO_JOINTS, HandModel
 from warpgrasp.reconstruction.network import SkeletonAdaptation
 
 FIXED = [i for i, name in enumerate(JOINTS) if name == "wrist" or name in FINGERTIPS]

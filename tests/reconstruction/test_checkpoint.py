@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.reconstruction import checkpoint as module
 from warpgrasp.reconstruction.checkpoint import (
     Checkpoint,
@@ -86,7 +86,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "other")
     with pytest.raises(CheckpointError, match=r"expected a checkpoint of this program \(warpgrasp-checkpoint-1\)"):
         load_checkpoint(tmp_path / "other")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="found a folder"):
         load_checkpoint(tmp_path)
 
 
@@ -105,3 +105,33 @@ def test_a_failing_write_leaves_the_file_before(stored: Checkpoint, tmp_path: Pa
         save_checkpoint(path, replace(stored, step=18))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("notes", "match"),
+    [
+        ({"width": "-3", "height": "24"}, "a width and a height of at most 4096 px for training in"),
+        ({"width": "3\u0663", "height": "24"}, "a width and a height of at most 4096 px for training in"),
+        ({"width": "99999", "height": "24"}, "a width and a height of at most 4096 px for training in"),
+        ({"width": "4096", "height": "4096"}, "pictures of at most 4194304 pixels for training in"),
+        ({"width": "32"}, "the width and the height of the pictures in the checkpoint's notes"),
+        ({}, "the width and the height of the pictures in the checkpoint's notes"),
+    ],
+)
+def test_the_size_of_the_pictures_is_checked(stored: Checkpoint, tmp_path: Path, notes: dict, match: str) -> None:
+    save_checkpoint(tmp_path / "w.safetensors", replace(stored, training=notes))
+    with pytest.raises(CheckpointError, match=match):
+        _ = load_checkpoint(tmp_path / "w.safetensors").picture_size
+    save_checkpoint(tmp_path / "w.safetensors", replace(stored, training={"width": "32", "height": "24"}))
+    assert load_checkpoint(tmp_path / "w.safetensors").picture_size == (32, 24)
+
+
+def test_equal_checkpoints_make_equal_bytes(stored: Checkpoint, tmp_path: Path) -> None:
+    """Whatever the order in which the library writes the notes; also of texts that JSON escapes."""
+    notes = {"recipe": 'a "toy"', "command": "\x01\b\t\\ \x7f é 手 \U0001f600 \udcff".replace("\udcff", "?")}
+    contents = set()
+    for number in range(12):
+        save_checkpoint(tmp_path / f"{number}.safetensors", replace(stored, training=notes))
+        contents.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(contents) == 1
+    assert load_checkpoint(tmp_path / "0.safetensors").training == notes

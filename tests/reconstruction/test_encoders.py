@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warpgrasp.reconstruction.encoders import freeze_batch_norm, load_encoder_weights, precision_on
-from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError, ResNet18
+from warpgrasp.reconstruction.encoders import (
+    EncoderWeightsError,
+    ResNet18,
+    freeze_batch_norm,
+    load_encoder_weights,
+    precision_on,
+)
 
 
 def torchvision_shapes() -> dict[str, tuple[int, ...]]:
@@ -57,7 +62,7 @@ def test_a_file_of_torchvision_loads_and_its_classifier_is_ignored(tmp_path: Pat
     state = torchvision_file()
     torch.save(state, path)
     encoder = ResNet18()
-    load_encoder_weights(encoder, str(path))
+    load_encoder_weights(encoder, str(path), image_mean=0.5, image_std=1.0)
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, state[name]), name
 
@@ -65,7 +70,7 @@ def test_a_file_of_torchvision_loads_and_its_classifier_is_ignored(tmp_path: Pat
 def test_without_weights_nothing_changes() -> None:
     encoder = ResNet18(8)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    load_encoder_weights(encoder, "none")
+    load_encoder_weights(encoder, "none", image_mean=0.5, image_std=1.0)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 
@@ -87,7 +92,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, kind: str) -> None:
     with pytest.raises(
         EncoderWeightsError, match=r"expected the (ImageNet weights|parameters) of .*ResNet-18.*weights\.pth"
     ):
-        load_encoder_weights(ResNet18(width), str(path))
+        load_encoder_weights(ResNet18(width), str(path), image_mean=0.5, image_std=1.0)
 
 
 def test_the_encoder_runs_code_of_no_file(tmp_path: Path) -> None:
@@ -98,7 +103,7 @@ def test_the_encoder_runs_code_of_no_file(tmp_path: Path) -> None:
     path = tmp_path / "evil.pth"
     torch.save({"conv1.weight": Evil()}, path)
     with pytest.raises(EncoderWeightsError):
-        load_encoder_weights(ResNet18(), str(path))
+        load_encoder_weights(ResNet18(), str(path), image_mean=0.5, image_std=1.0)
     assert not (tmp_path / "ran").exists()
 
 

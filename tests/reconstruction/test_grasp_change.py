@@ -8,8 +8,8 @@ from torch.testing import assert_close
 
 from warpgrasp.frame import Annotation, HandReconstruction, ObjectReconstruction, Reconstruction
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
-from warpgrasp.hand.skeleton import JOINTS
-from warpgrasp.reconstruction.supervision import grasp_change
+from warpgrasp.hand.model import JOINTS
+from warpgrasp.reconstruction.terms import grasp_change
 
 TURN = matrix_from_axis_angle(torch.tensor([[0.3, -1.0, 0.4], [0.0, 0.2, 2.0]]))
 PLACE = torch.tensor([[0.05, 0.0, 0.5], [-0.1, 0.02, 0.7]])

@@ -11,8 +11,7 @@ from warpgrasp.data.frames import FrameSource
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.frame import FrameName, Frames
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.model import JOINTS, HandModel
 from warpgrasp.reconstruction.network import HandObjectNetwork, Heads, NetworkConfig
 from warpgrasp.scene import surface
 
@@ -22,7 +21,7 @@ OBJECTS = ("003_cracker_box", "006_mustard_bottle")
 @pytest.fixture(scope="module")
 def frames(sample_root: Path) -> Frames:
     from warpgrasp.hand.model import HandModel
-    from warpgrasp.hand.open_hand import open_hand
+    from warpgrasp.hand.templates import open_hand
 
     names = [FrameName("A1", 0), FrameName("B1", 0), FrameName("A1", 4)]
     return FrameSource(Ho3d(sample_root, HandModel(open_hand()), size=(64, 48)), annotated=names).frames(names)

@@ -8,8 +8,7 @@ import pytest
 
 from tests.extensions import example, install
 from warpgrasp.cli import main
-from warpgrasp.reconstruction.encoders import ENCODERS, EncoderError, new_encoder
-from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError
+from warpgrasp.reconstruction.encoders import ENCODERS, EncoderError, EncoderWeightsError, new_encoder
 from warpgrasp.registry import RegistryError
 
 TOY = ["--network.encoder", "quarters", "--network.width", "2", "--stage1.steps", "2", "--stage2.steps", "2"]
@@ -42,7 +41,7 @@ def test_without_its_package_the_run_is_refused_in_one_sentence(
     words = ["predict", str(sample_root), "--weights", str(tmp_path / "run"), "--out", str(tmp_path / "p.npz")]
     assert main(words) == 1
     error = capsys.readouterr().err
-    assert error == "warpgrasp: expected one of resnet18 as the encoder, got 'quarters'\n"
+    assert error == "warpgrasp: expected one of resnet18, efficientnet-lite0 as the encoder, got 'quarters'\n"
     assert not (tmp_path / "p.npz").exists()
 
 
@@ -60,7 +59,10 @@ def test_its_own_initial_weights_are_asked_for(package: Path, sample_root: Path,
 def test_what_is_no_encoder_is_refused(package: Path) -> None:
     with pytest.raises(EncoderError, match=r"expected the encoder no-module to be a torch\.nn\.Module .*, got object"):
         new_encoder("no-module", 2)
-    with pytest.raises(RegistryError, match="expected one of resnet18, no-module, quarters as the encoder, got 'vit'"):
+    with pytest.raises(
+        RegistryError,
+        match="expected one of resnet18, efficientnet-lite0, no-module, quarters as the encoder, got 'vit'",
+    ):
         new_encoder("vit", 2)
     with pytest.raises(EncoderWeightsError, match="got imagenet"):
         new_encoder("quarters", 2).load_initial_weights("imagenet")

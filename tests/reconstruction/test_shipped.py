@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from warpgrasp.cli import main
-from warpgrasp.data import open_dataset
+from warpgrasp.data import Split, open_dataset
 from warpgrasp.data.sample.files import shipped_if_named, unpack_shipped
 from warpgrasp.errors import DataError
 from warpgrasp.evaluation.metrics import score
@@ -19,25 +19,29 @@ CARD = Path(__file__).parents[2] / "docs" / "model_card.md"
 
 
 @pytest.mark.slow
-def test_they_predict_the_shipped_sequences_as_the_card_says(tmp_path: Path, monkeypatch, hand: HandModel) -> None:
+@pytest.mark.parametrize(("split", "sequence", "column"), [("train", "MB1", 2), ("evaluation", "MBE1", 3)])
+def test_they_predict_the_shipped_sequences_as_the_card_says(
+    tmp_path: Path, monkeypatch, hand: HandModel, split: Split, sequence: str, column: int
+) -> None:
     monkeypatch.chdir(tmp_path)  # where nothing is called `sample` or `best`
     out, page = tmp_path / "sample.npz", tmp_path / "page.html"
-    assert main(["predict", "sample", "--weights", "best", "--split", "train", "--out", str(out)]) == 0
-    assert main(["view", str(out), "--data", "sample", "--sequence", "MB1", "--save", str(page)]) == 0
+    assert main(["predict", "sample", "--weights", "best", "--split", split, "--out", str(out)]) == 0
+    assert main(["view", str(out), "--data", "sample", "--sequence", sequence, "--save", str(page)]) == 0
     assert page.stat().st_size > 100_000
     predictions, header = read_predictions(out)
-    assert header["recipe"] == "sample"
+    assert header["recipe"] == "best"
     dataset = open_dataset(shipped_if_named(Path("sample")), hand)
-    unannotated = [name for name in dataset.names("train") if name.index % 30]
-    found = score(predictions, dataset, unannotated).means
+    names = [name for name in dataset.names(split) if split == "evaluation" or name.index % 30]
+    found = score(predictions, dataset, names).means
     said = {
-        cells[1].strip(): float(cells[2])
+        cells[1].strip(): float(cells[column])
         for cells in (line.split("|") for line in CARD.read_text().splitlines())
         if len(cells) > 3 and cells[1].strip() in found
     }
     assert len(said) == 4
     for name, value in said.items():
-        assert found[name] == pytest.approx(value, abs=0.06), name
+        # On another processor the detector may follow a hidden hand along another way.
+        assert found[name] == pytest.approx(value, rel=0.03), name
 
 
 def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch, hand: HandModel) -> None:
@@ -48,7 +52,7 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch, hand: Hand
     save_checkpoint(tmp_path / "best", shipped)
     assert open_weights(Path("best")).sha256 == load_checkpoint(tmp_path / "best").sha256
     (tmp_path / "best").write_text("nothing")
-    with pytest.raises(CheckpointError, match="expected a checkpoint in best"):
+    with pytest.raises(CheckpointError, match="expected a safetensors file in best"):
         open_weights(Path("best"))
 
 

@@ -1,10 +1,12 @@
 """Eq. 3's terms against values worked by hand."""
 
+from dataclasses import replace
+
 import torch
 from torch.testing import assert_close
 
 from warpgrasp.frame import Annotation, HandReconstruction, ObjectModel, ObjectReconstruction, Objects, Reconstruction
-from warpgrasp.reconstruction.supervision import regularisation, supervision
+from warpgrasp.reconstruction.terms import regularisation, reprojection, supervision
 
 
 def object_of(name: str, count: int) -> ObjectModel:
@@ -49,6 +51,18 @@ def test_mean_over_points_and_coordinates_in_square_metres() -> None:
     terms = supervision(reconstruction([0.003, 0, 0.004], [0, 0.006, 0]), annotation(), OBJECTS)
     assert_close(terms["hand_joints"], torch.full((2,), 25e-6 / 3), rtol=1e-4, atol=0)
     assert_close(terms["object_vertices"], torch.full((2,), 12e-6), rtol=1e-4, atol=0)
+
+
+def test_reprojection_counts_what_the_picture_shows() -> None:
+    """5 mm across the line of sight at 0.5 m are 4 mm at 0.4 m, over two coordinates; along it nothing moves."""
+    across = reconstruction([0, 0, 0], [0, 0, 0])
+    true = annotation()
+    joints = torch.tensor([0.0, 0, 0.5]).expand(2, 21, 3)
+    true = replace(true, hand_joints=joints)
+    across = replace(across, hand=replace(across.hand, joints=joints + torch.tensor([0.005, 0, 0])))
+    assert_close(reprojection(across, true, OBJECTS), torch.full((2,), 16e-6 / 2), rtol=1e-4, atol=0)
+    along = replace(across, hand=replace(across.hand, joints=joints * 1.1))
+    assert_close(reprojection(along, true, OBJECTS), torch.zeros(2), rtol=0, atol=1e-10)
 
 
 def test_regularisers_are_mean_squares() -> None:

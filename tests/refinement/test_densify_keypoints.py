@@ -26,7 +26,7 @@ from warpgrasp.refinement.densify import PREDICTIONS
 
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 LABEL = 1
-SHORT = replace(ALL_FRAMES, stages=(Stage(80, 10, 0.2),))
+SHORT = replace(ALL_FRAMES, stages=(Stage(80, 5, 0.2),), end_stages=(Stage(80, 5, 0.2),))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_keypoints_that_are_refused(
     bent = Path(shutil.copytree(recording, tmp_path / "bent"))
     lens = Recording.read(bent).lens
     write_lens(bent, Lens(lens.intrinsics, lens.width, lens.height, (0.1, 0.0, 0.0, 0.0)))
-    assert "expected a recording whose lens bends nothing" in said(bent, str(joints_file), 1)
+    assert "expected footage whose lens bends nothing" in said(bent, str(joints_file), 1)
 
 
 @pytest.mark.slow
@@ -141,7 +141,9 @@ def test_one_label_of_a_generated_recording(
     hand: HandModel, tmp_path: Path, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shipped detector on a generated sequence, whose hand moves by tens of pixels; and on its mirror image."""
-    monkeypatch.setattr(module, "ALL_FRAMES", replace(ALL_FRAMES, stages=(Stage(80, 60, 0.4),)))
+    monkeypatch.setattr(
+        module, "ALL_FRAMES", replace(ALL_FRAMES, stages=(Stage(80, 20, 0.4),), end_stages=(Stage(80, 40, 0.4),))
+    )
     generate(tmp_path / "data", sequences=1, frames=30, seed=11)
     dataset = open_dataset(tmp_path / "data", hand)
     options = RecordingOptions(train=(15,), side=side)

@@ -18,12 +18,13 @@ from warpgrasp.cli import main
 from warpgrasp.data import open_dataset
 from warpgrasp.data.recording import pose_of_label
 from warpgrasp.export.datasets import RecordingOptions, export_recording
-from warpgrasp.frame import Pose
 from warpgrasp.hand.model import HandModel
 from warpgrasp.refinement.densify import COMPANIONS, PREDICTIONS, is_unfinished
+from warpgrasp.refinement.labels import between_labels
 from warpgrasp.refinement.refine import ALL_FRAMES, Stage
-from warpgrasp.refinement.start_poses import between_labels
+from warpgrasp.refinement.stretch import RefinedStretch, StretchRefinement
 
+UNMOVED = replace(ALL_FRAMES, stages=(Stage(40, 0, 0.1),), end_stages=(Stage(40, 0, 0.1),))
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 
 
@@ -46,22 +47,23 @@ def recording(labelled: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _unmoved(monkeypatch: pytest.MonkeyPatch) -> None:
     """The poses stay where they start: what is refined is not the matter here."""
-    monkeypatch.setattr(module, "ALL_FRAMES", replace(ALL_FRAMES, stages=(Stage(40, 0, 0.1),)))
+    monkeypatch.setattr(module, "ALL_FRAMES", UNMOVED)
 
 
 def interrupted(recording: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     """A run that ends after its first stretch."""
-    calls: list[Pose] = []
+    calls: list[StretchRefinement] = []
+    whole = StretchRefinement.refined
 
-    def refine(start: Pose, *_: object, **__: object) -> Pose:
-        calls.append(start)
+    def refined(self: StretchRefinement) -> RefinedStretch:
+        calls.append(self)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return start
+        return whole(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "refine", refine)
-        assert main(["densify", str(recording), "--out", str(out), *words]) == 1
+        patch.setattr(StretchRefinement, "refined", refined)
+        assert main(["densify", str(recording), "--out", str(out), *words]) == 130
     assert [path.name for path in (out / f"{PREDICTIONS}.partial").glob("*.npz")] == ["000000.npz"]
 
 
@@ -127,8 +129,7 @@ def test_changed_inputs_are_not_gone_on_with(
 def test_other_options_are_not_gone_on_with(recording: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     out = tmp_path / "out"
     interrupted(recording, out, monkeypatch)
-    monkeypatch.setattr(module, "ALL_FRAMES", replace(ALL_FRAMES, stages=(Stage(40, 0, 0.1),), smooth_cost=1.0))
-    assert main(["densify", str(recording), "--out", str(out)]) == 1
+    assert main(["densify", str(recording), "--out", str(out), "--smoothness", "3"]) == 1
     assert "(different: inputs.options)" in " ".join(capsys.readouterr().err.split())
 
 
@@ -160,7 +161,7 @@ def test_a_label_that_is_not_looked_at_decides_nothing(recording: Path, tmp_path
     assert main(["densify", str(recording), "--out", str(out)]) == 0
 
 
-@pytest.mark.parametrize("last", ["_write_labels", "write_quality"])
+@pytest.mark.parametrize("last", ["write_labels", "write_quality"])
 def test_one_that_was_killed_between_its_last_files_is_not_finished(
     recording: Path, tmp_path: Path, monkeypatch, last: str
 ) -> None:
@@ -180,7 +181,7 @@ def test_one_that_was_killed_between_its_last_files_is_not_finished(
 
     with monkeypatch.context() as patch:
         patch.setattr(module, last, killed)
-        assert main([*command, str(out), "--force"]) == 1
+        assert main([*command, str(out), "--force"]) == 130
     assert (out / PREDICTIONS).read_bytes() == before  # while the labels beside it are new ones
     assert (out / "annotations.json").read_bytes() == (expected / "annotations.json").read_bytes()
     assert is_unfinished(out)

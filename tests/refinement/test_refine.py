@@ -1,6 +1,7 @@
 """One frame refined by the colours of a label: known poses, put wrong, come back; what cannot be refined is refused."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import pytest
 import torch
@@ -94,6 +95,24 @@ def test_poses_that_are_off_come_back(labelled: Labelled) -> None:
     assert after[1] < 0.6 * before[1]
     assert torch.equal(refined.pose.shape, start.shape)
     assert refined.pose.wrist.dtype == torch.float64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["object", "hand"])
+def test_one_part_comes_back_alone(labelled: Labelled, part: Literal["object", "hand"]) -> None:
+    """It is put wrong, and the other one stays to the last digit."""
+    truth = labelled.pose(TARGET)
+    place = {"object": "object_centre", "hand": "wrist"}[part]
+    shift = torch.tensor([0.008, -0.006, 0.0], dtype=torch.float64)
+    start = replace(truth, **{place: truth.arrays[place] + shift})
+    refined = labelled.refined(start, descent=SHORT.of_part(part))
+    for name in {"object": ("hand_rotation", "wrist", "joint_angles"), "hand": ("object_rotation", "object_centre")}[
+        part
+    ]:
+        torch.testing.assert_close(refined.pose.arrays[name], start.arrays[name], rtol=0, atol=0)
+    row = ("hand", "object").index(part)
+    assert labelled.errors_mm(refined.pose)[row] < 0.6 * labelled.errors_mm(start)[row]
+    assert refined.difference_after < refined.difference_before
 
 
 def test_nothing_to_compare_is_refused(labelled: Labelled) -> None:

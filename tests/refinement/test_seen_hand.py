@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warpgrasp.frame import Pose
+from warpgrasp.frame import Detections, Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import JOINTS, HandModel
-from warpgrasp.keypoints import Detections, JointOffsets
-from warpgrasp.refinement.hand_start import moved_to_seen_hand
+from warpgrasp.keypoints import JointOffsets
+from warpgrasp.refinement.keypoint_fit import moved_to_seen_hand
 from warpgrasp.refinement.seen_hand import SeenHand, Sightings
 from warpgrasp.scene import posed_hand
 

@@ -11,7 +11,7 @@ from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh, join
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 
 WIDTH, HEIGHT = 40, 30
 INTRINSICS = torch.tensor([[50.0, 0, 19.3], [0, 46.0, 15.1], [0, 0, 1]], dtype=torch.float64)

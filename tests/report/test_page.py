@@ -274,7 +274,7 @@ def test_a_failed_write_leaves_the_old_page(report: Report, tmp_path: Path, monk
     path.write_text("old")
     monkeypatch.setattr(report_module, "report_page", lambda _: "new")
 
-    def full_disk(self: Path, text: str, encoding: str) -> int:
+    def full_disk(self: Path, text: str, encoding: str, errors: str | None = None) -> int:
         self.touch()
         raise OSError(28, "No space left on device")
 

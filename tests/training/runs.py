@@ -5,7 +5,7 @@ from pathlib import Path
 
 from warpgrasp.data import open_dataset
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.reconstruction.checkpoint import Checkpoint, load_checkpoint
 from warpgrasp.training.loop import train_stage
 from warpgrasp.training.recipes import toy

@@ -13,7 +13,7 @@ from warpgrasp.data.frames import FrameSource
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import loop, objective
 from warpgrasp.training.loop import train_stage

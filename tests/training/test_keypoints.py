@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import UInt8
+from torch.testing import assert_close
 
 from tests.sample_set import Sample
 from tests.training.runs import prepare, short_recipe, train_both
-from warpgrasp.data import FrameSource, Labels, choose_labels, open_dataset
+from warpgrasp.data import AugmentConfig, FrameSource, Labels, augment, choose_labels, open_dataset
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, HandReconstruction, ObjectReconstruction, Reconstruction
 from warpgrasp.geometry import matrix_from_axis_angle
@@ -21,7 +22,9 @@ from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.keypoints import DETECTORS, HandBox, HandKeypoints, Picture, usual_offsets
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.keypoints import FrameKeypoints
-from warpgrasp.training.run import inputs_of
+from warpgrasp.training.loop import train_stage
+from warpgrasp.training.objective import UNTOLD_SHARE, _told
+from warpgrasp.training.run import Training, inputs_of
 from warpgrasp.training.settings import Recipe
 
 FILES = ("stage1.safetensors", "weights.safetensors")
@@ -105,6 +108,29 @@ def test_the_bias_is_found_on_the_annotated_frames(keypoints: FrameKeypoints) ->
     assert keypoints.seen_share == 1
 
 
+def test_hands_of_added_frames_are_looked_for(
+    source: FrameSource, keypoints: FrameKeypoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Added frames have a row of their own, and count in no offset: these are of the data set's own labels."""
+    monkeypatch.setenv("WARPGRASP_CACHE", str(tmp_path / "other"))
+    every = choose_labels(source.dataset.sequences["train"], fraction=1 / 4, sampling="paper")
+    first, *others = every.annotated
+    own = Labels({first: every.annotated[first]}, {first: every.unannotated[first]})
+    added = [FrameName(name, index) for name in others for index in _indices(every, name)]
+    detector = ExactDetector(source, every)
+    together = FrameKeypoints.detected(source, own, detector, added)
+    alone = FrameKeypoints.detected(source, own, detector)
+    assert together.rows.keys() == keypoints.rows.keys() > alone.rows.keys()
+    assert torch.equal(together.offsets.offsets_m, alone.offsets.offsets_m)
+    frames = source.frames(added[:4])
+    told = [one.told(frames).detections for one in (together, keypoints)]
+    assert_close(*(one.joints_px for one in told if one is not None))
+    assert_close(*(one.confidence for one in told if one is not None))
+    untold = alone.told(frames).detections
+    assert untold is not None
+    assert not bool(untold.confidence.any())
+
+
 def test_annotations_without_rotation_are_refused(source: FrameSource, monkeypatch: pytest.MonkeyPatch) -> None:
     read = FrameSource.frame
 
@@ -157,3 +183,61 @@ def test_other_keypoints_are_another_input_of_a_run(sample: Sample, exact: Recip
     moved = replace(training.keypoints.detections, joints_px=training.keypoints.detections.joints_px + 0.01)
     other = replace(training, keypoints=replace(training.keypoints, detections=moved))
     assert inputs_of(training)["keypoints"] != inputs_of(other)["keypoints"]
+
+
+def told(sample: Sample, recipe: Recipe, keypoint_weight: float) -> Training:
+    network = replace(recipe.network, joint_input=True)
+    photometric = replace(recipe.photometric, keypoint_weight=keypoint_weight)
+    return prepare(sample.root, replace(recipe, network=network, photometric=photometric))
+
+
+def test_what_a_network_is_told_lies_in_the_view_that_it_sees(source: FrameSource, keypoints: FrameKeypoints) -> None:
+    """Resized, shifted and rolled as the picture is: the detector's joints are those of the turned hand."""
+    dataset = source.dataset.at_size((96, 72))
+    frames = FrameSource(dataset, annotated=dataset.names("train")).frames(dataset.names("train")[:3])
+    generator = torch.Generator().manual_seed(4)
+    view = augment(frames.image, frames.camera, AugmentConfig(shift=0.2, roll=0.5), generator)
+    seen = keypoints.told(frames).detections
+    assert seen is not None
+    annotation = frames.annotation
+    assert annotation is not None
+    truth = annotation.turned(view.view_from_camera)
+    assert truth.hand_rotation is not None
+    expected_px = view.camera.project(truth.hand_joints + BIAS_M @ truth.hand_rotation.transpose(-1, -2))
+    assert_close(view.seen(seen.joints_px, frames.camera), expected_px, rtol=0, atol=1e-2)
+    assert float((expected_px - seen.joints_px).norm(dim=-1).max()) > 5
+    added = replace(frames, names=(frames.names[0], FrameName("added", 0), frames.names[2]))
+    detections = keypoints.told(added).detections
+    assert detections is not None
+    assert (detections.confidence > 0).all(dim=1).tolist() == [True, False, True]
+
+
+def test_a_network_is_told_in_both_stages_and_as_a_control(sample: Sample, exact: Recipe, tmp_path: Path) -> None:
+    """Its joints change every weight of stage 1, without being a term; in the control of stage 2 too."""
+    training = told(sample, exact, 0.0)
+    assert training.keypoints is not None
+    assert told(sample, exact.as_control(), 0.0).keypoints is not None
+    moved = replace(training.keypoints.detections, joints_px=training.keypoints.detections.joints_px + 0.1)
+    other = replace(training, keypoints=replace(training.keypoints, detections=moved))
+    stages = [
+        train_stage(one, one.recipe.stage1, tmp_path / name / "stage1.safetensors")
+        for one, name in zip((training, other), NAMES, strict=True)
+    ]
+    one, another = (load_checkpoint(path) for path in stages)
+    assert one.config.joint_input
+    assert not all(torch.equal(values, another.tensors[key]) for key, values in one.tensors.items())
+    train_stage(training, training.recipe.stage2, tmp_path / "weights.safetensors", initial=stages[0])
+    assert not any("keypoints" in json.loads(line) for line in (tmp_path / "weights.jsonl").read_text().splitlines())
+
+
+def test_some_frames_are_told_nothing(source: FrameSource, keypoints: FrameKeypoints) -> None:
+    """One in five, drawn anew in every step: the network learns to do without."""
+    frames = keypoints.told(source.frames(source.dataset.names("train")[:8]))
+    generator, shares = torch.Generator().manual_seed(0), []
+    for _ in range(100):
+        view = augment(frames.image, frames.camera, AugmentConfig(), generator)
+        said = _told(frames, view, generator, None)
+        assert said is not None
+        shares.append(float((said.confidence == 0).all(dim=1).float().mean()))
+    assert abs(np.mean(shares) - UNTOLD_SHARE) < 0.05
+    assert len(set(shares)) > 1

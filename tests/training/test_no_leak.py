@@ -36,7 +36,7 @@ def test_annotations_that_were_not_chosen_do_not_matter(
     dataset = before.source.dataset
     for name in dataset.names("train") + dataset.names("evaluation"):
         if name not in chosen:
-            spoil(dataset.path(name, "meta"))
+            spoil(dataset.annotation_files(name)[0])
     for name in ("evaluation_xyz.json", "evaluation_verts.json"):
         (copied_root / name).write_text("NaN")
     after = prepare(copied_root, recipe)
@@ -47,7 +47,7 @@ def test_annotations_that_were_not_chosen_do_not_matter(
 def test_a_chosen_annotation_does_matter(copied_root: Path, tmp_path: Path) -> None:
     """Otherwise the test above would prove nothing."""
     training = prepare(copied_root, short_recipe())
-    spoil(training.source.dataset.path(training.labels.annotated_names[-1], "meta"))
+    spoil(training.source.dataset.annotation_files(training.labels.annotated_names[-1])[0])
     with pytest.raises(ValueError, match="NaN"):
         train_both(training, tmp_path / "run")
 

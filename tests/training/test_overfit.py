@@ -33,7 +33,7 @@ def test_one_batch_to_under_a_millimetre(sample_root: Path) -> None:
             group["lr"] = learning_rate(schedule, step)
         optimiser.zero_grad(set_to_none=True)
         weights = replace(recipe.loss, hand_pose=0.0, hand_shape=0.0)
-        terms = supervised(network, frames, view, features=network.features(view.image))
+        terms = supervised(network(view.image, view.camera, frames.objects), frames, view)
         weighted(terms, asdict(weights))[0].backward()
         optimiser.step()
     with torch.no_grad():

@@ -13,8 +13,7 @@ from warpgrasp.errors import DataError
 from warpgrasp.frame import FramePair, pose_points
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.geometry.mesh import Mesh
-from warpgrasp.photometric.consistency import photometric_consistency
-from warpgrasp.photometric.contrast import appearance
+from warpgrasp.photometric.consistency import appearance, photometric_consistency
 from warpgrasp.registry import Registry, RegistryError
 from warpgrasp.render import rasterize
 from warpgrasp.render.rasterizer import Raster

@@ -10,9 +10,11 @@ import pytest
 from tests.training.runs import prepare, short_recipe, spoil
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
+from warpgrasp.locks import LockedError
 from warpgrasp.training.recipes import with_grasp
 from warpgrasp.training.run import (
+    NOTES,
     RunError,
     Training,
     changed_inputs,
@@ -75,9 +77,11 @@ def test_a_setting_of_the_first_version_always_counts() -> None:
     """All that the first version knew, whatever its value: the settings of today without the later ones."""
     recipe = Recipe()
     everything = asdict(recipe)
-    for later in ("name", "splits"):
+    for later in ("name", "splits", "added_share"):
         del everything[later]
-    del everything["network"]["encoder"]
+    for later in ("encoder", "joint_input", "object_told"):
+        del everything["network"][later]
+    del everything["augment"]["zoom"], everything["loss"]["reprojection"]
     for later in ("term", "grasp_weight", "keypoint_weight", "detector"):
         del everything["photometric"][later]
     assert deciding_settings(recipe) == everything
@@ -210,3 +214,18 @@ def test_stage_2_needs_unannotated_frames(sample_root: Path, tmp_path: Path) -> 
 
     with pytest.raises(DataError, match="expected unannotated frames for stage 2"):
         train_both(prepare(sample_root, replace(short_recipe(), fraction=1.0)), tmp_path)
+
+
+def test_one_training_at_a_time_is_in_a_folder(sample_root: Path, tmp_path: Path) -> None:
+    """The second would write into the same logs and states; its refusal touches nothing."""
+    training, out = prepare(sample_root, short_recipe()), tmp_path / "run"
+    with open_run(training, out, command=[]):
+        notes = (out / NOTES).read_bytes()
+        with pytest.raises(LockedError, match="at work in"), open_run(training, out, command=[]):
+            pass
+        assert (out / NOTES).read_bytes() == notes
+        (out / "stage1.state.safetensors").write_text("left by a process that was killed")
+        (out / "stage1.safetensors").write_text("finished")
+    with open_run(training, out, command=[]):
+        assert not (out / "stage1.state.safetensors").exists()
+    assert sorted(path.name for path in out.iterdir()) == [NOTES, "stage1.safetensors"]

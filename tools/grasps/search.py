@@ -1,6 +1,9 @@
-"""Look for grasps of the sample objects: random hands beside the object, seated, closed, and scored.
+"""Look for grasps of the sample's and the benchmark's objects: random hands beside them, seated, closed, and scored.
 
-.venv/bin/python tools/grasps/search.py        # writes src/warpgrasp/data/sample/objects/<name>/grasps.npz
+.venv/bin/python tools/grasps/search.py                       # the sample's two objects
+.venv/bin/python tools/grasps/search.py --objects mug hammer  # of the benchmark's
+
+Writes src/warpgrasp/data/sample/objects/NAME/grasps.npz or src/warpgrasp/data/benchmark/grasps/NAME.npz.
 """
 
 import argparse
@@ -10,21 +13,11 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.data.sample import (
-    OBJECT_NAMES,
-    THUMB,
-    Grip,
-    Gripper,
-    closed,
-    contact,
-    object_distance,
-    object_surface,
-    open_gripper,
-    seated,
-)
+from warpgrasp.data.benchmark import held_object
+from warpgrasp.data.sample import OBJECT_NAMES, THUMB, Grip, Gripper, closed, contact, open_gripper, seated
 from warpgrasp.geometry import SignedDistance
 
-OUT = Path(__file__).resolve().parents[2] / "src/warpgrasp/data/sample/objects"
+DATA = Path(__file__).resolve().parents[2] / "src/warpgrasp/data"
 BATCH = 256
 NORMAL_STEP_M = 0.002
 
@@ -40,11 +33,26 @@ class Family:
     beyond_m: tuple[float, float]  # how far outside the broad face the knuckle is
     along_m: tuple[float, float]  # how far past the narrow side's edge the knuckle is, towards the middle
     height_m: tuple[float, float]  # of the knuckle above the centre
+    reach_m: float = 0.012  # how far the thumb comes round the narrow side
+    arm_up: tuple[float, float] = (-0.7, 0.1)  # the part of the arm's direction that points along `up`
+    opposed: float = 0.6
 
 
 def family(name: str) -> Family:
-    surface = object_surface(name)
-    if name == "003_cracker_box":
+    surface, spare = held_object(name).surface, {}
+    if name == "hammer":
+        axes, ranges = np.eye(3), ((10, 70), (0.0, 0.03), (-0.01, 0.06), (-0.12, -0.03))
+        spare = {"reach_m": -1.0, "opposed": 0.2}
+    elif name == "bowl":  # from below: the palm under it, the thumb over its rim
+        axes = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]).T
+        ranges = ((-20, 60), (-0.005, 0.05), (-0.04, 0.04), (-0.04, 0.04))
+        spare = {"reach_m": -1.0, "arm_up": (-1.0, 1.0), "opposed": 0.2}
+    elif name == "mug":
+        axes, ranges = _about_z(40), ((10, 75), (0.0, 0.045), (-0.02, 0.05), (-0.03, 0.03))
+        spare = {"opposed": -1.0}  # normals of so thin a wall are not told by the grid
+    elif name not in OBJECT_NAMES:
+        axes, ranges = np.eye(3), ((10, 75), (0.0, 0.045), (-0.02, 0.05), (-0.045, 0.03))
+    elif name == "003_cracker_box":
         axes, ranges = np.eye(3), ((15, 75), (0.005, 0.045), (-0.02, 0.05), (-0.06, 0.05))
     else:
         thin = np.array([0.42335, 0.90596, 0.0])
@@ -52,7 +60,11 @@ def family(name: str) -> Family:
         ranges = ((15, 80), (0.0, 0.045), (-0.02, 0.05), (-0.045, 0.03))
     local = surface.vertices @ axes
     low, high = local.min(axis=0), local.max(axis=0)
-    return Family(axes, axes @ (low + high) / 2, (high - low) / 2, *ranges)
+    return Family(axes, axes @ (low + high) / 2, (high - low) / 2, *ranges, **spare)
+
+
+def _about_z(degrees: float) -> np.ndarray:
+    return Rotation.from_rotvec([0, 0, np.radians(degrees)]).as_matrix()
 
 
 def random_grips(family: Family, count: int, generator: np.random.Generator) -> Grip:
@@ -97,8 +109,9 @@ def score(gripper: Gripper, distance: SignedDistance, family: Family, grip: Grip
     area = ((values < 0.0015) & gripper.own[0].any(axis=0)).sum(axis=1)
     thumb_reach = family.half[1] - (spots[:, THUMB] - family.centre) @ family.axes[:, 1]
     arm_up = grip.matrix[:, :, 0] @ family.axes[:, 2]
-    good = touch.touching().all(axis=1) & (touch.hand > -0.0012) & (opposed > 0.6)
-    good &= (gripper.finger_gap(grip) > -0.0015) & (thumb_reach > 0.012) & (np.abs(arm_up + 0.3) < 0.4)
+    good = touch.touching().all(axis=1) & (touch.hand > -0.0012) & (opposed > family.opposed)
+    good &= (gripper.finger_gap(grip) > -0.0015) & (thumb_reach > family.reach_m)
+    good &= (arm_up > family.arm_up[0]) & (arm_up < family.arm_up[1])
     value = 2 * opposed + 0.02 * area - 0.7 * uneven - 0.3 * grip.flexion[:, :, 2].mean(axis=1)
     return np.where(good, value + 30 * np.minimum(thumb_reach, 0.03), -np.inf)
 
@@ -112,7 +125,7 @@ def main() -> None:
     arguments = parser.parse_args()
     gripper = open_gripper()
     for name in arguments.objects:
-        generator, distance = np.random.default_rng(arguments.seed), object_distance(name)
+        generator, distance = np.random.default_rng(arguments.seed), held_object(name).distance
         found, scores = [], []
         for _ in range(arguments.candidates // BATCH):
             grip = random_grips(family(name), 8 * BATCH, generator)
@@ -143,7 +156,9 @@ def save(name: str, found: list[Grip], scores: np.ndarray, keep: int) -> None:
         if len(chosen) == keep:
             break
     print(name, scores[chosen])
-    np.savez(OUT / name / "grasps.npz", **{key: value[chosen] for key, value in fields.items()})
+    scanned = DATA / "sample/objects" / name / "grasps.npz"
+    path = scanned if name in OBJECT_NAMES else DATA / "benchmark/grasps" / f"{name}.npz"
+    np.savez(path, **{key: value[chosen] for key, value in fields.items()})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Prints the table of docs/own_video.md. The shipped weights predict; every frame 
 
 import argparse
 import math
+import tempfile
 from pathlib import Path
 
 import backgrounds
@@ -17,8 +18,8 @@ from warpgrasp import reconstruct
 from warpgrasp.data import open_dataset
 from warpgrasp.data.sample import shipped_if_named
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.inference import PredictionOptions, Predictor, predict_few
-from warpgrasp.predictions import Flag, Predictions
+from warpgrasp.inference import PredictionOptions, Predictor
+from warpgrasp.predictions import Flag, read_predictions
 from warpgrasp.reconstruction import open_weights
 
 SEED = 20_241
@@ -70,10 +71,11 @@ def shipped() -> None:
     checkpoint, dataset = open_weights(Path("best")), open_dataset(ROOT, HandModel(open_hand()))
     predictor = Predictor(checkpoint, dataset.hand, OPTIONS)
     for split in ("evaluation", "train"):
-        names, of_size = dataset.names(split), dataset.at_size(predictor.size)
-        found: Predictions = predict_few(predictor.network, of_size, names, hand_check=predictor.hand_check("right"))
-        assert found.hand_presence is not None
-        say(f"**shipped sequences, {split}**", int((found.hand_presence == 0).sum()), len(names))
+        with tempfile.TemporaryDirectory() as folder:
+            predictor.predict_dataset(dataset, split, Path(folder) / "predictions.npz")
+            presence = read_predictions(Path(folder) / "predictions.npz")[0].hand_presence
+        assert presence is not None
+        say(f"**shipped sequences, {split}**", int((presence == 0).sum()), len(presence))
 
 
 def main() -> None:

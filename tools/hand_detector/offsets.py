@@ -16,7 +16,7 @@ from warpgrasp.data.sample import generate
 from warpgrasp.files import write_json
 from warpgrasp.frame import Frames
 from warpgrasp.hand import HandModel, open_hand
-from warpgrasp.keypoints import Detections, MediaPipeDetector, fit_offsets
+from warpgrasp.keypoints import MediaPipeDetector, detections_of, fit_offsets
 
 OUT = Path(__file__).parents[2] / "src/warpgrasp/keypoints/assets/mediapipe_offsets.json"
 SEED, SEQUENCES, FRAMES = 777_000, 16, 20
@@ -33,7 +33,7 @@ def main() -> None:
         detector = MediaPipeDetector()
         hands = [detector.detect(picture[None])[0] for picture in pictures]
     batch = Frames.of(frames)
-    annotation, detections = batch.annotation, Detections.of(hands, "right")
+    annotation, detections = batch.annotation, detections_of(hands, "right")
     assert annotation is not None
     assert annotation.hand_rotation is not None
     offsets = fit_offsets(

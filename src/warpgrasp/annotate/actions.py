@@ -4,26 +4,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.annotate.edited_frame import PointPair
-from warpgrasp.annotate.page import AnnotatePage
-from warpgrasp.annotate.state import ReadOnlyError
+from warpgrasp.annotate.edited_frame import Part
+from warpgrasp.annotate.page import AnnotatePage, Shown
 from warpgrasp.errors import UserError
-from warpgrasp.frame import Pose
-from warpgrasp.hand import JOINTS
-from warpgrasp.refinement import RefinedFrame, refine_frame
 
 NUDGE, FINE_NUDGE = 1.01, 1.001  # steps in depth
-PLACE_OF = {"object": "object_centre", "hand": "wrist"}  # the fields of `Pose`
 
 Action = Callable[[], None]
 
 
 class AnnotateActions:
-    """The actions on one page. All but `refine` and those that turn to a frame are short."""
+    """The actions on one page. All but those that turn to a frame are short."""
 
     def __init__(self, page: AnnotatePage):
         self.page = page
@@ -112,36 +106,38 @@ class AnnotateActions:
 
     # Poses.
 
-    def move(self, part: str) -> None:
+    def move(self, part: Shown) -> None:
         """Show the handles of the object, of the hand, or none."""
-        self.page.moved, self.page.clicking = part, "nothing"
-        self.page.asked = self.page.corner = None
+        self.page.moved, self.page.clicking, self.page.stepping = part, "nothing", False
+        self.page.await_nothing()
         if self.page.state.read_only is not None:
             self.page.moved = "nothing"
-            raise ReadOnlyError(f"this recording is open for reading only: {self.page.state.read_only}")
+        self.page.state.require_writable()
         self.page.show()
 
-    def drag(self, part: str, wxyz: Float[np.ndarray, " 4"], place: Float[np.ndarray, " 3"]) -> None:
+    def drag(self, part: Part, wxyz: Float[np.ndarray, " 4"], place: Float[np.ndarray, " 3"]) -> None:
         """Follow a handle."""
         rotation = Rotation.from_quat(wxyz, scalar_first=True).as_matrix()
-        parts = {f"{part}_rotation": rotation, PLACE_OF[part]: place}
-        self.page.change(self.page.state.current.moved(**parts), by=part, handles=False)
+        moved = self.page.state.current.carried(part, rotation, place, coupled=self.page.coupled)
+        self.page.change(moved, by=part, dragged=part)
 
-    def set_depth(self, part: str, depth_m: float) -> None:
+    def set_depth(self, part: Part, depth_m: float) -> None:
         """Move along the line of sight, so that the place in the picture stays."""
-        place = self._place(part)
-        moved = self.page.state.current.moved(**{PLACE_OF[part]: place * depth_m / place[2]})
+        current = self.page.state.current
+        rotation, place = current.placed(part)
+        moved = current.carried(part, rotation, place * depth_m / place[2], coupled=self.page.coupled)
         self.page.change(moved, by=f"{part} depth")
 
     def nudge(self, factor: float) -> None:
         """Move the part that has handles nearer or farther."""
         part = self.page.moved
         if part != "nothing":
-            self.set_depth(part, float(self._place(part)[2]) * factor)
+            self.set_depth(part, float(self.page.state.current.placed(part)[1][2]) * factor)
 
-    def _place(self, part: str) -> Float[np.ndarray, " 3"]:
-        current = self.page.state.current
-        return current.object_centre if part == "object" else current.wrist
+    def couple(self, coupled: bool) -> None:
+        """Let hand and object move as one body, or each for itself."""
+        self.page.coupled = coupled
+        self.page.show()
 
     def bend(self, row: str, finger: int, degrees: float) -> None:
         """Set one angle of one finger."""
@@ -152,118 +148,17 @@ class AnnotateActions:
         joint_angles = self.page.axes.with_angles(current.joint_angles, replace(angles, **{row: wanted}))
         self.page.change(current.moved(joint_angles=joint_angles), by=f"{row} {finger}")
 
+    def set_length(self, length_mm: float) -> None:
+        """Take the shape nearest to the hand's whose length is measured so; fits keep it."""
+        self.page.panel.fit_shape.value = False
+        current = self.page.state.current
+        shape = self.page.sizes.shape_of_length(current.shape, length_mm / 1000)
+        self.page.change(current.moved(shape=shape), by="length")
+
     def set_shape(self, number: int, value: float) -> None:
-        """Set one shape parameter; the wrist stays where it is."""
+        """Set one shape parameter; the wrist stays where it is, and fits keep the shape."""
+        self.page.panel.fit_shape.value = False
         current = self.page.state.current
         shape = current.shape.copy()
         shape[number] = value
         self.page.change(current.moved(shape=shape), by=f"shape {number}")
-
-    # Clicks.
-
-    def click_on(self, mode: str) -> None:
-        """Let clicks mean points of the object, joints of the hand, corners of a box around it, or nothing."""
-        self.page.clicking, self.page.asked, self.page.corner = mode, None, None
-        if mode == "joints":
-            self._ask_for_next_joint()
-        self.page.show()
-
-    def clicked(self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]) -> None:
-        """Take a click along a ray of the world."""
-        page, current = self.page, self.page.state.current
-        if page.clicking == "points" and page.asked is None:
-            page.asked = page.scene.object_point_of_ray(origin, direction, current)
-            page.show()
-            if page.asked is None:
-                page.show_note("there is no object where you clicked")
-            return
-        pixel = page.scene.pixel_of_ray(origin, direction)
-        if page.clicking == "nothing" or pixel is None:
-            return
-        if page.clicking == "joints":
-            page.change(current.with_joint(page.panel.joint.value, pixel))
-            self._ask_for_next_joint()
-        elif page.asked is not None:
-            pair, page.asked = PointPair(page.asked, pixel), None
-            page.change(replace(current, pairs=(*current.pairs, pair)))
-        page.show_status()
-
-    def _ask_for_next_joint(self) -> None:
-        """Choose the first joint, from the chosen one on, that was not clicked on yet."""
-        seen = {name for name, _ in self.page.state.current.joints_px}
-        start = JOINTS.index(self.page.panel.joint.value)
-        missing = [name for name in (*JOINTS[start:], *JOINTS[:start]) if name not in seen]
-        if missing:
-            self.page.panel.joint.value = missing[0]
-
-    def take_back(self) -> None:
-        """Take the last click back."""
-        page, current = self.page, self.page.state.current
-        if page.clicking == "points" and page.asked is not None:
-            page.asked = None
-            page.show()
-        elif page.clicking == "box":
-            page.corner = None
-            page.show()
-        elif page.clicking == "joints" and current.joints_px:
-            name = current.joints_px[-1][0]
-            page.change(current.with_joint(name, None))
-            page.panel.joint.value = name
-            page.show_status()
-        elif page.clicking != "joints" and current.pairs:
-            page.change(replace(current, pairs=current.pairs[:-1]))
-
-    def clear(self, kind: str) -> None:
-        """Take all points of the object back, or all joints of the hand."""
-        self.page.asked = None
-        empty = {"pairs": ()} if kind == "points" else {"joints_px": ()}
-        self.page.change(replace(self.page.state.current, **empty))
-
-    def place_object(self) -> None:
-        """Put the object where its points are seen."""
-        self.page.state.place_object_by_pairs()
-        self._finish_clicking("the object is placed by its points; undo brings it back")
-
-    def fit_hand(self) -> None:
-        """Put the hand where its joints are seen."""
-        missed_px = self.page.state.fit_hand_to_joints()
-        self._finish_clicking(f"the hand is fitted: {missed_px:.1f} px from its joints on average")
-
-    def _finish_clicking(self, note: str) -> None:
-        self.page.clicking, self.page.asked = "nothing", None
-        self.page.show()
-        self.page.show_note(note)
-
-    def refine(self) -> None:
-        """Move hand and object until they have the colours of the nearest label; takes seconds."""
-        self.page.act_after("refining …", self._refined)
-
-    def _refined(self) -> Action:
-        """Refine without holding up anybody; the action that is to follow, under the page's lock, is returned."""
-        state = self.page.state
-        number, before = state.frame, state.current.pose
-        label, refined = self._refine(number, before)
-
-        def apply() -> None:
-            if state.frame != number or state.current.pose is not before:
-                raise UserError("the frame was changed while it was being refined; the refined poses were dropped")
-            self.page.change(state.current.posed(refined.pose))
-            self.page.show_note(
-                f"refined by frame {label}: colour difference {refined.difference_before:.3f} → "
-                f"{refined.difference_after:.3f}, over {100 * refined.compared_share:.0f} % of its surface"
-            )
-
-        return apply
-
-    def _refine(self, number: int, pose: Pose) -> tuple[int, RefinedFrame]:
-        """Refine a frame by its nearest label, whose number comes first."""
-        state = self.page.state
-        others = [label for label in state.labelled if label != number]
-        if not others:
-            raise UserError("expected a label in another frame, by whose colours to refine this one, found none")
-        times = dict(zip(state.numbers, state.recording.clip.times_in_intervals(state.numbers), strict=True))
-        nearest = min(others, key=lambda label: abs(times[label] - times[number]))
-        pictures = [torch.from_numpy(self.page.read(shown)).permute(2, 0, 1) for shown in (number, nearest)]
-        label, model = state.pose(nearest), state.recording.object.model
-        refined = refine_frame(pose, label, torch.stack(pictures), camera=state.camera, hand=state.hand, model=model)
-        return nearest, refined

@@ -1,14 +1,20 @@
 """The controls, keys, handles and clicks of the annotation page, connected with the actions."""
 
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import viser
 
 from warpgrasp.annotate.actions import FINE_NUDGE, NUDGE, Action, AnnotateActions
+from warpgrasp.annotate.clicks import ClickActions
+from warpgrasp.annotate.edited_frame import Part
 from warpgrasp.annotate.finding import FindActions
+from warpgrasp.annotate.grasps import GraspActions
 from warpgrasp.annotate.page import AnnotatePage
-from warpgrasp.annotate.panel import CLICKED, MOVED, STYLES
+from warpgrasp.annotate.panel import CLICKED, COPIED, MOVED, REFINED, STYLES, TAKEN_BACK
+from warpgrasp.annotate.refining import RefineActions
+from warpgrasp.annotate.steps import STEPS, StepActions
 
 KEYS = """
 | key | |
@@ -21,6 +27,11 @@ KEYS = """
 | Ctrl+Z, U · Ctrl+Shift+Z, R | undo · redo |
 | O, H, Z | move the object, the hand, nothing |
 | T, G | nearer, farther (Shift: finer) |
+| Shift+O, Shift+H | keys move the object, the hand in steps: |
+| · J, L, I, K | left, right, up, down (Shift: finer) |
+| · F, H, R, V | turn left, right, up, down (Shift: finer) |
+| · N, M | turn round (Shift: finer); Escape ends steps |
+| Y | hand and object move together, or each for itself |
 | V | back to the camera's view |
 | X | surface, wireframe |
 | B | hide and show |
@@ -28,19 +39,23 @@ KEYS = """
 | M | find the hand |
 | P, I | click points of the object, joints of the hand |
 | Backspace, Escape | take the last point back, stop clicking |
-| F | refine by the colours of the nearest label |
+| F | refine by the colours of the nearest label (Shift: only what has handles) |
 | Ctrl+K | all commands by name |
 """
 
 
 def connect(page: AnnotatePage) -> None:
     """Let controls, keys, handles and clicks act."""
-    actions, finding = AnnotateActions(page), FindActions(page)
+    actions, clicks = AnnotateActions(page), ClickActions(page)
+    finding, refining = FindActions(page), RefineActions(page)
     _connect_frames(page, actions)
     _connect_view(page, actions)
     _connect_poses(page, actions)
-    _connect_clicks(page, actions, finding)
-    _connect_keys(page, actions, finding)
+    _connect_clicks(page, clicks, finding)
+    _connect_slow(page, finding, refining)
+    _connect_keys(page, actions)
+    _connect_other_keys(page, clicks, finding, refining)
+    _connect_steps(page)
     page.server.on_client_connect(page.welcome)
 
 
@@ -91,12 +106,18 @@ def _connect_view(page: AnnotatePage, actions: AnnotateActions) -> None:
 
 def _connect_poses(page: AnnotatePage, actions: AnnotateActions) -> None:
     panel = page.panel
+    _on(page, panel.coupled, lambda: actions.couple(panel.coupled.value))
+    grasps = GraspActions(page)
+    _on(page, panel.grasp_of, page.show)
+    _on_group(page, panel.copy_grasp, {how: lambda how=how: grasps.copy(how) for how in COPIED})
     _on_group(page, panel.moved, {part: lambda part=part: actions.move(part) for part in MOVED})
-    for part, slider in (("object", panel.object_depth), ("hand", panel.hand_depth)):
+    depths: dict[Part, Any] = {"object": panel.object_depth, "hand": panel.hand_depth}
+    for part, slider in depths.items():
         _on(page, slider, lambda part=part, slider=slider: actions.set_depth(part, slider.value))
     for row, sliders in panel.fingers.rows.items():
         for number, slider in enumerate(sliders):
             _on(page, slider, lambda row=row, n=number, slider=slider: actions.bend(row, n, slider.value))
+    _on(page, panel.hand_length, lambda: actions.set_length(float(panel.hand_length.value)))
     for number, slider in enumerate(panel.shape):
         _on(page, slider, lambda n=number, slider=slider: actions.set_shape(n, slider.value))
     _connect_handle(page, actions, "object", page.scene.object_handle)
@@ -104,7 +125,7 @@ def _connect_poses(page: AnnotatePage, actions: AnnotateActions) -> None:
 
 
 def _connect_handle(
-    page: AnnotatePage, actions: AnnotateActions, part: str, handle: viser.TransformControlsHandle
+    page: AnnotatePage, actions: AnnotateActions, part: Part, handle: viser.TransformControlsHandle
 ) -> None:
     @handle.on_update
     async def _(event: viser.TransformControlsEvent) -> None:
@@ -114,18 +135,16 @@ def _connect_handle(
             page.state.end_gesture()
 
 
-def _connect_clicks(page: AnnotatePage, actions: AnnotateActions, finding: FindActions) -> None:
+def _connect_clicks(page: AnnotatePage, clicks: ClickActions, finding: FindActions) -> None:
     panel = page.panel
-    _on_group(page, panel.click, {mode: lambda mode=mode: actions.click_on(mode) for mode in CLICKED})
+    _on_group(page, panel.click, {mode: lambda mode=mode: clicks.click_on(mode) for mode in CLICKED})
     _on(page, panel.joint, page.show_status)
-    cleared: dict[str, Action] = {"last": actions.take_back}
-    cleared |= {f"all {kind}": lambda kind=kind: actions.clear(kind) for kind in ("points", "joints")}
-    _on_group(page, panel.take_back, cleared)
-    _on_button(page, panel.place, actions.place_object)
-    _on_button(page, panel.fit, actions.fit_hand)
-    panel.refine.on_click(lambda _: actions.refine())
-    panel.find.on_click(lambda _: finding.find())
-    panel.find_everywhere.on_click(lambda _: finding.find_everywhere())
+    taken = (clicks.take_back, clicks.take_back_chosen_pair, clicks.take_back_chosen_joint)
+    _on_group(page, panel.take_back, dict(zip(TAKEN_BACK, taken, strict=True)))
+    kinds = ("points", "joints")
+    _on_group(page, panel.clear, {f"all {kind}": lambda kind=kind: clicks.clear(kind) for kind in kinds})
+    _on_button(page, panel.place, clicks.place_object)
+    _on_button(page, panel.fit, clicks.fit_hand)
 
     @page.server.scene.on_click()
     def _(event: viser.SceneClickEvent) -> None:
@@ -133,17 +152,53 @@ def _connect_clicks(page: AnnotatePage, actions: AnnotateActions, finding: FindA
         if page.clicking == "box":
             finding.clicked(*ray)
         elif page.clicking != "nothing":
-            page.act(lambda: actions.clicked(*ray))
+            page.act(lambda: clicks.clicked(*ray))
 
 
-def _connect_keys(page: AnnotatePage, actions: AnnotateActions, finding: FindActions) -> None:
-    """Connect the keys of `KEYS`. viser keeps W, A, S, D, Q, E and the arrows for turned views."""
+def _connect_slow(page: AnnotatePage, finding: FindActions, refining: RefineActions) -> None:
+    """Connect the buttons of what takes its time, which lock the page themselves."""
+    panel = page.panel
+    refined: dict[str, Part | None] = dict(zip(REFINED, (None, "object", "hand"), strict=True))
+    panel.refine.on_click(lambda _: refining.refine(refined[panel.refine.value]))
+    panel.find.on_click(lambda _: finding.find())
+    panel.find_everywhere.on_click(lambda _: finding.find_everywhere())
+
+
+def _key(
+    page: AnnotatePage, label: str, hotkey: Any, action: Action, *, modifier: Any = None, slow: bool = False
+) -> None:
+    """Let a key run an action; a slow one locks the page itself, and turns to frames outside of the lock.
+
+    While keys mean steps, those of `STEPS` mean these.
+    """
+    steps, fine = StepActions(page), modifier == "shift"
+    means_step = hotkey in STEPS and modifier in (None, "shift")
+
+    def pressed(event: Any) -> None:
+        if page.stepping and means_step:
+            page.act(lambda: steps.step(hotkey, fine=fine))
+        elif slow:
+            action()
+        else:
+            page.act(action)
+
+    page.server.gui.add_command(label, hotkey=hotkey, modifier=modifier).on_trigger(pressed)
+
+
+def _connect_steps(page: AnnotatePage) -> None:
+    """Connect the keys that begin steps, and those of finer ones that mean nothing else."""
+    steps, part_of = StepActions(page), cast(dict[str, Part], {"O": "object", "H": "hand"})
+    for hotkey, part in part_of.items():
+        _key(page, f"Move the {part} by keys, in steps", hotkey, lambda part=part: steps.begin(part), modifier="shift")
+    say = partial(page.show_note, "Shift+O, Shift+H: keys move the object, the hand in steps")
+    for hotkey in STEPS.keys() - {*part_of, "F"}:
+        _key(page, f"Step: {STEPS[hotkey].says} (finer)", hotkey, say, modifier="shift")
+
+
+def _connect_keys(page: AnnotatePage, actions: AnnotateActions) -> None:
+    """Connect the keys of `KEYS` for frames, view and poses. viser keeps W, A, S, D, Q, E and the arrows."""
     page.panel.keys.content = KEYS
-
-    def key(label: str, hotkey: Any, action: Action, *, modifier: Any = None, slow: bool = False) -> None:
-        command = page.server.gui.add_command(label, hotkey=hotkey, modifier=modifier)
-        command.on_trigger(lambda _: action() if slow else page.act(action))
-
+    key = partial(_key, page)
     key("Next frame", "pagedown", lambda: actions.step(1), slow=True)
     key("Previous frame", "pageup", lambda: actions.step(-1), slow=True)
     key("Ten frames on", "pagedown", lambda: actions.step(10), modifier="shift", slow=True)
@@ -166,14 +221,23 @@ def _connect_keys(page: AnnotatePage, actions: AnnotateActions, finding: FindAct
     for label, hotkey, sign in (("Nearer", "T", -1), ("Farther", "G", 1)):
         key(label, hotkey, lambda sign=sign: actions.nudge(NUDGE**sign))
         key(f"{label} (finer)", hotkey, lambda sign=sign: actions.nudge(FINE_NUDGE**sign), modifier="shift")
+    key("Hand and object move together, or each for itself", "Y", lambda: actions.couple(not page.coupled))
     key("Back to the camera's view", "V", actions.view_from_camera)
     key("Surface or wireframe", "X", actions.toggle_wireframe)
     key("Hide or show hand and object", "B", actions.toggle_hidden)
     for digit in range(10):
         key(f"Opacity {digit or 10}0 %", str(digit), lambda digit=digit: actions.set_opacity((digit or 10) / 10))
+
+
+def _connect_other_keys(
+    page: AnnotatePage, clicks: ClickActions, finding: FindActions, refining: RefineActions
+) -> None:
+    """Connect the other keys of `KEYS`."""
+    key = partial(_key, page)
     key("Find the hand", "M", finding.find, slow=True)
-    key("Click points of the object", "P", lambda: actions.click_on("points"))
-    key("Click joints of the hand", "I", lambda: actions.click_on("joints"))
-    key("Take the last click back", "backspace", actions.take_back)
-    key("Stop clicking", "escape", lambda: actions.click_on("nothing"))
-    key("Refine by the colours of the nearest label", "F", actions.refine, slow=True)
+    key("Click points of the object", "P", lambda: clicks.click_on("points"))
+    key("Click joints of the hand", "I", lambda: clicks.click_on("joints"))
+    key("Take the last click back", "backspace", clicks.take_back)
+    key("Stop clicking", "escape", lambda: clicks.click_on("nothing"))
+    key("Refine by the colours of the nearest label", "F", refining.refine, slow=True)
+    key("Refine only what has handles", "F", refining.refine_moved, modifier="shift", slow=True)

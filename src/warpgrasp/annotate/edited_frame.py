@@ -1,8 +1,8 @@
 """A frame while it is annotated: its pose, the points clicked on, and what is to become of it."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -12,17 +12,15 @@ from torch import Tensor
 from warpgrasp.data.recording import LARGEST_DISTANCE_M, LARGEST_SHAPE, HandJoints, HandParameters, Recording, Use
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
-from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import JOINTS, MANO_JOINTS, HandModel, HandTemplate
 
-FEWEST_PAIRS = 4
-# A pose that misses its own points by more than this share of the picture's width is no start.
-LARGEST_MISS_SHARE = 0.05
 NEAREST_M = 0.05  # no hand is held nearer to a camera
 FIRST_DEPTH_M = 0.5  # where hand and object lie before anybody moves them
 BESIDE_M = np.array([0.1, 0.06, 0.0])  # from the middle of the picture, right and down: the first wrist
 # The first hand: fingers up, its back to the camera, as people see their own.
 FIRST_HAND_UP, FIRST_HAND_BACK = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, -1.0])
+Part = Literal["object", "hand"]
+PLACE_OF = {"object": "object_centre", "hand": "wrist"}  # the fields of `Pose`
 PALM = ("middle", "index", "little")  # fingers whose bases say how the palm lies
 
 
@@ -91,6 +89,23 @@ class EditedFrame:
             stated_object=None if of_object else self.stated_object,
         )
 
+    def placed(self, part: Part) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"]]:
+        """How a part is turned, and where it is."""
+        return getattr(self, f"{part}_rotation"), getattr(self, PLACE_OF[part])
+
+    def carried(
+        self, part: Part, rotation: Float[np.ndarray, "3 3"], place: Float[np.ndarray, " 3"], *, coupled: bool
+    ) -> "EditedFrame":
+        """The same frame with a part elsewhere; the other one goes along, as one body, where they are `coupled`."""
+        other: Part = "hand" if part == "object" else "object"
+        parts = {f"{part}_rotation": rotation, PLACE_OF[part]: place}
+        if coupled:
+            (own_rotation, own_place), (other_rotation, other_place) = self.placed(part), self.placed(other)
+            turn = rotation @ own_rotation.T
+            parts[f"{other}_rotation"] = turn @ other_rotation
+            parts[PLACE_OF[other]] = place + turn @ (other_place - own_place)
+        return self.moved(**parts)
+
     def posed(self, pose: Pose) -> "EditedFrame":
         """The same frame with another pose."""
         return replace(self, pose=pose, stated_hand=None, stated_object=None)
@@ -143,30 +158,3 @@ def _first_hand_rotation(template: HandTemplate, *, left: bool) -> Float[np.ndar
     back = np.cross(little_base - index_base, up) * (-1 if left else 1)
     directions = np.stack([up, back]) / np.linalg.norm([up, back], axis=1)[:, None]
     return Rotation.align_vectors(np.stack([FIRST_HAND_UP, FIRST_HAND_BACK]), directions)[0].as_matrix()
-
-
-def object_pose_from_pairs(
-    pairs: tuple[PointPair, ...], camera: Camera
-) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"]]:
-    """The object's rotation and centre from points of it and their pixels: perspective-n-point, refined (OpenCV).
-
-    Raises `UserError` when there are fewer than four, or when no pose fits them.
-    """
-    if len(pairs) < FEWEST_PAIRS:
-        raise UserError(f"expected at least {FEWEST_PAIRS} points of the object with their pixels, got {len(pairs)}")
-    points, pixels = np.stack([pair.point for pair in pairs]), np.stack([pair.pixel for pair in pairs])
-    matrix = camera.intrinsics.double().numpy()
-    try:
-        solved, turn, place = cv2.solvePnP(points, pixels, matrix, None, flags=cv2.SOLVEPNP_SQPNP)
-        if solved:
-            turn, place = cv2.solvePnPRefineLM(points, pixels, matrix, None, turn, place)
-    except cv2.error as error:
-        raise UserError(f"expected points that fix a pose: {str(error.err)[:100]}; choose others") from error
-    projected, _ = cv2.projectPoints(points, turn, place, matrix, None)
-    miss = float(np.linalg.norm(projected.reshape(-1, 2) - pixels, axis=1).mean())
-    if not solved or not place[2, 0] > 0 or not miss < LARGEST_MISS_SHARE * camera.width:
-        raise UserError(
-            f"expected points of one pose in front of the camera, found none that fits ({miss:.0f} px away on "
-            f"average); is a pair wrong, or are all points in a line?"
-        )
-    return matrix_from_axis_angle(torch.from_numpy(turn[:, 0])).numpy(), place[:, 0]

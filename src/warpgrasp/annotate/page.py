@@ -8,49 +8,62 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import viser
 from jaxtyping import Float, UInt8
 
-from warpgrasp.annotate.edited_frame import FEWEST_PAIRS, EditedFrame
-from warpgrasp.annotate.hand_scan import says_where_not, score_strip
-from warpgrasp.annotate.panel import AnnotatePanel
-from warpgrasp.annotate.scene import AnnotateScene, at_camera, go_to_camera
+from warpgrasp.annotate.edited_frame import EditedFrame, Part
+from warpgrasp.annotate.pairs import PairCheck
+from warpgrasp.annotate.panel import AnnotatePanel, says_where_not, score_strip
+from warpgrasp.annotate.predicted import PredictedPoses
+from warpgrasp.annotate.scene import AnnotateScene, Awaited, at_camera, go_to_camera
+from warpgrasp.annotate.sitting import Sitting
 from warpgrasp.annotate.state import AnnotationState
+from warpgrasp.annotate.wording import says_clicked, says_frame, says_missing, says_steps, says_what_is_asked
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.hand import FEWEST_JOINTS, FingerAxes
-from warpgrasp.refinement import suggested_position
+from warpgrasp.hand import FingerAxes, HandSizes
+from warpgrasp.plain_text import markdown
+from warpgrasp.refinement import ScannedVideo, suggested_position
 
+Shown = Literal["object", "hand", "nothing"]
 SAVE_EVERY_S = 0.3
 GESTURE_PAUSE_S = 1.0  # changes by one control that are farther apart are two
-LISTED_LABELS = 12
+WARNED_S = 6.0  # for so long a warning lies over the scene
 
 
 class AnnotatePage:
     """One recording's page on a viser server."""
 
-    def __init__(self, server: viser.ViserServer, state: AnnotationState):
-        """Build scene and controls, show the first frame, and begin to save."""
+    def __init__(self, server: viser.ViserServer, state: AnnotationState, *, predicted: PredictedPoses | None = None):
+        """Build scene and controls, show the first frame, and begin to save. `predicted` may be copied from."""
         self.server, self.state, self.lock = server, state, threading.RLock()
+        self.predicted = predicted
         self.axes = FingerAxes.of(state.hand.template)
         self.scene = AnnotateScene(server.scene, state.recording, state.hand)
-        shapes = state.hand.shape_count
+        self.sizes = HandSizes(state.hand)
+        shapes = self.sizes.effects()
         self.panel = AnnotatePanel(
             server.gui, frames=len(state.numbers), shapes=shapes, disabled=state.read_only is not None
         )
         self.positions = {number: position for position, number in enumerate(state.numbers)}
+        self.sitting = Sitting(state.frame)
         self.wanted = state.frame  # the frame asked for last
-        self.moved = "object" if state.read_only is None else "nothing"
+        self.moved: Shown = "object" if state.read_only is None else "nothing"
+        self.stepping = False  # some letters mean steps of what has handles
+        self.coupled = False  # hand and object move as one body
         self.clicking = "nothing"
         self.asked: Float[np.ndarray, " 3"] | None = None  # a point of the object whose pixel is still to come
         self.corner: Float[np.ndarray, " 2"] | None = None  # a box's first corner, whose opposite one is still to come
+        self.missed: Float[np.ndarray, " 2"] | None = None  # where the last click was beside the object's mesh
+        self._pairs = PairCheck(state.camera)
         self.wireframe, self.hidden = False, False
         self.busy, self.scanning = False, False  # while a frame is refined or a hand looked for; everywhere
         self.after_turning: Callable[[int], None] | None = None  # outside of the lock
         self._scores: Float[np.ndarray, " n"] | None = None  # how surely the hand is seen in each frame
         self._strip_of: tuple[object, ...] | None = None
-        self._travelled = np.arange(len(state.numbers), dtype=np.float64)
+        self._video = ScannedVideo.even(len(state.numbers))
         self._touched: tuple[str, float] = ("", 0.0)
         self._note, self._saved_at, self._trouble, self._turned = "", "", "", False
         self._reading, self.stop = threading.Lock(), threading.Event()
@@ -64,10 +77,10 @@ class AnnotatePage:
         self._saver.join()
         self.state.save()
 
-    def set_travelled(self, travelled: Float[np.ndarray, " n"]) -> None:
-        """Suggest frames by how far the picture has moved up to each of them."""
+    def set_scanned(self, video: ScannedVideo) -> None:
+        """Suggest frames by how the picture moves and how sharp it is."""
         with self.lock:
-            self._travelled = travelled
+            self._video = video
             self.show_status()
 
     def set_scores(self, scores: Float[np.ndarray, " n"]) -> None:
@@ -102,7 +115,10 @@ class AnnotatePage:
         if frame != self.wanted:
             return
         self.state.go_to(frame)
-        self.asked = self.corner = None
+        self.sitting.turn_to(frame)
+        self.panel.fit_shape.value = self.state.shape_is_unknown
+        self.panel.predicted_frame.value = frame
+        self.await_nothing()
         self.scene.show_picture(picture, self.state.current)
         self.show()
 
@@ -110,6 +126,7 @@ class AnnotatePage:
         """Run an action under the page's lock. A `UserError` becomes a note, and the page shows the unchanged state."""
         with self.lock:
             self._note = ""
+            self.sitting.act()
             try:
                 action()
             except UserError as error:
@@ -136,23 +153,31 @@ class AnnotatePage:
         finally:
             self.busy = False
 
-    def change(self, changed: EditedFrame, *, by: str = "", handles: bool = True) -> None:
+    def change(self, changed: EditedFrame, *, by: str = "", dragged: Part | None = None) -> None:
         """Change the frame at hand; changes by the same control without a pause are one gesture."""
         name, when = self._touched
         if name != by or time.monotonic() - when > GESTURE_PAUSE_S:
             self.state.end_gesture()
         self._touched = (by, time.monotonic())
         self.state.change(changed, gesture=by or None)
-        self.show(handles=handles)
+        self.show(dragged=dragged)
 
-    def show(self, *, handles: bool = True) -> None:
-        """Show the frame at hand as it is; set its handles too, unless they have just been moved."""
+    def show(self, *, dragged: Part | None = None) -> None:
+        """Show the frame at hand as it is; set its handles too, but for the one that is being dragged."""
         with self.server.atomic():
             current = self.state.current
-            self.scene.show(current, handles=handles)
-            self.scene.show_points(current, self.asked, self.corner, kind=self.clicking)
+            placed = self._pairs.of(current.pairs)
+            self.scene.show(current, dragged=dragged)
+            self.scene.show_points(
+                current, self.awaited, kind=self.clicking, misfits=() if placed is None else placed.misfits
+            )
+            self.panel.show_pairs(len(current.pairs), placed)
+            others = [label for label in self.state.labelled if label != self.state.frame]
+            self.panel.show_grasps(others, predicted=self.predicted is not None)
+            self.panel.coupled.value = self.coupled
             angles = self.axes.angles(current.joint_angles)
-            self.panel.show(current, angles, position=self.positions[self.state.frame])
+            length_m = self.sizes.length_m(current.shape)
+            self.panel.show(current, angles, position=self.positions[self.state.frame], hand_length_m=length_m)
             self.draw()
             self.show_status()
 
@@ -168,28 +193,40 @@ class AnnotatePage:
         )
         self.scene.set_handles("nothing" if clicking or self.hidden else self.moved)
 
+    @property
+    def awaited(self) -> Awaited:
+        """What has been clicked on and is not complete, or was nothing."""
+        return Awaited(self.asked, self.corner, self.missed)
+
+    def await_nothing(self) -> None:
+        """Forget what was clicked on and is not complete."""
+        self.asked = self.corner = self.missed = None
+
     def show_note(self, note: str) -> None:
-        """Show a note until the next action."""
+        """Show a note, in plain text, until the next action."""
         self._note = note
         self.show_status()
+
+    def warn(self, note: str) -> None:
+        """Say, so that nobody overlooks it, over the scene too, why a click was nothing."""
+        self.show_note(f"⚠️ nothing was taken: {note}")
+        for client in self.server.get_clients().values():
+            client.add_notification("Nothing was taken", note, auto_close_seconds=WARNED_S, color="red")
 
     def show_status(self) -> None:
         """Show which frames are labelled, what is saved, and what the page waits for."""
         state, panel = self.state, self.panel
-        kind = "label" if state.current.done else "draft" if state.frame in state.drafted else "not begun"
-        labels, suggested = state.labelled, self.suggested()
-        listed = ", ".join(map(str, labels[:LISTED_LABELS])) + (" …" if len(labels) > LISTED_LABELS else "")
-        lines = [
-            f"**frame {state.frame}** · {kind}",
-            f"{len(labels)} label{'' if len(labels) == 1 else 's'}{': ' + listed if labels else ''}",
-        ]
-        lines += [] if suggested is None else [f"suggested next: {suggested}"]
-        panel.summary.content = "  \n".join(lines)
-        clicked = f"{len(state.current.pairs)} points of the object, {len(state.current.joints_px)} joints of the hand"
-        panel.clicked.content = clicked
+        labels = state.labelled
+        panel.summary.content = "  \n".join([says_frame(state, self.suggested()), self.sitting.says(labels)])
+        panel.missing.visible = not labels
+        panel.missing.content = says_missing(state, self._pairs.of(state.current.pairs))
+        panel.clicked.content = says_clicked(state.current, self._pairs.of(state.current.pairs))
+        coupled = "🔗 hand and object move together (Y ends it)" if self.coupled else ""
+        steps = says_steps(self.moved) if self.stepping else ""
         turned = "view turned: V brings it back to the camera" if self._turned else ""
         self._show_strip(labels)
-        panel.status.content = "  \n".join(filter(None, [self._saved(), self._question(), turned, self._note]))
+        said = [self._saved(), self._asked(), steps, coupled, turned, markdown(self._note)]
+        panel.status.content = "  \n".join(filter(None, said))
 
     def _show_strip(self, labels: list[int]) -> None:
         """Draw where the hand is seen, when that, the labels or the frame have changed."""
@@ -202,28 +239,18 @@ class AnnotatePage:
 
     def _saved(self) -> str:
         if self.state.read_only is not None:
-            return f"🔒 **read only**: {self.state.read_only}"
+            return f"🔒 **read only**: {markdown(self.state.read_only)}"
         if self._trouble:
-            return f"⚠️ **not saved**: {self._trouble} (trying again)"
+            return f"⚠️ **not saved**: {markdown(self._trouble)} (trying again)"
         return "… saving" if self.state.unsaved else f"✓ saved{self._saved_at}"
 
-    def _question(self) -> str:
-        current = self.state.current
-        if self.clicking == "points":
-            step = "the same point in the **picture**" if self.asked is not None else "a point of the **object**"
-            return f"👉 Click on {step}. {len(current.pairs)} pairs; {FEWEST_PAIRS} are needed. (Esc ends)"
-        if self.clicking == "joints":
-            seen, joint = len(current.joints_px), self.panel.joint.value
-            return f"👉 Click on **{joint}** in the picture. {seen} of 21; {FEWEST_JOINTS} are needed. (Esc ends)"
-        if self.clicking == "box":
-            corner = "one corner" if self.corner is None else "the opposite corner"
-            return f"👉 Click on {corner} of a **box** around the hand. (Esc ends)"
-        return ""
+    def _asked(self) -> str:
+        return says_what_is_asked(self.clicking, self.state.current, self.awaited, joint=self.panel.joint.value)
 
     def suggested(self) -> int | None:
         """The frame that is worth annotating next."""
         labelled = [self.positions[frame] for frame in self.state.labelled]
-        position = suggested_position(labelled, self._travelled)
+        position = suggested_position(labelled, self._video)
         return None if position is None else self.state.numbers[position]
 
     def view_from_camera(self, camera: viser.CameraHandle) -> None:
@@ -241,6 +268,8 @@ class AnnotatePage:
         def _(camera: viser.CameraHandle) -> None:
             nonlocal aspect
             turned = not at_camera(camera)
+            if turned:  # somebody looks at it from the side: that is work
+                self.sitting.act()
             if abs(camera.aspect - aspect) > 1e-3 and not turned:
                 aspect = camera.aspect
                 self.view_from_camera(camera)

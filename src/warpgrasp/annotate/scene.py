@@ -5,7 +5,7 @@ sees hand and object exactly over their picture, whatever the principal point an
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from warpgrasp.annotate.edited_frame import EditedFrame
+from warpgrasp.annotate.edited_frame import EditedFrame, Part
 from warpgrasp.data.recording import Lens, Recording
 from warpgrasp.frame import Pose
 from warpgrasp.hand import FINGERS, HandModel
@@ -24,15 +24,25 @@ MARGIN = 1.02  # of the frame's size in the window
 AT_CAMERA_M = 1e-4
 LOOKED_AT_M = 0.5  # the distance of the point about which the view is turned first
 HAND_COLOUR, OBJECT_COLOUR = (250, 158, 66), (69, 143, 245)  # as in reports
-POINT_COLOUR, ASKED_COLOUR = (255, 60, 200), (60, 255, 120)
+POINT_COLOUR, ASKED_COLOUR, WRONG_COLOUR = (255, 60, 200), (60, 255, 120), (255, 30, 30)
 FINGER_COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 180, 255), (210, 110, 255))
 WRIST_COLOUR = (255, 255, 255)
 FRAME_BEHIND = 2.0  # times the depth of what is farthest, so that turned views show picture and surfaces together
 DOT_DEPTH_M = 0.1  # dots lie in front of everything
 DOT_SHARE = 0.0045  # a dot's radius, of the frame's width
 HANDLE_SCALE = 150.0  # pixels
+MOST_NUMBERED = 40  # pairs; further ones have no number in the scene
 JPEG_QUALITY = 92
 AMBIENT = 0.8
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """What has been clicked on and is not complete, or was nothing."""
+
+    point: Float[np.ndarray, " 3"] | None = None  # of the object, whose pixel is still to come
+    corner: Float[np.ndarray, " 2"] | None = None  # of a box, whose opposite one is still to come
+    missed: Float[np.ndarray, " 2"] | None = None  # the pixel of a click beside the object's mesh
 
 
 class AnnotateScene:
@@ -68,13 +78,13 @@ class AnnotateScene:
         self._picture, self._picture_depth_m = picture, 0.0
         self._place_picture(frame)
 
-    def show(self, frame: EditedFrame, *, handles: bool = True) -> None:
-        """Show hand and object where a frame has them; set the handles too, unless they have just been moved."""
-        if handles:
-            for handle, rotation, place in (
-                (self.object_handle, frame.object_rotation, frame.object_centre),
-                (self.hand_handle, frame.hand_rotation, frame.wrist),
-            ):
+    def show(self, frame: EditedFrame, *, dragged: Part | None = None) -> None:
+        """Show hand and object where a frame has them; set the handles too, but for the one that is being dragged."""
+        for part, handle, rotation, place in (
+            ("object", self.object_handle, frame.object_rotation, frame.object_centre),
+            ("hand", self.hand_handle, frame.hand_rotation, frame.wrist),
+        ):
+            if part != dragged:
                 handle.wxyz = Rotation.from_matrix(rotation).as_quat(scalar_first=True)
                 handle.position = place
         pose, last = frame.pose, self._posed
@@ -125,31 +135,38 @@ class AnnotateScene:
         for name, handle in (("object", self.object_handle), ("hand", self.hand_handle)):
             handle.disable_axes = handle.disable_sliders = handle.disable_rotations = name != moved
 
-    def show_points(
-        self,
-        frame: EditedFrame,
-        asked: Float[np.ndarray, " 3"] | None,
-        corner: Float[np.ndarray, " 2"] | None,
-        *,
-        kind: str,
-    ) -> None:
+    def show_points(self, frame: EditedFrame, awaited: Awaited, *, kind: str, misfits: Sequence[int] = ()) -> None:
         """Show the points that were clicked on: the object's (`points`), the hand's (`joints`), a box's, or none.
 
-        `asked` is a point of the object whose pixel is still to come, `corner` a box's first corner.
+        Pairs bear their numbers, from 1; those of `misfits`, and a click beside the object, are red.
         """
         pairs = frame.pairs if kind == "points" else ()
         joints = frame.joints_px if kind == "joints" else ()
-        corners = [] if corner is None else [corner]
-        pixels = [pair.pixel for pair in pairs] + [pixel for _, pixel in joints] + corners
-        colours = [POINT_COLOUR] * len(pairs) + [_finger_colour(name) for name, _ in joints]
-        colours += [ASKED_COLOUR] * len(corners)
+        of_pairs = [WRONG_COLOUR if number in misfits else POINT_COLOUR for number in range(len(pairs))]
+        others = [(awaited.corner, ASKED_COLOUR), (awaited.missed, WRONG_COLOUR)]
+        single = [(pixel, colour) for pixel, colour in others if pixel is not None]
+        pixels = [pair.pixel for pair in pairs] + [pixel for _, pixel in joints] + [pixel for pixel, _ in single]
+        colours = of_pairs + [_finger_colour(name) for name, _ in joints] + [colour for _, colour in single]
         homogeneous = np.array([[*pixel, 1.0] for pixel in pixels], dtype=np.float64).reshape(-1, 3)
         rays = homogeneous @ np.linalg.inv(self._lens.intrinsics).T
         radius = float(DOT_SHARE * self._lens.width / self._lens.intrinsics[0, 0])
         self._cloud("/dots", DOT_DEPTH_M * rays, colours, DOT_DEPTH_M * radius)
-        points = [pair.point for pair in pairs] + ([] if asked is None else [asked])
-        shades = ([POINT_COLOUR] * len(pairs) + [ASKED_COLOUR])[: len(points)]
+        points = [pair.point for pair in pairs] + ([] if awaited.point is None else [awaited.point])
+        shades = [*of_pairs, ASKED_COLOUR][: len(points)]
         self._cloud("/object/points", np.array(points).reshape(-1, 3), shades, float(frame.object_centre[2]) * radius)
+        self._number("/dots/number", DOT_DEPTH_M * rays[: len(pairs)])
+        self._number("/object/points/number", np.array([pair.point for pair in pairs]).reshape(-1, 3))
+
+    def _number(self, name: str, points: Float[np.ndarray, "n 3"]) -> None:
+        """Write 1, 2, 3 … at points. (The numbers of a cloud go with it.)"""
+        for number in range(MOST_NUMBERED):
+            labelled = f"{name}{number + 1}"
+            if number < len(points):
+                self._scene.add_label(
+                    labelled, str(number + 1), position=points[number], font_screen_scale=0.7, anchor="bottom-left"
+                )
+            elif self._scene.get_handle_by_name(labelled) is not None:
+                self._scene.remove_by_name(labelled)
 
     def _cloud(
         self, name: str, points: Float[np.ndarray, "n 3"], colours: Sequence[tuple[int, int, int]], size: float

@@ -7,13 +7,19 @@ of this very server. viser has no such check; its one server, for pages and WebS
 before the address is given away: there is no server with a viser in which the hook does not work.
 """
 
+import asyncio
 import contextlib
+import gzip
 import http.client
+import logging
 import os
+import re
+import secrets
 import signal
 import threading
+import weakref
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -23,24 +29,56 @@ import viser
 import websockets.asyncio.server
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from warpgrasp.annotate.controls import connect
 from warpgrasp.annotate.page import AnnotatePage
+from warpgrasp.annotate.predicted import PredictedPoses
 from warpgrasp.annotate.state import AnnotationState
 from warpgrasp.data.recording import Recording, open_footage
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.files import LockedError, exclusive
-from warpgrasp.guard import HEADERS, Guard, address_of, is_loopback, is_wildcard, new_token
+from warpgrasp.files import remove_leftovers
+from warpgrasp.guard import (
+    HEADERS,
+    IDLE_S,
+    LARGEST_MESSAGE_BYTES,
+    LARGEST_REQUEST_BYTES,
+    MOST_CONNECTIONS,
+    Guard,
+    Pace,
+    address_of,
+    is_loopback,
+    is_wildcard,
+    new_token,
+)
 from warpgrasp.hand import HandModel
-from warpgrasp.refinement import scanned_positions, small_grey, travelled_px
+from warpgrasp.locks import LockedError, exclusive
+from warpgrasp.predictions import Predictions
+from warpgrasp.progress import notice
+from warpgrasp.refinement import scanned_positions, scanned_video
+from warpgrasp.signals import not_ignored
 
 LOCK_FILE = ".annotate.lock"
+# Nothing is loaded from elsewhere, and no script runs but viser's own, which alone knows the nonce: no handler of an
+# event in any markup, no address that is a script. Texts are not evaluated: viser's sorter of Gaussian splats, which is
+# not needed here, would.
 POLICY = (
-    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws://{host} wss://{host} data: "
-    "blob:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; img-src 'self' "
+    "data: blob:; font-src 'self' data:; connect-src 'self' ws://{host} wss://{host} data: blob:; worker-src blob: "
+    "data:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
+OPENED_SCRIPT = re.compile(rb"<script(?=[\s>])")
+# viser's page is packed: its one script unpacks another and adds that to the page. That one gets the nonce, too.
+FIRST_SCRIPT = (
+    '<script nonce="{nonce}">{{const make = document.createElement; document.createElement = function (name, ...rest) '
+    "{{ const made = make.call(document, name, ...rest); if (String(name).toLowerCase() === 'script') {{ "
+    "made.nonce = '{nonce}'; document.createElement = make; }} return made; }};}}</script>"
+)
+CLOSING_S = 1.0  # for a browser to say goodbye; Ctrl+C waits no longer
 RequestHook = Callable[[ServerConnection, Request], Response | None]
+Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 def serve(
@@ -51,19 +89,22 @@ def serve(
     port: int,
     read_only: str | None,
     open_browser: bool,
+    predictions: Predictions | None = None,
     say: Callable[[str], None],
 ) -> None:
-    """Serve the annotation page of a recording until the process is told to stop (SIGINT or SIGTERM).
+    """Serve the annotation page of a recording until the process is told to stop (SIGINT, SIGTERM or SIGHUP).
 
-    The recording is open for reading only when `read_only` says why, or when somebody else is writing it. Raises
-    `UserError` when its labels or drafts are broken, and `OSError` when the last changes cannot be written.
+    Grasps of `predictions` may be copied. The recording is open for reading only when `read_only` says why, or when
+    somebody else is writing it. Raises `UserError` when its labels or drafts are broken, and `OSError` when the last
+    changes cannot be written.
     """
     with contextlib.ExitStack() as until_the_end:
         stop = until_the_end.enter_context(_told_to_stop())
         read_only = read_only or _write_lock(recording.folder, until_the_end)
         state = AnnotationState(recording, hand, read_only=read_only)
         server = GuardedServer(host, port)
-        page = AnnotatePage(server, state)
+        predicted = None if predictions is None else PredictedPoses(predictions, hand)
+        page = AnnotatePage(server, state, predicted=predicted)
         connect(page)
         if not is_loopback(host):
             say(f"warning: listening on {host}: whoever gets the address may write, and it is sent unencrypted")
@@ -82,9 +123,9 @@ def serve(
 
 @contextlib.contextmanager
 def _told_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set while the block runs."""
+    """An event that the signals to stop set while the block runs."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in not_ignored()}
     try:
         yield stop
     finally:
@@ -96,6 +137,7 @@ def _write_lock(folder: Path, held: contextlib.ExitStack) -> str | None:
     """Hold the right to write the recording's labels until `held` is closed, or say why nobody here may write."""
     try:
         held.enter_context(exclusive(folder / LOCK_FILE, "{holder} is annotating it"))
+        remove_leftovers(folder)
     except LockedError as error:
         return str(error)
     except OSError as error:
@@ -104,21 +146,91 @@ def _write_lock(folder: Path, held: contextlib.ExitStack) -> str | None:
 
 
 def _scan(recording: Recording, page: AnnotatePage) -> None:
-    """Measure how the picture moves, by a decoder of its own, for the suggestions."""
+    """Measure how the picture moves and how sharp it is, by a decoder of its own, for the suggestions."""
     footage = open_footage(recording.folder)
     numbers = footage.numbers
     positions = scanned_positions(len(numbers))
     try:
-        greys = (small_grey(footage.picture(numbers[position])) for position in positions)
-        page.set_travelled(travelled_px(positions, greys, len(numbers)))
+        pictures = (footage.picture(numbers[position]) for position in positions)
+        page.set_scanned(scanned_video(positions, pictures, len(numbers)))
     except DataError:  # a damaged frame: suggestions count frames then; the frame itself says so when it is shown
         return
     finally:
         footage.close()
 
 
+class BoundedConnection(ServerConnection):
+    """A connection that takes no more than the limits of `guard`; one that goes beyond ends, and no other with it."""
+
+    def __init__(self, *positional: Any, **named: Any):
+        super().__init__(*positional, **named)
+        self._pace, self._request_bytes = Pace(), 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless there are as many connections as there may be."""
+        super().connection_made(transport)
+        if len(self.server.handlers) > MOST_CONNECTIONS:
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, unless a request grows too large."""
+        if self.request is None:
+            self._request_bytes += len(data)
+            if self._request_bytes > LARGEST_REQUEST_BYTES:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def give_up(self) -> None:
+        """End at once, unless there is somebody to say goodbye to."""
+        if self.request is None:
+            self.transport.abort()
+
+    async def recv(self, decode: bool | None = None) -> Any:
+        """The next message, in its time. The page sends bytes alone; a text ends the connection."""
+        message = await super().recv(decode)
+        await asyncio.sleep(self._pace.wait_s())
+        if isinstance(message, str):
+            await self.close(CloseCode.UNSUPPORTED_DATA, "texts are not understood")
+            return await super().recv(decode)  # raises that it is closed
+        return message
+
+
+def handler_of(inner: Handler) -> Handler:
+    """viser's handler of a connection, which ends with its connection when a message is none of viser's."""
+
+    async def handle(connection: ServerConnection) -> None:
+        try:
+            await inner(connection)
+        except ConnectionClosed:
+            raise
+        except Exception as error:
+            notice(f"a browser's connection was ended: a message is not understood ({type(error).__name__})")
+            await connection.close(CloseCode.INVALID_DATA, "a message is not understood")
+
+    return handle
+
+
+def with_nonce(page: bytes, nonce: str, *, packed: bool) -> bytes:
+    """viser's page, whose scripts run under `POLICY`."""
+    plain = gzip.decompress(page) if packed else page
+    opened = f'{FIRST_SCRIPT.format(nonce=nonce)}<script nonce="{nonce}"'.encode()
+    plain = OPENED_SCRIPT.sub(lambda _: opened, plain, count=1)
+    return gzip.compress(plain) if packed else plain
+
+
 def hook_of(guard: Guard, inner: RequestHook) -> RequestHook:
     """The hook that refuses, or passes on to viser's own."""
+    nonce, pages = secrets.token_urlsafe(), dict[bool, bytes]()
+
+    def admit(response: Response) -> None:
+        """Let the scripts of a page run."""
+        packed = response.headers.get("Content-Encoding") == "gzip"
+        if packed not in pages:
+            pages[packed] = with_nonce(bytes(response.body), nonce, packed=packed)
+        response.body = pages[packed]
+        del response.headers["Content-Length"]
+        response.headers["Content-Length"] = str(len(response.body))
 
     def answer(connection: ServerConnection, request: Request) -> Response | None:
         hosts, origins, upgrades = (request.headers.get_all(name) for name in ("Host", "Origin", "Upgrade"))
@@ -129,7 +241,9 @@ def hook_of(guard: Guard, inner: RequestHook) -> RequestHook:
             return Response(HTTPStatus.FORBIDDEN, "Forbidden", headers, body)
         response = inner(connection, replace(request, path=guard.inner_path(request.path)))
         if response is not None:
-            policy = POLICY.format(host=hosts[0])
+            policy = POLICY.format(host=hosts[0], nonce=nonce)
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                admit(response)
             response.headers.update({**HEADERS, "Content-Security-Policy": policy})
         return response
 
@@ -142,13 +256,24 @@ class GuardedServer(viser.ViserServer):
     def __init__(self, host: str = "127.0.0.1", port: int = 8080):
         """Listen on `port`, or on the next free one. Raises `UserError` when viser cannot be guarded."""
         self.guard = Guard(new_token(), host)
-        with _hooked(self.guard), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        self._connections = weakref.WeakSet[BoundedConnection]()
+        with (
+            _hooked(self.guard, self._connections),
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
             super().__init__(host=host, port=port, verbose=False)  # prints an address without the token
         try:
             self._try_the_guard()
         except BaseException:
             self.stop()
             raise
+
+    def stop(self) -> None:
+        """End all connections, and the server. Those that have not sent their whole request are not waited for."""
+        for connection in list(self._connections):
+            connection.loop.call_soon_threadsafe(connection.give_up)
+        super().stop()
 
     def request_share_url(self, verbose: bool = True) -> str | None:
         """Nothing: viser's tunnel would show the recording to the world."""
@@ -188,12 +313,23 @@ class GuardedServer(viser.ViserServer):
 
 
 @contextlib.contextmanager
-def _hooked(guard: Guard) -> Iterator[None]:
-    """While it lasts, servers that are made get the guard before their own hook."""
+def _hooked(guard: Guard, connections: "weakref.WeakSet[BoundedConnection]") -> Iterator[None]:
+    """While it lasts, servers that are made get the guard before their own hook, and put down their connections."""
     real = websockets.asyncio.server.serve
 
-    def serve(*positional: Any, process_request: RequestHook, **named: Any) -> Any:
-        return real(*positional, process_request=hook_of(guard, process_request), **named)
+    quiet = logging.getLogger("warpgrasp.annotate")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False  # what cannot be read of a request may hold the token
+
+    def connection_of(*positional: Any, **named: Any) -> BoundedConnection:
+        made = BoundedConnection(*positional, **named)
+        connections.add(made)
+        return made
+
+    def serve(handler: Handler, *positional: Any, process_request: RequestHook, **named: Any) -> Any:
+        bounds = {"max_size": LARGEST_MESSAGE_BYTES, "open_timeout": IDLE_S, "close_timeout": CLOSING_S}
+        hooks = {"create_connection": connection_of, "process_request": hook_of(guard, process_request)}
+        return real(handler_of(handler), *positional, **{**named, **bounds, **hooks, "logger": quiet})
 
     websockets.asyncio.server.serve = serve  # type: ignore[misc, assignment]  # a class that is called like a function
     try:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from warpgrasp.annotate.edited_frame import EditedFrame, check_pose, first_pose, object_pose_from_pairs
+from warpgrasp.annotate.clicked_joints import FittedHand, expected_hand, kept_fingers, seen_joints
+from warpgrasp.annotate.edited_frame import EditedFrame, check_pose, first_pose
+from warpgrasp.annotate.pairs import PlacedObject, object_pose_from_pairs
 from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.data.recording import Recording
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Annotation, Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import JOINTS, ExpectedHand, HandModel, SeenJoints, fit_hand_to_pixels
+from warpgrasp.hand import HandModel, fit_hand_to_pixels
 
 LARGEST_UNDO = 500
 
@@ -69,6 +71,11 @@ class AnnotationState:
             return self.edited(self._frame)
 
     @property
+    def first_pose(self) -> Pose:
+        """Where hand and object lie before anybody has moved them in any frame."""
+        return self._first.pose
+
+    @property
     def labelled(self) -> list[int]:
         """The frames with a label, ascending."""
         with self._lock:
@@ -107,7 +114,7 @@ class AnnotationState:
         Raises `ReadOnlyError`, and `UserError` for a pose that no label can have.
         """
         with self._lock:
-            self._require_writable()
+            self.require_writable()
             check_pose(frame)
             history, before = self._history, self.current
             if gesture is None or gesture != history.gesture:
@@ -130,7 +137,7 @@ class AnnotationState:
 
     def _travel(self, *, backwards: bool) -> bool:
         with self._lock:
-            self._require_writable()
+            self.require_writable()
             history = self._history
             source, destination = (history.past, history.future) if backwards else (history.future, history.past)
             if not source:
@@ -156,31 +163,43 @@ class AnnotationState:
         with self._lock:
             self.change(replace(self.current, done=done))
 
-    def place_object_by_pairs(self) -> None:
-        """Put the object where its points are seen. Raises `UserError` when they fix no pose."""
-        with self._lock:
-            rotation, centre = object_pose_from_pairs(self.current.pairs, self.camera)
-            self.change(self.current.moved(object_rotation=rotation, object_centre=centre))
+    def place_object_by_pairs(self, *, coupled: bool = False) -> PlacedObject:
+        """Put the object where its points are seen, with the hand where they are `coupled`.
 
-    def fit_hand_to_joints(self) -> float:
-        """Put the hand where its joints are seen; the mean distance of the joints from their pixels is returned.
-
-        With labels in other frames the hand keeps its shape: it is the same person's. Raises `UserError` when the
-        joints fix no hand.
+        Raises `UserError` when they fix no pose.
         """
         with self._lock:
-            current = self.current
-            joints_px, seen = torch.full((21, 2), torch.nan), torch.zeros(21, dtype=torch.bool)
-            for name, pixel in current.joints_px:
-                joints_px[JOINTS.index(name)], seen[JOINTS.index(name)] = torch.from_numpy(pixel).float(), True
-            keeps_shape = any(number != self._frame for number in self.labelled)
-            expected = ExpectedHand(current.pose.shape[0] if keeps_shape else None)
-            fit = fit_hand_to_pixels(self.hand, SeenJoints(joints_px, seen), camera=self.camera, expected=expected)
+            placed = object_pose_from_pairs(self.current.pairs, self.camera)
+            self.change(self.current.carried("object", placed.rotation, placed.centre, coupled=coupled))
+            return placed
+
+    @property
+    def shape_is_unknown(self) -> bool:
+        """Whether nothing says yet what shape the hand of this frame has: no label, and nobody who has set it."""
+        others = any(number != self._frame for number in self.labelled)
+        return not others and torch.equal(self.current.pose.shape, self._first.pose.shape)
+
+    def fit_hand_to_joints(self, *, shape_too: bool | None = None) -> FittedHand:
+        """Put the hand where its joints are seen, beginning with the hand as it is shown.
+
+        What the joints do not say stays: fingers none of whose joints is seen, the shape unless it is to be fitted too
+        (None: where nothing says it yet), and, of a hand that somebody has placed, where it is. Raises `UserError` when
+        the joints fix no hand.
+        """
+        with self._lock:
+            fits_shape = self.shape_is_unknown if shape_too is None else shape_too
+            current, seen = self.current, seen_joints(self.current)
+            expected = expected_hand(current.pose, self._first.pose, seen.seen, shape_known=not fits_shape)
+            fit = fit_hand_to_pixels(self.hand, seen, camera=self.camera, expected=expected)
             rotation = matrix_from_axis_angle(fit.rotation[0].double())
-            parts = {"hand_rotation": rotation, "wrist": fit.joints[0, 0], "joint_angles": fit.pose[0]}
-            parts |= {} if keeps_shape else {"shape": fit.shape}
+            angles = fit.pose[0].double()
+            if expected.held is not None:
+                angles = torch.where(expected.held, current.pose.joint_angles[0], angles)
+            parts = {"hand_rotation": rotation, "wrist": fit.joints[0, 0], "joint_angles": angles}
+            parts |= {"shape": fit.shape} if fits_shape else {}
             self.change(current.moved(**{name: part.double().numpy() for name, part in parts.items()}))
-            return float((self.camera.project(fit.joints[0]) - joints_px)[seen].norm(dim=-1).mean())
+            missed_px = float((self.camera.project(fit.joints[0]) - seen.pixels)[seen.seen].norm(dim=-1).mean())
+            return FittedHand(missed_px, kept_fingers(expected), not fits_shape)
 
     def annotation(self, number: int, frame: EditedFrame | None = None) -> Annotation:
         """Hand and object in camera space, of a frame as it is, or as `frame` has it."""
@@ -211,7 +230,8 @@ class AnnotationState:
     def _history(self) -> _History:
         return self._histories.setdefault(self._frame, _History())
 
-    def _require_writable(self) -> None:
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` when the recording may only be looked at."""
         if self.read_only is not None:
             raise ReadOnlyError(f"this recording is open for reading only: {self.read_only}")
 

@@ -18,6 +18,7 @@ from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.recording import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording import (
     LARGEST_FRAME,
+    LARGEST_LABELS_BYTES,
     USES,
     AnnotationFile,
     HandParameters,
@@ -203,7 +204,7 @@ class _Drafts:
         path, hand_model = folder / DRAFTS_FILE, hand.template.name
         if not path.exists():
             return _Drafts(path, hand_model, {}, {})
-        document = read_json_object(path, FORMAT)
+        document = read_json_object(path, FORMAT, largest_bytes=LARGEST_LABELS_BYTES)
         document.only("format", "hand_model", "frames")
         if document.text("hand_model") != hand_model:
             raise DataError(

@@ -3,5 +3,6 @@
 import sys
 
 from warpgrasp.cli import main
+from warpgrasp.signals import exit_status
 
-sys.exit(main())
+sys.exit(exit_status(main))

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from rich.markup import escape
+from rich.text import Text
 
-from warpgrasp.cli.options import Positional, UsageError, console
+from warpgrasp.cli.options import Positional, UsageError, check_new, console
 from warpgrasp.errors import UserError
+from warpgrasp.plain_text import line
 
 if TYPE_CHECKING:
     from warpgrasp.data.recording import BoardView, Calibration, Coefficients, Lens, LensMapping
@@ -89,8 +90,7 @@ def camera(
     if not recording.is_dir():
         raise UserError(f"expected the folder of a recording, found no folder {recording}")
     target = recording / CAMERA_FILE
-    if target.exists() and not force:
-        raise UserError(f"expected to write a new file, but {target} exists already; overwrite it by --force")
+    check_new(target, force=force)
     picture_size = _picture_size(recording, size)
     if board is not None:
         lens = _calibrated(board, corners, None if coefficients == "auto" else coefficients, picture_size, mapping)
@@ -123,11 +123,11 @@ def _require_one(sources: dict[str, object], mapping: "LensMapping") -> None:
 
 
 def _say(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _warn(text: str) -> None:
-    console.print(f"[bold]warning:[/bold] {escape(text)}", highlight=False)
+    console.print(Text.assemble(("warning:", "bold"), f" {line(text)}"))
 
 
 def _picture_size(recording: Path, size: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -200,8 +200,8 @@ def _calibrated(
     views, board_size = _board_views(board, corners, None if mapping.stated else size)
     with console.status("fit the lens"):
         calibration = calibrate(views, corners, size=board_size, coefficients=coefficients)
-    for line in calibration_lines(calibration):
-        console.print(line, highlight=False)
+    for row in calibration_lines(calibration):
+        console.print(row, highlight=False)
     lens = replace(calibration.lens, source=f"chequerboard: {board.name}, {len(calibration.views)} views")
     return _mapped(lens, mapping, size, board.name)
 
@@ -210,10 +210,9 @@ def _board_views(
     board: Path, corners: tuple[int, int], size: tuple[int, int] | None
 ) -> tuple[list["BoardView"], tuple[int, int]]:
     """The views of the board, and the size of its pictures. Raises `DataError` when that is not the one expected."""
-    from rich.progress import track
-
     from warpgrasp.data.recording import BoardView, board_pictures, find_board
     from warpgrasp.errors import DataError
+    from warpgrasp.progress import track
 
     views, looked_at, expected = [], 0, "the recording's" if size else "the first's"
     for name, picture in track(board_pictures(board), description="find the board", transient=True):

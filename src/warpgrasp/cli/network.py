@@ -1,6 +1,5 @@
 """`warpgrasp predict`, and networks from and for elsewhere: `import-released`, `quantize`, `export-onnx`."""
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -81,7 +80,7 @@ def quantize(
             f"expected at least 1 picture to calibrate by, got {pictures}; choose more by --pictures"
         )
     checkpoint = open_weights(weights)
-    width, height = int(checkpoint.training["width"]), int(checkpoint.training["height"])
+    width, height = checkpoint.picture_size
     dataset = read.open(data, size=(width, height))
     checkpoint.check_objects(dataset.objects("train"))
     names = dataset.names("train")
@@ -90,7 +89,7 @@ def quantize(
     network, sha256 = checkpoint.network(dataset.hand).eval(), checkpoint.sha256
     quantize_encoder(network, [frames.image for frames in batches], out, weights_sha256=sha256)
     quantized = checkpoint.network(dataset.hand).eval()
-    content = quantized_encoder(out, weights_sha256=sha256)
+    content = quantized_encoder(out, quantized, weights_sha256=sha256, size=(width, height))
     run_encoder_by("onnx", quantized, width=width, height=height, quantized=content)
     hand_mm, object_mm = vertex_change_mm(network, quantized, batches)
     console.print(
@@ -123,7 +122,7 @@ def export_onnx(
 
     check_new(out, force=force)
     checkpoint = open_weights(weights)
-    width, height = int(checkpoint.training["width"]), int(checkpoint.training["height"])
+    width, height = checkpoint.picture_size
     network = checkpoint.network(hand_model(hand, mano_folder))
     notes = {"hand": checkpoint.hand, "weights_sha256": checkpoint.sha256}
     export(network, out, width=width, height=height, notes=notes)
@@ -153,6 +152,7 @@ def predict(
     quantized: Path | None = None,
     check_hands: int = 5,
     refine: bool = False,
+    keypoints: Path | None = None,
     force: bool = False,
 ) -> None:
     """Reconstruct hand and object in every frame of a video, a folder of pictures, a recording or a data set.
@@ -174,20 +174,24 @@ def predict(
         quantized: The encoder in int8, as `warpgrasp quantize` wrote it, for `--backend onnx` or `openvino`.
         check_hands: Look for the hand by a detector in one frame of so many, and flag frames without one; 0: never.
         refine: Move each frame's hand, and the object with it, to the keypoints that the detector sees.
+        keypoints: Another program's keypoints of the pictures (docs/own_video.md), instead of the shipped detector's.
         force: Overwrite an existing file.
     """
     from warpgrasp.inference import PredictionOptions, Predictor
-    from warpgrasp.predictions import open_predictions, refined_summary, summary
+    from warpgrasp.predictions import keypoints_summary, open_predictions, remove_finished_shards, summary
     from warpgrasp.reconstruction import open_weights
 
+    if not force:
+        remove_finished_shards(out)
     check_new(out, force=force)
-    options = PredictionOptions(batch, smooth, bad_frames, device, precision, backend, quantized, check_hands, refine)
+    options = PredictionOptions(
+        batch, smooth, bad_frames, device, precision, backend, quantized, check_hands, refine, keypoints
+    )
     checkpoint = open_weights(weights)
-    size = (int(checkpoint.training["width"]), int(checkpoint.training["height"]))
     if object is None and camera is None and not input.is_file():
         left = read.side == "left"
         read = read.of_recordings_too(input).in_splits_of(_trained_splits(weights, input), input)
-        dataset = read.open(input, size=size)
+        dataset = read.open(input, size=checkpoint.picture_size)
         predictor = Predictor(checkpoint, dataset.hand, options)
         predictor.predict_dataset(dataset, split, out, left=left)
     else:
@@ -197,15 +201,18 @@ def predict(
     named = f" ({header['split']})" if "split" in header else ""
     flags = "" if predictions.flags is None else f"; {summary(predictions.flags)}"
     console.print(f"wrote {len(predictions)} frames{named} to {out}{flags}", soft_wrap=True)
-    if predictions.refined_distance_px is not None:
-        console.print(refined_summary(predictions), soft_wrap=True)
+    seen = keypoints_summary(predictions)
+    if seen is not None:
+        console.print(seen, soft_wrap=True)
 
 
 def _trained_splits(weights: Path, data: Path) -> str:
     """The protocol of the run that made the weights, where it was trained on this folder; else an empty text."""
+    from warpgrasp.bounded import read_json
+
     notes = (weights if weights.is_dir() else weights.parent) / "run.json"
     with suppress(OSError, ValueError, LookupError, TypeError):
-        trained = json.loads(notes.read_text())["data"]
+        trained = read_json(notes)["data"]
         if Path(trained["root"]).resolve() == data.resolve():
             return str(trained["protocol"])
     return ""

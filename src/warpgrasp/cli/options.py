@@ -3,15 +3,21 @@
 Heavy modules are imported inside the functions, so that `--help` answers at once.
 """
 
+import io
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from warpgrasp.errors import UserError
+from warpgrasp.plain_text import line
+from warpgrasp.terminal import Terminal
 
 if TYPE_CHECKING:
     from warpgrasp.data import Dataset, Labels
@@ -19,7 +25,8 @@ if TYPE_CHECKING:
     from warpgrasp.export import SequenceSources
     from warpgrasp.hand import HandModel
 
-console = Console()
+console = Terminal()
+Result = TypeVar("Result")
 
 Positional = Annotated[Path, tyro.conf.Positional]
 # Names of HAND_MODELS and DATASETS, which are too heavy to be imported for `--help`; packages may add more.
@@ -32,9 +39,46 @@ class UsageError(UserError):
     """The command line cannot be understood: exit status 2."""
 
 
+def check_workers(ray: str | None, workers: int | None) -> None:
+    """Raise `UsageError` for a number of workers that is none, or without Ray."""
+    if workers is not None and (ray is None or workers < 1):
+        raise UsageError(f"expected --workers of at least 1, together with --ray, got {workers}")
+
+
+def deferred(command: Callable[..., Result]) -> Callable[..., Callable[[], Result]]:
+    """A command that, instead of running, gives the call that runs it with the same arguments."""
+
+    @wraps(command)
+    def call(*positional: Any, **named: Any) -> Callable[[], Result]:
+        return partial(command, *positional, **named)
+
+    return call
+
+
+def parsed(wanted: Callable[..., Result], *, prog: str, arguments: Sequence[str]) -> Result:
+    """What a function returns, or a class makes, of the arguments of the command line.
+
+    What is wrong with them is printed, in lines that show every character; then `SystemExit` is raised.
+    """
+    if all(word.isprintable() for word in arguments):
+        return tyro.cli(wanted, prog=prog, args=arguments)
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            return tyro.cli(wanted, prog=prog, args=arguments)
+    finally:
+        for row in said.getvalue().split("\n"):
+            print(line(row), file=sys.stderr)  # noqa: T201
+
+
 def check_new(out: Path, *, force: bool) -> None:
-    """Raise `UserError` when a file to write is there already and may not be overwritten."""
+    """Raise `UserError` when a file to write is there already and may not be overwritten, or is a folder."""
+    from warpgrasp.files import remove_leftovers
+
+    if out.is_dir():
+        raise UserError(f"expected the name of a file to write, but {out} is a folder")
     if out.exists() and not force:
+        remove_leftovers(out.parent, out.name)  # of a command that was killed when it had just written the file
         raise UserError(f"expected to write a new file, but {out} exists already; overwrite it by --force")
 
 

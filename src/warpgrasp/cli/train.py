@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from warpgrasp.cli.options import DataChoice, DataOptions, UsageError, console, print_shares
+from warpgrasp.cli.options import DataChoice, DataOptions, UsageError, console, parsed, print_shares
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def train(arguments: Sequence[str]) -> None:
     if arguments[0] not in RECIPES:
         raise UsageError(f"expected a recipe ({', '.join(RECIPES)}), got {arguments[0]!r}")
     options_type = _options_of(arguments[0], fraction=_fraction_in(arguments))
-    _train(tyro.cli(options_type, prog=f"warpgrasp train {arguments[0]}", args=arguments[1:]))
+    _train(parsed(options_type, prog=f"warpgrasp train {arguments[0]}", arguments=arguments[1:]))
 
 
 def _print_recipes() -> None:
@@ -39,11 +39,13 @@ def _print_recipes() -> None:
     from warpgrasp.training import RECIPES
 
     widest = max(map(len, RECIPES))
-    console.print("usage: warpgrasp train RECIPE --data DIR --out RUN [OPTIONS]\n")
+    console.print("usage: warpgrasp train RECIPE --data DIR --out RUN [OPTIONS]")
+    console.print()
     for name, recipe in RECIPES.items():
         summary = (recipe.__doc__ or "").strip().splitlines()[0]
         console.print(f"  {name:{widest}} {summary}", highlight=False, soft_wrap=True)
-    console.print("\n`warpgrasp train RECIPE --help` lists every field of a recipe.")
+    console.print()
+    console.print("`warpgrasp train RECIPE --help` lists every field of a recipe.")
 
 
 def _options_of(name: str, *, fraction: float | None) -> type[Any]:

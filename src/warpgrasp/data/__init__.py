@@ -14,11 +14,21 @@ from warpgrasp.data.augment import (
     augment,
     mirrored_annotation,
     mirrored_camera,
+    mirrored_detections,
     mirrored_frame,
     mirrored_name,
     mirrored_object,
 )
-from warpgrasp.data.dataset import SPLITS, Dataset, Layout, Opener, Split, Truth, fingerprint_of_frames
+from warpgrasp.data.dataset import (
+    SPLITS,
+    Dataset,
+    Joined,
+    Layout,
+    Opener,
+    Split,
+    Truth,
+    join_datasets,
+)
 from warpgrasp.data.dexycb import RIGHT_HANDS, DexYcb, Sides, examine_dexycb
 from warpgrasp.data.fphab import Fphab, examine_fphab
 from warpgrasp.data.frames import (
@@ -31,10 +41,10 @@ from warpgrasp.data.frames import (
     annotatable,
     choose_labels,
     draw,
+    fingerprint_of_frames,
 )
 from warpgrasp.data.ho3d import Ho3d, examine_ho3d
 from warpgrasp.data.index import Manifest
-from warpgrasp.data.joined import Joined, join_datasets
 from warpgrasp.data.meshes import load_object
 from warpgrasp.data.pictures import decode_ahead, read_picture, resized_pixels
 from warpgrasp.data.recording import Recordings, examine_recording
@@ -78,6 +88,7 @@ __all__ = [
     "load_object",
     "mirrored_annotation",
     "mirrored_camera",
+    "mirrored_detections",
     "mirrored_frame",
     "mirrored_name",
     "mirrored_object",

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from warpgrasp.frame import Annotation, Frame, ObjectModel
-from warpgrasp.geometry import Camera, matrix_from_axis_angle, mirrored_points, mirrored_rotation
+from warpgrasp.frame import Annotation, Detections, Frame, ObjectModel
+from warpgrasp.geometry import Camera, mirrored_points, mirrored_rotation
 
 MIDDLE_GREY = 0.5
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601), as in Pillow
@@ -42,6 +42,8 @@ class AugmentConfig:
     """Largest shift, as a share of the image's height."""
     roll: float = 0.0
     """Largest roll of the camera about its axis, in radians."""
+    zoom: float = 0.0
+    """Largest change, as a logarithm, of the size at which annotated frames show hand and object: they come nearer."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,31 @@ class View:
     camera: Camera
     view_from_camera: Float[Tensor, "b 3 3"]
     valid: Bool[Tensor, "b h w"]  # False in padding
+    zoom: Float[Tensor, " b"] | None = None  # how many times as large everything is shown; None: as it was
+
+    def seen(self, points_px: Float[Tensor, "b n 2"], camera: Camera) -> Float[Tensor, "b n 2"]:
+        """Where the view shows points of the pictures, which `camera` took."""
+        return self._taken_by.project(camera.rays(points_px) @ self.view_from_camera.transpose(-1, -2))
+
+    @property
+    def _taken_by(self) -> Camera:
+        """The camera that would have taken the picture, had nothing come nearer."""
+        return self.camera if self.zoom is None else zoomed(self.camera, self.zoom)
+
+    def annotated(self, annotation: Annotation) -> Annotation:
+        """An annotation of the frames in the space of the augmented camera."""
+        turned = annotation.turned(self.view_from_camera)
+        if self.zoom is None:
+            return turned
+        # All moves as one, so that hand and object keep touching: sizes change right at the depth between them.
+        depth = (turned.hand_joints[..., 2].mean(dim=1) + turned.object_translation[..., 2]) / 2
+        nearer = F.pad((depth / self.zoom - depth)[:, None], (2, 0))
+        return replace(
+            turned,
+            hand_vertices=turned.hand_vertices + nearer[:, None],
+            hand_joints=turned.hand_joints + nearer[:, None],
+            object_translation=turned.object_translation + nearer,
+        )
 
 
 @dataclass(frozen=True)
@@ -65,6 +92,11 @@ class Rows:
     count: int
     total: int
 
+    @property
+    def own(self) -> slice:
+        """Where they are in the batch."""
+        return slice(self.first, self.first + self.count)
+
 
 def augment(
     image: Float[Tensor, "b 3 h w"],
@@ -73,40 +105,58 @@ def augment(
     generator: torch.Generator,
     *,
     rows: Rows | None = None,
+    zooms: bool = False,
 ) -> View:
-    """Draw and apply an augmentation of each frame of a batch.
+    """Draw and apply an augmentation of each frame of a batch, which may be zoomed where it is annotated.
 
     The draws are made on the CPU, so that a seed means the same on every device. Where the frames are some `rows` of a
     batch, it is drawn for all of them, so that a frame's draw does not depend on how the batch is shared out.
     """
     rows = Rows(0, len(image), len(image)) if rows is None else rows
-    first, last = rows.first, rows.first + rows.count
-
-    def draw(largest: float, *shape: int) -> Tensor:
-        uniform = torch.rand((rows.total, *shape), generator=generator)[first:last]
-        return ((2 * uniform - 1) * largest).to(image.device, image.dtype, non_blocking=True)
-
-    factors = {name: 1 + draw(getattr(config, name)) for name in ("brightness", "contrast", "saturation")}
-    hue, blur_px = draw(config.hue), draw(config.blur_px).abs()
-    shift_px, roll = draw(config.shift * camera.height, 2), draw(config.roll)
+    drawn = _drawn(config, camera.height, rows, generator).to(image.device, image.dtype, non_blocking=True)
+    factors, (hue, blur_px, shift_u, shift_v, roll) = 1 + drawn[:3], drawn[3:].unbind()
     image = _recolour(image, factors)
     if config.hue > 0:
         import kornia.enhance  # a quarter of a second, which the demo does not need
 
         image = kornia.enhance.adjust_hue(image, 2 * torch.pi * hue)
     if config.blur_px > 0:
-        image = _blur(image, blur_px)
-    return _move(image, camera, shift_px, roll)
+        image = _blur(image, blur_px.abs())
+    shift_px = torch.stack([shift_u, shift_v], dim=1)
+    zoom = None
+    if zooms and config.zoom > 0:
+        uniform = torch.rand(rows.total, generator=generator)[rows.own]
+        zoom = ((2 * uniform - 1) * config.zoom).exp().to(image, non_blocking=True)
+    return _move(image, camera, shift_px, roll, zoom)
 
 
-def _recolour(image: Float[Tensor, "b 3 h w"], factors: dict[str, Float[Tensor, " b"]]) -> Float[Tensor, "b 3 h w"]:
+def _drawn(config: AugmentConfig, height: int, rows: Rows, generator: torch.Generator) -> Float[Tensor, "8 b"]:
+    """A number within ± the largest of each kind of change, for each of the rows.
+
+    All in one draw: numbers that are drawn by themselves cost a GPU's host as much as a product of pictures each.
+    """
+    total, shift = rows.total, config.shift * height
+    largest = (config.brightness, config.contrast, config.saturation, config.hue, config.blur_px)
+    largest = torch.tensor([*largest, shift, shift, config.roll])
+    colours, shifts, rolls = torch.rand(8 * total, generator=generator).split([5 * total, 2 * total, total])
+    parts = [colours.view(5, total), shifts.view(total, 2).T, rolls[None]]
+    return (2 * torch.cat(parts)[:, rows.own] - 1) * largest[:, None]
+
+
+def zoomed(camera: Camera, zoom: Float[Tensor, " b"]) -> Camera:
+    """The camera with a focal length so many times as long."""
+    scale = torch.ones_like(camera.intrinsics)
+    scale[:, 0, :2] = zoom[:, None]
+    scale[:, 1, 1] = zoom
+    return replace(camera, intrinsics=camera.intrinsics * scale)
+
+
+def _recolour(image: Float[Tensor, "b 3 h w"], factors: Float[Tensor, "3 b"]) -> Float[Tensor, "b 3 h w"]:
     """Brightness, contrast and saturation as in Pillow, one after the other, each kept within [0, 1].
 
     In place on one copy: what these few operations cost is memory.
     """
-    brightness, contrast, saturation = (
-        factors[name][:, None, None, None] for name in ("brightness", "contrast", "saturation")
-    )
+    brightness, contrast, saturation = factors[..., None, None, None].unbind()
     image = (image * brightness).clamp_(0, 1)
     # About a fixed grey: about the picture's mean, equal colours of two pictures would become different ones.
     image.sub_(MIDDLE_GREY).mul_(contrast).add_(MIDDLE_GREY).clamp_(0, 1)
@@ -132,19 +182,26 @@ def _blur(image: Float[Tensor, "b 3 h w"], sigma_px: Float[Tensor, " b"]) -> Flo
     return blurred
 
 
-def _move(image: Tensor, camera: Camera, shift_px: Float[Tensor, "b 2"], roll: Float[Tensor, " b"]) -> View:
-    """Roll the camera about its axis, then shift the picture; its camera follows."""
-    batch, _, height, width = image.shape
-    view_from_camera = matrix_from_axis_angle(
-        torch.stack([torch.zeros_like(roll), torch.zeros_like(roll), roll], dim=-1)
-    )
-    shift = torch.eye(3, device=image.device, dtype=image.dtype).repeat(batch, 1, 1)
-    shift[:, :2, 2] = shift_px
+def _move(
+    image: Tensor,
+    camera: Camera,
+    shift_px: Float[Tensor, "b 2"],
+    roll: Float[Tensor, " b"],
+    zoom: Float[Tensor, " b"] | None,
+) -> View:
+    """Roll the camera about its axis, zoom, then shift the picture; its camera follows, but for the zoom."""
+    height, width = image.shape[-2:]
+    one, zero, cosine, sine = torch.ones_like(roll), torch.zeros_like(roll), roll.cos(), roll.sin()
+    rows = [cosine, -sine, zero, sine, cosine, zero, zero, zero, one]
+    view_from_camera = torch.stack(rows, dim=1).unflatten(1, (3, 3))
+    rows = [one, zero, shift_px[:, 0], zero, one, shift_px[:, 1], zero, zero, one]
+    shift = torch.stack(rows, dim=1).unflatten(1, (3, 3))
     moved = camera.transformed(shift)
+    taken_by = moved if zoom is None else zoomed(moved, zoom)
     # A pixel of the new picture sees along the ray that the old picture has at old_from_new · pixel. This is affine,
     # since a roll about the axis leaves depths as they are; as one matrix it costs a quarter of the rays themselves.
     turned = camera.intrinsics.double() @ view_from_camera.double().transpose(1, 2)
-    old_from_new = turned @ moved.to(turned).rays_from_pixels
+    old_from_new = turned @ taken_by.to(turned).rays_from_pixels
     along = [2 * old_from_new[:, axis] / (size - 1) for axis, size in enumerate((width, height))]
     normalised_from_new = torch.stack(along, dim=1)
     normalised_from_new[:, :, 2] -= 1
@@ -153,7 +210,7 @@ def _move(image: Tensor, camera: Camera, shift_px: Float[Tensor, "b 2"], roll: F
     normalised = along_u * u + (along_v * v[:, None] + start)
     seen = F.grid_sample(image, normalised, mode="bilinear", padding_mode="border", align_corners=True)
     inside = normalised.abs() <= 1
-    return View(seen, moved, view_from_camera, inside[..., 0] & inside[..., 1])
+    return View(seen, moved, view_from_camera, inside[..., 0] & inside[..., 1], zoom)
 
 
 MIRRORED_SUFFIX = " (mirrored)"
@@ -172,6 +229,7 @@ def mirrored_object(model: ObjectModel) -> ObjectModel:
         model.faces.flip(-1),
         mirrored_points(model.centre_m),
         model.axes_from_file,  # of the mirrored file
+        model.symmetry,  # mirroring turns the turns round, and they remain the same turns
     )
 
 
@@ -182,6 +240,13 @@ def mirrored_camera(camera: Camera) -> Camera:
     intrinsics[..., 0, 1] *= -1
     intrinsics[..., 0, 2] = width - intrinsics[..., 0, 2]
     return replace(camera, intrinsics=intrinsics)
+
+
+def mirrored_detections(detections: Detections, width: int) -> Detections:
+    """The detections of the mirrored pictures of this width: pixel u moves to (width - 1) - u."""
+    joints_px = detections.joints_px.clone()
+    joints_px[..., 0] = width - 1 - joints_px[..., 0]
+    return Detections(joints_px, detections.confidence)
 
 
 def mirrored_annotation(annotation: Annotation) -> Annotation:

@@ -15,6 +15,7 @@ import numpy as np
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.pictures import decode_ahead
 from warpgrasp.errors import DataError
+from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
 from warpgrasp.frame import Frame, FrameName, Frames
 
 T = TypeVar("T")
@@ -267,3 +268,13 @@ class FrameSource:
             if self.when_bad is not None:
                 self.when_bad()
             return None
+
+
+def fingerprint_of_frames(dataset: Dataset, names: Sequence[FrameName]) -> str:
+    """A short hash of what frames are read from: their names, the files of their pictures and of their annotations.
+
+    A camera may stand beside an annotation; therefore the files count whether the annotation is used or not.
+    """
+    pictures = fingerprint_of_files(dataset.picture_file(name) for name in names)
+    annotations = fingerprint_of_files(path for name in names for path in dataset.annotation_files(name))
+    return fingerprint_of_values((dataset.protocol, [str(name) for name in names], pictures, annotations))

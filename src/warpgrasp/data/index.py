@@ -17,16 +17,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from warpgrasp.bounded import parse_json, read_regular
 from warpgrasp.errors import DataError
-from warpgrasp.files import cache_folder, replacing
+from warpgrasp.files import cache_folder, remove_leftovers, replacing
+from warpgrasp.plain_text import line
+from warpgrasp.progress import notice
+from warpgrasp.terminal import Terminal
 
 Facts = Any  # what JSON can hold: None, bool, int, float, str, and lists and dictionaries (keys: str) of these
 
 FORMAT = 1
 UNKNOWN = [-1, 0, None]  # no file has such a size
+LARGEST_BYTES = 256_000_000
 MANY_FILES = 1000  # to read: some seconds, enough for a progress bar
 # A file that is written again within this time of its last change may keep its time (coarse clocks, file servers).
 SETTLED_NS = 2_000_000_000
@@ -57,12 +61,13 @@ class Manifest:
         resolved = root.resolve()
         key = hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]
         index = cache_folder() / "manifests" / f"{re.sub(r'[^A-Za-z0-9.-]', '-', kind)}-{key}.json"
+        remove_leftovers(index.parent, index.name)  # of a command that was killed when it had just written the index
         try:
-            folders = _decode(index.read_bytes(), _header(resolved, kind))
+            folders = _decode(read_regular(index, LARGEST_BYTES), _header(resolved, kind))
         except FileNotFoundError:
             folders = {}
         except (ValueError, RecursionError, OSError) as error:  # ValueError: not UTF-8, no JSON, or of something else
-            _notice(f"the index {index} is set aside and made again: {error}")
+            notice(f"the index {index} is set aside and made again: {error}")
             folders = {}
         return Manifest(resolved, kind, index, folders)
 
@@ -106,8 +111,8 @@ class Manifest:
         facts_of: dict[str, Facts],
         read: Callable[[Path], Facts],
     ) -> None:
-        with _progress(f"index {self.root.name}", shown=len(stale) >= MANY_FILES) as progress:
-            task = progress.add_task("", total=len(stale))
+        with _progress(shown=len(stale) >= MANY_FILES) as progress:
+            task = progress.add_task(line(f"index {self.root.name}"), total=len(stale))
             for folder, name, stat in stale:
                 self._folders[folder].pop(name, None)
                 started_ns = time.time_ns()
@@ -128,7 +133,7 @@ class Manifest:
             with replacing(self.index) as temporary:
                 temporary.write_bytes(_encode(self._folders, _header(self.root, self.kind)))
         except OSError as error:
-            _notice(f"the index of {self.root} cannot be kept, so its files will be read again: {error}")
+            notice(f"the index of {self.root} cannot be kept, so its files will be read again: {error}")
 
 
 def list_folder(folder: str | Path, names: Iterable[str] | None = None) -> dict[str, os.stat_result]:
@@ -165,22 +170,19 @@ def _decode(data: bytes, header: dict[str, Any]) -> Folders:
     """The entries; `ValueError` unless it is a whole index with that header."""
     first, _, rest = data.partition(b"\n")
     body = rest.removesuffix(b"\n")
-    if json.loads(first) != {**header, "sha256": hashlib.sha256(body).hexdigest()}:
+    if parse_json(first) != {**header, "sha256": hashlib.sha256(body).hexdigest()}:
         raise ValueError("it is broken, of another folder or of another version")
     # The digest vouches for the shape: nothing but `_encode` writes a line that matches it.
-    return json.loads(body)
+    return parse_json(body, most_marks=len(body))
 
 
-def _notice(text: str) -> None:
-    Console(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _progress(description: str, *, shown: bool) -> Progress:
+def _progress(*, shown: bool) -> Progress:
     return Progress(
-        TextColumn(description),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        console=Terminal(),
         transient=True,
         disable=not shown,
     )

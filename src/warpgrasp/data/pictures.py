@@ -18,9 +18,11 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from warpgrasp.bounded import read_regular
 from warpgrasp.errors import DataError
 
 # By the formats of Pillow that are asked; any other file with such an ending is refused.
+LARGEST_BYTES = 1_000_000_000  # of a picture file
 HEIC_ENDINGS = (".heic", ".heif")
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", *HEIC_ENDINGS)
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")  # a JPEG of several pictures (MPO) is a JPEG
@@ -80,7 +82,7 @@ def read_upright(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 def opened_picture(path: Path) -> Iterator[tuple[bytes, Image.Image]]:
     """A picture file's bytes and what Pillow makes of them. Raises `DataError` for whatever fails inside, too."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST_BYTES)
         with Image.open(BytesIO(data), formats=_formats(data, path)) as opened:
             if opened.format == "PNG":
                 _check_png(data)

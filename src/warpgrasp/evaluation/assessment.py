@@ -11,34 +11,32 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.progress import track
 
 from warpgrasp.data import Dataset, Truth
-from warpgrasp.evaluation.joints import (
+from warpgrasp.evaluation.accuracy import (
+    VOXEL_M,
+    AddAccuracy,
+    AddError,
+    AddSError,
     Alignment,
+    ContactShare,
     FramePck,
+    Grasp,
+    IntersectionVolume,
     KeypointError,
+    ObjectPoints,
+    ObjectPose,
+    PenetrationDepth,
     Thresholds,
     aligned_joints,
     procrustes_aligned,
 )
 from warpgrasp.evaluation.metrics import AccelerationError, EvaluationError, FrameMean
-from warpgrasp.evaluation.objects import (
-    VOXEL_M,
-    AddAccuracy,
-    AddError,
-    AddSError,
-    ContactShare,
-    Grasp,
-    IntersectionVolume,
-    ObjectPoints,
-    ObjectPose,
-    PenetrationDepth,
-)
 from warpgrasp.frame import FrameName
 from warpgrasp.geometry import Camera, Solid, Surface
 from warpgrasp.hand import HandModel
 from warpgrasp.predictions import Predictions
+from warpgrasp.progress import track
 from warpgrasp.registry import Registry
 
 MM_PER_M = 1000.0
@@ -190,6 +188,7 @@ class ObjectFigures:
     add: AddError = field(default_factory=AddError)
     add_s: AddSError = field(default_factory=AddSError)
     accuracy: AddAccuracy = field(default_factory=AddAccuracy)
+    rotation: FrameMean = field(default_factory=FrameMean)  # of objects that look the same turned
     vertices: FramePck = field(default_factory=lambda: FramePck(RELEASED_PX))
     corners: PixelPck = field(default_factory=lambda: PixelPck("object_corner"))
     acceleration: AccelerationError = field(default_factory=AccelerationError)
@@ -203,6 +202,10 @@ class ObjectFigures:
         predicted, expected = _predicted_pose(predictions, row), _true_pose(truth)
         for metric in (self.add, self.add_s, self.accuracy):
             metric.update(points, predicted, expected)
+        symmetry = truth.object.symmetry
+        if symmetry is not None:
+            apart_deg = symmetry.apart_deg(*(torch.from_numpy(pose.rotation) for pose in (predicted, expected)))
+            self.rotation.add(float(apart_deg))
         corners = _double(truth.object.corners)
         pairs = [(predicted.placed(local), expected.placed(local)) for local in (points.vertices, corners)]
         self.vertices.update(_pixel_distances(truth, *pairs[0]).mean(keepdims=True))
@@ -214,6 +217,8 @@ class ObjectFigures:
         yield _mean("object_add_camera_mm", self.add.frames)
         yield _mean("object_add_s_camera_mm", self.add_s.frames)
         yield _mean("object_add_0.1d_camera_share", self.accuracy.frames)
+        if self.rotation.values:
+            yield _mean("object_rotation_up_to_symmetry_deg", self.rotation)
         yield from self.corners.figures()
         name = f"object_vertex_frame_pck_auc_image_{RELEASED_PX.limit:g}px"
         yield Figure(name, self.vertices.compute(), len(self.vertices.frame_errors))

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from rich.progress import track
 from scipy.spatial import KDTree
 
 from warpgrasp.data import Dataset
 from warpgrasp.data.ho3d import CV_FROM_GL, Ho3d, read_number_list
 from warpgrasp.errors import DataError
-from warpgrasp.evaluation.joints import KeypointError, Thresholds, procrustes_aligned, scale_translation_aligned
+from warpgrasp.evaluation.accuracy import KeypointError, Thresholds, procrustes_aligned, scale_translation_aligned
 from warpgrasp.evaluation.metrics import EvaluationError
 from warpgrasp.files import replacing
 from warpgrasp.frame import FrameName
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, permutation
 from warpgrasp.predictions import Predictions
+from warpgrasp.progress import track
 
 GL_FROM_CV = np.array(CV_FROM_GL)  # its own inverse
 WRIST, MIDDLE_BASE = HO3D_JOINTS.index("wrist"), HO3D_JOINTS.index("middle_1")

@@ -3,7 +3,7 @@
 from warpgrasp.experiments.charts import save_curves
 from warpgrasp.experiments.demo import report_of, run_demo
 from warpgrasp.experiments.plans import EXPERIMENTS, Experiment, published
-from warpgrasp.experiments.ray import run_on_ray
+from warpgrasp.experiments.ray import each_on_ray, run_on_ray
 from warpgrasp.experiments.reproduce import Reproduction, reproduce
 from warpgrasp.experiments.results import HEADS, Result, from_json
 from warpgrasp.experiments.scoring import (
@@ -30,6 +30,7 @@ __all__ = [
     "Setting",
     "Watcher",
     "carry_out",
+    "each_on_ray",
     "from_json",
     "has_adaptation",
     "plan",

@@ -19,6 +19,7 @@ INK, WARNING = "#1c1e22", "#b3261e"
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "warpgrasp",
+    "text.parse_math": False,  # a dollar in the name of a data set is one
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -30,7 +31,8 @@ SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     **{f"{part}color": INK for part in ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.")},
 }
-ARMS = ("control", "Eq. 1", "photometric", "near to far")
+ARMS = ("control", "control, told", "2D", "Eq. 1", "photometric", "near to far", "best")
+FULL_OF = {"control, told": "full, told", "best": "full, told"}  # what an arm is with every label; of others `full`
 PAPERS_ARMS = ("control", "photometric")
 ASIDE = 0.05  # of the distance of two positions on the axis
 PCK_HEADS: Mapping[str, str] = {
@@ -81,7 +83,7 @@ def _draw_measured(axes: Axes, result: Result, metric: str) -> tuple[float, ...]
     arms = [arm for arm in ARMS if any(arm in rows for rows in by_percent.values())]
     for number, arm in enumerate(arms):
         # With every label there is nothing to compare photometrically: one network for all.
-        chosen = [rows.get(arm, rows.get("full")) for rows in by_percent.values()]
+        chosen = [rows.get(arm, rows.get(FULL_OF.get(arm, "full"))) for rows in by_percent.values()]
         cells = [() if row is None else row.measured.get(metric, ()) for row in chosen]
         _draw(axes, cells, ARM_COLOURS[arm], f"{arm}, measured", ASIDE * (2 * number - len(arms) + 1))
     _label_axis(axes, by_percent)

@@ -3,7 +3,6 @@
 Progress is read from the logs of the jobs, so that it does not matter which process or machine writes them.
 """
 
-import json
 import statistics
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from warpgrasp.bounded import parse_json
 from warpgrasp.experiments.scoring import read_scores
 from warpgrasp.experiments.sweep import CURVE, Failure, Job, Plan, Setting, Watcher
 
@@ -139,9 +139,9 @@ def progress(folder: Path) -> JobProgress | None:
     rows = []
     for line in lines:
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             rows.append((int(row["step"]), float(row["seconds"])))
-        except (json.JSONDecodeError, KeyError, TypeError):  # cut off: at the front by us, at the end by the writer
+        except (ValueError, KeyError, TypeError):  # cut off: at the front by us, at the end by the writer
             continue
     if not rows:
         return None

@@ -1,8 +1,8 @@
 """The demo: sparse annotations in, measured and visible reconstruction out, beside a fair control."""
 
-import json
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
+from warpgrasp.bounded import parse_json, read_json
 from warpgrasp.data import Dataset
+from warpgrasp.errors import DataError
 from warpgrasp.evaluation import Scores, SurfaceMotion, measure_motion
 from warpgrasp.experiments.scoring import picture_size, predict_and_score
 from warpgrasp.experiments.sweep import Job, Network, Setting, plan, train_job
@@ -20,7 +22,8 @@ from warpgrasp.files import command_line, write_json
 from warpgrasp.predictions import read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.report import Report, ReportedArm, ReportedProtocol, TrainingCurve
-from warpgrasp.training import LogOptions, Recipe, RunError, Training, fully_supervised, open_run
+from warpgrasp.signals import kept_from_new_processes
+from warpgrasp.training import LogOptions, Recipe, RunError, Training, open_run, with_every_label
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,17 @@ class Demo:
 def run_demo(recipe: Recipe, data: Dataset, out: Path, *, upper_bound: bool, side_by_side: bool = False) -> Demo:
     """Train stage 1, then the method and its control from the same weights; predict; score.
 
-    With `upper_bound`, train also on every annotation with the steps of both stages. Whatever is finished already in
+    With `upper_bound`, train also on every annotation, by the control's protocol. Whatever is finished already in
     `out` is used as it is. `side_by_side` trains the control in a process of its own (the calling script must then be
     guarded by `if __name__ == "__main__"`).
     """
     started_s = time.monotonic()
     arms = {"control": recipe.as_control(), "photometric": recipe}
     if upper_bound:
-        arms["full"] = fully_supervised(recipe)
+        arms["full"] = with_every_label(recipe)
     sweep = plan([Network("", arm, chosen) for arm, chosen in arms.items()], Setting(data, out))
     jobs = {network.arm: sweep.jobs[fingerprint] for network, fingerprint in sweep.networks}
-    stems = {job.fingerprint: "stage1" for job in sweep.jobs.values()}
+    stems = {job.after: "full-stage1" if arm == "full" else "stage1" for arm, job in jobs.items() if job.after}
     setting = DemoSetting(data, out, stems=stems | {job.fingerprint: arm for arm, job in jobs.items()})
     training = setting.training(recipe)
     with open_run(training, out, command=command_line()):
@@ -112,7 +115,10 @@ def _train(
     with beside(arms["control"], training, setting, own_process=side_by_side):
         train_job(method, training, setting, log)
     if "full" in arms:
-        train_job(arms["full"], setting.training(arms["full"].recipe), setting, log)
+        full, every_label = arms["full"], setting.training(arms["full"].recipe)
+        if full.after is not None:
+            train_job(jobs[full.after], every_label, setting, log)
+        train_job(full, every_label, setting, log)
 
 
 @contextmanager
@@ -127,9 +133,10 @@ def beside(job: Job, training: Training, setting: Setting, *, own_process: bool)
         train_job(job, training, setting, LogOptions())
         yield
         return
-    arguments = (job, setting, threads // 2, os.getpid())
+    arguments = (job, setting, threads // 2)
     process = multiprocessing.get_context("spawn").Process(target=_train_beside, args=arguments, daemon=True)
-    process.start()
+    with kept_from_new_processes():
+        process.start()
     torch.set_num_threads(threads - threads // 2)
     try:
         yield
@@ -141,15 +148,18 @@ def beside(job: Job, training: Training, setting: Setting, *, own_process: bool)
         raise RunError(f"expected {out.name} from its own process, which ended with status {process.exitcode}")
 
 
-def _train_beside(job: Job, setting: Setting, threads: int, parent: int) -> None:
+def _train_beside(job: Job, setting: Setting, threads: int) -> None:
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    train_job(job, setting.training(job.recipe), setting, LogOptions(show_progress=False))
 
-    def end_with_the_parent(_: dict[str, float | int]) -> None:
-        if os.getppid() != parent:  # killed: the process that goes on with the run must find it alone
-            os._exit(1)
 
-    log = LogOptions(show_progress=False, on_row=end_with_the_parent)
-    train_job(job, setting.training(job.recipe), setting, log)
+def _end_with_the_parent() -> None:
+    """End this process at once when its parent was killed: the one that goes on with the run must find it alone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _scored_arm(name: str, weights: Path, training: Training, data: Dataset) -> Arm:
@@ -171,7 +181,7 @@ def _scored_arm(name: str, weights: Path, training: Training, data: Dataset) -> 
 def _total_seconds(out: Path, seconds: float) -> float:
     """Seconds of this run and of the interrupted ones that it goes on from; a finished demo keeps what it took."""
     path = out / "seconds.json"
-    before = json.loads(path.read_text()) if path.is_file() else 0.0
+    before = read_json(path) if path.is_file() else 0.0
     if (out / "results.json").is_file():
         return before
     total = before + seconds
@@ -201,12 +211,14 @@ def report_of(demo: Demo) -> Report:
     arms = {name: ReportedArm(read_predictions(arm.predictions)[0], arm.scores) for name, arm in demo.arms.items()}
     curves = {"stage 1": _read_curve(demo.arms["control"].weights.with_name("stage1.jsonl"), 0)}
     for name, arm in demo.arms.items():
-        before = 0 if name == "full" else recipe.stage1.steps  # full supervision starts from scratch
-        curves[name] = _read_curve(arm.weights.with_suffix(".jsonl"), before)
+        curves[name] = _read_curve(arm.weights.with_suffix(".jsonl"), recipe.stage1.steps)
     return Report(demo.data, demo.training.labels, arms, curves, demo.motion, protocol, demo.seconds)
 
 
 def _read_curve(log: Path, steps_before: int) -> TrainingCurve:
     """The log of a stage; empty where it was removed."""
     lines = log.read_text().splitlines() if log.is_file() else []
-    return TrainingCurve([json.loads(line) for line in lines], steps_before)
+    try:
+        return TrainingCurve([parse_json(line) for line in lines], steps_before)
+    except ValueError as error:
+        raise DataError(f"expected a line of JSON for each step in {log}: {str(error)[:200]}") from error

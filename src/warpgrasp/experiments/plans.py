@@ -4,13 +4,13 @@ The published values are all of Tables 1 to 3 and of the curves of Figs. 7 and 8
 authors' plotting scripts; Fig. 5 was published as a picture alone.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from warpgrasp.bounded import parse_json
 from warpgrasp.evaluation import METRICS
 from warpgrasp.experiments.sweep import Network
 from warpgrasp.reconstruction import NetworkConfig
@@ -19,6 +19,7 @@ from warpgrasp.training import LossWeights, Recipe, recipes
 ExperimentName = Literal["table1", "table2", "table3", "fig5", "fig7", "fig8"]
 Kind = Literal["table", "curves", "pck"]
 PublishedArm = Literal["control", "photometric"]
+DataKind = Literal["paper", "sample", "benchmark"]  # a reproduction's: the paper's own, or generated
 FILE = "published.json"
 
 FPHAB_PIXELS, HO3D_PIXELS = (480, 270), (640, 480)  # of which the paper's pixels are
@@ -30,6 +31,7 @@ HAND_MM, OBJECT_MM = "hand_joint_error_mm", "object_vertex_error_mm"
 RELATIVE_MM = ("hand_joint_error_wrist_relative_mm", "hand_joint_error_middle_base_relative_mm")
 # Of the shipped sequences' 60 frames 1, 2, 3, 6, 12 and 30 are annotated.
 SAMPLE_FRACTIONS = {"fig8": (1 / 60, 1 / 30, 1 / 20, 1 / 10, 1 / 5, 1 / 2), "fig7": (1 / 60, 1 / 15)}
+BENCHMARK_FRACTIONS = {"fig8": (1 / 60, 1 / 30), "fig7": (1 / 60, 1 / 15)}  # of the open benchmark's 60 frames likewise
 PAPER_FRACTIONS = {"fig8": (0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2), "fig7": (0.00625, 0.025)}
 
 
@@ -109,9 +111,17 @@ EXPERIMENTS: dict[ExperimentName, Experiment] = {
 }
 
 
-def networks(experiment: Experiment, *, seeds: Sequence[int], on_sample: bool, quick: bool) -> list[Network]:
-    """The networks that an experiment takes: all rows and arms of the first seed, then of the next."""
-    unseeded = _sample_networks(experiment) if on_sample else _paper_networks(experiment)
+def networks(experiment: Experiment, *, seeds: Sequence[int], data: DataKind, quick: bool) -> list[Network]:
+    """The networks that an experiment takes: all rows and arms of the first seed, then of the next.
+
+    On the open benchmark the tables have those of sample data, and the figures arms of their own.
+    """
+    if data == "paper":
+        unseeded = _paper_networks(experiment)
+    elif data == "benchmark" and experiment.kind == "curves":
+        unseeded = _benchmark_networks(BENCHMARK_FRACTIONS[experiment.name])
+    else:
+        unseeded = _sample_networks(experiment)
     seeded = [replace(network, recipe=replace(network.recipe, seed=seed)) for seed in seeds for network in unseeded]
     return [replace(network, recipe=smoke(network.recipe)) for network in seeded] if quick else seeded
 
@@ -142,7 +152,10 @@ def _paper_networks(experiment: Experiment) -> list[Network]:
 
 
 def _sample_networks(experiment: Experiment) -> list[Network]:
-    """The same on sample data: fully annotated with the steps of both stages, or with its own fractions."""
+    """The same on sample data: fully annotated with the steps of both stages, or with its own fractions.
+
+    Beside networks of few labels, full supervision has their control's protocol.
+    """
     sparse = recipes.sample()
     full = recipes.fully_supervised(sparse)
     match experiment.name:
@@ -165,10 +178,30 @@ def _sample_networks(experiment: Experiment) -> list[Network]:
         case "fig7" | "fig8":
             sparser = [replace(sparse, fraction=fraction) for fraction in SAMPLE_FRACTIONS[experiment.name]]
             return [
-                *_curves_over_labels(sparser, full),
+                *_curves_over_labels(sparser, recipes.with_every_label(sparse)),
                 *(Network(_percent(recipe), "Eq. 1", recipes.with_equation_1(recipe)) for recipe in sparser),
                 *(Network(_percent(recipe), "near to far", recipes.with_near_to_far(recipe)) for recipe in sparser),
             ]
+
+
+def _benchmark_networks(fractions: Sequence[float]) -> list[Network]:
+    """What labels alone give, in space and in the picture, the paper's term, all that helps; and with every label.
+
+    The control and full supervision are there twice, as `best` is told where a detector sees the hand and the others
+    are not: each compares with those that know as much.
+    """
+    usual = recipes.benchmark()
+    arms = {
+        "control": usual.as_control(),
+        "2D": recipes.with_reprojection(usual).as_control(),
+        "Eq. 1": recipes.with_equation_1(usual),
+        "control, told": recipes.with_joint_input(usual).as_control(),
+        "best": recipes.with_joint_input(recipes.with_all_that_helps(usual)),
+    }
+    sparser = [(arm, replace(recipe, fraction=fraction)) for fraction in fractions for arm, recipe in arms.items()]
+    sparse = [Network(_percent(recipe), arm, recipe) for arm, recipe in sparser]
+    full = {"full": usual, "full, told": recipes.with_joint_input(usual)}
+    return [*sparse, *(Network(FULL_ROW, arm, recipes.with_every_label(recipe)) for arm, recipe in full.items())]
 
 
 def _curves_over_labels(sparse: Sequence[Recipe], full: Recipe) -> list[Network]:
@@ -264,7 +297,7 @@ class Published:
 @cache
 def published() -> Published:
     """Read the values that come with the package."""
-    content = json.loads((files("warpgrasp.experiments") / FILE).read_text(encoding="utf-8"))
+    content = parse_json((files("warpgrasp.experiments") / FILE).read_text(encoding="utf-8"))
     return Published(
         content["paper"],
         {name: _table(table) for name, table in content["tables"].items()},

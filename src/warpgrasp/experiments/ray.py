@@ -1,13 +1,17 @@
-"""A plan of trainings carried out by a Ray cluster."""
+"""A plan of trainings, or any work on many things, carried out by a Ray cluster."""
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from warpgrasp.errors import UserError
 from warpgrasp.experiments.sweep import Failure, Job, Plan, Setting, Watcher, attempt, blocked, failed, unfinished
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class RayError(UserError):
@@ -29,6 +33,45 @@ def run_on_ray(sweep: Plan, setting: Setting, watcher: Watcher, *, address: str,
         return _carry_out(ray, jobs, sweep, setting, watcher, workers)
     finally:
         ray.shutdown()
+
+
+def each_on_ray(
+    work: Callable[[Item], Made], items: Sequence[Item], *, address: str, workers: int | None
+) -> Iterator[tuple[Item, Made | Exception]]:
+    """Work on each of some things by at most `workers` processes at a time; each with what was made of it, as it ends.
+
+    Where the process of one dies again and again, that is its error. Raises `RayError` when Ray is not there.
+    """
+    ray = _connected(address, workers)
+    try:
+        at_once, threads, _ = _room(ray, workers)
+        task = ray.remote(num_cpus=threads, max_retries=1)(_worked)
+        waiting, running = list(items), {}
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                item = waiting.pop(0)
+                running[task.remote(work, item, threads)] = item
+            (reference, *_), _ = ray.wait(list(running), num_returns=1)
+            try:
+                made = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                made = error
+            yield running.pop(reference), made
+    finally:
+        ray.shutdown()
+
+
+def _worked(work: Callable[[Item], Made], item: Item, threads: int) -> Made:
+    torch.set_num_threads(threads)
+    return work(item)
+
+
+def _room(ray: Any, workers: int | None) -> tuple[int, int, int]:
+    """How many processes at a time, the threads of each, and how many GPUs there are."""
+    room = ray.cluster_resources()
+    gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
+    at_once = workers or gpus or cpus
+    return at_once, max(1, cpus // max(at_once, 1)), gpus
 
 
 def _connected(address: str, workers: int | None) -> Any:
@@ -57,10 +100,7 @@ def _connected(address: str, workers: int | None) -> Any:
 def _carry_out(
     ray: Any, jobs: list[Job], sweep: Plan, setting: Setting, watcher: Watcher, workers: int | None
 ) -> list[Failure]:
-    room = ray.cluster_resources()
-    gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
-    at_once = workers or gpus or cpus
-    threads = max(1, cpus // max(at_once, 1))
+    at_once, threads, gpus = _room(ray, workers)
     # A job that its machine died under goes on from its last state on another one.
     task = ray.remote(num_cpus=threads, num_gpus=min(1, gpus), max_retries=3)(_job_of_a_worker)
     shared = ray.put(setting)

@@ -11,15 +11,15 @@ from warpgrasp.data import Dataset, fingerprint_of_frames
 from warpgrasp.errors import UserError
 from warpgrasp.experiments.charts import save_curves, save_pck
 from warpgrasp.experiments.dashboard import Dashboard
-from warpgrasp.experiments.plans import HAND_ROW, OBJECT_ROW, Experiment, networks, published
+from warpgrasp.experiments.plans import HAND_ROW, OBJECT_ROW, DataKind, Experiment, networks, published
 from warpgrasp.experiments.results import PckLine, Result, ResultRow, as_json, markdown
 from warpgrasp.experiments.scoring import NetworkScores, Scoring, picture_size, read_scores
 from warpgrasp.experiments.sweep import RUNS, Failure, Network, Plan, Runner, Setting, UsedLabels, plan
-from warpgrasp.files import exclusive, write_json, write_text
+from warpgrasp.files import write_json, write_text
+from warpgrasp.locks import alone_in
 from warpgrasp.training import Recipe
 
-LOCK = ".lock"  # in a sweep's folder
-SAMPLE = "sample data"
+SAMPLE, BENCHMARK = "sample data", "open benchmark"
 PCK_CURVES = ("hand_joint_frame_pck_image", "object_corner_frame_pck_image", "object_vertex_frame_pck_image")
 # A network that was supervised on one part alone predicts nothing meaningful of the other.
 UNSUPERVISED: Mapping[str, str] = {HAND_ROW: "object_", OBJECT_ROW: "hand_"}
@@ -35,24 +35,30 @@ class Reproduction:
 
     experiment: Experiment
     seeds: tuple[int, ...]
-    on_sample: bool
+    data: DataKind
     quick: bool
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether its data are generated instead of the paper's, and its settings the demo's."""
+        return self.data != "paper"
 
     @property
     def file_name(self) -> str:
         """The name of its files, without a suffix; a smoke run's never replace measured ones."""
-        return f"{self.experiment.name}{'-sample' * self.on_sample}{'-quick' * self.quick}"
+        data = f"-{self.data}" * self.is_generated
+        return f"{self.experiment.name}{data}{'-quick' * self.quick}"
 
     @property
     def networks(self) -> list[Network]:
         """The networks that it takes."""
-        return networks(self.experiment, seeds=self.seeds, on_sample=self.on_sample, quick=self.quick)
+        return networks(self.experiment, seeds=self.seeds, data=self.data, quick=self.quick)
 
     def setting(self, dataset: Dataset, out: Path, extra: Sequence[Dataset], command: Sequence[str]) -> Setting:
         """Its trainings' folder and data. Pixels are the paper's on its own data, and those on disk elsewhere."""
-        scored = [*dataset.names("evaluation"), *(dataset.names("train") if self.on_sample else ())]
+        scored = [*dataset.names("evaluation"), *(dataset.names("train") if self.is_generated else ())]
         data = fingerprint_of_frames(dataset, scored)
-        scoring = Scoring(None if self.on_sample else self.experiment.pixels, training=self.on_sample, data=data)
+        scoring = Scoring(None if self.is_generated else self.experiment.pixels, training=self.is_generated, data=data)
         return Setting(dataset, out, tuple(extra), scoring, tuple(command))
 
 
@@ -63,8 +69,7 @@ def reproduce(wanted: Reproduction, setting: Setting, runner: Runner, console: C
     everything else is done and written.
     """
     out = setting.out
-    out.mkdir(parents=True, exist_ok=True)
-    with exclusive(out / LOCK, f"expected no other command at work in {out}, found one; wait for it"):
+    with alone_in(out):
         sweep = plan(wanted.networks, setting)
         dashboard = Dashboard(sweep, setting, wanted.experiment.metrics, console)
         with dashboard.shown():
@@ -123,12 +128,16 @@ def result_of(wanted: Reproduction, sweep: Plan, setting: Setting) -> Result:
         source="" if printed is None else f"{printed.source} ({printed.data}; {printed.note})",
         paper_data=experiment.data,
         paper_metrics=() if printed is None else printed.metrics,
-        data=SAMPLE if wanted.on_sample else setting.dataset.protocol,
+        data=_data_in_words(wanted, setting),
         is_papers_data=setting.dataset.protocol == experiment.splits,
         is_smoke=wanted.quick,
         protocol=tuple(protocol_in_words(wanted, sweep, setting, scores)),
         seeds=wanted.seeds,
     )
+
+
+def _data_in_words(wanted: Reproduction, setting: Setting) -> str:
+    return {"sample": SAMPLE, "benchmark": BENCHMARK}.get(wanted.data, setting.dataset.protocol)
 
 
 def _rows_of_the_paper_alone(experiment: Experiment, measured: Sequence[ResultRow]) -> list[ResultRow]:
@@ -262,17 +271,26 @@ def _frames_in_words(scores: Mapping[str, NetworkScores | None]) -> str:
 
 def _arms_in_words(wanted: Reproduction, setting: Setting) -> Iterator[str]:
     """How the arms differ, and the data that they were trained on."""
-    if wanted.experiment.kind == "curves":
+    if wanted.experiment.kind == "curves" and wanted.data == "benchmark":
+        yield (
+            "control sees labels alone, in space, 2D also in the picture; Eq. 1 is the term as the paper has it; "
+            "best is all that helps, keypoints as an input among them; control, told is the control with this input; "
+            "full and full, told are trained as these two controls, on every label."
+        )
+    elif wanted.experiment.kind == "curves":
+        full = "with every frame annotated there is one network, without stage 2"
+        if wanted.data == "sample":
+            full = "with every frame annotated there is one network, trained as the control is"
         on_sample = (
             "; so do Eq. 1, the term as the paper has it, and near to far, photometric with pairs in that order"
-            if wanted.on_sample
+            if wanted.data == "sample"
             else ""
         )
         yield (
             "control and photometric start from the same weights of stage 1 and differ in λ_c = 0 alone"
-            f"{on_sample}; with every frame annotated there is one network, without stage 2."
+            f"{on_sample}; {full}."
         )
-    if wanted.experiment.splits.startswith("ho3d/") and not wanted.on_sample:
+    if wanted.experiment.splits.startswith("ho3d/") and not wanted.is_generated:
         yield (
             "The paper trained on an early release of HO-3D, and on synthetic frames, that were never published: its "
             "values compare roughly."

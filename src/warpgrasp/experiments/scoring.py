@@ -1,6 +1,5 @@
 """Finished trainings: their folders read back, what their networks predict, and how the predictions score."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +7,10 @@ from typing import Any
 
 import torch
 
+from warpgrasp.bounded import read_json
+from warpgrasp.checked import read_json_object
 from warpgrasp.data import Dataset, Labels, Split, fingerprint_of_frames
+from warpgrasp.errors import DataError
 from warpgrasp.evaluation import EvaluationError, Scores, assess, score
 from warpgrasp.files import write_json
 from warpgrasp.frame import FrameName
@@ -36,13 +38,13 @@ class FinishedRun:
         """Read a run's notes. Raises `RunError` when the folder holds no run."""
         path = folder / "run.json"
         try:
-            notes = json.loads(path.read_text())
+            notes = read_json(path)
             recipe, data = notes["recipe"], notes["data"]
             _ = recipe["photometric"]["weight"], recipe["stage2"]["steps"], recipe["fraction"], data["protocol"]
             _ = notes["labels"]["annotated"]
         except FileNotFoundError as error:
             raise RunError(f"expected the folder of a run, found no {path}; train first") from error
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (DataError, OSError, KeyError, TypeError) as error:
             raise RunError(f"expected the notes of a run in {path}, but they cannot be read: {error}") from error
         return FinishedRun(folder, notes)
 
@@ -57,7 +59,9 @@ class FinishedRun:
         recipe = self.notes["recipe"]
         if recipe["stage2"]["steps"] == 0:
             return "full" if recipe["fraction"] == 1 else "stage 1"
-        return "control" if recipe["photometric"]["weight"] == 0 else "photometric"
+        if recipe["photometric"]["weight"] > 0:
+            return "photometric"
+        return "full" if self.notes["labels"]["effective_fraction"] == 1 else "control"
 
     def weights(self) -> dict[str, Path]:
         """Its networks by arm. Raises `RunError` when none is finished."""
@@ -119,7 +123,7 @@ def predictions_for(weights: Path, dataset: Dataset, names: Sequence[FrameName])
     """
     checkpoint = load_checkpoint(weights)
     checkpoint.check_objects([dataset.frame(name, annotated=False).object for name in names])
-    return predict_few(_network(checkpoint, dataset), dataset.at_size(_trained_size(checkpoint)), names)
+    return predict_few(_network(checkpoint, dataset), dataset.at_size(checkpoint.picture_size), names)
 
 
 def predict_and_score(
@@ -143,7 +147,7 @@ def predict_and_score(
     header = {**header, **checkpoint.training, **inputs}
     if not holds_predictions(file, header):
         checkpoint.check_objects(dataset.objects("evaluation"))
-        network, resized = _network(checkpoint, dataset), dataset.at_size(_trained_size(checkpoint))
+        network, resized = _network(checkpoint, dataset), dataset.at_size(checkpoint.picture_size)
         predict(network, resized, names, file, header=header, show_progress=show_progress)
     predictions, on_disk = read_predictions(file)[0], dataset.at_size(None)
     return {group: score(predictions, on_disk, chosen) for group, chosen in groups.items()}
@@ -155,11 +159,6 @@ def holds_predictions(file: Path, header: Mapping[str, Any]) -> bool:
         return False
     stated = open_predictions(file)[1]
     return all(stated.get(key, value) == value for key, value in header.items())
-
-
-def _trained_size(checkpoint: Checkpoint) -> tuple[int, int]:
-    """(width, height) of the pictures that a network was trained with."""
-    return int(checkpoint.training["width"]), int(checkpoint.training["height"])
 
 
 def _network(checkpoint: Checkpoint, dataset: Dataset) -> HandObjectNetwork:
@@ -255,13 +254,16 @@ def read_scores(folder: Path, scoring: Scoring) -> NetworkScores | None:
     path = folder / SCORES
     if not path.is_file():
         return None
-    content = json.loads(path.read_text())
+    content = dict(read_json_object(path).values)
     header, data = _header(scoring), content.pop("data", None)
     if {key: content.pop(key, None) for key in header} != header:
         return None
     if None not in (data, scoring.data) and data != scoring.data:  # older scores do not tell
         return None
-    return NetworkScores(**content)
+    try:
+        return NetworkScores(**content)
+    except TypeError as error:
+        raise RunError(f"expected the scores of a run in {path}, found others: {error}; remove the file") from error
 
 
 def picture_size(dataset: Dataset) -> tuple[int, int]:

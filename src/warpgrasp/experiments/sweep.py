@@ -12,6 +12,7 @@ from pathlib import Path
 
 from warpgrasp.data import Dataset
 from warpgrasp.experiments.scoring import Scoring, read_scores, score_run
+from warpgrasp.files import write_text
 from warpgrasp.training import (
     LogOptions,
     Optimisation,
@@ -219,7 +220,7 @@ def failed(job: Job, setting: Setting, error: Exception, text: str) -> Failure:
     """Write the log of a failed job."""
     log = setting.log(job)
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(f"{job.label}\n\n{text}")
+    write_text(log, f"{job.label}\n\n{text}")
     sentence = " ".join(str(error).split()) or type(error).__name__
     return Failure(job, sentence, log)
 

@@ -22,6 +22,9 @@ from warpgrasp.hand import HandModel, left_hand, with_fingertips_of
 from warpgrasp.predictions import (
     Flag,
     Predictions,
+    check_frames,
+    check_hand_sizes,
+    check_places,
     finite,
     identified_object,
     open_predictions,
@@ -120,6 +123,7 @@ class PredictedSequence:
             torch.from_numpy(np.array(array[row])).float()
             for array in (part.hand_vertices, part.object_rotation, part.object_translation)
         )
+        check_places(vertices)
         return Scene.of(self.hand, vertices, rotation, translation, self.model)
 
 
@@ -148,17 +152,19 @@ class SequenceSources:
     def sequence(self, path: Path, name: str | None) -> PredictedSequence:
         """Open a sequence of a predictions file, by its name or as the only one.
 
-        Raises `PredictionsError` when `path` is no predictions file, `SequenceError` when the sequence, the mesh or the
+        Raises `PredictionsError` when `path` is no predictions file, or of a hand of other sizes, or of frames that
+        cannot be shown; `SequenceError` when the sequence, the mesh or the
         camera is missing or the hand model is another one, and `ObjectError` when the mesh is another one.
         """
         file = PredictedFile.opened(path)
         name = file.sequence(name)
-        lens, rows = file.lens(name), file.rows(name)
+        lens, rows, hand = file.lens(name), file.rows(name), file.hand(self.hand)
+        check_hand_sizes(file.predictions, hand)
         return PredictedSequence(
             name,
             file.predictions,
             rows,
-            file.hand(self.hand),
+            hand,
             self._model(file, name),
             self._pictures(file, name),
             None if lens is None else lens.camera,
@@ -254,16 +260,18 @@ class PredictedFile:
     def rows(self, sequence: str) -> Int[np.ndarray, " n"]:
         """The rows of a sequence's frames, by ascending number, without those whose numbers are not finite.
 
-        Raises `SequenceError` when no row is left.
+        Raises `SequenceError` when no row is left, and `PredictionsError` when the others are none that can be shown.
         """
         predictions = self.predictions
         rows = np.flatnonzero(predictions.sequence == sequence)
         rows = rows[np.argsort(predictions.index[rows], kind="stable")]
         flags = predictions.flags
         usable = finite(predictions)[rows] if flags is None else (flags[rows] & Flag.NOT_FINITE) == 0
+        rows = rows[usable]
         if not usable.any():
             raise SequenceError(f"expected numbers for {sequence} in {self.path}, found none that are finite")
-        return rows[usable]
+        check_frames(predictions, rows, self.path)
+        return rows
 
     def object_name(self, sequence: str) -> str:
         """The object of a sequence. Raises `SequenceError` when it shows more than one."""

@@ -19,16 +19,20 @@ MARGIN_PX = 4  # about the projected vertices: outlines reach one pixel beyond t
 BORDER_COLOUR = (220, 30, 30)  # of flagged frames
 BORDER_SHARE = 1 / 80  # of the height
 CLOCK_HZ = 60_000  # of the times in a written video: every usual frame rate divides it
+LONGEST_S = 30_000.0  # that a picture can be shown for: its length is stored as 31 bits of the clock's ticks
 NEARLY_LOSSLESS_CRF = 10
 LIMITED_RANGE = 1  # FFmpeg's number for luma from 16 to 235
 
 
 def check_video(sequence: PredictedSequence, path: Path) -> None:
-    """Raise `SequenceError` when a sequence has no pictures, or the file is not called .mp4."""
+    """Raise `SequenceError` when a sequence has no pictures or a long gap, or the file is not called .mp4."""
     if path.suffix.lower() != ".mp4":
         raise SequenceError(f"expected a name that ends with .mp4 for the video, got {path}")
     if sequence.pictures is None:
         raise SequenceError("expected the pictures that were predicted, for a video; give them by --data")
+    longest_s = float(np.diff(sequence.times_s).max(initial=0))
+    if longest_s >= LONGEST_S:
+        raise SequenceError(f"expected frames less than {LONGEST_S:g} s apart for a video, found {longest_s:g} s")
 
 
 def write_video(sequence: PredictedSequence, path: Path) -> None:
@@ -111,6 +115,7 @@ class VideoWriter:
 
     def add(self, picture: UInt8[np.ndarray, "h w 3"], *, time_s: float) -> None:
         """Add a picture that is shown from a time on."""
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        # Converted here: where the encoder does it on the way, its bytes differ from process to process.
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=self._stream.pix_fmt)
         frame.pts, frame.time_base = round(time_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
         self._container.mux(self._stream.encode(frame))

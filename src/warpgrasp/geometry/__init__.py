@@ -23,15 +23,19 @@ from warpgrasp.geometry.rotation import (
     nearest_rotation,
 )
 from warpgrasp.geometry.solid import SignedDistance, Solid, Surface, surface_samples
+from warpgrasp.geometry.symmetry import AXIS_NAMES, Axis, Symmetry, nearest_of_each
 
 __all__ = [
+    "AXIS_NAMES",
     "MIRROR",
     "NEAR_M",
+    "Axis",
     "Camera",
     "Mesh",
     "SignedDistance",
     "Solid",
     "Surface",
+    "Symmetry",
     "axis_angle_from_matrix",
     "boundary_loop",
     "bounding_box_corners",
@@ -44,6 +48,7 @@ __all__ = [
     "mirrored_axis_angle",
     "mirrored_points",
     "mirrored_rotation",
+    "nearest_of_each",
     "nearest_rotation",
     "pad",
     "pixel_grid",

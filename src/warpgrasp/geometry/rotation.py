@@ -3,9 +3,12 @@
 roma serves what is rarely needed, and is imported there: with it comes PyTorch's compiler, a second of every start.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 MIRROR = (-1.0, 1.0, 1.0)  # the reflection in the camera's plane x = 0
 SMALL = 1e-6  # squared radians: below, three terms of the Taylor series are exact in float64
@@ -13,16 +16,51 @@ SMALL = 1e-6  # squared radians: below, three terms of the Taylor series are exa
 
 def matrix_from_axis_angle(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     """Rodrigues' formula, cos θ·I + (sin θ / θ)·[v]ₓ + ((1 - cos θ) / θ²)·v vᵀ, with the right derivative at zero."""
+    if torch.is_grad_enabled() and axis_angle.requires_grad:
+        return _Rodrigues.apply(axis_angle)  # pyright: ignore[reportReturnType] (apply has no types)
+    return _rodrigues(axis_angle)[0]
+
+
+def _rodrigues(axis_angle: Float[Tensor, "*b 3"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The matrix; θ², sin θ / θ and (1 - cos θ) / θ²."""
     squared = axis_angle.square().sum(-1)
     small = squared < SMALL
-    angle = torch.where(small, 1, squared).sqrt()  # never the root of zero, whose derivative is infinite
+    angle = torch.where(small, 1, squared).sqrt()
     sine = torch.where(small, 1 - squared / 6 + squared.square() / 120, angle.sin() / angle)
     # 1 - cos θ = 2 sin² (θ / 2) keeps its digits.
     versine = torch.where(small, 0.5 - squared / 24 + squared.square() / 720, 2 * ((angle / 2).sin() / angle).square())
     x, y, z = (axis_angle * sine[..., None]).unbind(-1)
     cosine = 1 - versine * squared
     skew_and_diagonal = torch.stack([cosine, -z, y, z, cosine, -x, -y, x, cosine], dim=-1).unflatten(-1, (3, 3))
-    return skew_and_diagonal + (versine[..., None] * axis_angle)[..., None] * axis_angle[..., None, :]
+    matrix = skew_and_diagonal + (versine[..., None] * axis_angle)[..., None] * axis_angle[..., None, :]
+    return matrix, squared, sine, versine
+
+
+class _Rodrigues(torch.autograd.Function):
+    """Its derivative in closed form, a third of the operations: dR = [J dv]ₓ R with the left Jacobian J of SO(3),
+
+    I + ((1 - cos θ) / θ²)·[v]ₓ + ((θ - sin θ) / θ³)·[v]ₓ² (Chirikjian 2012, eq. 10.86).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, axis_angle: Tensor) -> Tensor:
+        """The matrix, and what its derivative needs."""
+        matrix, squared, sine, versine = _rodrigues(axis_angle)
+        ctx.save_for_backward(axis_angle, matrix, squared, sine, versine)
+        return matrix
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """The gradient of the vector, Jᵀ g, where g is that of a small turn of the matrix."""
+        axis_angle, matrix, squared, sine, versine = ctx.saved_tensors
+        turned = gradients[0] @ matrix.transpose(-1, -2)
+        skew = turned - turned.transpose(-1, -2)
+        turn = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], dim=-1)
+        across = torch.linalg.cross(axis_angle, turn)
+        rest = torch.where(squared < SMALL, 1 / 6, (1 - sine) / squared)  # (θ - sin θ) / θ³
+        twice_across = torch.linalg.cross(axis_angle, across)
+        return turn - versine[..., None] * across + rest[..., None] * twice_across
 
 
 def axis_angle_from_matrix(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:

@@ -5,6 +5,7 @@
 of poses. `Surface` is the mesh that both are of.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -231,6 +232,16 @@ class SignedDistance:
         distance = _near_distance(surface, nodes).reshape(size)
         inside = _inside_columns(surface, *axes)
         return SignedDistance(low, np.where(inside, -distance, distance))
+
+    @staticmethod
+    def to_nearest(parts: Sequence["SignedDistance"]) -> "SignedDistance":
+        """The distances to the union of solids: the least of theirs, on one grid that holds all."""
+        low = np.min([part.origin for part in parts], axis=0)
+        high = np.max([part.origin + GRID_STEP_M * (np.array(part.values.shape) - 1) for part in parts], axis=0)
+        counts = np.ceil((high - low) / GRID_STEP_M - 1e-6).astype(int) + 1
+        axes = [low[k] + GRID_STEP_M * np.arange(counts[k]) for k in range(3)]
+        nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        return SignedDistance(low, np.min([part(nodes) for part in parts], axis=0))
 
     def __call__(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
         """The signed distance of `points`, in the surface's own frame."""

@@ -1,22 +1,45 @@
 """The parametric hand."""
 
-from warpgrasp.hand.finger_axes import FingerAngles, FingerAxes
-from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, HandFit, fit_cost, fit_hand, pose_cost, refusal
-from warpgrasp.hand.fit_pixels import FEWEST_JOINTS, ExpectedHand, SeenJoints, fit_hand_to_pixels
-from warpgrasp.hand.joint_jacobian import joints_alone
-from warpgrasp.hand.mano import Fingertips, load_mano, same_hand, with_fingertips, with_fingertips_of
-from warpgrasp.hand.model import HandModel, HandTemplate, PosedHand
-from warpgrasp.hand.open_hand import (
+from warpgrasp.hand.fit import LARGEST_RESIDUAL_M, FitError, fit_cost, fit_hand, pose_cost, refusal
+from warpgrasp.hand.least_squares import HandFit, joints_alone
+from warpgrasp.hand.model import (
+    FINGERS,
+    FINGERTIPS,
+    HO3D_JOINTS,
+    JOINTS,
+    MANO_JOINTS,
+    PLACEMENT_JOINT,
+    FingerAngles,
+    FingerAxes,
+    HandModel,
+    HandTemplate,
+    PosedHand,
+    permutation,
+)
+from warpgrasp.hand.seen_fit import (
+    FEWEST_JOINTS,
+    ExpectedHand,
+    HandPlace,
+    SeenJoints,
+    angles_not_said,
+    fit_hand_to_pixels,
+)
+from warpgrasp.hand.sizes import HandSizes, ShapeEffect
+from warpgrasp.hand.templates import (
     HAND_MODELS,
+    Fingertips,
     HandLoader,
     Side,
     left_hand,
     load_hand,
+    load_mano,
     open_hand,
     open_hand_arrays,
+    same_hand,
     skin_textures,
+    with_fingertips,
+    with_fingertips_of,
 )
-from warpgrasp.hand.skeleton import FINGERS, FINGERTIPS, HO3D_JOINTS, JOINTS, MANO_JOINTS, PLACEMENT_JOINT, permutation
 
 __all__ = [
     "FEWEST_JOINTS",
@@ -36,10 +59,14 @@ __all__ = [
     "HandFit",
     "HandLoader",
     "HandModel",
+    "HandPlace",
+    "HandSizes",
     "HandTemplate",
     "PosedHand",
     "SeenJoints",
+    "ShapeEffect",
     "Side",
+    "angles_not_said",
     "fit_cost",
     "fit_hand",
     "fit_hand_to_pixels",

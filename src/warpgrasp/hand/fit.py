@@ -1,19 +1,15 @@
-"""Fits the hand model to 21 joints, which gives a surface to frames that are annotated by their joints alone.
+"""Fits the hand model to 21 joints in space (to those in a picture: seen_fit.py).
 
-The fit is the most probable hand, under independent normal errors of the joints (`JOINT_ERROR_M` per coordinate) and
-normal priors: poses about the model's mean pose with covariance CᵀC + POSE_FLOOR_RAD² I, C the model's own pose
-components, each times the standard deviation of its coefficient, and shapes about zero with unit variance. Joints say
-nothing of some angles (a finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a
-call. Its prior is weighed against the mean of the frames, not their sum: a data set's joints are never quite the
-model's, and this difference, which all frames share, would otherwise drive the shape the farther the more frames there
-are (to 22 standard deviations with 84 frames of a sensor's skeleton).
-
-Levenberg and Marquardt's method finds it, for all frames together: the shape is the only unknown that they share, so
-each step eliminates the frames' own unknowns first (the Schur complement, as in bundle adjustment).
+A fit gives a surface to frames that are annotated by their joints alone. It is the most probable
+hand, under independent normal errors of the joints (`JOINT_ERROR_M` per coordinate) and normal priors: poses about the
+model's mean pose (`pose_precision`), and shapes about zero with unit variance. Joints say nothing of some angles (a
+finger's twist): the prior keeps these at the mean. One shape is shared by all frames of a call. Its prior is weighed
+against the mean of the frames, not their sum: a data set's joints are never quite the model's, and this difference,
+which all frames share, would otherwise drive the shape the farther the more frames there are (to 22 standard deviations
+with 84 frames of a sensor's skeleton).
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,14 +17,22 @@ from torch import Tensor
 
 from warpgrasp.errors import UserError
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle, nearest_rotation
-from warpgrasp.hand.joint_jacobian import OWN_COLUMNS, POSE, SHAPE, JointChain, PlacedHand
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.least_squares import (
+    OWN_COLUMNS,
+    POSE,
+    SHAPE,
+    HandFit,
+    JointChain,
+    Normal,
+    PlacedHand,
+    minimise,
+    pose_precision,
+)
+from warpgrasp.hand.model import JOINTS, HandModel
 
 # The error expected of annotated joints. Measured gloves and clicked points are good to some millimetres, and no data
 # set's joints are quite the hand model's.
 JOINT_ERROR_M = 0.003
-POSE_FLOOR_RAD = 0.1  # bending that the pose components do not foresee
 # A frame whose joints lie farther from the fit, on average, is not this hand in these units and this order. Measured
 # with the open hand: joints that each lie 10 mm beside the model's by another definition leave 7 to 8 mm, fingers that
 # run from tip to base 12.5 mm and more, the order of HO-3D's files 21 mm, metres taken for millimetres a metre. It does
@@ -38,46 +42,12 @@ LARGEST_RESIDUAL_M = 0.012
 # every human hand does, and joints that collapse to a few centimetres do not.
 LARGEST_SHAPE = 6.0
 
-LARGEST_STEPS = 60
-LARGEST_DAMPING = 1e8  # at which a step moves nothing
-SMALLEST_GAIN = 1e-5  # relative; further steps would move no joint by a tenth of a millimetre
 FRAMES_AT_ONCE = 256  # bounds memory
 PALM = [JOINTS.index(joint) for joint in ("wrist", "index_1", "middle_1", "ring_1", "little_1")]
 
 
 class FitError(UserError):
     """Joints that no hand can be fitted to."""
-
-
-@dataclass(frozen=True)
-class HandFit:
-    """The hand model in the frames of a sequence: `hand(rotation, pose, shape)`, moved by `translation`. Metres."""
-
-    rotation: Float[Tensor, "n 3"]  # axis-angle, of the whole hand
-    translation: Float[Tensor, "n 3"]
-    pose: Float[Tensor, "n 45"]
-    shape: Float[Tensor, " s"]  # one for all frames
-    vertices: Float[Tensor, "n v 3"]
-    joints: Float[Tensor, "n 21 3"]  # order JOINTS
-    residual_m: Float[Tensor, " n"]  # mean distance of a frame's joints from the fit's
-
-    @staticmethod
-    def of(
-        hand: HandModel,
-        joints: Float[Tensor, "n 21 3"],
-        *,
-        rotation: Float[Tensor, "n 3"],
-        wrist: Float[Tensor, "n 3"],
-        pose: Float[Tensor, "n 45"],
-        shape: Float[Tensor, " s"],
-    ) -> "HandFit":
-        """The hand of these parameters, its wrist at `wrist`, beside the joints that it was fitted to."""
-        with torch.no_grad():
-            posed = hand(rotation, pose, shape.expand(len(pose), -1))
-        translation = wrist - posed.joints[:, 0]
-        vertices, fitted = (points + translation[:, None] for points in (posed.vertices, posed.joints))
-        residual = (fitted - joints.to(fitted)).norm(dim=-1).mean(dim=-1)
-        return HandFit(rotation, translation, pose, shape, vertices, fitted, residual)
 
 
 def refusal(residual_m: Tensor, shape: Float[Tensor, " s"] | None = None) -> str | None:
@@ -125,34 +95,6 @@ def pose_cost(hand: HandModel, pose: Float[Tensor, " 45"]) -> float:
     """The improbability of joint angles, whatever joints are given: half a sum of squares, 0 for the mean pose."""
     bent = pose - hand.mean_pose.to(pose)
     return 0.5 * float(bent @ pose_precision(hand, like=pose) @ bent)
-
-
-def pose_precision(hand: HandModel, *, like: Tensor) -> Float[Tensor, "45 45"]:
-    """The inverse covariance of poses about the mean pose."""
-    components = hand.pose_components.to(like) * hand.pose_deviations.to(like)[:, None]
-    return torch.linalg.inv(components.T @ components + POSE_FLOOR_RAD**2 * torch.eye(len(hand.mean_pose)).to(like))
-
-
-@dataclass(frozen=True)
-class Normal:
-    """The normal equations of the linearised problem: of the frames' own unknowns, mixed, and of the shape."""
-
-    own: Float[Tensor, "n 51 51"]
-    mixed: Float[Tensor, "n 51 s"]
-    shape: Float[Tensor, "s s"]
-    own_gradient: Float[Tensor, "n 51"]
-    shape_gradient: Float[Tensor, " s"]
-
-    def step(self, damping: float) -> tuple[Float[Tensor, "n 51"], Float[Tensor, " s"]]:
-        """The damped step downhill; the frames' own unknowns are eliminated first."""
-        own = self.own + damping * torch.diag_embed(self.own.diagonal(dim1=1, dim2=2))
-        shape = self.shape + damping * torch.diag(self.shape.diagonal())
-        factor = torch.linalg.cholesky(own)
-        solved = torch.cholesky_solve(torch.cat([self.mixed, self.own_gradient[..., None]], dim=2), factor)
-        reduced = shape - torch.einsum("nps,npt->st", self.mixed, solved[..., :-1])
-        right = self.shape_gradient - torch.einsum("nps,np->s", self.mixed, solved[..., -1])
-        shape_step = -torch.linalg.solve(reduced, right)
-        return -solved[..., -1] - torch.einsum("nps,s->np", solved[..., :-1], shape_step), shape_step
 
 
 @dataclass(frozen=True)
@@ -211,34 +153,3 @@ class _Problem:
             gradient[:, own],
             gradient[:, SHAPE].sum(dim=0),
         )
-
-
-@runtime_checkable
-class Problem(Protocol):
-    """A least-squares problem of placed hands."""
-
-    def cost(self, at: PlacedHand) -> float:
-        """Half the sum of squares."""
-        ...
-
-    def linearised(self, at: PlacedHand) -> Normal:
-        """The normal equations about `at`."""
-        ...
-
-
-def minimise(problem: Problem, at: PlacedHand) -> PlacedHand:
-    """Minimise by Levenberg and Marquardt: less damping after a step that lowers the cost, more after any other."""
-    damping, cost, normal = 1e-2, problem.cost(at), problem.linearised(at)
-    for _ in range(LARGEST_STEPS):
-        moved = at.moved(*normal.step(damping))
-        moved_cost = problem.cost(moved)
-        if not moved_cost < cost:  # also NaN
-            damping *= 8
-            if damping > LARGEST_DAMPING:
-                break
-            continue
-        gain, at, cost, damping = cost - moved_cost, moved, moved_cost, max(damping / 4, 1e-9)
-        if gain < SMALLEST_GAIN * cost:
-            break
-        normal = problem.linearised(at)
-    return at

@@ -3,16 +3,15 @@
 from warpgrasp.inference.backends import (
     PACKAGES,
     Backend,
-    QuantizationError,
     quantize_encoder,
-    quantized_encoder,
     run_encoder_by,
     threads_beside,
     vertex_change_mm,
 )
 from warpgrasp.inference.onnx_export import ExportError, export_onnx
-from warpgrasp.inference.prediction import predict, predict_few
-from warpgrasp.inference.predictor import PredictionOptions, Predictor, reconstruct
+from warpgrasp.inference.prediction import PredictionOptions, predict, predict_few
+from warpgrasp.inference.predictor import Predictor, reconstruct
+from warpgrasp.inference.quantized_file import QuantizationError, quantized_encoder
 
 __all__ = [
     "PACKAGES",

@@ -12,7 +12,7 @@ them, too, moved vertices half as far again.
 import io
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, assert_never
@@ -26,20 +26,16 @@ from warpgrasp.errors import UserError
 from warpgrasp.files import replacing
 from warpgrasp.frame import Frames
 from warpgrasp.inference.onnx_export import encoder_program
+from warpgrasp.inference.quantized_file import INT8_FORMAT, QuantizationError
 from warpgrasp.reconstruction import HandObjectNetwork
 
 Backend = Literal["torch", "onnx", "openvino"]
 PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
-INT8_FORMAT = "warpgrasp-encoder-int8-1"
 Compute = Callable[[np.ndarray], np.ndarray]  # from normalised pictures to features
 
 
 class BackendError(UserError):
     """The package that should run the encoder is missing, or does not fit the device."""
-
-
-class QuantizationError(UserError):
-    """A quantised encoder cannot be made, or does not belong to the network."""
 
 
 def run_encoder_by(
@@ -49,7 +45,7 @@ def run_encoder_by(
 
     `onnx` is ONNX Runtime, in fp32; `openvino` computes in the network's `encoder_precision`. Both can run the encoder
     in int8, as `quantized_encoder` gives it. Raises `BackendError` when the package is missing, the network is not on
-    the CPU, or PyTorch is asked for int8.
+    the CPU, or PyTorch is asked for int8; and `QuantizationError` when that encoder cannot be run.
     """
     if backend == "torch":
         if quantized is not None:
@@ -71,6 +67,8 @@ def run_encoder_by(
             compute = _by_openvino(network, example, quantized)
         case unknown:
             assert_never(unknown)
+    if quantized is not None:
+        _try_out(compute, network, example)
     network.encoder = ForeignEncoder(compute)
 
 
@@ -111,32 +109,6 @@ def quantize_encoder(
         _label(temporary, weights_sha256)
 
 
-def quantized_encoder(path: Path, *, weights_sha256: str) -> bytes:
-    """The content of a quantised encoder's file.
-
-    Raises `QuantizationError` when the file is missing, of another kind, or made of other weights.
-    """
-    if find_spec("onnx") is None:
-        raise QuantizationError(
-            "expected the package onnx for --quantized, found none; install it by pip install 'warpgrasp[onnx]'"
-        )
-    import onnx  # pyright: ignore[reportMissingImports]
-    from google.protobuf.message import DecodeError  # pyright: ignore[reportMissingImports]
-
-    try:
-        content = path.read_bytes()
-        notes = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
-    except (OSError, DecodeError) as error:
-        raise QuantizationError(f"expected an encoder of `warpgrasp quantize` in {path}, but: {error}") from error
-    if notes.get("format") != INT8_FORMAT:
-        raise QuantizationError(f"expected an encoder of `warpgrasp quantize` in {path}, found another file")
-    if notes.get("weights_sha256") != weights_sha256:
-        raise QuantizationError(
-            f"expected the encoder of these very weights in {path}, found one of others; run `warpgrasp quantize` again"
-        )
-    return content
-
-
 def vertex_change_mm(
     network: HandObjectNetwork, other: HandObjectNetwork, batches: Iterable[Frames]
 ) -> tuple[float, float]:
@@ -163,13 +135,36 @@ class ForeignEncoder(nn.Module):
         return torch.from_numpy(self._compute(image.contiguous().numpy()))
 
 
+def _try_out(compute: Compute, network: HandObjectNetwork, example: Tensor) -> None:
+    """Raise `QuantizationError` unless an encoder that was read gives features of a picture."""
+    with _refusing():
+        features = compute(example.numpy())
+        shape = (1, network.heads.object_pose[0].in_features)
+        if features.shape != shape or features.dtype != np.float32 or not np.isfinite(features).all():
+            raise ValueError(f"it gives no {shape[1]} finite numbers for a picture")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Say that an encoder cannot be run, whatever the other package raises."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # of C++, whose kinds change
+        reason = " ".join(str(error).split())[:300]
+        raise QuantizationError(f"expected a quantised encoder that can be run, but: {reason}") from error
+
+
 def _by_onnx_runtime(network: HandObjectNetwork, example: Tensor, quantized: bytes | None) -> Compute:
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
     model = encoder_program(network, example).model_proto.SerializeToString() if quantized is None else quantized
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(model, options)
+    options.log_severity_level = 4  # it raises what it also prints
+    with _refusing() if quantized is not None else nullcontext():
+        session = onnxruntime.InferenceSession(model, options)
     return lambda image: np.asarray(session.run(None, {"image": image})[0])
 
 
@@ -181,13 +176,15 @@ def _by_openvino(network: HandObjectNetwork, example: Tensor, quantized: bytes |
         shape = [-1, *example.shape[1:]]
         model = openvino.convert_model(network.encoder.eval(), example_input=example, input=shape)
     else:
-        model = core.read_model(io.BytesIO(quantized))
+        with _refusing():
+            model = core.read_model(io.BytesIO(quantized))
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if network.encoder_precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    with _refusing() if quantized is not None else nullcontext():
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def compute(image: np.ndarray) -> np.ndarray:
         request.infer({0: image})

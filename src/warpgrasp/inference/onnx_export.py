@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from warpgrasp.errors import UserError
 from warpgrasp.files import replacing
-from warpgrasp.frame import Objects
+from warpgrasp.frame import Detections, Objects
 from warpgrasp.geometry import Camera
 from warpgrasp.reconstruction import HandObjectNetwork
 
 INPUTS = ("image", "intrinsics", "object_vertices", "object_row")
+JOINT_INPUTS = ("joints_px", "joint_confidence")  # of a network that is told where the hand is seen (`joint_input`)
 OUTPUTS = (
     "hand_vertices",
     "hand_joints",
@@ -48,8 +49,9 @@ def export_onnx(
     """
     deployed = DeployedNetwork(network, width=width, height=height).cpu().eval()
     batch, vertices = torch.export.Dim("batch", min=1), torch.export.Dim("vertices", min=1)
-    shapes = ({0: batch}, {0: batch}, {0: batch, 1: vertices}, {0: batch})
-    program = onnx_program(deployed, example_inputs(network, width=width, height=height), INPUTS, OUTPUTS, shapes)
+    names = INPUTS + (JOINT_INPUTS if network.config.joint_input else ())
+    shapes = ({0: batch}, {0: batch}, {0: batch, 1: vertices}, {0: batch}, {0: batch}, {0: batch})[: len(names)]
+    program = onnx_program(deployed, example_inputs(network, width=width, height=height), names, OUTPUTS, shapes)
     metadata = {"format": FORMAT, "objects": json.dumps(network.object_names), **(notes or {})}
     program.model.metadata_props.update(metadata)
     with replacing(path) as temporary:
@@ -73,8 +75,13 @@ class DeployedNetwork(nn.Module):
         intrinsics: Float[Tensor, "b 3 3"],
         object_vertices: Float[Tensor, "b v 3"],
         object_row: Int[Tensor, " b"],
+        joints_px: Float[Tensor, "b 21 2"] | None = None,
+        joint_confidence: Float[Tensor, "b 21"] | None = None,
     ) -> tuple[Tensor, ...]:
-        """The tensors of `OUTPUTS`, in camera space and metres; `image` is in [0, 1]."""
+        """The tensors of `OUTPUTS`, in camera space and metres; `image` is in [0, 1].
+
+        Where the hand is seen, only a network takes that is told.
+        """
         batch = object_row.shape[0]  # `len` would make a constant of it
         objects = Objects(
             (),
@@ -85,7 +92,10 @@ class DeployedNetwork(nn.Module):
         )
         features = self.network.features(image)
         camera = Camera(intrinsics, *self._size)
-        reconstruction = self.network.reconstruct(features, camera, objects, rows=object_row)
+        told = None
+        if joints_px is not None and joint_confidence is not None:
+            told = Detections(joints_px, joint_confidence)
+        reconstruction = self.network.reconstruct(features, camera, objects, rows=object_row, detections=told)
         hand, posed = reconstruction.hand, reconstruction.object
         of_hand = (hand.vertices, hand.joints, hand.rotation, hand.translation, hand.pose_coefficients, hand.shape)
         return *of_hand, posed.vertices, posed.rotation, posed.translation
@@ -94,12 +104,15 @@ class DeployedNetwork(nn.Module):
 def example_inputs(network: HandObjectNetwork, *, width: int, height: int, batch: int = 2) -> tuple[Tensor, ...]:
     """Inputs of the right shapes."""
     intrinsics = torch.tensor([[width, 0, (width - 1) / 2], [0, width, (height - 1) / 2], [0, 0, 1]])
-    return (
+    inputs = (
         torch.rand(batch, 3, height, width),
         intrinsics.repeat(batch, 1, 1),
         0.05 * torch.randn(batch, 8, 3),
         torch.arange(batch) % len(network.object_names),
     )
+    if not network.config.joint_input:
+        return inputs
+    return *inputs, torch.rand(batch, 21, 2) * torch.tensor([width, height]), torch.ones(batch, 21)
 
 
 def encoder_program(network: HandObjectNetwork, picture: Float[Tensor, "1 3 h w"]) -> Any:

@@ -1,24 +1,80 @@
-"""Predictions of batches of frames by a network, and of the frames of a data set into a file."""
+"""Predictions of batches of frames by a network, and of the frames of a data set into a file; how they are made."""
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from warpgrasp.data import Dataset
+from warpgrasp.data import Dataset, OnBad
 from warpgrasp.data.recording import PICTURES_INTERVAL_S
+from warpgrasp.errors import UserError
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
-from warpgrasp.inference.hand_check import HandCheck
-from warpgrasp.inference.looks import Sight, shrunk
-from warpgrasp.predictions import HandPosing, Postprocessing, Predictions, ShardWriter, Smoothing, share_in_view
+from warpgrasp.inference.backends import Backend
+from warpgrasp.inference.hand_check import HandCheck, Sight, shrunk
+from warpgrasp.inference.hand_search import usual_search
+from warpgrasp.predictions import (
+    LONGEST_FRAMES,
+    HandPosing,
+    Postprocessing,
+    Predictions,
+    ShardWriter,
+    Smoothing,
+    share_in_view,
+)
 from warpgrasp.progress import progress_bar
 from warpgrasp.reconstruction import HandObjectNetwork
 
 SHARD_FRAMES = 320
+
+
+class PredictError(UserError):
+    """A prediction cannot be made in the way that is asked for."""
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """How frames are predicted."""
+
+    batch: int = 16
+    """Frames at once."""
+    smooth_frames: float = 0.0
+    """The standard deviation, in frames, of the temporal filter (`Smoothing`); 0 for none."""
+    bad_frames: OnBad = "refuse"
+    """What is done with a frame of a video that cannot be read."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or another of PyTorch's; `auto`: a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Arithmetic of the encoder; `auto`: bf16 where the hardware has it."""
+    backend: Backend = "torch"
+    """The package that runs the encoder."""
+    quantized: Path | None = None
+    """The encoder in int8, as `quantize_encoder` wrote it."""
+    check_hands: int = 5
+    """A detector looks for the predicted hand in one frame of so many (`HandCheck`); 0: it is not asked."""
+
+    refine: bool = False
+    """Each frame's pose is moved to the keypoints that a detector sees in it, the object with the hand."""
+    keypoints: Path | None = None
+    """What another program has seen (`read_keypoints`): it is asked in place of the shipped detector, in all frames."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise PredictError(f"expected at least 1 frame at once, got {self.batch}; choose another --batch")
+        if not 0 <= self.smooth_frames <= LONGEST_FRAMES:
+            raise PredictError(
+                f"expected a standard deviation from 0 to {LONGEST_FRAMES:g} frames, got {self.smooth_frames:g}; "
+                f"choose another --smooth"
+            )
+        if self.check_hands < 0:
+            raise PredictError(
+                f"expected to look for the hand in one frame of some number, or 0 for never, got {self.check_hands}; "
+                f"choose another --check-hands"
+            )
 
 
 def predict(
@@ -37,15 +93,16 @@ def predict(
 
     `header` says where the predictions come from. No annotation is read.
     """
-    writer = ShardWriter(out, header)
     shards = [names[start : start + SHARD_FRAMES] for start in range(0, len(names), SHARD_FRAMES)]
-    with progress_bar(f"predict {out.stem}", len(names), unit="frames", shown=show_progress) as advance:
-        for number, shard in enumerate(shards):
-            if not writer.has(number):
-                writer.write(number, predict_few(network, dataset, shard, batch=batch, hand_check=hand_check))
-            advance(len(shard))
     smoothing = smoothing_of(smooth_frames, hand_posing(network))
-    writer.finish(len(shards), Postprocessing(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, smoothing))
+    postprocessing = Postprocessing(dataset.object_model, lambda sequence: PICTURES_INTERVAL_S, smoothing)
+    with ShardWriter(out, header) as writer:
+        with progress_bar(f"predict {out.stem}", len(names), unit="frames", shown=show_progress) as advance:
+            for number, shard in enumerate(shards):
+                if not writer.has(number):
+                    writer.write(number, predict_few(network, dataset, shard, batch=batch, hand_check=hand_check))
+                advance(len(shard))
+        writer.finish(len(shards), postprocessing)
 
 
 def predict_few(
@@ -58,13 +115,19 @@ def predict_few(
 ) -> Predictions:
     """The predictions of a few frames, kept in memory. No annotation is read."""
     device, parts = next(network.parameters()).device, []
+    followed = usual_search(device).begun() if network.config.joint_input else None
     stored = dataset.at_size(None)
     for start in range(0, len(names), batch):
         read = [dataset.frame(name, annotated=False) for name in names[start : start + batch]]
-        frames = move_to(Frames.of(read), device)
+        frames = Frames.of(read)
+        sight = cache(partial(_sight, stored, frames.names))  # a picture that is looked at twice is read once
+        if followed is not None:
+            sights = [sight(row) for row in range(len(read))]
+            size = frames.camera.width, frames.camera.height
+            frames = replace(frames, detections=followed.told(frames.names, sights, size))
+        frames = move_to(frames, device)
         predictions = predictions_of(frames, reconstruct_frames(network, frames))
         if hand_check is not None:
-            sight = partial(_sight, stored, frames.names)
             predictions = hand_check.checked(predictions, sight)
         parts.append(predictions)
     return Predictions.joined(parts)
@@ -80,7 +143,7 @@ def reconstruct_frames(network: HandObjectNetwork, frames: Frames) -> Reconstruc
     """Reconstruct a batch of frames by a network, without gradient."""
     network.eval()
     with torch.inference_mode():
-        return network(frames.image, frames.camera, frames.objects)
+        return network(frames.image, frames.camera, frames.objects, frames.detections)
 
 
 def predictions_of(frames: Frames, reconstruction: Reconstruction) -> Predictions:

@@ -4,27 +4,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
 from warpgrasp.checked import Entry
-from warpgrasp.data import SPLITS, Dataset, OnBad, Split, fingerprint_of_frames
+from warpgrasp.data import SPLITS, Dataset, Split, fingerprint_of_frames
 from warpgrasp.data.recording import Clip, Lens, Recordings, Reel, lens_of, open_clip, read_lens
-from warpgrasp.errors import DataError, UserError
+from warpgrasp.errors import DataError
 from warpgrasp.files import fingerprint_of_files, source_commit
 from warpgrasp.frame import Frames, Reconstruction
 from warpgrasp.hand import HandModel, Side, left_hand, open_hand
-from warpgrasp.inference.backends import Backend, quantized_encoder, run_encoder_by, threads_beside
-from warpgrasp.inference.hand_check import HandCheck
-from warpgrasp.inference.keypoint_refinement import KeypointRefinement
-from warpgrasp.inference.prediction import hand_posing, predict, reconstruct_frames, smoothing_of
+from warpgrasp.inference.backends import run_encoder_by, threads_beside
+from warpgrasp.inference.hand_check import (
+    HandCheck,
+    KeypointRefinement,
+    StatedHands,
+    stated_by_frame,
+    stated_header,
+)
+from warpgrasp.inference.hand_search import HandSearch
+from warpgrasp.inference.prediction import (
+    PredictError,
+    PredictionOptions,
+    hand_posing,
+    predict,
+    reconstruct_frames,
+    smoothing_of,
+)
+from warpgrasp.inference.quantized_file import quantized_encoder
 from warpgrasp.inference.stream import Stream
 from warpgrasp.keypoints import DetectorSettings, MediaPipeDetector
 from warpgrasp.predictions import (
-    LONGEST_FRAMES,
     Postprocessing,
     Predictions,
     PredictionsError,
@@ -38,49 +51,6 @@ from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, open_weights
 
 PICTURES = "pictures"  # the sequence of pictures in memory
 CAMERA_IN_MEMORY = Path("camera")  # names a camera without a file in errors
-
-
-class PredictError(UserError):
-    """A prediction cannot be made in the way that is asked for."""
-
-
-@dataclass(frozen=True)
-class PredictionOptions:
-    """How frames are predicted."""
-
-    batch: int = 16
-    """Frames at once."""
-    smooth_frames: float = 0.0
-    """The standard deviation, in frames, of the temporal filter (`Smoothing`); 0 for none."""
-    bad_frames: OnBad = "refuse"
-    """What is done with a frame of a video that cannot be read."""
-    device: str = "auto"
-    """`cpu`, `cuda`, or another of PyTorch's; `auto`: a GPU where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Arithmetic of the encoder; `auto`: bf16 where the hardware has it."""
-    backend: Backend = "torch"
-    """The package that runs the encoder."""
-    quantized: Path | None = None
-    """The encoder in int8, as `quantize_encoder` wrote it."""
-    check_hands: int = 5
-    """A detector looks for the predicted hand in one frame of so many (`HandCheck`); 0: it is not asked."""
-
-    refine: bool = False
-    """Each frame's pose is moved to the keypoints that a detector sees in it, the object with the hand."""
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise PredictError(f"expected at least 1 frame at once, got {self.batch}; choose another --batch")
-        if not 0 <= self.smooth_frames <= LONGEST_FRAMES:
-            raise PredictError(
-                f"expected a standard deviation from 0 to {LONGEST_FRAMES:g} frames, got {self.smooth_frames:g}; "
-                f"choose another --smooth"
-            )
-        if self.check_hands < 0:
-            raise PredictError(
-                f"expected to look for the hand in one frame of some number, or 0 for never, got {self.check_hands}; "
-                f"choose another --check-hands"
-            )
 
 
 def reconstruct(
@@ -116,7 +86,7 @@ class Predictor:
 
     checkpoint: Checkpoint
     hand: HandModel
-    options: PredictionOptions = PredictionOptions()
+    options: PredictionOptions = PredictionOptions()  # noqa: RUF009 (frozen)
 
     @cached_property
     def device(self) -> torch.device:
@@ -146,14 +116,15 @@ class Predictor:
         width, height = self.size
         quantized = None
         if self.options.quantized is not None:
-            quantized = quantized_encoder(self.options.quantized, weights_sha256=self.checkpoint.sha256)
+            sha256 = self.checkpoint.sha256
+            quantized = quantized_encoder(self.options.quantized, network, weights_sha256=sha256, size=self.size)
         run_encoder_by(self.options.backend, network, width=width, height=height, quantized=quantized)
         return network
 
     @property
     def size(self) -> tuple[int, int]:
         """The (width, height) of the pictures that the network was trained on."""
-        return int(self.checkpoint.training["width"]), int(self.checkpoint.training["height"])
+        return self.checkpoint.picture_size
 
     def reconstruct(self, frames: Frames) -> Reconstruction:
         """Reconstruct a batch that lies on the network's device."""
@@ -200,12 +171,17 @@ class Predictor:
             return
         models = list({model.name: model for part in splits for model in dataset.objects(part)}.values())
         self.checkpoint.check_objects(models)
+        if self.options.keypoints is not None:
+            raise PredictError(
+                f"expected a video, pictures or a recording with --keypoints {self.options.keypoints}, whose hands are "
+                f"told by the names of pictures, got a data set; leave it out"
+            )
         files = {"input": fingerprint_of_frames(dataset, names), "objects": mesh_hashes(models)}
         options = self.options
         header = {**self.header, **header, **files, "batch": options.batch}
         more: dict[str, Any] = {"batch": options.batch, "smooth_frames": options.smooth_frames}
         with threads_beside(options.backend):
-            predict(self.network, dataset, names, out, header=header, hand_check=self.hand_check("right"), **more)
+            predict(self.network, dataset, names, out, header=header, hand_check=self._hand_check("right"), **more)
 
     def predict_in_memory(self, reel: Reel, *, left: bool = False) -> Predictions:
         """Predict every frame of a reel without a file."""
@@ -238,17 +214,30 @@ class Predictor:
             lambda sequence: reel.clips[sequence].interval_s,
             smoothing_of(options.smooth_frames, pose_hand),
         )
-        check = self.hand_check("left" if left else "right")
-        stream = Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device, check)
+        side: Side = "left" if left else "right"
+        stated = None if options.keypoints is None else stated_by_frame(reel, options.keypoints)
+        eyes = self._hand_check(side, stated), self._hand_search(side, stated)
+        stream = Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device, *eyes)
         return stream, postprocessing
 
-    def hand_check(self, side: Side) -> HandCheck | None:
+    @cached_property
+    def _detector(self) -> MediaPipeDetector:
+        """Who looks for hands; its networks are loaded once."""
+        return MediaPipeDetector(DetectorSettings(device=self.device))
+
+    def _hand_check(self, side: Side, stated: StatedHands | None = None) -> HandCheck | None:
         """How it is told whether there is a hand where one is predicted; None where nobody looks."""
         options = self.options
-        if not options.check_hands and not options.refine:
+        if not options.check_hands and not options.refine and stated is None:
             return None
-        detector = MediaPipeDetector(DetectorSettings(device=self.device))
-        return HandCheck(detector, options.check_hands, side, self._refinement(side) if options.refine else None)
+        refinement = self._refinement(side) if options.refine else None
+        return HandCheck(self._detector, options.check_hands, side, refinement, stated)
+
+    def _hand_search(self, side: Side, stated: StatedHands | None) -> HandSearch | None:
+        """How a network learns where the hand is seen that is told of it; None for others."""
+        if not self.checkpoint.config.joint_input:
+            return None
+        return HandSearch(self._detector, side, stated)
 
     def _refinement(self, side: Side) -> KeypointRefinement:
         """How predictions are moved to keypoints."""
@@ -270,6 +259,7 @@ class Predictor:
             "check_hands": self.options.check_hands,
             "refine": self.options.refine,
             **({} if quantized is None else {"quantized": fingerprint_of_files([quantized])}),
+            **({} if self.options.keypoints is None else stated_header(self.options.keypoints)),
             "commit": source_commit(),
             **self.checkpoint.training,
         }

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from warpgrasp.data import OnBad, mirrored_camera, resized_pixels
+from warpgrasp.data import OnBad, mirrored_camera, mirrored_detections, resized_pixels
 from warpgrasp.data.recording import Reel
 from warpgrasp.errors import DataError
-from warpgrasp.frame import FrameName, Frames, Objects, Reconstruction, colours, move_to
+from warpgrasp.frame import Detections, FrameName, Frames, Objects, Reconstruction, colours, move_to
 from warpgrasp.geometry import Camera
-from warpgrasp.inference.hand_check import HandCheck
-from warpgrasp.inference.looks import Sight, shrunk
+from warpgrasp.inference.hand_check import HandCheck, Sight, shrunk
+from warpgrasp.inference.hand_search import FollowedHand, HandSearch
 from warpgrasp.inference.prediction import SHARD_FRAMES, predictions_of
 from warpgrasp.predictions import (
     MirrorCounterpart,
@@ -81,20 +81,36 @@ class Stream:
     """For left hands: the object that mirrored pictures show in place of each object."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     hand_check: HandCheck | None = None
+    hand_search: HandSearch | None = None
+    """For a network that is told where the hand is seen."""
     _cameras: dict[str, Camera] = field(default_factory=dict, repr=False)
     _objects: dict[tuple[str, ...], Objects] = field(default_factory=dict, repr=False)
+    _followed: dict[int, FollowedHand] = field(default_factory=dict, repr=False)  # of the shard that is computed
 
     def write(self, out: Path, header: Mapping[str, Any], postprocessing: Postprocessing) -> dict[FrameName, str]:
         """Predict into `out`, shard by shard; an interrupted prediction goes on where it was, to the same file.
 
         Returns the frames that were left out, with their errors; the file's header lists them.
         """
-        writer, bad = ShardWriter(out, header), dict[FrameName, str]()
+        with ShardWriter(out, header) as writer:
+            bad = self._write_shards(writer)
+            left_out = _LeftOutFrames(self.reel)
+
+            def postprocess(context: ShardContext) -> Predictions:
+                left_out.count(context.shard, last=context.after is None)
+                return postprocessing(context)
+
+            writer.finish(self._shards, postprocess, left_out.notes)
+        return bad
+
+    def _write_shards(self, writer: ShardWriter) -> dict[FrameName, str]:
+        """Predict the shards that are missing; the frames that were left out are returned, with their errors."""
+        bad: dict[FrameName, str] = {}
         missing = [shard for shard in range(self._shards) if not writer.has(shard)]
         parts: list[Predictions] = []
         done = len(self.reel) - sum(len(self._positions(shard)) for shard in missing)
         with (
-            progress_bar(f"predict {out.stem}", len(self.reel), unit="frames", done=done) as advance,
+            progress_bar(f"predict {writer.path.stem}", len(self.reel), unit="frames", done=done) as advance,
             ReadAhead(self._read, self._batches(missing)) as batches,
             WriteBehind() as behind,
         ):
@@ -106,13 +122,6 @@ class Stream:
                     behind(partial(writer.write, read.batch.shard, _joined_shard(parts, read)))
                     parts = []
                 advance(len(read.batch.positions))
-        left_out = _LeftOutFrames(self.reel)
-
-        def postprocess(context: ShardContext) -> Predictions:
-            left_out.count(context.shard, last=context.after is None)
-            return postprocessing(context)
-
-        writer.finish(self._shards, postprocess, left_out.notes)
         return bad
 
     def predicted(self) -> Predictions:
@@ -149,7 +158,7 @@ class Stream:
             pixels = resized_pixels(picture, self.reel.size)
             read.names.append(name)
             read.pixels.append(pixels[:, ::-1] if self.mirrored is not None else pixels)
-            if self.hand_check is not None:
+            if self.hand_check is not None or self.hand_search is not None:
                 read.looked_at.append(shrunk(picture))
         sequences = dict.fromkeys(self.reel.name(position).sequence for position in batch.positions)
         for sequence in list(sequences)[:-1]:  # there may be hundreds, and their decoders hold memory
@@ -166,13 +175,12 @@ class Stream:
             names = np.array([self.reel.objects[name.sequence].name for name in read.names])
             reflections = np.stack([self.mirrored[str(name)].reflection for name in names])
             predictions = as_left_hands(replace(predictions, object_name=names), reflections)
-        if self.hand_check is None:
-            return predictions
+        return (
+            predictions if self.hand_check is None else self.hand_check.checked(predictions, partial(self._sight, read))
+        )
 
-        def sight(row: int) -> Sight:
-            return Sight(read.looked_at[row], self.reel.camera(read.names[row].sequence))
-
-        return self.hand_check.checked(predictions, sight)
+    def _sight(self, read: ReadBatch, row: int) -> Sight:
+        return Sight(read.looked_at[row], self.reel.camera(read.names[row].sequence))
 
     def _frames(self, read: ReadBatch) -> Frames:
         pictures = torch.from_numpy(np.stack(read.pixels)).to(self.device).permute(0, 3, 1, 2)
@@ -184,7 +192,19 @@ class Stream:
             Camera(intrinsics, *self.reel.size),
             self._objects_of(tuple(sequences)),
             None,
+            self._told(read),
         )
+
+    def _told(self, read: ReadBatch) -> Detections | None:
+        """Where the hand is seen in the pictures that the network sees."""
+        if self.hand_search is None:
+            return None
+        sights = [self._sight(read, row) for row in range(len(read.names))]
+        if read.batch.shard not in self._followed:  # begun anew with each shard, so that a run that goes on is the same
+            self._followed.clear()
+            self._followed[read.batch.shard] = self.hand_search.begun()
+        seen = self._followed[read.batch.shard].told(read.names, sights, self.reel.size)
+        return move_to(seen if self.mirrored is None else mirrored_detections(seen, self.reel.size[0]), self.device)
 
     def _camera(self, sequence: str) -> Camera:
         if sequence not in self._cameras:

@@ -9,10 +9,12 @@ Statistical Modeling Using the t Distribution", 1989). A frame is judged by what
 that even a single one can be mistaken.
 
 Residuals are measured in metres across the line of sight, so that labels near and far count alike.
+
+So adapted, a detector's joints say where a hand lies: by the reprojection loss, by a fit of the hand model, and by how
+far a given hand misses them. None of it is part of the paper.
 """
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -20,18 +22,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from warpgrasp.bounded import parse_json
 from warpgrasp.errors import DataError
+from warpgrasp.frame import Detections
 from warpgrasp.geometry import MIRROR, Camera
-from warpgrasp.hand import Side
+from warpgrasp.hand import ExpectedHand, HandFit, HandModel, SeenJoints, Side, fit_hand_to_pixels
+from warpgrasp.keypoints.hands import HandKeypoints
 
 PRIOR_OFFSET_M = 0.010  # standard deviation of an offset along each axis, before any label is seen
 PRIOR_SCATTER_M = 0.008  # of detections across the line of sight, along each axis
 PRIOR_DETECTIONS = 4.0  # how many detections the prior scatter counts as
 TAIL = 4.0  # degrees of freedom of the Student t distributions
-GAUSSIAN_SHARE = (
-    0.72675  # squared scale of such a distribution, fitted to a normal one of variance 1, in two dimensions
-)
+# Squared scale of such a distribution, fitted to a normal one of variance 1, in two dimensions.
+GAUSSIAN_SHARE = 0.72675
 ROUNDS = 50
+# The joints that a detector sees in one picture err together: each counts as if it scattered so many times as much.
+ERRING_TOGETHER = 2.0
 
 
 @dataclass(frozen=True)
@@ -85,12 +91,18 @@ def usual_offsets(side: Side = "right") -> JointOffsets:
     Measured on generated hands (tools/hand_detector/offsets.py): 3 to 31 mm, the thumb's the largest. The left hand's
     are the right one's mirror image.
     """
-    stored = json.loads((files("warpgrasp.keypoints") / "assets/mediapipe_offsets.json").read_text())
+    stored = parse_json((files("warpgrasp.keypoints") / "assets/mediapipe_offsets.json").read_text())
     offsets, scatter = torch.tensor(stored["offsets_m"]), torch.tensor(stored["scatter_m2"])
     if side == "right":
         return JointOffsets(offsets, scatter)
     across = torch.tensor(MIRROR).to(scatter)[:2]
     return JointOffsets(offsets * torch.tensor(MIRROR).to(offsets), scatter * across[:, None] * across)
+
+
+def no_offsets() -> JointOffsets:
+    """Of joints that are taken to be ours, seen as surely as the shipped detector's."""
+    usual = usual_offsets()
+    return replace(usual, offsets_m=torch.zeros_like(usual.offsets_m))
 
 
 def fit_offsets(
@@ -190,3 +202,68 @@ def _scatter(
     squares = torch.einsum("nj,nja,njb->jab", weights.detections, residuals, residuals)
     expected = PRIOR_DETECTIONS * PRIOR_SCATTER_M**2 * torch.eye(2).to(residuals)
     return (squares / share + expected) / (PRIOR_DETECTIONS + weights.frames.sum(dim=0))[:, None, None]
+
+
+def reprojection_loss(
+    joints: Float[Tensor, "n 21 3"],
+    rotation: Float[Tensor, "n 3 3"],
+    camera: Camera,
+    detections: Detections,
+    offsets: JointOffsets,
+) -> Float[Tensor, " n"]:
+    """The loss of each hand: the mean over its joints of their negative log-likelihood, 0 where nothing is detected.
+
+    `joints` (metres) and `rotation` of the whole hand are in camera space, `camera` is the n pictures'. A distance of
+    one standard deviation, as the detector scatters (`JointOffsets.scatter_m2`), costs about a half; far away the cost
+    grows as the logarithm does (a Student t distribution), so that a joint that is mistaken altogether hardly pulls.
+    """
+    seen = offsets.apply(joints, rotation)
+    # The scatter is that of the detector in these pictures, not a way to fit better by moving away.
+    precision = torch.linalg.inv(offsets.scatter_px2(seen.detach(), camera))
+    error_px = camera.project(seen) - detections.joints_px.to(seen)
+    squared = torch.einsum("nji,njik,njk->nj", error_px, precision, error_px)
+    cost = (TAIL + 2) / 2 * torch.log1p(squared / TAIL)
+    return (detections.confidence.to(seen) * cost).mean(dim=1)
+
+
+def hand_from_keypoints(
+    hand: HandModel,
+    keypoints: HandKeypoints,
+    *,
+    camera: Camera,
+    offsets: JointOffsets,
+    expected: ExpectedHand | None = None,
+) -> HandFit:
+    """Fit the hand model to the joints that a detector sees, in camera space; `camera` is that of one picture.
+
+    `offsets` says where the detector sees our joints: `usual_offsets`, or `fit_offsets` on labelled frames. Without an
+    expected shape size and depth are a guess: 7 % of the depth, typically.
+    Raises `FitError` for fewer than six joints in the picture, and when no hand in front of the camera fits.
+    """
+    scatter_m = offsets.scatter_m2.diagonal(dim1=-2, dim2=-1).mean(dim=-1).sqrt()
+    errors_m = ERRING_TOGETHER * scatter_m / keypoints.confidence.clamp_min(1e-6).sqrt()
+    seen = SeenJoints(keypoints.joints_px, keypoints.confidence > 0, offsets.offsets_m, errors_m)
+    return fit_hand_to_pixels(hand, seen, camera=camera, expected=expected)
+
+
+def joint_misses_m(
+    joints: Float[Tensor, "n 21 3"],
+    rotation: Float[Tensor, "n 3 3"],
+    keypoints: HandKeypoints,
+    *,
+    camera: Camera,
+    offsets: JointOffsets,
+) -> Float[Tensor, " n"]:
+    """How far hands lie from the joints that a detector sees: the mean over those in the picture, metres.
+
+    It is measured across the line of sight; `joints` and `rotation` of the whole hand are in camera space. Infinite for
+    hands that are not in front of the camera, and when no joint is in the picture.
+    """
+    points = offsets.apply(joints, rotation)
+    misses_px = (camera.project(points) - keypoints.joints_px.to(points)).norm(dim=-1)
+    misses_m = misses_px * points[..., 2] / camera.focal_px.mean().to(points)
+    seen = keypoints.confidence > 0
+    if not seen.any():
+        return torch.full_like(misses_m[:, 0], torch.inf)
+    mean = misses_m[:, seen].mean(dim=1)
+    return torch.where(camera.sees(points).all(dim=1), mean, torch.inf)

@@ -8,8 +8,6 @@ identity and of the pictures' content; nothing is ever written beside the pictur
 import hashlib
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +17,15 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
+from warpgrasp.archive import Archive, array_in_file
+from warpgrasp.bounded import parse_json
 from warpgrasp.errors import DataError
 from warpgrasp.files import cache_folder, replacing
 from warpgrasp.keypoints.hands import HandBox, HandKeypoints, KeypointDetector, Picture
 
 FORMAT = "warpgrasp-keypoints-1"
-LARGEST_BYTES = 2**31  # of the arrays of a file, together
-MOST_HANDS = 10**8
+LARGEST_BYTES = 2**28  # of the arrays of a file, together
+MOST_PICTURES = 5_000_000  # two days of video
 ARRAYS = {  # of each hand: the shape of a row
     "joints_px": (21, 2),
     "confidence": (21,),
@@ -34,10 +34,6 @@ ARRAYS = {  # of each hand: the shape of a row
     "right_probability": (),
     "box": (4,),  # centre (pixels), side (pixels), turn (radians; NaN where it is not known)
 }
-UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, MemoryError, RecursionError),
-    *(zipfile.BadZipFile, zlib.error, SyntaxError, TypeError, OverflowError),
-)
 
 Mode = Literal["detect", "track"]
 
@@ -81,15 +77,15 @@ def read_keypoints_file(path: Path) -> KeypointsFile:
 def keypoints_of_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> KeypointsFile:
     """The same from the file's arrays."""
     try:
-        header = json.loads(str(arrays["header"]))
+        header = parse_json(str(arrays["header"]))
         identity, count = header["identity"], header["pictures"]
-        whole = header["format"] == FORMAT and isinstance(identity, str) and isinstance(count, int)
-    except UNREADABLE as error:
+        whole = header["format"] == FORMAT and isinstance(identity, str) and type(count) is int
+    except (ValueError, LookupError, TypeError) as error:
         raise DataError(f"expected a keypoints file ({FORMAT}) in {path}, but its header cannot be read") from error
-    if not whole or not 0 <= count <= MOST_HANDS:
+    if not whole or not 0 <= count <= MOST_PICTURES:
         raise DataError(f"expected a keypoints file ({FORMAT}) in {path}, found another header: {str(header)[:200]}")
     picture = arrays.get("picture", np.zeros(0))
-    rows = len(picture)
+    rows = picture.shape[0] if picture.ndim == 1 else 0
     if picture.dtype != np.int64 or picture.ndim != 1 or (rows and not 0 <= picture.min() <= picture.max() < count):
         raise DataError(f"expected the number of a picture below {count} for each hand in `picture` of {path}")
     for name, shape in ARRAYS.items():
@@ -120,40 +116,19 @@ def _hand(row: Mapping[str, Shaped[np.ndarray, "..."]]) -> HandKeypoints:
 
 
 def read_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """The arrays of an `.npz` or `.npy`, the latter's by the name `array`, of at most 2 GiB; no Python objects.
+    """The arrays of an `.npz` or `.npy`, the latter's by the name `array`, of at most 256 MiB; no Python objects.
 
     Raises `DataError` naming the file when it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            if path.suffix == ".npy":
-                return {"array": _array(file, path.stat().st_size)}
-            with zipfile.ZipFile(file) as archive:
-                entries = archive.infolist()
-                if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
-                    raise ValueError("its arrays are larger than 2 GiB")
-                return {entry.filename.removesuffix(".npy"): _member(archive, entry) for entry in entries}
+        if path.suffix == ".npy":
+            return {"array": array_in_file(path, LARGEST_BYTES)}
+        with Archive.opened(path) as archive:
+            if sum(map(archive.bytes_of, archive.names)) > LARGEST_BYTES:
+                raise DataError(f"expected arrays of keypoints of at most 256 MiB in {path}, found larger ones")
+            return {name: archive.read(name) for name in archive.names}
     except FileNotFoundError as error:
         raise DataError(f"expected a file of keypoints, found no file {path}") from error
-    except UNREADABLE as error:
-        raise DataError(f"expected arrays of keypoints in {path}, but it cannot be read: {error}") from error
-
-
-def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Shaped[np.ndarray, "..."]:
-    with archive.open(entry) as file:
-        return _array(file, entry.file_size)
-
-
-def _array(file: Any, size: int) -> Shaped[np.ndarray, "..."]:
-    """An array whose header promises no more than the file holds."""
-    version = np.lib.format.read_magic(file)
-    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, fortran_order, dtype = headers[version](file)
-    promised = math.prod(shape) * dtype.itemsize
-    if dtype.hasobject or promised > min(size, LARGEST_BYTES):
-        raise ValueError(f"an array of {dtype} and shape {shape} in {size} bytes")
-    content = file.read(promised)
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def cached_keypoints(

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from warpgrasp.frame import Detections
 from warpgrasp.hand import FINGERS, JOINTS, Side, permutation
 
 Picture = UInt8[np.ndarray, "h w 3"]  # red, green, blue
@@ -29,6 +31,11 @@ PALM_AND_MIDDLE = tuple(
 EIGHT_TURNS = tuple(math.tau * step / 8 for step in range(8))  # of a box: tried where its own is not known, or mistaken
 BOX_PER_PALM = 2.0  # a box's side by the extent of the joints of PALM_AND_MIDDLE, along the longer of its axes
 BOX_SHIFT = 0.1  # towards the fingers, by the extent along the hand
+
+OTHER_HAND = 0.2  # a tracked hand that is less probably of the side asked for is another one
+# A hand is looked at again, its square turned and smaller, when it is less probably there and of the side asked for.
+SURE_SCORE = 0.8
+TURNED_SIZE = 0.8
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,22 @@ def hand_of_side(hands: Sequence[HandKeypoints], side: Side) -> HandKeypoints | 
     return max(hands, key=lambda hand: hand.score_of(side), default=None)
 
 
+def detections_of(
+    hands: Sequence[Sequence[HandKeypoints]], side: Side, *, least_probability: float = 0.0
+) -> Detections:
+    """The hand of this side among those of each picture, if it is of this side at least so probably.
+
+    The side that is seen in a single picture is often mistaken; that of a track, an average, hardly ever: pass
+    `OTHER_HAND` for the hands of a track.
+    """
+    joints, confidence = torch.zeros(len(hands), 21, 2), torch.zeros(len(hands), 21)
+    for row, of_picture in enumerate(hands):
+        hand = hand_of_side(of_picture, side)
+        if hand is not None and hand.probability_of(side) >= least_probability:
+            joints[row], confidence[row] = hand.joints_px, hand.confidence * hand.presence
+    return Detections(joints, confidence)
+
+
 @runtime_checkable
 class KeypointDetector(Protocol):
     """Finds hands in pictures."""
@@ -140,3 +163,52 @@ class KeypointDetector(Protocol):
         `start` says where hands are in the first picture.
         """
         ...
+
+
+@dataclass(frozen=True)
+class FoundHand:
+    """A hand that was looked for."""
+
+    keypoints: HandKeypoints
+    side: Side  # the one asked for
+    other_score: float  # that there is a hand of the other side in its place, 0 to 1
+
+    @property
+    def score(self) -> float:
+        """That there is a hand of the side asked for, 0 to 1."""
+        return self.keypoints.score_of(self.side)
+
+    @property
+    def looks_like_the_other(self) -> bool:
+        """Whether it looks rather like a hand of the other side."""
+        return self.other_score > self.score
+
+
+def find_hand(
+    detector: KeypointDetector, picture: Picture, side: Side, *, box: HandBox | None = None
+) -> FoundHand | None:
+    """The hand of a picture that is most probably of this side, or None where no hand is seen.
+
+    `box` says where to look. A hand that is hardly of this side is looked at again in turned squares: what is mistaken
+    for the other hand is often this one, seen askew. A hand alone is returned whichever side it seems to be of.
+    """
+    hands = detector.detect(picture[None], None if box is None else [[box]])[0]
+    seen = hand_of_side(hands, side)
+    if seen is None:
+        return None
+    sightings = [seen]
+    if seen.score_of(side) < SURE_SCORE:
+        side_px, first_turn = TURNED_SIZE * seen.box.side_px, seen.box.turn or 0.0
+        turned = [HandBox(seen.box.centre_px, side_px, first_turn + turn) for turn in EIGHT_TURNS]
+        askew = _hands_in(detector, picture, turned)
+        sightings += askew + _hands_in(detector, picture, [HandBox.around(hand.joints_px) for hand in askew])
+    best = hand_of_side(sightings, side)
+    assert best is not None
+    other = max(hand.presence * (1 - hand.probability_of(side)) for hand in sightings)
+    return FoundHand(best, side, other)
+
+
+def _hands_in(detector: KeypointDetector, picture: Picture, boxes: Sequence[HandBox]) -> list[HandKeypoints]:
+    """What is seen in each box of a picture by itself: a hand that is seen in two of them is there twice."""
+    pictures = np.broadcast_to(picture, (len(boxes), *picture.shape))
+    return [hand for hands in detector.detect(pictures, [[box] for box in boxes]) for hand in hands]

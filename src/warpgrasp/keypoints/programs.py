@@ -5,7 +5,6 @@ picture is told by the picture's name, its file's stem or the number at the end 
 have one entry for each picture, in order.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from warpgrasp.bounded import read_json
 from warpgrasp.errors import DataError
-from warpgrasp.keypoints.file import UNREADABLE, keypoints_of_arrays, read_arrays
+from warpgrasp.keypoints.file import keypoints_of_arrays, read_arrays
 from warpgrasp.keypoints.hands import BASES, OURS_FROM_DETECTORS, WRIST, HandBox, HandKeypoints
 
-LARGEST_JSON_BYTES = 2**30
-FARTHEST_PX = 1e6
+LARGEST_JSON_BYTES, MOST_MARKS = 2**27, 8_000_000  # ten thousand pictures' whole bodies, and some
+FARTHEST_PX, LARGEST_NUMBER = 1e6, 1e30
 WHOLE_BODY = 133  # keypoints of COCO-WholeBody: 17 of the body, 6 of the feet, 68 of the face, then the hands
 WHOLE_BODY_HANDS = {"left": slice(91, 112), "right": slice(112, 133)}
 LANDMARK_KEYS = ("multi_hand_landmarks", "hand_landmarks", "handLandmarks", "landmarks")
@@ -107,13 +107,11 @@ def _number_at_end(stem: str) -> list[int]:
 
 def _json(path: Path) -> Any:
     try:
-        if path.stat().st_size > LARGEST_JSON_BYTES:
-            raise ValueError("it is larger than 1 GiB")
-        return json.loads(path.read_bytes())
+        return read_json(path, largest_bytes=LARGEST_JSON_BYTES, most_marks=MOST_MARKS)
     except FileNotFoundError as error:
         raise DataError(f"expected a file of keypoints, found no file {path}") from error
-    except UNREADABLE as error:
-        raise DataError(f"expected the JSON of keypoints in {path}, but it cannot be read: {error}") from error
+    except DataError as error:
+        raise DataError(f"expected keypoints in {path}, but it cannot be read: {error}") from error
 
 
 def _hand(
@@ -129,7 +127,8 @@ def _hand(
     seen = confidence > 0
     if not seen.any():
         return None
-    if not (np.abs(joints[seen]) <= FARTHEST_PX).all():
+    far = depth is not None and not (np.abs(depth) <= FARTHEST_PX).all()
+    if far or not (np.abs(joints[seen]) <= FARTHEST_PX).all():
         raise DataError(f"expected joints in pixels in {path}, found NaN or numbers beyond {FARTHEST_PX:.0f}")
     placed = np.where(seen[:, None], joints, joints[seen].mean(axis=0))[OURS_FROM_DETECTORS]
     sure = confidence[OURS_FROM_DETECTORS].clip(0, 1)
@@ -157,13 +156,9 @@ def _numbers(path: Path, values: Any, shape: tuple[int, ...], name: str) -> Floa
     flat = [number for entry in values for number in (entry if isinstance(entry, list) else [entry])]
     if len(flat) != np.prod(shape) or not all(type(number) in (int, float) for number in flat):
         raise DataError(f"expected {name} as {np.prod(shape):.0f} numbers in {path}")
-    try:
-        numbers = np.array(flat, np.float64).reshape(shape)
-    except OverflowError as error:
-        raise DataError(f"expected {name} as numbers that are not beyond all measure in {path}") from error
-    if not np.isfinite(numbers).all():
-        raise DataError(f"expected {name} as finite numbers in {path}, found NaN or infinity")
-    return numbers
+    if not all(abs(number) <= LARGEST_NUMBER for number in flat):
+        raise DataError(f"expected {name} as finite numbers in {path}, found NaN, infinity or one beyond all measure")
+    return np.array(flat, np.float64).reshape(shape)
 
 
 def _xyc_hands(path: Path, sides: Mapping[str, Any]) -> Iterator[HandKeypoints]:
@@ -200,7 +195,7 @@ def _coco(places: _Places, content: Any, entries: Sequence[dict[str, Any]]) -> H
     images = content.get("images", []) if isinstance(content, dict) else []
     try:
         names = {image["id"]: image["file_name"] for image in images}
-    except UNREADABLE as error:
+    except (LookupError, TypeError) as error:
         raise DataError(f"expected `id` and `file_name` of each of COCO's images in {places.path}") from error
     keyed = []
     for entry in entries:
@@ -277,6 +272,11 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
     path = places.path
     if "header" in arrays:
         return places.in_order(keypoints_of_arrays(path, arrays).hands)
+    if set(arrays) == {"array"} and _in_crops(arrays["array"]):
+        raise DataError(
+            f"expected joints in pixels of the whole picture in {path}, found numbers that are all below 2, as shares "
+            f"of a picture or a crop are; multiply them by the picture's size"
+        )
     key = next((key for key in PIXEL_KEYS if key in arrays and not _in_crops(arrays[key])), "pred_keypoints_3d")
     stored = _floats(path, arrays, key, (-1, 21, 3 if arrays.get(key, EMPTY).shape[-1:] == (3,) else 2))
     sides = _sides(path, arrays, len(stored))
@@ -309,7 +309,10 @@ def _floats(path: Path, arrays: Arrays, key: str, shape: tuple[int, ...]) -> Flo
     count = lengths[0] if len(lengths) > len(tail) else 1
     if array.dtype.kind not in "iuf" or lengths not in (tail, [count, *tail]) or shape[0] not in (-1, count):
         raise DataError(f"expected numbers of shape {shape} in {key} of {path}, found {array.dtype} {array.shape}")
-    return array.astype(np.float64).reshape(count, *shape[1:])
+    numbers = array.astype(np.float64).reshape(count, *shape[1:])
+    if (np.abs(numbers[np.isfinite(numbers)]) > LARGEST_NUMBER).any():
+        raise DataError(f"expected numbers of at most {LARGEST_NUMBER:g} in {key} of {path}, found larger ones")
+    return numbers
 
 
 def _sides(path: Path, arrays: Arrays, count: int) -> Float[np.ndarray, " n"]:

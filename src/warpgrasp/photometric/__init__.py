@@ -1,7 +1,15 @@
 """Photometric consistency between frames (paper Sec. 3.1)."""
 
-from warpgrasp.photometric.consistency import MINIMAL_SHARE, PhotometricConsistency, photometric_consistency
-from warpgrasp.photometric.contrast import PHOTOMETRIC_TERMS, PhotometricTerm, appearance, colours, local_contrast
+from warpgrasp.photometric.consistency import (
+    MINIMAL_SHARE,
+    PHOTOMETRIC_TERMS,
+    PhotometricConsistency,
+    PhotometricTerm,
+    appearance,
+    colours,
+    local_contrast,
+    photometric_consistency,
+)
 from warpgrasp.photometric.flow import RenderedFlow, Warped, render_flow, sample, warp
 from warpgrasp.photometric.visibility import Visibility, mutually_visible
 

@@ -14,19 +14,33 @@ from warpgrasp.predictions.objects import (
     mesh_hashes,
     mirror_counterpart,
 )
-from warpgrasp.predictions.poses import coefficients_of_angles, pose_of_predictions, predictions_of_pose
+from warpgrasp.predictions.poses import (
+    check_frames,
+    check_hand_sizes,
+    check_places,
+    coefficients_of_angles,
+    pose_of_predictions,
+    predictions_of_pose,
+)
 from warpgrasp.predictions.postprocessing import (
+    DOUBTFUL_MM,
     LONGEST_FRAMES,
+    Flag,
     HandPosing,
     Postprocessing,
     Smoothing,
     as_left_hands,
+    doubtful,
+    finite,
+    keypoints_summary,
     posing_left_hands,
+    share_in_view,
+    summary,
 )
-from warpgrasp.predictions.quality import Flag, finite, refined_summary, share_in_view, summary
-from warpgrasp.predictions.shards import ShardContext, ShardWriter
+from warpgrasp.predictions.shards import ShardContext, ShardWriter, differing, remove_finished_shards
 
 __all__ = [
+    "DOUBTFUL_MM",
     "LONGEST_FRAMES",
     "Flag",
     "HandPosing",
@@ -39,9 +53,15 @@ __all__ = [
     "ShardWriter",
     "Smoothing",
     "as_left_hands",
+    "check_frames",
+    "check_hand_sizes",
+    "check_places",
     "coefficients_of_angles",
+    "differing",
+    "doubtful",
     "finite",
     "identified_object",
+    "keypoints_summary",
     "mesh_hashes",
     "mirror_counterpart",
     "open_predictions",
@@ -49,7 +69,7 @@ __all__ = [
     "posing_left_hands",
     "predictions_of_pose",
     "read_predictions",
-    "refined_summary",
+    "remove_finished_shards",
     "share_in_view",
     "summary",
     "write_predictions",

@@ -8,25 +8,59 @@ takes any rows without reading the others (decision 0006).
 import io
 import json
 import shutil
-import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
-from warpgrasp.errors import UserError
+from warpgrasp.archive import Member, read_members
+from warpgrasp.bounded import parse_json
+from warpgrasp.checked import Entry
+from warpgrasp.errors import DataError, UserError
 from warpgrasp.files import replacing
 from warpgrasp.frame import FrameName
+from warpgrasp.hand import Side
 
 FORMAT = "warpgrasp-predictions-1"
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # of every member
-LOCAL_HEADER = 30  # bytes of a zip member's own header before its name and extra field
 LARGEST_WITHOUT_ZIP64 = 1 << 31
+LONGEST_S = 1e9  # thirty years
+
+
+SIDES: tuple[Side, ...] = get_args(Side)
+NO_ROTATION = 1e-2  # of R Rᵀ beside the unit matrix: beyond any rounding
+
+
+def _column(*shape: int | str, required: bool = True, **bounds: float) -> Member:
+    return Member(("f4", "f8"), ("frames", *shape), required, **bounds)
+
+
+MEMBERS = {
+    "header": Member(("U",), ()),
+    "sequence": Member(("U",), ("frames",)),
+    "index": Member(("i",), ("frames",), least=0.0),
+    "object_name": Member(("U",), ("frames",)),
+    "hand_vertices": _column("vertices", 3),
+    "hand_joints": _column(21, 3),
+    "hand_rotation": _column(3, 3),
+    "hand_translation": _column(3),
+    "hand_pose": _column("coefficients"),
+    "hand_shape": _column("shape parameters"),
+    "object_rotation": _column(3, 3),
+    "object_translation": _column(3),
+    "time_s": _column(required=False, least=-LONGEST_S, most=LONGEST_S),
+    **{f"{part}_in_view": _column(required=False, least=0.0, most=1.0) for part in ("hand", "object")},
+    **{f"{part}_jump": _column(required=False, least=0.0) for part in ("hand", "object")},
+    "flags": Member(("u1",), ("frames",), required=False),
+    "hand_presence": _column(required=False, least=0.0, most=1.0),
+    **{f"{kind}_distance_px": _column(required=False, least=0.0) for kind in ("keypoint", "refined")},
+    **{f"{sign}_mm": _column(required=False, least=0.0) for sign in ("disagreement", "depth_pull", "expected_error")},
+}
 
 
 class PredictionsError(UserError):
@@ -66,6 +100,12 @@ class Predictions:
     """How far the network's joints lie from those that the detector sees; NaN where it sees none or did not look."""
     refined_distance_px: Float[np.ndarray, " n"] | None = None
     """The same of joints that were moved towards them; NaN in frames that were not refined."""
+    disagreement_mm: Float[np.ndarray, " n"] | None = None
+    """How far what two labels say of hand or object lies apart, where `densify` carried both to the frame."""
+    depth_pull_mm: Float[np.ndarray, " n"] | None = None
+    """How much nearer or farther the colours alone would have hand and object."""
+    expected_error_mm: Float[np.ndarray, " n"] | None = None
+    """How far off hand or object are expected to be, by all signs that `densify` has of it."""
 
     def __len__(self) -> int:
         """How many frames these are."""
@@ -106,20 +146,57 @@ def open_predictions(path: Path) -> tuple[Predictions, dict[str, Any]]:
     Raises `PredictionsError` naming the file when it is not one.
     """
     try:
-        stored = open_npz(path)
-        header = json.loads(str(stored["header"]))
-        if header.get("format") != FORMAT:
-            raise PredictionsError(f"expected a predictions file ({FORMAT}) in {path}, found {header.get('format')}")
-        names = {field.name for field in fields(Predictions)}
-        return Predictions(**{name: array for name, array in stored.items() if name in names}), header
+        arrays = read_members(path, MEMBERS, mapped=True)
+        header = _header(path, str(arrays.pop("header")))
+        predictions = Predictions(**arrays)
+        _check_rows(path, predictions)
     except FileNotFoundError as error:
         raise PredictionsError(
             f"expected a predictions file, found no file {path}; run `warpgrasp predict` first"
         ) from error
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        if isinstance(error, PredictionsError):
-            raise
-        raise PredictionsError(f"expected a predictions file in {path}, but it cannot be read: {error}") from error
+    except (DataError, OSError) as error:
+        raise PredictionsError(f"expected a predictions file ({FORMAT}), but: {error}") from error
+    return predictions, header
+
+
+def _header(path: Path, text: str) -> dict[str, Any]:
+    """The header, of which the entries that are read anywhere are of their kinds. Raises `DataError`."""
+    try:
+        entry = Entry.of(parse_json(text), path)
+    except ValueError as error:
+        raise DataError(f"expected a header in JSON in {path}: {str(error)[:200]}") from error
+    entry.choice("format", (FORMAT,))
+    for name in ("hand", "split"):
+        if entry.has(name):
+            entry.text(name)
+    if entry.has("side"):
+        entry.choice("side", SIDES)
+    if entry.has("labels"):
+        entry.items("labels", int)
+    for name, ask in (("objects", Entry.text), ("companions", Entry.text), ("cameras", Entry.entry)):
+        inner = entry.entry(name) if entry.has(name) else Entry({}, path)
+        for key in inner.values:
+            Entry({f"a name in {name}": key}, path).text(f"a name in {name}")
+            ask(inner, key)
+            if name == "companions" and Path(key).name != key:
+                raise DataError(f"expected names of files beside it for {entry.where(name)}, found {key[:60]!r}")
+    return dict(entry.values)
+
+
+def _check_rows(path: Path, predictions: Predictions) -> None:
+    """Raise `DataError` for names that are none, a frame that is there twice, and rotations that are none."""
+    for column in ("sequence", "object_name"):
+        for name in set(getattr(predictions, column).tolist()):
+            Entry({column: name}, path).text(column)
+    names = list(zip(predictions.sequence.tolist(), predictions.index.tolist(), strict=True))
+    if len(set(names)) < len(names):
+        raise DataError(f"expected each frame once in {path}, found two of one sequence and index")
+    for column in ("hand_rotation", "object_rotation"):
+        rotations = np.array(getattr(predictions, column), np.float64)
+        rotations = rotations[np.isfinite(rotations).all(axis=(1, 2))].clip(-2, 2)  # others are flagged
+        beside = np.abs(rotations @ rotations.transpose(0, 2, 1) - np.eye(3)).max(initial=0)
+        if beside > NO_ROTATION or (np.linalg.det(rotations) < 0).any():
+            raise DataError(f"expected rotation matrices in {column} of {path}, found others")
 
 
 def write_predictions(path: Path, predictions: Predictions, header: Mapping[str, Any]) -> None:
@@ -130,33 +207,6 @@ def write_predictions(path: Path, predictions: Predictions, header: Mapping[str,
 def header_array(header: Mapping[str, Any]) -> np.ndarray:
     """The header, which says where predictions come from, as it is stored."""
     return np.array(json.dumps({"format": FORMAT, **header}, sort_keys=True))
-
-
-def open_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz`: mapped from the file where they are stored uncompressed, else read.
-
-    Raises `ValueError`, `OSError` or `zipfile.BadZipFile` when it is none, or holds pickled objects.
-    """
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        return {info.filename.removesuffix(".npy"): _opened(file, archive, info) for info in archive.infolist()}
-
-
-def _opened(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(info) as member:
-        if info.compress_type != zipfile.ZIP_STORED:
-            return np.lib.format.read_array(member, allow_pickle=False)
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError(f"{info.filename} is of a version of the format that is not known")
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
-        start = member.tell()
-    if dtype.hasobject or fortran_order:
-        raise ValueError(f"{info.filename} holds objects, or columns instead of rows")
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    file.seek(info.header_offset)
-    name_length, extra_length = struct.unpack("<26x2H", file.read(LOCAL_HEADER))
-    offset = info.header_offset + LOCAL_HEADER + name_length + extra_length + start
-    return np.memmap(file, dtype, "r", offset, shape)
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import JOINTS, PLACEMENT_JOINT, HandModel
-from warpgrasp.predictions.file import Predictions
-from warpgrasp.predictions.quality import share_in_view
+from warpgrasp.predictions.file import Predictions, PredictionsError
+from warpgrasp.predictions.postprocessing import finite, share_in_view
 from warpgrasp.scene import posed_hand, posed_object
 
 WRIST = JOINTS.index("wrist")
+FARTHEST_M = 1e6  # that anything lies from the camera
 ROUNDED_M = 1e-6  # as far as stored vertices lie beside those of their own parameters, for their digits
 
 
@@ -23,8 +25,10 @@ def pose_of_predictions(predictions: Predictions, hand: HandModel) -> Pose:
     """The poses of predicted frames, in float32; `hand` is the model of the predicted hand, right or left.
 
     The wrist is the predicted joint where that poses the hand model's vertices where the predicted ones are. The joints
-    of a network that has learned another skeleton are not the model's: then it is the wrist that does.
+    of a network that has learned another skeleton are not the model's: then it is the wrist that does. Raises
+    `PredictionsError` when they are of a hand of other sizes.
     """
+    check_hand_sizes(predictions, hand)
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(values)).float()
@@ -43,6 +47,41 @@ def pose_of_predictions(predictions: Predictions, hand: HandModel) -> Pose:
     # What float32 rounds stays as it is stored, to the last digit.
     is_beside = beside.norm(dim=-1, keepdim=True) > ROUNDED_M
     return replace(pose, wrist=torch.where(is_beside, pose.wrist + beside, pose.wrist))
+
+
+def check_hand_sizes(predictions: Predictions, hand: HandModel) -> None:
+    """Raise `PredictionsError` unless predictions have as many vertices and parameters as a hand model has."""
+    sizes = [values.shape[1] for values in (predictions.hand_vertices, predictions.hand_pose, predictions.hand_shape)]
+    vertices, components, shape = len(hand.template_vertices), len(hand.pose_components), hand.shape_count
+    if sizes[0] != vertices or sizes[1] > components or sizes[2] != shape:
+        raise PredictionsError(
+            f"expected predictions of the hand {hand.template.name} ({vertices} vertices, up to {components} pose "
+            f"coefficients, {shape} shape parameters), found {sizes[0]}, {sizes[1]} and {sizes[2]}"
+        )
+
+
+def check_frames(predictions: Predictions, rows: Int[np.ndarray, " n"], path: Path) -> None:
+    """Raise `PredictionsError` unless frames that no flag calls not finite are so, near, and one after the other.
+
+    `rows` are those of one sequence, by ascending number. Vertices, which are the most, are looked at when they are
+    read (`check_places`).
+    """
+    if not finite(predictions)[rows].all():
+        raise PredictionsError(f"expected finite numbers in the frames of {path} that are not flagged, found others")
+    for points in (predictions.hand_joints, predictions.hand_translation, predictions.object_translation):
+        check_places(points[rows])
+    times_s = predictions.time_s
+    if times_s is not None and (np.diff(times_s[rows]) <= 0).any():  # unknown ones are NaN
+        raise PredictionsError(f"expected each frame in {path} after the one before it, found times that do not ascend")
+
+
+def check_places(points: Float[Tensor | np.ndarray, "*n 3"]) -> None:
+    """Raise `PredictionsError` when points of a frame that is shown are not finite, or far from everything."""
+    if not (abs(points) <= FARTHEST_M).all():
+        raise PredictionsError(
+            f"expected predictions within {FARTHEST_M / 1000:g} km of the camera, found some beyond, or that are not "
+            f"finite, in frames that are not flagged so"
+        )
 
 
 def coefficients_of_angles(joint_angles: Float[Tensor, "n 45"], hand: HandModel) -> Float[Tensor, "n c"]:

@@ -6,20 +6,25 @@ memory, three shards at a time, since postprocessing a frame may need its neighb
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from warpgrasp.files import remove_leftovers
+from warpgrasp.locks import LockedError, alone_in
 from warpgrasp.predictions.file import (
     FORMAT,
     Predictions,
     PredictionsError,
     RowsWriter,
     header_array,
+    open_predictions,
     read_predictions,
     write_predictions,
 )
+
+JOINED = "joined"  # the folder in which the arrays of the file grow
 
 
 @dataclass(frozen=True)
@@ -43,30 +48,63 @@ class ShardContext:
         return slice(first, first + len(self.shard))
 
 
-def _differing(written: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> list[str]:
+def differing(written: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> list[str]:
     """The names of the entries in which two headers differ, those of nested ones after a dot."""
     names: list[str] = []
     for key in dict.fromkeys([*written, *wanted]):
         first, second = written.get(key), wanted.get(key)
         if isinstance(first, Mapping) and isinstance(second, Mapping):
-            names += _differing(first, second, f"{within}{key}.")
+            names += differing(first, second, f"{within}{key}.")
         elif first != second:
             names.append(f"{within}{key}")
     return names
 
 
 class ShardWriter:
-    """Collects the shards of one predictions file; those of an interrupted prediction with an equal header count."""
+    """Collects the shards of one predictions file; those of an interrupted prediction with an equal header count.
+
+    As a context it keeps others from writing the same file.
+    """
 
     def __init__(self, path: Path, header: Mapping[str, Any]):
-        self.path, self._header = path, header
-        self.folder = path.with_name(f"{path.name}.partial")
-        written = next(self.folder.glob("[0-9]*.npz"), None)
-        if written is not None and (others := _differing(read_predictions(written)[1], {"format": FORMAT, **header})):
-            raise PredictionsError(
-                f"expected unfinished predictions of the same weights, data, options and program in {self.folder}, "
-                f"found those of others (different: {', '.join(others)}); delete that folder to begin anew"
-            )
+        self.path, self._header, self.folder = path, header, _folder_of(path)
+        self._until_the_end = ExitStack()
+
+    def __enter__(self) -> "ShardWriter":
+        """Begin, or go on.
+
+        Raises `LockedError` when another process writes the file, and `PredictionsError` when the shards that are there
+        are of other inputs.
+        """
+        if self.folder.is_symlink():
+            raise PredictionsError(f"expected a folder for unfinished predictions at {self.folder}, found a link")
+        with ExitStack() as until_an_error:
+            until_an_error.enter_context(alone_in(self.folder))
+            if others := self._different(self._header):
+                raise PredictionsError(
+                    f"expected unfinished predictions of the same weights, data, options and program in {self.folder}, "
+                    f"found those of others (different: {', '.join(others)}); delete that folder to begin anew"
+                )
+            self._until_the_end = until_an_error.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let others write the file; shards that are not joined yet stay."""
+        self._until_the_end.close()
+
+    def remove_if_finished(self) -> None:
+        """Remove shards that the file was made of: who made it was killed before that."""
+        finished = open_predictions(self.path)[1]
+        with alone_in(self.folder):
+            written = next(self._shards, None)
+            begun = {} if written is None else read_predictions(written)[1]
+            if not differing(begun, {key: finished.get(key) for key in begun}):
+                self._remove_shards()
+
+    def _different(self, header: Mapping[str, Any]) -> list[str]:
+        """In what the shards that are there differ from those with a header."""
+        written = next(self._shards, None)
+        return [] if written is None else differing(read_predictions(written)[1], {"format": FORMAT, **header})
 
     def has(self, shard: int) -> bool:
         """Whether a shard is already written."""
@@ -78,12 +116,7 @@ class ShardWriter:
 
     def write(self, shard: int, predictions: Predictions) -> None:
         """Write one shard."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            write_predictions(self._shard(shard), predictions, self._header)
-        finally:
-            with suppress(OSError):  # a folder that holds shards stays
-                self.folder.rmdir()
+        write_predictions(self._shard(shard), predictions, self._header)
 
     def finish(
         self,
@@ -95,14 +128,23 @@ class ShardWriter:
 
         `notes` is called at the end; its result is stored with the header.
         """
-        rows = RowsWriter(self.path, self.folder / "joined")
+        rows = RowsWriter(self.path, self.folder / JOINED)
         try:
             for context in self._contexts(shards):
                 rows.append((context.shard if postprocess is None else postprocess(context)).arrays)
             rows.finish({"header": header_array({**self._header, **notes()})})
         finally:
             rows.close()
-        shutil.rmtree(self.folder)
+        self._remove_shards()
+
+    @property
+    def _shards(self) -> Iterator[Path]:
+        return self.folder.glob("[0-9]*.npz")
+
+    def _remove_shards(self) -> None:
+        for shard in self._shards:
+            shard.unlink()
+        shutil.rmtree(self.folder / JOINED, ignore_errors=True)
 
     def _contexts(self, shards: int) -> Iterator[ShardContext]:
         before, part = None, self.read(0)
@@ -118,3 +160,15 @@ class ShardWriter:
 
 def _without_vertices(part: Predictions) -> Predictions:
     return replace(part, hand_vertices=part.hand_vertices[:, :0].copy())
+
+
+def _folder_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
+
+
+def remove_finished_shards(path: Path) -> None:
+    """Remove what a process that was killed after it wrote a predictions file has left beside it."""
+    remove_leftovers(path.parent, path.name)
+    if path.is_file() and _folder_of(path).is_dir() and not _folder_of(path).is_symlink():
+        with suppress(LockedError, PredictionsError):  # in use, or of another file
+            ShardWriter(path, {}).remove_if_finished()

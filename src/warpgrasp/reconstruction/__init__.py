@@ -20,9 +20,15 @@ from warpgrasp.reconstruction.encoders import (
     load_encoder_weights,
     precision_on,
 )
-from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, OutputScales, place, placement_of
+from warpgrasp.reconstruction.network import (
+    HandObjectNetwork,
+    NetworkConfig,
+    OutputScales,
+    place,
+    placement_of,
+)
 from warpgrasp.reconstruction.released import read_released
-from warpgrasp.reconstruction.supervision import grasp_change, regularisation, supervision
+from warpgrasp.reconstruction.terms import grasp_change, regularisation, reprojection, supervision
 
 __all__ = [
     "ENCODERS",
@@ -48,6 +54,7 @@ __all__ = [
     "precision_on",
     "read_released",
     "regularisation",
+    "reprojection",
     "save_checkpoint",
     "supervision",
 ]

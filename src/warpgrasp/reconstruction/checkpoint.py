@@ -5,51 +5,32 @@ On the command line weights are named by a run's folder, by a checkpoint's file,
 
 import hashlib
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from warpgrasp.errors import UserError
-from warpgrasp.files import replacing
+from warpgrasp.bounded import shown
+from warpgrasp.errors import DataError, UserError
+from warpgrasp.files import replacing, stated_fields
 from warpgrasp.frame import ObjectModel
-from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, same_hand
-from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, OutputScales
+from warpgrasp.reconstruction.checkpoint_header import PREFIX, KnownObject, check_numbers, read_header
+from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig
 
 FORMAT = "warpgrasp-checkpoint-1"
 BEST = "best"
 SHIPPED_BEST = files("warpgrasp.reconstruction") / "assets" / "best.safetensors"  # docs/model_card.md
 RUN_WEIGHTS = "weights.safetensors"  # in a run's folder
-PREFIX = "network."  # of the network's own tensors, beside those of the optimiser
 
 
 class CheckpointError(UserError):
     """A checkpoint cannot be read, or does not fit its use."""
-
-
-@dataclass(frozen=True)
-class KnownObject:
-    """An object that a network was trained on."""
-
-    name: str
-    mesh_sha256: str  # and its shape (`geometry.mesh_identity`); in files of before, `sha256_in_order` alone
-    units: str = "metres"
-    frame: str = "centre of the bounding box, OpenCV axes"
-
-    @staticmethod
-    def of(model: ObjectModel) -> "KnownObject":
-        """Describe an object."""
-        return KnownObject(model.name, mesh_identity(model.vertices, model.faces))
-
-    def has_mesh_of(self, model: ObjectModel) -> bool:
-        """Whether an object has the mesh of this one, whatever its name and the order of its vertices and faces."""
-        return is_mesh_of(self.mesh_sha256, model.vertices, model.faces)
 
 
 @dataclass(frozen=True)
@@ -69,6 +50,19 @@ class Checkpoint:
         return {name.removeprefix(PREFIX): value for name, value in self.tensors.items() if name.startswith(PREFIX)}
 
     @property
+    def picture_size(self) -> tuple[int, int]:
+        """The (width, height) of the pictures that the network was trained on.
+
+        Raises `CheckpointError` when the checkpoint does not say it.
+        """
+        if not {"width", "height"} <= self.training.keys():
+            raise CheckpointError(
+                f"expected the width and the height of the pictures in the checkpoint's notes on its training, found "
+                f"{shown(self.training) or 'none'}; train again, or take another checkpoint"
+            )
+        return int(self.training["width"]), int(self.training["height"])
+
+    @property
     def sha256(self) -> str:
         """A hash of the network's own tensors."""
         digest = hashlib.sha256()
@@ -84,7 +78,12 @@ class Checkpoint:
                 f"choose it by --hand"
             )
         network = HandObjectNetwork(self.config, hand, tuple(known.name for known in self.objects))
-        network.load_state_dict(self.network_tensors)
+        try:
+            network.load_state_dict(self.network_tensors)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"expected the tensors of a network of the hand {self.hand}, but: {' '.join(str(error).split())[:300]}"
+            ) from error
         return network
 
     def check_objects(self, models: Sequence[ObjectModel]) -> None:
@@ -115,27 +114,22 @@ def open_weights(named: Path) -> Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises `CheckpointError` naming the file when it is missing or not one of ours."""
+    """Read a checkpoint. Raises `CheckpointError` naming the file when it is missing or not one of ours.
+
+    What it declares is checked before a tensor is read: its configuration, and the tensors that this one needs.
+    """
     try:
+        header = read_header(path, FORMAT)
         with safe_open(path, framework="pt") as stored:
-            header = stored.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise CheckpointError(f"expected a checkpoint of this program ({FORMAT}) in {path}")
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+        check_numbers(path, tensors)
     except FileNotFoundError as error:
         raise CheckpointError(f"expected a checkpoint, found no file {path}; train first") from error
+    except DataError as error:
+        raise CheckpointError(f"expected a checkpoint of this program ({FORMAT}), but: {error}") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"expected a checkpoint in {path}, but it cannot be read: {error}") from error
-    config = json.loads(header["config"])
-    scales = OutputScales(**config.pop("scales"))
-    return Checkpoint(
-        NetworkConfig(**config, scales=scales),
-        header["hand"],
-        tuple(KnownObject(**known) for known in json.loads(header["objects"])),
-        int(header["step"]),
-        json.loads(header["training"]),
-        tensors,
-    )
+    return Checkpoint(header.config, header.hand, header.objects, header.step, header.training, tensors)
 
 
 def checkpoint_of(
@@ -149,9 +143,10 @@ def checkpoint_of(
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the file `path` by a checkpoint. Raises `CheckpointError` or `OSError` when it cannot be written."""
+    config, stated = asdict(checkpoint.config), stated_fields(checkpoint.config)
     header = {
         "format": FORMAT,
-        "config": json.dumps(_stated(checkpoint.config), sort_keys=True),
+        "config": json.dumps({name: config[name] for name in stated}, sort_keys=True),
         "hand": checkpoint.hand,
         "objects": json.dumps([asdict(known) for known in checkpoint.objects], sort_keys=True),
         "step": str(checkpoint.step),
@@ -162,13 +157,18 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     try:
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata=header)
+            _sort_notes(temporary)
     except SafetensorError as error:  # on a full disk, for example
         raise CheckpointError(f"expected to write the checkpoint {path}, but: {error}") from error
 
 
-def _stated(config: NetworkConfig) -> dict[str, Any]:
-    """The configuration as it is stored: a field that is younger than the format stays out at its default."""
-    stated = asdict(config)
-    if config.encoder == NetworkConfig.encoder:
-        del stated["encoder"]
-    return stated
+def _sort_notes(path: Path) -> None:
+    """Bring the notes of a safetensors file into one order: the library writes them in another every time."""
+    with path.open("r+b") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        assert len(text) == length  # both write JSON in its shortest form
+        file.seek(8)
+        file.write(text)

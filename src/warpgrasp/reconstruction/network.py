@@ -1,4 +1,4 @@
-"""The single-frame network (paper Fig. 3): image, camera and object to hand and object in camera space.
+"""The single-frame network (paper Fig. 3), from image, camera and object to hand and object in camera space.
 
 An encoder, three regression branches (Table 4), the placement (Eq. 2), and the skeleton adaptation (Sec. 3.2, D).
 """
@@ -13,11 +13,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from warpgrasp.frame import HandReconstruction, ObjectReconstruction, Objects, Reconstruction, pose_points
+from warpgrasp.files import YOUNGER
+from warpgrasp.frame import (
+    Detections,
+    HandReconstruction,
+    ObjectReconstruction,
+    Objects,
+    Reconstruction,
+    pose_points,
+)
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
 from warpgrasp.hand import FINGERTIPS, HO3D_JOINTS, JOINTS, PLACEMENT_JOINT, HandModel, permutation
 from warpgrasp.reconstruction.encoders import Encoder, Precision, new_encoder
+from warpgrasp.reconstruction.joint_input import FEATURES, JointInput, nothing_seen
 
+LEARNED_JOINTS = len(JOINTS) - 1 - len(FINGERTIPS)  # of the skeleton adaptation
 DEPTH_OFFSET_M = 0.4  # Eq. 2, z_off: "empirically set to 40cm"
 
 
@@ -53,14 +63,19 @@ class OutputScales:
     unit_m: float = 0.0625
     """Metres of one unit in depth and, at 0.4 m, sideways."""
 
-    def place(self, raw: Float[Tensor, "b 3"], camera: Camera) -> Float[Tensor, "b 3"]:
-        """Place by raw outputs (depth, u, v)."""
+    def place(
+        self, raw: Float[Tensor, "b 3"], camera: Camera, origin_px: Float[Tensor, "b 2"] | None = None
+    ) -> Float[Tensor, "b 3"]:
+        """Place by raw outputs (depth, u, v), from the image's centre or from another pixel."""
+        from_centre_px = 0 if origin_px is None else origin_px - camera.image_centre_px
         match self.kind:
             case "paper":
-                return place(self.depth_scale * raw[:, 0], self.translation_scale_px * raw[:, 1:], camera)
+                offset_px = self.translation_scale_px * raw[:, 1:] + from_centre_px
+                return place(self.depth_scale * raw[:, 0], offset_px, camera)
             case "metric":
                 focal_depth = self.unit_m * raw[:, 0] / camera.focal_px[..., 0]
-                return place(focal_depth, self.unit_m / DEPTH_OFFSET_M * camera.focal_px * raw[:, 1:], camera)
+                offset_px = self.unit_m / DEPTH_OFFSET_M * camera.focal_px * raw[:, 1:] + from_centre_px
+                return place(focal_depth, offset_px, camera)
             case unknown:
                 assert_never(unknown)
 
@@ -81,8 +96,12 @@ class NetworkConfig:
     """Subtracted from the colours."""
     image_std: float = 1.0
     """Divides the colours."""
-    encoder: str = "resnet18"
+    encoder: str = field(default="resnet18", metadata=YOUNGER)
     """Image encoder: `resnet18`, or one that another package brings (docs/extending.md)."""
+    joint_input: bool = field(default=False, metadata=YOUNGER)
+    """Tell the network where a detector sees the joints of the hand, in every picture."""
+    object_told: bool = field(default=False, metadata=YOUNGER)
+    """Tell it of the object's branch too, which otherwise sees the picture alone."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +134,15 @@ class HandObjectNetwork(nn.Module):
         self.object_names = object_names
         self.encoder_precision: Precision = "fp32"  # of the running process, not of the weights
         self.encoder = new_encoder(config.encoder, config.width)
-        self.heads = Heads(cast(Encoder, self.encoder).feature_count, config.pose_coefficients, hand.shape_count)
+        self.joint_input = JointInput() if config.joint_input else None
+        told = FEATURES if config.joint_input else 0
+        self.heads = Heads(
+            cast(Encoder, self.encoder).feature_count,
+            config.pose_coefficients,
+            hand.shape_count,
+            told=told,
+            object_told=config.object_told,
+        )
         self.adaptation = SkeletonAdaptation(hand) if config.skeleton_adaptation else None
         self.register_buffer("hand_base_rotation", torch.eye(3))
         self.register_buffer("object_base_rotations", torch.eye(3).repeat(len(object_names), 1, 1))
@@ -126,12 +153,15 @@ class HandObjectNetwork(nn.Module):
         for name, rotation in objects.items():
             self.object_base_rotations[self.object_names.index(name)] = rotation
 
-    def forward(self, image: Float[Tensor, "b 3 h w"], camera: Camera, objects: Objects) -> Reconstruction:
+    def forward(
+        self, image: Float[Tensor, "b 3 h w"], camera: Camera, objects: Objects, detections: Detections | None = None
+    ) -> Reconstruction:
         """Reconstruct hand and object; `image` is in [0, 1], `objects` must be known to the network.
 
+        `detections` is where the hand is seen, in pixels of these pictures; only a network that is told looks at it.
         Raises `KeyError` for an object that it does not know.
         """
-        return self.reconstruct(self.features(image), camera, objects)
+        return self.reconstruct(self.features(image), camera, objects, detections=detections)
 
     def features(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """The encoder's features of pictures, of any objects by any cameras."""
@@ -149,14 +179,25 @@ class HandObjectNetwork(nn.Module):
         objects: Objects,
         *,
         rows: Int[Tensor, " b"] | None = None,
+        detections: Detections | None = None,
     ) -> Reconstruction:
         """Reconstruct hand and object from the encoder's features.
 
         `rows` says which of `object_names` the objects are; unless it is given, their names do.
         """
-        raw = self.heads(features)
+        told, origin_px = None, None
+        if self.joint_input is not None:
+            told, origin_px = self.joint_input(detections or nothing_seen(features), camera)
+        raw = self.heads(features, told)
         rows = self.object_rows(objects.names, device=features.device) if rows is None else rows
-        return Reconstruction(self._hand(raw, camera), self._object(raw, camera, objects, rows))
+        turns = matrix_from_axis_angle(torch.stack([raw.hand_rotation, raw.object_rotation]))
+        hand_rotation, object_rotation = turns[0] @ self.hand_base_rotation, turns[1] @ self.object_base_rotations[rows]
+        scales = self.config.scales
+        translation = scales.place(raw.hand_placement, camera, origin_px)
+        hand = self.posed_hand(hand_rotation, translation, pose=raw.hand_pose, shape=raw.hand_shape)
+        from_px = origin_px if self.config.object_told else None
+        object_translation = scales.place(raw.object_placement, camera, from_px)
+        return Reconstruction(hand, _posed(objects, object_rotation, object_translation))
 
     def object_rows(self, names: Sequence[str], *, device: torch.device) -> Int[Tensor, " b"]:
         """Which of `object_names` these are. Raises `KeyError` when they are not all among them."""
@@ -164,11 +205,6 @@ class HandObjectNetwork(nn.Module):
         if unknown:
             raise KeyError(f"expected an object among {', '.join(self.object_names)}, got {', '.join(unknown)}")
         return torch.tensor([self.object_names.index(name) for name in names]).to(device, non_blocking=True)
-
-    def _hand(self, raw: RawOutputs, camera: Camera) -> HandReconstruction:
-        rotation = matrix_from_axis_angle(raw.hand_rotation) @ self.hand_base_rotation
-        translation = self.config.scales.place(raw.hand_placement, camera)
-        return self.posed_hand(rotation, translation, pose=raw.hand_pose, shape=raw.hand_shape)
 
     def posed_hand(
         self,
@@ -191,34 +227,50 @@ class HandObjectNetwork(nn.Module):
             pose_points(rotation, translation, joints - origin),
         )
 
-    def _object(
-        self, raw: RawOutputs, camera: Camera, objects: Objects, rows: Int[Tensor, " b"]
-    ) -> ObjectReconstruction:
-        rotation = matrix_from_axis_angle(raw.object_rotation) @ self.object_base_rotations[rows]
-        translation = self.config.scales.place(raw.object_placement, camera)
-        return ObjectReconstruction(
-            rotation,
-            translation,
-            pose_points(rotation, translation, objects.vertices),
-            pose_points(rotation, translation, objects.corners),
-        )
+
+def _posed(
+    objects: Objects, rotation: Float[Tensor, "b 3 3"], translation: Float[Tensor, "b 3"]
+) -> ObjectReconstruction:
+    points = (pose_points(rotation, translation, one) for one in (objects.vertices, objects.corners))
+    return ObjectReconstruction(rotation, translation, *points)
 
 
 class Heads(nn.Module):
-    """Features to numbers: object pose, hand translation, hand pose and shape, each by its own dense layers."""
+    """Features to numbers: object pose, hand translation, hand pose and shape, each by its own dense layers.
 
-    def __init__(self, features: int, pose_coefficients: int, shape_parameters: int):
+    The hand's take in what the network is told of it, besides: so many numbers, `told`.
+    """
+
+    def __init__(
+        self, features: int, pose_coefficients: int, shape_parameters: int, *, told: int = 0, object_told: bool = False
+    ):
         super().__init__()
-        self.object_pose = _dense(features, features // 2, 6)
-        self.hand_translation = _dense(features, features // 2, 3)
-        self.hand_pose_shape = _dense(features, features, features, 3 + pose_coefficients + shape_parameters)
+        self._object_told = object_told
+        sizes = Heads.sizes(features, pose_coefficients, shape_parameters, told=told, object_told=object_told)
+        self.object_pose = _dense(*sizes["object_pose"])
+        self.hand_translation = _dense(*sizes["hand_translation"])
+        self.hand_pose_shape = _dense(*sizes["hand_pose_shape"])
         self._hand_split = [3, pose_coefficients, shape_parameters]
 
-    def forward(self, features: Float[Tensor, "b f"]) -> RawOutputs:
+    @staticmethod
+    def sizes(
+        features: int, pose_coefficients: int, shape_parameters: int, *, told: int = 0, object_told: bool = False
+    ) -> dict[str, tuple[int, ...]]:
+        """How many numbers go into each branch, from layer to layer, and out of it."""
+        of_hand = features + told
+        return {
+            "object_pose": (of_hand if object_told else features, features // 2, 6),
+            "hand_translation": (of_hand, features // 2, 3),
+            "hand_pose_shape": (of_hand, features, features, 3 + pose_coefficients + shape_parameters),
+        }
+
+    def forward(self, features: Float[Tensor, "b f"], told: Float[Tensor, "b t"] | None = None) -> RawOutputs:
         """Regress all numbers."""
-        object_placement, object_rotation = self.object_pose(features).split(3, dim=-1)
-        rotation, pose, shape = self.hand_pose_shape(features).split(self._hand_split, dim=-1)
-        return RawOutputs(object_placement, object_rotation, self.hand_translation(features), rotation, pose, shape)
+        of_hand = features if told is None else torch.cat([features, told], dim=1)
+        of_object = of_hand if self._object_told else features
+        object_placement, object_rotation = self.object_pose(of_object).split(3, dim=-1)
+        rotation, pose, shape = self.hand_pose_shape(of_hand).split(self._hand_split, dim=-1)
+        return RawOutputs(object_placement, object_rotation, self.hand_translation(of_hand), rotation, pose, shape)
 
 
 def _dense(*sizes: int) -> nn.Sequential:

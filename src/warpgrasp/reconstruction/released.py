@@ -10,7 +10,6 @@ The differences, and how they are carried over:
   own, stay the model's here, and the others are taken relative to the wrist, which is the same where rows sum to 1.
 """
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from warpgrasp.errors import DataError
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand import HandModel
 from warpgrasp.reconstruction.checkpoint import Checkpoint, CheckpointError, checkpoint_of
+from warpgrasp.reconstruction.encoders import read_parameters
 from warpgrasp.reconstruction.network import HandObjectNetwork, NetworkConfig, OutputScales
 
 POSE_COEFFICIENTS = 15
@@ -110,12 +111,11 @@ def _parameters(state: Mapping[str, Tensor], network: HandObjectNetwork) -> dict
 def _state(path: Path) -> dict[str, Tensor]:
     """The parameters by their own names. Nothing but tensors and plain values is unpickled."""
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = read_parameters(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"expected a checkpoint of the paper's code, found no file {path}") from error
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise CheckpointError(f"expected a checkpoint of the paper's code in {path}, but: {reason}") from error
+    except (OSError, DataError) as error:
+        raise CheckpointError(f"expected a checkpoint of the paper's code in {path}, but: {error}") from error
     state = content.get("state_dict") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
         raise CheckpointError(f"expected a checkpoint of the paper's code in {path}, found no `state_dict` in it")

@@ -1,18 +1,22 @@
 """Poses refined until the pictures agree with them: one frame, or all frames of a recording from a few labels."""
 
-from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify, is_unfinished
-from warpgrasp.refinement.grasp import carried, distance_to_hand_m, solid_of
+from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify, is_finished, is_unfinished
+from warpgrasp.refinement.keypoint_fit import to_keypoints
+from warpgrasp.refinement.labels import (
+    carried,
+    distance_to_hand_m,
+    solid_of,
+)
 from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
-from warpgrasp.refinement.recorded_hands import RecordedHands, RecordingPictures, detected_hands, stated_hands
 from warpgrasp.refinement.refine import ALL_FRAMES, ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
+from warpgrasp.refinement.seen_hand import RecordedHands, RecordingPictures, detected_hands, stated_hands
 from warpgrasp.refinement.suggest import (
+    ScannedVideo,
     scanned_positions,
-    small_grey,
+    scanned_video,
     suggested_frames,
     suggested_position,
-    travelled_px,
 )
-from warpgrasp.refinement.to_keypoints import to_keypoints
 
 __all__ = [
     "ALL_FRAMES",
@@ -27,22 +31,23 @@ __all__ = [
     "RecordedHands",
     "RecordingPictures",
     "RefinedFrame",
+    "ScannedVideo",
     "Stage",
     "agreement",
     "carried",
     "densify",
     "detected_hands",
     "distance_to_hand_m",
+    "is_finished",
     "is_unfinished",
     "read_quality",
     "refine",
     "refine_frame",
     "scanned_positions",
-    "small_grey",
+    "scanned_video",
     "solid_of",
     "stated_hands",
     "suggested_frames",
     "suggested_position",
     "to_keypoints",
-    "travelled_px",
 ]

@@ -1,8 +1,9 @@
-"""Offsets from the poses of frames, by which these are moved: in units that Adam moves alike, and what they cost."""
+"""Offsets of poses from where they start, in units that Adam moves alike, and what unsteady or far ones cost."""
 
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.optim.adam import adam
@@ -11,12 +12,14 @@ from warpgrasp.frame import Pose
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.refinement.quality import second_differences
 
-# What one unit of an offset is: Adam moves all of them alike.
-TURN_RAD, MOVE_M, BEND_RAD = 0.02, 0.004, 0.03
+# What one unit of an offset is: Adam moves all of them alike. Moves are along x and y, and by a share of the distance:
+# pictures show a move along the line of sight as a few hundredths of it, so that its steps are longer.
+TURN_RAD, MOVE_M, AWAY_SHARE, BEND_RAD = 0.02, 0.004, 0.025, 0.03
 BENT_RAD = 0.15  # a bend by this in every joint costs 1
 
 Offsets = Mapping[str, Float[Tensor, "n k"]]
 OFFSET_SIZES = {"turn": 3, "move": 3, "hand_turn": 3, "hand_move": 3, "bend": 45}
+OFFSETS_OF = {"object": ("turn", "move"), "hand": ("hand_turn", "hand_move", "bend")}
 
 
 def no_offsets(count: int) -> dict[str, Float[Tensor, "n k"]]:
@@ -24,32 +27,54 @@ def no_offsets(count: int) -> dict[str, Float[Tensor, "n k"]]:
     return {name: torch.zeros(count, size, requires_grad=True) for name, size in OFFSET_SIZES.items()}
 
 
+def moved_places(places: Float[Tensor, "n 3"], moves: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """Places in camera space after moves, in their units: across, then along the line of sight."""
+    across = F.pad(MOVE_M * moves[:, :2], (0, 1))
+    return (places + across) * (1 + AWAY_SHARE * moves[:, 2:])
+
+
 def moved(start: Pose, offsets: Offsets) -> Pose:
     """The poses at these offsets."""
     return Pose(
         matrix_from_axis_angle(TURN_RAD * offsets["turn"]) @ start.object_rotation,
-        start.object_centre + MOVE_M * offsets["move"],
+        moved_places(start.object_centre, offsets["move"]),
         matrix_from_axis_angle(TURN_RAD * offsets["hand_turn"]) @ start.hand_rotation,
-        start.wrist + MOVE_M * offsets["hand_move"],
+        moved_places(start.wrist, offsets["hand_move"]),
         start.joint_angles + BEND_RAD * offsets["bend"],
         start.shape,
     )
 
 
-def accelerations(poses: Pose, times: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """The integral over time of squared accelerations, each part in units of its offsets."""
-    span = ((times[2:] - times[:-2]) / 2).to(poses.wrist)[:, None]
+def accelerations(
+    poses: Pose, times: Float[Tensor, " n"], *, tail: float | None = None, fingers: float = 1.0
+) -> Float[Tensor, ""]:
+    """The integral over time of what accelerations cost, each part in units of its offsets.
 
-    def changes(values: Tensor, unit: float, share: float = 1.0) -> Tensor:
-        return share * (span * (second_differences(values.flatten(1), times) / unit).square()).sum()
+    Without a `tail` that is their square. With one a square x costs `tail`² log(1 + x / `tail`²) (Student's): as much
+    where it is small, but a motion that brakes is left to the pictures. Along the line of sight, of which pictures
+    say least, and across it centres cost each for itself. `fingers` is how many times as much the joints' angles cost.
+    """
+    span = ((times[2:] - times[:-2]) / 2).to(poses.wrist)
+
+    def cost(square: Float[Tensor, " m"]) -> Float[Tensor, ""]:
+        return (span * (square if tail is None else tail**2 * torch.log1p(square / tail**2))).sum()
+
+    def changes(values: Tensor, unit: float, share: float = 1.0) -> Float[Tensor, " m"]:
+        return share * (second_differences(values.flatten(1), times) / unit).square().sum(dim=1)
+
+    def of_centre(centre: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
+        sight = F.normalize(centre[1:-1].detach(), dim=1)
+        change = second_differences(centre, times) / MOVE_M
+        along = (change * sight).sum(dim=1)
+        return cost(along.square()) + cost((change - along[:, None] * sight).square().sum(dim=1))
 
     return (
-        changes(poses.object_centre, MOVE_M)
-        + changes(poses.wrist, MOVE_M)
+        of_centre(poses.object_centre)
+        + of_centre(poses.wrist)
         # A small turn shows twice in the nine numbers of its matrix.
-        + changes(poses.object_rotation, TURN_RAD, 1 / 2)
-        + changes(poses.hand_rotation, TURN_RAD, 1 / 2)
-        + changes(poses.joint_angles, BEND_RAD, 1 / 15)
+        + cost(changes(poses.object_rotation, TURN_RAD, 1 / 2))
+        + cost(changes(poses.hand_rotation, TURN_RAD, 1 / 2))
+        + fingers * cost(changes(poses.joint_angles, BEND_RAD, 1 / 15))
     )
 
 

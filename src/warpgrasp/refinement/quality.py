@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from warpgrasp.bounded import read_regular
 from warpgrasp.errors import DataError
 from warpgrasp.files import replacing
 from warpgrasp.frame import FramePair, ObjectModel, Pose
@@ -22,6 +23,7 @@ from warpgrasp.render import Fragments, rasterize
 from warpgrasp.scene import posed_surface
 
 QUALITY = "quality.csv"
+LARGEST_TABLE_BYTES = 64_000_000  # a frame takes about a hundred
 AT_ONCE, AT_ONCE_PIXELS = 32, 16 * 160 * 120  # pairs that are compared together, and the pixels of their pictures
 
 
@@ -42,6 +44,7 @@ class LabelledPictures:
     labelled: Bool[Tensor, " n"]
     times: Float[Tensor, " n"]  # in usual intervals between frames
     criterion: Criterion
+    references: Int[Tensor, " n"] | None = None  # with which label each frame is compared; None: with the nearest
 
     @staticmethod
     @torch.no_grad()
@@ -69,6 +72,17 @@ class LabelledPictures:
                 images[width_px][row] = appearance(small, contrast_share=criterion.contrast_share)[0]
         even = torch.arange(count, dtype=torch.float64)
         return LabelledPictures(images, camera, labelled, even if times is None else times, criterion)
+
+    def compared_with(self, row: int) -> "LabelledPictures":
+        """The same with one label alone, with which all frames are compared."""
+        count = len(self.labelled)
+        return replace(
+            self, labelled=torch.arange(count) == row, references=torch.full((count,), row, dtype=torch.long)
+        )
+
+    def reference(self) -> Int[Tensor, " n"]:
+        """For each frame the position of the label with which it is compared."""
+        return self.nearest_label() if self.references is None else self.references
 
     def nearest_label(self) -> Int[Tensor, " n"]:
         """For each frame the position of the label nearest in time; of two as near the earlier."""
@@ -136,7 +150,7 @@ class Comparison:
     ) -> "Comparison":
         """`start` holds the poses of the labelled frames too; the width is one of the pictures'."""
         camera, images = resized_camera(pictures.camera, width_px), pictures.images[width_px]
-        nearest, single = pictures.nearest_label(), start.to(torch.float32)
+        nearest, single = pictures.reference(), start.to(torch.float32)
         labels = posed_surface(single.rows(nearest), hand, model)
         return Comparison(single, images, camera, labels, nearest, hand, model, pictures.criterion)
 
@@ -185,6 +199,9 @@ class FrameQuality:
     difference_after: float
     compared_share: float  # of the surface that the label shows, after
     acceleration_mm_per_frame2: float
+    disagreement_mm: float = np.nan  # of what is carried from either end of a stretch
+    depth_pull_mm: float = np.nan  # how much nearer or farther colours alone would have hand and object
+    expected_error_mm: float = np.nan  # by all signs together (`Signs.expected_error_mm`)
     keypoints_px: float | None = None  # mean distance of the hand's joints from the detected; None: nobody looked
 
 
@@ -206,8 +223,8 @@ def write_quality(path: Path, frames: Sequence[FrameQuality]) -> None:
 def read_quality(path: Path, column: str) -> dict[int, float]:
     """One column, by the frames' numbers. Raises `DataError` naming the file when it has no such column of numbers."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {int(line["frame"]): float(line[column] or "nan") for line in csv.DictReader(file)}
+        lines = read_regular(path, LARGEST_TABLE_BYTES).decode().splitlines()
+        return {int(line["frame"]): float(line[column] or "nan") for line in csv.DictReader(lines)}
     except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
         raise DataError(
             f"expected what `densify` wrote in {path}, but it cannot be read: {error!r}; run it again, or remove it"

@@ -1,30 +1,44 @@
 """Poses refined until their surfaces have the colours that labelled frames show on them, all frames together.
 
-The photometric term of the paper (Eq. 1) is minimised not over the weights of a network but over the poses themselves.
+The photometric term of the paper (Eq. 1) is minimised not over the weights of a network but over the poses themselves:
+over offsets from where they start, in units that Adam moves alike.
 Coarse pictures come first, in which a displacement is a smaller number of pixels: a start that is off by more than some
 hundredths of the picture's width is not corrected.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from warpgrasp.errors import UserError
+from warpgrasp.files import YOUNGER
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import MINIMAL_SHARE
-from warpgrasp.refinement.grasp import Grasp
-from warpgrasp.refinement.offsets import MOVE_M, Adam, Offsets, accelerations, bends, moved, no_offsets
+from warpgrasp.refinement.labels import HeldObject
+from warpgrasp.refinement.offsets import (
+    AWAY_SHARE,
+    MOVE_M,
+    OFFSETS_OF,
+    Adam,
+    Offsets,
+    accelerations,
+    bends,
+    moved,
+    no_offsets,
+)
 from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures, agreement
 from warpgrasp.refinement.seen_hand import SeenHand
 
 # Colours say little of single joints, and of depth: a bend by BENT_RAD in every joint costs BEND_COST, and a move of
 # hand and object by MOVED_M the `move_cost`, both as mean colour differences.
 BEND_COST, MOVED_M = 5e-3, 0.02
+USUAL_DISTANCE_M = 0.5  # of a hand from the camera
 
 
 @dataclass(frozen=True)
@@ -42,10 +56,14 @@ class Descent:
 
     stages: tuple[Stage, ...]  # from coarse to fine
     criterion: Criterion
-    smooth_cost: float = 0.0  # of a change of velocity by one unit from frame to frame
+    end_stages: tuple[Stage, ...] = ()  # before them, from either end of a stretch alone (`StretchRefinement`)
+    smooth_cost: float = 0.0  # of a change of velocity by one unit in a thirtieth of a second, thirty times a second
+    smooth_tail: float | None = None  # of `accelerations`
+    steadier_fingers: float = 1.0  # by how much the fingers' accelerations cost more: hands brake, their fingers hardly
     move_cost: float = 0.0  # of moving hand and object by `MOVED_M`
     keypoint_cost: float = 0.0  # of a hand that a detector sees elsewhere (`SeenHand.cost`)
-    grasp_cost: float = 0.0  # of an object that lies elsewhere in the hand than in the labels (`Grasp.cost`)
+    grasp_cost: float = 0.0  # of an object that lies elsewhere in the hand than in the labels (`HeldObject.cost`)
+    still: tuple[str, ...] = field(default=(), metadata=YOUNGER)  # the offsets that stay 0
     smallest_share: float | None = None
     """Each stage ends at each frame's least cost among the steps that compare more than this share of what its first
     step compares, since to compare less is a way to hide instead of to fit. None: it ends at the last step.
@@ -53,8 +71,21 @@ class Descent:
 
     def fitting(self, width_px: int) -> list[Stage]:
         """The stages for pictures of this width, which are never enlarged."""
-        fitting = [stage for stage in self.stages if stage.width_px <= width_px]
-        return fitting or [replace(self.stages[0], width_px=width_px)]
+        return _fitting(self.stages, width_px)
+
+    @property
+    def steps(self) -> int:
+        """How many steps a stretch takes."""
+        return sum(stage.steps for stage in self.stages) + 2 * sum(stage.steps for stage in self.end_stages)
+
+    def of_part(self, part: Literal["object", "hand"]) -> "Descent":
+        """The descent that moves the object alone, or the hand alone."""
+        return replace(self, still=OFFSETS_OF["hand" if part == "object" else "object"])
+
+    @property
+    def of_one_end(self) -> "Descent":
+        """The descent from one end of a stretch."""
+        return replace(self, stages=self.end_stages, end_stages=())
 
     def finest_px(self, width_px: int) -> int:
         """The width at which the agreement of pictures of this width is measured."""
@@ -69,17 +100,26 @@ class Descent:
         times: Float[Tensor, " n"] | None = None,
     ) -> LabelledPictures:
         """Pictures of one camera as this descent compares them; `times` as in `LabelledPictures.of`."""
-        widths = {self.finest_px(camera.width), *(stage.width_px for stage in self.fitting(camera.width))}
+        stages = [*self.fitting(camera.width), *_fitting(self.end_stages, camera.width)]
+        widths = {self.finest_px(camera.width), *(stage.width_px for stage in stages)}
         return LabelledPictures.of(
             pictures, camera, labelled, widths_px=sorted(widths), criterion=self.criterion, times=times
         )
 
 
+def _fitting(stages: Sequence[Stage], width_px: int) -> list[Stage]:
+    fitting = [stage for stage in stages if stage.width_px <= width_px]
+    return fitting or [replace(stage, width_px=width_px) for stage in stages[:1]]
+
+
 # All frames of a recording together, and one frame that somebody waits for.
 ALL_FRAMES = Descent(
-    (Stage(80, 80, 0.4), Stage(160, 80, 0.2), Stage(320, 40, 0.08)),
+    (Stage(160, 24, 0.2), Stage(320, 24, 0.08)),
     Criterion(),
-    smooth_cost=3e-3,
+    end_stages=(Stage(80, 40, 0.4), Stage(160, 20, 0.2)),
+    smooth_cost=3e-4,
+    smooth_tail=1.0,
+    steadier_fingers=10.0,
     # Chosen on generated sequences of a seed of their own, each among 0, 1e-3, 3e-3 and more.
     keypoint_cost=1e-3,
     grasp_cost=1e-3,
@@ -110,7 +150,7 @@ def refine(
     model: ObjectModel,
     descent: Descent = ALL_FRAMES,
     seen: SeenHand | None = None,
-    grasp: Grasp | None = None,
+    grasp: HeldObject | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Pose:
     """Refine all frames but the labelled ones, which stay as they are and which the others are compared with.
@@ -118,15 +158,38 @@ def refine(
     `pictures` are those of the `descent` (`Descent.pictures`), `seen` is what a detector sees in them. The result has
     the precision of `start`; pictures are compared in float32.
     """
+    parts: dict[str, Any] = {"hand": hand, "model": model, "seen": seen, "grasp": grasp, "on_step": on_step}
+    offsets = refined_offsets(start, pictures, descent=descent, **parts)
+    return (
+        start if offsets is None else moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
+    )
+
+
+def refined_offsets(
+    start: Pose,
+    pictures: LabelledPictures,
+    begin: Offsets | None = None,
+    *,
+    hand: HandModel,
+    model: ObjectModel,
+    descent: Descent,
+    seen: SeenHand | None = None,
+    grasp: HeldObject | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> Offsets | None:
+    """The offsets by which `refine` moves poses, in float32, from those it begins with; None without a free frame."""
     free = torch.nonzero(~pictures.labelled)[:, 0]
     if not len(free):
-        return start
+        return None
     offsets = no_offsets(len(start))
+    if begin is not None:
+        with torch.no_grad():
+            for name, offset in offsets.items():
+                offset[free] = begin[name][free]
     for stage in descent.fitting(pictures.camera.width):
         comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model)
         _descend(offsets, comparison, free, seen, grasp, pictures.times, descent, stage, on_step)
-    with torch.no_grad():
-        return moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
+    return {name: offset.detach() for name, offset in offsets.items()}
 
 
 def refine_frame(
@@ -172,7 +235,7 @@ def _descend(
     comparison: Comparison,
     free: Int[Tensor, " m"],
     seen: SeenHand | None,
-    grasp: Grasp | None,
+    grasp: HeldObject | None,
     times: Float[Tensor, " n"],
     descent: Descent,
     stage: Stage,
@@ -196,15 +259,19 @@ def _descend(
             if best is not None:
                 best.keep(rows, chosen, cost, share)
         poses = moved(start, offsets)
-        beyond = descent.smooth_cost * accelerations(poses, times)
+        beyond = descent.smooth_cost * accelerations(
+            poses, times, tail=descent.smooth_tail, fingers=descent.steadier_fingers
+        )
         if grasp is not None:
             beyond = beyond + descent.grasp_cost * grasp.cost(poses)[free].sum()
         if seen is not None:
             beyond = beyond + descent.keypoint_cost * seen.cost(poses)[free].sum()
         beyond.backward()
-        for offset in offsets.values():
+        for name, offset in offsets.items():
             assert offset.grad is not None
             offset.grad[labelled] = 0
+            if name in descent.still:
+                offset.grad.zero_()
         optimiser.step(stage.rate)
         on_step()
     if best is not None:
@@ -241,5 +308,6 @@ class _BestOffsets:
 
 def _offset_cost(offsets: Offsets, descent: Descent) -> Float[Tensor, " n"]:
     """What leaving the start costs."""
-    moves = torch.cat([offsets["move"], offsets["hand_move"]], dim=1)
-    return BEND_COST * bends(offsets) + descent.move_cost * (MOVE_M * moves / MOVED_M).square().sum(dim=1) / 2
+    moves = torch.stack([offsets["move"], offsets["hand_move"]], dim=1)
+    moves_m = moves * moves.new_tensor([MOVE_M, MOVE_M, AWAY_SHARE * USUAL_DISTANCE_M])
+    return BEND_COST * bends(offsets) + descent.move_cost * (moves_m / MOVED_M).square().sum(dim=(1, 2)) / 2

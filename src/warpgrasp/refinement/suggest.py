@@ -1,6 +1,11 @@
-"""The frame that is worth annotating next: its label brings all frames nearest to a label, measured in motion."""
+"""The frame of a recording that is worth a label next.
+
+It is to bring all frames nearest to a label, measured in motion. Of frames that do so nearly as well the sharpest is
+taken: nobody sees the edges of a blurred hand, and what is annotated there is a guess.
+"""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,14 +17,36 @@ SCANNED_FRAMES = 600  # of a long video: between two of them the motion is taken
 SCANNED_WIDTH_PX = 160
 # Frames in which nothing moves still count a little, so that labels spread over them too.
 STILL_PX = 0.02
+# Sharpness is the mean square of the Laplacian, in pictures at most so wide, smoothed against noise. It counts by how
+# much moves in a cell in the whole video: that is the hand, and not what stands sharply behind it.
+SHARP_WIDTH_PX, SMOOTH_PX = 640, 1.0
+CELLS = (40, 30)
+NEARBY_FRAMES = 5
+NEARLY_AS_GOOD = 1.1  # times the least mean distance
+CLEARLY_SHARPER = 1.1  # times the sharpness of the frame of the least one; of less nobody would see anything
 
 
-def suggested_position(labelled: Sequence[int], travelled: Float[np.ndarray, " n"]) -> int | None:
+@dataclass(frozen=True)
+class ScannedVideo:
+    """What is seen of n frames when a video is gone through."""
+
+    travelled_px: Float[np.ndarray, " n"]  # how far the picture has moved up to each frame
+    sharpness: Float[np.ndarray, " n"]  # NaN for frames that were not looked at
+
+    @staticmethod
+    def even(count: int) -> "ScannedVideo":
+        """A video of which nothing is known: it moves by as much from each frame to the next."""
+        return ScannedVideo(np.arange(count, dtype=np.float64), np.full(count, np.nan))
+
+
+def suggested_position(labelled: Sequence[int], video: ScannedVideo) -> int | None:
     """The position of the frame whose label would bring all frames nearest to one; None when every frame is labelled.
 
-    It minimises the mean distance of a frame from its nearest label. `labelled` are positions; `travelled` is how far
-    the picture has moved up to each frame. Without labels it is the frame halfway.
+    It minimises the mean distance of a frame from its nearest label, unless one within `NEARBY_FRAMES` of it that is
+    `NEARLY_AS_GOOD` is `CLEARLY_SHARPER`: then it is the sharpest of those. `labelled` are positions. Without labels it
+    is about halfway.
     """
+    travelled = video.travelled_px
     candidates = sorted(set(scanned_positions(len(travelled))) - set(labelled)) or sorted(
         set(range(len(travelled))) - set(labelled)
     )
@@ -29,22 +56,34 @@ def suggested_position(labelled: Sequence[int], travelled: Float[np.ndarray, " n
     for position in labelled:
         away = np.minimum(away, np.abs(travelled - travelled[position]))
     means = [np.minimum(away, np.abs(travelled - travelled[position])).mean() for position in candidates]
-    return candidates[int(np.argmin(means))]
+    best = int(np.argmin(means))
+    near = [
+        position
+        for position, mean in zip(candidates, means, strict=True)
+        if abs(position - candidates[best]) <= NEARBY_FRAMES and mean <= NEARLY_AS_GOOD * means[best]
+    ]
+    sharpness = video.sharpness
+    sharper = [position for position in near if sharpness[position] > CLEARLY_SHARPER * sharpness[candidates[best]]]
+    return max(sharper, key=lambda position: sharpness[position]) if sharper else candidates[best]
 
 
-def travelled_px(
-    positions: Sequence[int], greys: Iterable[UInt8[np.ndarray, "h w"]], count: int
-) -> Float[np.ndarray, " n"]:
-    """How far the picture has moved up to each of `count` frames: dense flow between the pictures at `positions`."""
+def scanned_video(positions: Sequence[int], pictures: Iterable[UInt8[np.ndarray, "h w 3"]], count: int) -> ScannedVideo:
+    """Go through the pictures at `positions` of `count` frames: dense flow between them, and how sharp they are."""
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     total, totals, last = 0.0, [], None
-    for position, grey in zip(positions, greys, strict=True):
+    edges, motion = [], np.full(CELLS[::-1], STILL_PX)
+    for position, picture in zip(positions, pictures, strict=True):
+        grey = small_grey(picture)
         if last is not None:
-            moved = np.asarray(flow.calc(last[1], grey, np.array([])))
-            total += float(np.linalg.norm(moved, axis=-1).mean()) + STILL_PX * (position - last[0])
+            moved = np.linalg.norm(np.asarray(flow.calc(last[1], grey, np.array([]))), axis=-1)
+            total += float(moved.mean()) + STILL_PX * (position - last[0])
+            motion += _by_cell(moved)
         totals.append(total)
+        edges.append(_by_cell(squared_edges(picture)))
         last = (position, grey)
-    return np.interp(np.arange(count), positions, totals)
+    sharpness = np.full(count, np.nan)
+    sharpness[list(positions)] = (np.stack(edges) * motion / motion.sum()).sum(axis=(1, 2))
+    return ScannedVideo(np.interp(np.arange(count), positions, totals), sharpness)
 
 
 def scanned_positions(count: int) -> list[int]:
@@ -59,14 +98,28 @@ def small_grey(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "sh sw"
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
 
 
+def squared_edges(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "sh sw"]:
+    """The square of the smoothed picture's Laplacian: large at sharp edges."""
+    height, width = picture.shape[:2]
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if width > SHARP_WIDTH_PX:
+        size = (SHARP_WIDTH_PX, max(1, round(height * SHARP_WIDTH_PX / width)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(grey, (0, 0), SMOOTH_PX)
+    return np.square(np.asarray(cv2.Laplacian(smooth, cv2.CV_32F)))
+
+
+def _by_cell(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "ch cw"]:
+    return np.asarray(cv2.resize(values.astype(np.float64), CELLS, interpolation=cv2.INTER_AREA))
+
+
 def suggested_frames(recording: Recording, count: int) -> list[int]:
     """The numbers of `count` frames, each suggested as if those before it were labelled, in that order."""
     numbers = list(recording.footage.numbers)
     positions = scanned_positions(len(numbers))
-    greys = (small_grey(recording.picture(numbers[position])) for position in positions)
-    travelled = travelled_px(positions, greys, len(numbers))
+    video = scanned_video(positions, (recording.picture(numbers[position]) for position in positions), len(numbers))
     labelled = [position for position, number in enumerate(numbers) if number in recording.labels]
     suggested: list[int] = []
-    while len(suggested) < count and (position := suggested_position([*labelled, *suggested], travelled)) is not None:
+    while len(suggested) < count and (position := suggested_position([*labelled, *suggested], video)) is not None:
         suggested.append(position)
     return [numbers[position] for position in suggested]

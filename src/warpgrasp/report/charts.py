@@ -22,6 +22,9 @@ ARM_COLOURS = {
     "Eq. 1": "#8a5fb0",
     "photometric": "#1f8fb8",
     "near to far": "#2b4c8c",
+    "2D": "#b58a1e",
+    "control, told": "#a34f6d",
+    "best": "#14604a",
     "full": "#6f9a3a",
 }
 INK = "#010203"  # stands for the page's text colour

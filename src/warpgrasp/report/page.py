@@ -114,7 +114,7 @@ term. The control’s λ<sub>c</sub> is 0 throughout.</p>
 GROUPS = {"unannotated": "never-annotated frames of the training sequences", "evaluation": "evaluation sequences"}
 SHOWN_ARMS = ("photometric", "control")
 FULL_NOTE = (
-    " The full arm is trained on every annotation of the training sequences, with the steps of both stages; "
+    " The full arm is trained on every annotation of the training sequences, by the control's protocol; "
     "<em>gap closed</em> is 1 − (photometric − full) / (control − full)."
 )
 

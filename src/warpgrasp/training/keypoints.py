@@ -5,7 +5,9 @@ A detector sees the pictures at the data set's own size. Its idea of where joint
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -14,15 +16,15 @@ from torch import Tensor
 
 from warpgrasp.data import FrameSource, Labels
 from warpgrasp.errors import DataError
-from warpgrasp.frame import FrameName, Frames, Reconstruction, stack_annotations
+from warpgrasp.frame import Detections, FrameName, Frames, Reconstruction, stack_annotations
 from warpgrasp.geometry import Camera
 from warpgrasp.keypoints import (
     OTHER_HAND,
-    Detections,
     JointOffsets,
     KeypointDetector,
     Picture,
     cached_keypoints,
+    detections_of,
     fit_offsets,
     reprojection_loss,
     usual_offsets,
@@ -57,27 +59,26 @@ class FrameKeypoints:
     offsets: JointOffsets
 
     @staticmethod
-    def detected(source: FrameSource, labels: Labels, detector: KeypointDetector) -> "FrameKeypoints":
-        """Detect hands in all frames of the sequences that have labels, or take them from the cache.
+    def detected(
+        source: FrameSource, labels: Labels, detector: KeypointDetector, added: Sequence[FrameName] = ()
+    ) -> "FrameKeypoints":
+        """Detect hands in all frames of the sequences that have labels and in the added ones, or read the cache.
 
         `source` reads pictures at their own size. Raises `DataError` where an annotation that is used lacks the hand's
         rotation.
         """
         rows: dict[FrameName, int] = {}
         parts = []
-        for sequence, annotated in labels.annotated.items():
-            indices = sorted([*annotated, *labels.unannotated[sequence]]) if annotated else []
-            names = [name for name in (FrameName(sequence, index) for index in indices) if source.is_readable(name)]
+        for every in (*_labelled_sequences(labels), *_by_sequence(added)):
+            names = [name for name in every if source.is_readable(name)]
             if not names:
                 continue
             camera = source.frame(names[0]).camera
             hands = cached_keypoints(detector, SequencePictures(source, names))
-            of_sequence = Detections.of(hands, "right", least_probability=OTHER_HAND)
+            of_sequence = detections_of(hands, "right", least_probability=OTHER_HAND)
             parts.append(of_sequence.resized((camera.width, camera.height), (1, 1)))
             rows |= {name: len(rows) + row for row, name in enumerate(names)}
-        detections = Detections(
-            torch.cat([part.joints_px for part in parts]), torch.cat([part.confidence for part in parts])
-        )
+        detections = Detections.joined(parts)
         return FrameKeypoints(rows, detections, _fitted(source, labels, rows, detections))
 
     @property
@@ -85,11 +86,31 @@ class FrameKeypoints:
         """The share of the frames in which a hand is seen."""
         return float((self.detections.confidence.sum(dim=1) > 0).float().mean())
 
+    def told(self, frames: Frames) -> Frames:
+        """A batch with where the hand is seen in it; nowhere in frames that nobody looked at."""
+        known = torch.tensor([name in self.rows for name in frames.names])
+        detections = self._in_pictures(frames, [self.rows.get(name, 0) for name in frames.names])
+        return replace(frames, detections=replace(detections, confidence=detections.confidence * known[:, None]))
+
     def of(self, frames: Frames) -> TargetKeypoints:
         """Those of a batch of these frames."""
-        rows = torch.tensor([self.rows[name] for name in frames.names])
-        size = (frames.camera.width, frames.camera.height)
-        return TargetKeypoints(self.detections.rows(rows).resized((1, 1), size), self.offsets)
+        return TargetKeypoints(self._in_pictures(frames, [self.rows[name] for name in frames.names]), self.offsets)
+
+    def _in_pictures(self, frames: Frames, rows: Sequence[int]) -> Detections:
+        """The detections of these rows, in pixels of the batch's pictures."""
+        return self.detections.rows(torch.tensor(rows)).resized((1, 1), (frames.camera.width, frames.camera.height))
+
+
+def _labelled_sequences(labels: Labels) -> Iterator[list[FrameName]]:
+    """All frames of each sequence that has a label."""
+    for sequence, annotated in labels.annotated.items():
+        if annotated:
+            yield [FrameName(sequence, index) for index in sorted([*annotated, *labels.unannotated[sequence]])]
+
+
+def _by_sequence(names: Sequence[FrameName]) -> Iterator[list[FrameName]]:
+    for _, of_sequence in groupby(names, key=attrgetter("sequence")):
+        yield sorted(of_sequence, key=attrgetter("index"))
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 from torch import Tensor
 
+from warpgrasp.bounded import parse_json
 from warpgrasp.data import Dataset, Labels
 from warpgrasp.errors import UserError
 from warpgrasp.evaluation import score
-from warpgrasp.files import write_text
+from warpgrasp.files import appending, write_text
 from warpgrasp.frame import FrameName
 from warpgrasp.inference import predict_few
 from warpgrasp.reconstruction import Checkpoint, HandObjectNetwork, save_checkpoint
 from warpgrasp.report import Window, choose_frames, compare_pair, labels_of, pixels_of, predicted_scene
 from warpgrasp.scene import Scene
+from warpgrasp.terminal import Terminal
 from warpgrasp.training.processes import mean_over_processes
 from warpgrasp.training.run import TRACKING_FOLDER, Training
 
@@ -142,7 +144,7 @@ def open_log(
         _truncate_log(path, steps.start)
     with (
         _progress_bar(f"stage {notes['stage']} {out.stem}", shown=options.show_progress and writes) as progress,
-        path.open("a") if writes else open(os.devnull, "w") as file,
+        appending(path) if writes else open(os.devnull, "w") as file,
         _tracked(accelerator, out, options.tracker, notes=notes, first_step=steps.start),
     ):
         yield TrainingLog(accelerator, file, progress, options, out=out, steps=steps)
@@ -161,9 +163,9 @@ def _truncate_log(path: Path, first_step: int) -> None:
     kept = []
     for line in path.read_text().splitlines():
         try:
-            if json.loads(line)["step"] < first_step:
+            if parse_json(line)["step"] < first_step:
                 kept.append(line + "\n")
-        except json.JSONDecodeError:  # the line that was being written when the process was killed
+        except (ValueError, LookupError, TypeError):  # the line that was being written when the process was killed
             break
     write_text(path, "".join(kept))
 
@@ -176,8 +178,8 @@ class _Rate(ProgressColumn):
 
 
 def _progress_bar(description: str, *, shown: bool) -> Progress:
-    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, disable=not shown)
+    columns = (TextColumn(description, markup=False), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=Terminal(), disable=not shown)
 
 
 class TrackerError(UserError):

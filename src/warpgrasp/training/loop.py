@@ -12,10 +12,11 @@ from torch import Tensor
 
 from warpgrasp.data import NearToFar, draw
 from warpgrasp.errors import DataError
-from warpgrasp.frame import FrameName, move_to
+from warpgrasp.frame import FrameName, Frames, move_to
 from warpgrasp.geometry import mean_rotation
 from warpgrasp.reconstruction import (
     Checkpoint,
+    CheckpointError,
     HandObjectNetwork,
     checkpoint_of,
     freeze_batch_norm,
@@ -27,7 +28,7 @@ from warpgrasp.reconstruction import (
 from warpgrasp.training.log import LogOptions, accelerator_for, open_log
 from warpgrasp.training.objective import PairFrames, StepBatch, StepLoss, StepWeights
 from warpgrasp.training.processes import check_shareable, keep_freed_memory, mine, rows_of, share_batch_norm
-from warpgrasp.training.run import Training
+from warpgrasp.training.run import STATE, Training
 from warpgrasp.training.settings import Optimisation
 
 SAVE_EVERY_S = 30.0
@@ -39,7 +40,10 @@ def initial_network(training: Training) -> HandObjectNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = HandObjectNetwork(recipe.network, training.hand, tuple(model.name for model in training.objects))
-    load_encoder_weights(network.encoder, recipe.encoder_weights)
+    config = recipe.network
+    load_encoder_weights(
+        network.encoder, recipe.encoder_weights, image_mean=config.image_mean, image_std=config.image_std
+    )
     if recipe.base_rotations:
         _start_at_mean_rotations(network, training)
     return network
@@ -96,7 +100,7 @@ def train_stage(
     optimiser = torch.optim.Adam(
         network.parameters(), lr=optimisation.learning_rate, eps=optimisation.epsilon, fused=True
     )
-    state_path = out.with_suffix(".state.safetensors")
+    state_path = out.with_suffix(STATE)
     first_step = _resume(state_path, network, optimiser) if state_path.is_file() else 0
     network.train()
     if frozen:
@@ -141,12 +145,13 @@ class StepBatches:
     """The batches of a stage's steps, as far as this process computes them; each a function of the step alone."""
 
     def __init__(self, training: Training, optimisation: Optimisation, accelerator: Accelerator, *, stage: int):
-        """Raises `DataError` for a stage 2 without unannotated frames."""
+        """Raises `DataError` for a stage 2 without unannotated frames, unless it is a control's: it compares none."""
         photometric = training.recipe.photometric
         self._training, self._optimisation, self._stage = training, optimisation, stage
-        self._annotated = training.supervised_names
+        self._own, self._annotated = training.labels.annotated_names, training.supervised_names
         self._unannotated = NearToFar(training.labels, steps=photometric.near_to_far_steps)
-        if stage == 2 and not self._unannotated.every:
+        self._has_pairs = stage == 2 and bool(self._unannotated.every)
+        if stage == 2 and not self._has_pairs and training.recipe.photometric.weight > 0:
             raise DataError("expected unannotated frames for stage 2, but every training frame is annotated")
         self._rows = rows_of(accelerator, optimisation.batch, items="annotated frames")
         self._pair_rows = rows_of(accelerator, photometric.pairs, items="pairs")
@@ -159,13 +164,20 @@ class StepBatches:
             self._read_ahead(step + self._ahead)
         names, targets, references = self._drawn(step)
         source = self._training.source
-        frames = source.frames(names)
-        pairs = self._pairs(targets, references) if self._stage == 2 else None
+        frames = self._told(source.frames(names))
+        pairs = self._pairs(targets, references) if self._has_pairs else None
         return move_to(StepBatch(frames, self._rows, pairs), self._device)
 
     def _pairs(self, targets: Sequence[FrameName], references: Sequence[FrameName]) -> PairFrames:
         pair, keypoints = self._training.source.pairs(targets, references), self._training.keypoints
-        return PairFrames(*pair, self._pair_rows, None if keypoints is None else keypoints.of(pair[0]))
+        weighed = self._training.recipe.photometric.keypoint_weight > 0
+        seen = keypoints.of(pair[0]) if keypoints is not None and weighed else None
+        return PairFrames(self._told(pair[0]), pair[1], self._pair_rows, seen)
+
+    def _told(self, frames: Frames) -> Frames:
+        """The frames with where a detector sees the hand, for a network that is told of it."""
+        keypoints, joint_input = self._training.keypoints, self._training.recipe.network.joint_input
+        return keypoints.told(frames) if keypoints is not None and joint_input else frames
 
     def read_ahead_first(self, first_step: int) -> None:
         """Ask for the pictures of the first steps."""
@@ -180,12 +192,22 @@ class StepBatches:
         """The annotated frames of a step, the targets and their references."""
         training, recipe, stage = self._training, self._training.recipe, self._stage
         batch, pairs = self._optimisation.batch, recipe.photometric.pairs
-        names = mine(self._rows, draw(self._annotated, batch=batch, step=step, seed=[recipe.seed, stage, 0]))
-        if stage == 1:
+        names = mine(self._rows, self._drawn_annotated(step, batch))
+        if not self._has_pairs:
             return names, [], []
         others = draw(self._unannotated.names(step), batch=pairs, step=step, seed=[recipe.seed, stage, 1])
         targets = mine(self._pair_rows, others)
         return names, targets, [training.labels.reference(name) for name in targets]
+
+    def _drawn_annotated(self, step: int, batch: int) -> list[FrameName]:
+        """The annotated frames of a step: the data set's own, then the share of the added ones if there is one."""
+        recipe = self._training.recipe
+        seed, share = [recipe.seed, self._stage], recipe.added_share
+        if share is None or not self._training.added_names:
+            return draw(self._annotated, batch=batch, step=step, seed=[*seed, 0])
+        added = round(share * batch)
+        own = draw(self._own, batch=batch - added, step=step, seed=[*seed, 0])
+        return [*own, *draw(self._training.added_names, batch=added, step=step, seed=[*seed, 2])]
 
 
 def steps_ahead(device: torch.device) -> int:
@@ -215,9 +237,17 @@ def _state(checkpoint: Checkpoint, network: HandObjectNetwork, optimiser: torch.
 
 
 def _resume(path: Path, network: HandObjectNetwork, optimiser: torch.optim.Optimizer) -> int:
-    """Set network and optimiser to a saved state, and return the step to go on with."""
+    """Set network and optimiser to a saved state, and return the step to go on with.
+
+    Raises `CheckpointError` when it is no state, or of another network.
+    """
     checkpoint = load_checkpoint(path)
-    network.load_state_dict(checkpoint.network_tensors)
+    try:
+        network.load_state_dict(checkpoint.network_tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"expected the state of this training in {path}, but: {' '.join(str(error).split())[:300]}"
+        ) from error
     for name, parameter in network.named_parameters():
         keys = [key for key in checkpoint.tensors if key.startswith("optimiser.") and key.split(".", 2)[2] == name]
         # The step counter stays on the CPU, where Adam keeps it; moments lie in memory as their parameters do.

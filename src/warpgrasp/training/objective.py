@@ -1,18 +1,34 @@
 """What a training step minimises: the terms of Sec. 3.1 and Sec. 3.2, and the one place that weights them."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from warpgrasp.data import Rows, View, augment
-from warpgrasp.frame import Frames
-from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, supervision
+from warpgrasp.frame import (
+    Annotation,
+    Detections,
+    Frames,
+    HandReconstruction,
+    ObjectReconstruction,
+    Objects,
+    Reconstruction,
+    pose_points,
+)
+from warpgrasp.geometry import Camera, nearest_of_each
+from warpgrasp.hand import HandModel
+from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, reprojection, supervision
 from warpgrasp.training.keypoints import TargetKeypoints
 from warpgrasp.training.pairs import ComparedPairs, FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.settings import Photometric, Recipe
+
+Part = TypeVar("Part", HandReconstruction, ObjectReconstruction)
+UNTOLD_SHARE = 0.2  # of the frames of a network that is told of hands
 
 Terms = Mapping[str, Float[Tensor, " _"]]  # by name, each of as many frames or pairs
 
@@ -70,36 +86,35 @@ def weighted(terms: Terms, weights: Mapping[str, float]) -> tuple[Float[Tensor, 
     return torch.stack([weights[name] * mean for name, mean in means.items()]).sum(), means
 
 
-def supervised(network: HandObjectNetwork, frames: Frames, view: View, *, features: Float[Tensor, "b f"]) -> Terms:
-    """The terms of Eq. 3 on annotated frames, in the space of the augmented camera.
-
-    `features` are the encoder's of `view`.
-    """
+def supervised(reconstruction: Reconstruction, frames: Frames, view: View, *, in_picture: bool = False) -> Terms:
+    """The terms of Eq. 3 on annotated frames, in the space of the augmented camera; if asked, `reprojection` too."""
     if frames.annotation is None:
         raise ValueError("expected annotated frames")
-    reconstruction = network.reconstruct(features, view.camera, frames.objects)
-    annotation = frames.annotation.turned(view.view_from_camera)
-    return supervision(reconstruction, annotation, frames.objects) | regularisation(reconstruction)
+    annotation = view.annotated(frames.annotation)
+    reconstruction = _as_annotated(reconstruction, annotation, frames.objects)
+    terms = supervision(reconstruction, annotation, frames.objects) | regularisation(reconstruction)
+    return terms | {"reprojection": reprojection(reconstruction, annotation, frames.objects)} if in_picture else terms
 
 
 def on_pairs(
-    network: HandObjectNetwork,
+    hand: HandModel,
+    reconstruction: Reconstruction,
     batch: PairBatch,
     photometric: Photometric,
     *,
-    features: Float[Tensor, "b f"],
     compare: bool,
     cache: FrameCache | None = None,
 ) -> tuple[Terms, ComparedPairs | None]:
     """The terms of the targets, and the photometric term of the pairs if they are to be compared.
 
-    `features` are the encoder's of the targets as the network sees them. The terms of the targets are the regularisers
-    and, where the recipe weighs them, the change of the grasp since the references and the reprojection of keypoints.
-    The control forwards and regularises the same pictures; it differs in the photometric term and in seeing no
-    keypoints.
+    The terms of the targets are the regularisers and, where the recipe weighs them, the change of the grasp since the
+    references and the reprojection of keypoints. The control forwards and regularises the same pictures; it differs in
+    the photometric term and in seeing no keypoints.
     """
-    reconstruction = network.reconstruct(features, batch.target_view.camera, batch.targets.objects)
     terms = regularisation(reconstruction)
+    if any(batch.targets.objects.symmetries) and batch.references.annotation is not None:
+        annotation = batch.references.annotation.turned(batch.target_view.view_from_camera)
+        reconstruction = _as_annotated(reconstruction, annotation, batch.targets.objects)
     if photometric.grasp_weight > 0:
         assert batch.references.annotation is not None
         terms["grasp"] = grasp_change(reconstruction, batch.references.annotation)
@@ -108,7 +123,20 @@ def on_pairs(
         terms["keypoints"] = batch.keypoints.loss(reconstruction, view.view_from_camera, batch.targets.camera)
     if not compare:
         return terms, None
-    return terms, compare_pairs(network.hand, batch, reconstruction, photometric, cache=cache)
+    return terms, compare_pairs(hand, batch, reconstruction, photometric, cache=cache)
+
+
+def _as_annotated(reconstruction: Reconstruction, annotation: Annotation, objects: Objects) -> Reconstruction:
+    """The same with each object that looks alike turned in the one of these poses that is nearest to an annotation's.
+
+    What compares corresponding points of the surface, colours among them, then compares up to the symmetry.
+    """
+    if not any(objects.symmetries):
+        return reconstruction
+    posed = reconstruction.object
+    rotation = nearest_of_each(objects.symmetries, posed.rotation, annotation.object_rotation)
+    points = (pose_points(rotation, posed.translation, one) for one in (objects.vertices, objects.corners))
+    return replace(reconstruction, object=ObjectReconstruction(rotation, posed.translation, *points))
 
 
 @dataclass(frozen=True)
@@ -147,23 +175,78 @@ class StepLoss(nn.Module):
 
     def _terms(self, batch: StepBatch, generator: torch.Generator) -> StepTerms:
         network, recipe, frames = self.network, self._recipe, batch.frames
-        view = augment(frames.image, frames.camera, recipe.augment, generator, rows=batch.frame_rows)
+        view = augment(frames.image, frames.camera, recipe.augment, generator, rows=batch.frame_rows, zooms=True)
+        told = _told(frames, view, generator, batch.frame_rows)
+        in_picture = recipe.loss.reprojection > 0
         if batch.pairs is None:
-            return StepTerms(supervised(network, frames, view, features=network.features(view.image)))
+            reconstruction = network(view.image, view.camera, frames.objects, told)
+            return StepTerms(supervised(reconstruction, frames, view, in_picture=in_picture))
         pairs = _view_pairs(batch.pairs, recipe, generator)
-        # One pass of the encoder for both batches: its cost has a large part that the batch does not change.
-        features = network.features(torch.cat([view.image, pairs.target_view.image]))
-        of_frames, of_targets = features.split([len(view.image), len(pairs.target_view.image)])
-        of_annotated = supervised(network, frames, view, features=of_frames)
+        # One pass for both batches: its cost has a large part that the batch does not change.
+        of_frames, of_targets = _reconstructed(
+            network, [view, pairs.target_view], [frames.objects, pairs.targets.objects], [told, pairs.told]
+        )
+        of_annotated = supervised(of_frames, frames, view, in_picture=in_picture)
         targets, compared = on_pairs(
-            network,
+            network.hand,
+            of_targets,
             pairs,
             recipe.photometric,
-            features=of_targets,
             compare=recipe.photometric.weight > 0,
             cache=self._cache,
         )
         return StepTerms(of_annotated, targets, compared)
+
+
+def _reconstructed(
+    network: HandObjectNetwork,
+    views: Sequence[View],
+    objects: Sequence[Objects],
+    told: Sequence[Detections | None],
+) -> list[Reconstruction]:
+    """The reconstructions of several batches by one pass of the network."""
+    first = views[0].camera
+    camera = Camera(torch.cat([view.camera.intrinsics for view in views]), first.width, first.height)
+    detections = [one for one in told if one is not None]
+    every = network(
+        torch.cat([view.image for view in views]),
+        camera,
+        _joined(objects),
+        Detections.joined(detections) if len(detections) == len(views) else None,
+    )
+    sizes = [len(view.image) for view in views]
+    hands, posed = (_split(part, sizes) for part in (every.hand, every.object))
+    own = [
+        replace(one, vertices=one.vertices[:, : batch.vertices.shape[1]])
+        for one, batch in zip(posed, objects, strict=True)
+    ]
+    return [Reconstruction(hand, one) for hand, one in zip(hands, own, strict=True)]
+
+
+def _joined(parts: Sequence[Objects]) -> Objects:
+    """The objects of several batches, one after the other."""
+    names = tuple(name for one in parts for name in one.names)
+    symmetries = tuple(symmetry for one in parts for symmetry in one.symmetries)
+    vertices, real, faces, corners = (
+        _padded([getattr(one, name) for one in parts]) for name in ("vertices", "real", "faces", "corners")
+    )
+    return Objects(names, vertices, real, faces, corners, symmetries)
+
+
+def _padded(batches: Sequence[Tensor]) -> Tensor:
+    """Batches one after the other, the shorter padded with zeros."""
+    missing = [max(other.shape[1] for other in batches) - batch.shape[1] for batch in batches]
+    padded = (
+        F.pad(batch, (0, 0) * (batch.ndim - 2) + (0, count)) if count else batch
+        for batch, count in zip(batches, missing, strict=True)
+    )
+    return torch.cat(list(padded))
+
+
+def _split(part: Part, sizes: Sequence[int]) -> list[Part]:
+    """The batches of a dataclass of tensors."""
+    columns = [getattr(part, one.name).split(sizes) for one in fields(part)]
+    return [type(part)(*rows) for rows in zip(*columns, strict=True)]
 
 
 def _view_pairs(pairs: PairFrames, recipe: Recipe, generator: torch.Generator) -> PairBatch:
@@ -172,7 +255,20 @@ def _view_pairs(pairs: PairFrames, recipe: Recipe, generator: torch.Generator) -
     before = generator.get_state()
     target_view = augment(targets.image, targets.camera, recipe.augment, generator, rows=rows)
     if recipe.photometric.compare == "original":
-        return PairBatch(targets, references, target_view, None, pairs.keypoints)
+        told = _told(targets, target_view, generator, rows)
+        return PairBatch(targets, references, target_view, None, pairs.keypoints, told)
     generator.set_state(before)
     reference_view = augment(references.image, references.camera, recipe.augment, generator, rows=rows)
-    return PairBatch(targets, references, target_view, reference_view, pairs.keypoints)
+    told = _told(targets, target_view, generator, rows)
+    return PairBatch(targets, references, target_view, reference_view, pairs.keypoints, told)
+
+
+def _told(frames: Frames, view: View, generator: torch.Generator, rows: Rows | None) -> Detections | None:
+    """Where a view shows the hand, as the network is told; of some frames nothing, so that it learns to do without."""
+    detections = frames.detections
+    if detections is None:
+        return None
+    rows = Rows(0, len(view.image), len(view.image)) if rows is None else rows
+    kept = (torch.rand(rows.total, generator=generator)[rows.own] >= UNTOLD_SHARE)[:, None]
+    joints_px = view.seen(detections.joints_px, frames.camera)
+    return Detections(joints_px, detections.confidence * kept.to(joints_px, non_blocking=True))

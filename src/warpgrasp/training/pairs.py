@@ -10,7 +10,7 @@ from torch import Tensor
 
 from warpgrasp.data import View
 from warpgrasp.errors import DataError
-from warpgrasp.frame import FrameName, FramePair, Frames, Reconstruction, pose_points
+from warpgrasp.frame import Detections, FrameName, FramePair, Frames, Reconstruction, pose_points
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import PHOTOMETRIC_TERMS, PhotometricConsistency, photometric_consistency
@@ -32,6 +32,7 @@ class PairBatch:
     target_view: View
     reference_view: View | None  # made by the same draw; only when augmented pictures are compared
     keypoints: TargetKeypoints | None = None  # of the targets
+    told: Detections | None = None  # what the network is told of the hand in `target_view`
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def rows_of(accelerator: Accelerator, batch: int, *, items: str) -> Rows | None:
 
 def mine(rows: Rows | None, batch: Sequence[T]) -> Sequence[T]:
     """The rows of this process."""
-    return batch if rows is None else batch[rows.first : rows.first + rows.count]
+    return batch if rows is None else batch[rows.own]
 
 
 def check_shareable(accelerator: Accelerator, *, skips_bad_frames: bool) -> None:

@@ -7,7 +7,7 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,28 +16,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from warpgrasp.data import (
-    Dataset,
-    FrameSource,
-    Joined,
-    Labels,
-    OnBad,
-    Share,
-    annotatable,
-    choose_labels,
-    join_datasets,
-)
+from warpgrasp.bounded import read_json, read_regular
+from warpgrasp.checked import read_json_object
+from warpgrasp.data import Dataset, FrameSource, Joined, Labels, OnBad, Share, annotatable, choose_labels, join_datasets
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.files import fingerprint_of_files, fingerprint_of_values, source_commit, write_json
+from warpgrasp.files import (
+    fingerprint_of_files,
+    fingerprint_of_values,
+    source_commit,
+    write_json,
+)
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.hand import HandModel
 from warpgrasp.keypoints import DETECTORS, DetectorSettings
+from warpgrasp.locks import LOCK, alone_in
 from warpgrasp.training.keypoints import FrameKeypoints
 from warpgrasp.training.pairs import compared_channels
-from warpgrasp.training.processes import begins_first
+from warpgrasp.training.processes import begins_first, is_main
 from warpgrasp.training.settings import Recipe
 
 NOTES, TRACKING_FOLDER = "run.json", "tracking"  # in a run's folder
+STATE = ".state.safetensors"  # ends the name of what an unfinished stage goes on from
+LARGEST_ANNOTATION_BYTES = 128_000_000  # of a file: the labels of a recording
 VERSIONS = ("torch", "numpy", "numba", "kornia", "accelerate", "roma")
 # The settings that every fingerprint has held from the first on, by their class. A setting that is added to a class
 # later enters a fingerprint only where it differs from its default: runs of before, which had no choice, are known
@@ -85,23 +85,21 @@ class Training:
         compared_channels(
             torch.zeros(1, 3, recipe.height, recipe.width), recipe.photometric
         )  # refuse a wrong term now, not in stage 2
-        own_size, dataset = dataset.at_size(None), dataset.at_size((recipe.width, recipe.height))
+        at_own_size, dataset = dataset.at_size(None), dataset.at_size((recipe.width, recipe.height))
         possible = annotatable(dataset, on_bad)
         if not possible:
             raise DataError(f"expected annotated training frames in {dataset.root}, found none")
-        labels = choose_labels(
-            dataset.sequences["train"],
-            fraction=recipe.fraction,
-            sampling=recipe.sampling,
-            annotatable=possible,
-        )
-        keypoints = _keypoints(recipe, own_size, labels, on_bad)
+        sequences, rule = dataset.sequences["train"], recipe.sampling
+        labels = choose_labels(sequences, fraction=recipe.fraction, sampling=rule, annotatable=possible)
         if not extra:
+            keypoints = _keypoints(recipe, at_own_size, labels, on_bad)
             source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad)
             return Training(recipe, dataset.hand, labels, source, dataset.objects("train"), keypoints=keypoints)
         joined = join_datasets(dataset, [added.at_size(dataset.size) for added in extra])
         possible = annotatable(joined, on_bad)
         added_names = tuple(name for name in joined.added_names if name in possible)
+        at_own_size = join_datasets(at_own_size, [added.at_size(None) for added in extra])
+        keypoints = _keypoints(recipe, at_own_size, labels, on_bad, added_names)
         source = FrameSource(joined, annotated=[*labels.annotated_names, *added_names], on_bad=on_bad)
         return Training(recipe, dataset.hand, labels, source, joined.objects("train"), added_names, keypoints)
 
@@ -122,14 +120,20 @@ class Training:
         return torch.Generator().manual_seed(int(seed[0] >> np.uint64(1)))
 
 
-def _keypoints(recipe: Recipe, dataset: Dataset, labels: Labels, on_bad: OnBad) -> FrameKeypoints | None:
-    """What the recipe's detector sees in a data set at its own size, if the recipe asks one for a second stage."""
+def _keypoints(
+    recipe: Recipe, dataset: Dataset, labels: Labels, on_bad: OnBad, added: Sequence[FrameName] = ()
+) -> FrameKeypoints | None:
+    """What the recipe's detector sees in a data set at its own size, if the recipe asks one.
+
+    In added frames it looks for a network that is told of hands alone: they are never targets.
+    """
     photometric = recipe.photometric
-    if photometric.keypoint_weight == 0 or recipe.stage2.steps == 0:
+    are_targets = photometric.keypoint_weight > 0 and recipe.stage2.steps > 0
+    if not are_targets and not recipe.network.joint_input:
         return None
     source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad, cache_bytes=0)
     detector = DETECTORS[photometric.detector](DetectorSettings())
-    return FrameKeypoints.detected(source, labels, detector)
+    return FrameKeypoints.detected(source, labels, detector, added if recipe.network.joint_input else ())
 
 
 def fingerprint(training: Training) -> str:
@@ -182,7 +186,7 @@ def data_fingerprint(training: Training) -> str:
     for name in training.supervised_names:
         for path in dataset.annotation_files(name):
             if path not in read:
-                digest.update(path.read_bytes() if path.is_file() else b"missing")
+                digest.update(read_regular(path, LARGEST_ANNOTATION_BYTES) if path.is_file() else b"missing")
             read.add(path)
     return digest.hexdigest()[:16]
 
@@ -208,38 +212,43 @@ def inputs_of(training: Training) -> dict[str, str]:
 def changed_inputs(out: Path, inputs: Mapping[str, str]) -> list[str]:
     """Which of a training's inputs are not those that the run in `out` began with; an older run does not tell."""
     try:
-        begun_with = json.loads((out / NOTES).read_text()).get("inputs", {})
-    except (OSError, json.JSONDecodeError, AttributeError):  # said when it is opened
+        begun_with = read_json(out / NOTES).get("inputs", {})
+        return [name for name, fingerprint in inputs.items() if begun_with.get(name, fingerprint) != fingerprint]
+    except (OSError, DataError, AttributeError):  # said when it is opened
         return []
-    return [name for name, fingerprint in inputs.items() if begun_with.get(name, fingerprint) != fingerprint]
 
 
 @contextmanager
 def open_run(training: Training, out: Path, *, command: list[str]) -> Iterator[None]:
     """Begin a run in `out`, or go on with the one that is there; remove one that fails before it has saved anything.
 
-    Raises `RunError` when the folder holds a run of another fingerprint, or anything else but the data set.
+    Raises `RunError` when the folder holds a run of another fingerprint, or anything else but the data set, and
+    `LockedError` when another command is at work there.
     """
-    with begins_first():
-        _check_or_begin(training, out, command)
     source = training.source
-    source.when_bad = lambda: note_bad_frames(source, out)
-    try:
-        note_bad_frames(source, out)
-        yield
-    except (UserError, OSError):
-        _remove_if_nothing_is_saved(out)
-        raise
-    finally:
-        source.when_bad = None
+    with alone_in(out) if is_main() else nullcontext():
+        with begins_first():
+            _check_or_begin(training, out, command)
+        source.when_bad = lambda: note_bad_frames(source, out)
+        try:
+            note_bad_frames(source, out)
+            yield
+        except (UserError, OSError):
+            _remove_if_nothing_is_saved(out)
+            raise
+        finally:
+            source.when_bad = None
 
 
 def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
     path, mine, inputs = out / NOTES, fingerprint(training), inputs_of(training)
+    for state in out.glob(f"*{STATE}"):  # of a process that was killed when the stage was finished
+        if state.with_name(state.name.removesuffix(STATE) + ".safetensors").is_file():
+            state.unlink(missing_ok=True)
     if path.is_file():
         try:
-            theirs = json.loads(path.read_text())["fingerprint"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            theirs = read_json_object(path).text("fingerprint")
+        except DataError as error:
             raise RunError(f"expected the notes of a run in {path}, but they cannot be read: {error}") from error
         if theirs != mine:
             raise RunError(
@@ -253,9 +262,8 @@ def _check_or_begin(training: Training, out: Path, command: list[str]) -> None:
                 f"{path}"
             )
         return
-    if out.exists() and any(entry != training.source.dataset.root for entry in out.iterdir()):
+    if any(entry != training.source.dataset.root and not entry.name.startswith(LOCK) for entry in out.iterdir()):
         raise RunError(f"expected an empty folder or a run of the same recipe in {out}, found other files")
-    out.mkdir(parents=True, exist_ok=True)
     try:
         write_json(path, {"fingerprint": mine, "inputs": inputs, **notes(training, command)})
     except OSError:
@@ -269,8 +277,6 @@ def _remove_if_nothing_is_saved(out: Path) -> None:
     for path in (out / NOTES, *out.glob("*.jsonl")):
         path.unlink(missing_ok=True)
     shutil.rmtree(out / TRACKING_FOLDER, ignore_errors=True)
-    with suppress(OSError):  # the data set may lie there
-        out.rmdir()
 
 
 def notes(training: Training, command: list[str]) -> dict[str, Any]:
@@ -324,9 +330,12 @@ def note_bad_frames(source: FrameSource, folder: Path) -> None:
 
     Those that the run met before it was interrupted stay listed.
     """
-    content = json.loads((folder / NOTES).read_text())
-    before = content.get("bad_frames", {"frames": []})["frames"]
-    errors = {(frame["sequence"], frame["index"]): frame["error"] for frame in before}
+    content = read_json_object(folder / NOTES)
+    before = content.entry("bad_frames").entries("frames") if content.has("bad_frames") else []
+    errors = {
+        (frame.text("sequence"), frame.whole("index", least=0, most=2**63)): str(frame.value("error"))
+        for frame in before
+    }
     errors |= {(name.sequence, name.index): error for name, error in source.bad.items()}
     frames = [{"sequence": key[0], "index": key[1], "error": errors[key]} for key in sorted(errors)]
     bad_frames = {"when_found": source.on_bad, "count": len(frames), "frames": frames}
@@ -336,6 +345,6 @@ def note_bad_frames(source: FrameSource, folder: Path) -> None:
 def note(folder: Path, key: str, value: Any) -> None:
     """Add one note to those of a run's folder."""
     path = folder / NOTES
-    content = json.loads(path.read_text())
-    if content.get(key) != value:
-        write_json(path, {**content, key: value})
+    content = read_json_object(path)
+    if content.values.get(key) != value:
+        write_json(path, {**content.values, key: value})

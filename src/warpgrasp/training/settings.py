@@ -23,6 +23,8 @@ class LossWeights:
     """Mean squared pose coefficient."""
     hand_shape: float = 5e-7
     """Mean squared shape parameter."""
+    reprojection: float = 0.0
+    """Mean squared error in the picture of joints and object vertices, at 0.4 m: a baseline, no part of Eq. 3."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class Recipe:
     """Fine-tuning with pairs; with 0 steps the training ends with stage 1."""
     photometric: Photometric = field(default_factory=Photometric)
     """The photometric term."""
+    added_share: float | None = None
+    """Share of each batch of annotated frames drawn from added data sets; without it all frames are drawn alike."""
     data_weight: float = 0.999
     """λ_data is this minus λ_c, as released."""
     freeze_batch_norm: Literal["never", "stage2", "always"] = "always"

@@ -22,6 +22,7 @@ from warpgrasp.export import PredictedSequence, SequenceError
 from warpgrasp.frame import Annotation, FrameName, FramePair, colours
 from warpgrasp.geometry import Camera
 from warpgrasp.photometric import photometric_consistency
+from warpgrasp.predictions import check_places
 from warpgrasp.report import FADED, residual_colours
 from warpgrasp.scene import Scene
 
@@ -256,6 +257,7 @@ def _predicted_layer(key: str, sequence: PredictedSequence, indices: Int[np.ndar
     is_present = np.array([int(index) in row_of for index in indices])
     rows = np.array([row_of.get(int(index), sequence.rows[0]) for index in indices])
     part = sequence.predictions.rows(rows)
+    check_places(part.hand_vertices)
     return PoseLayer(key, is_present, part.hand_vertices, part.object_rotation, part.object_translation)
 
 

@@ -19,11 +19,12 @@ import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from matplotlib import colormaps
 from PIL import Image
-from rich.progress import track
 
 from warpgrasp.export import PredictedSequence, SequenceError
 from warpgrasp.geometry import Camera
+from warpgrasp.plain_text import line
 from warpgrasp.predictions import Flag
+from warpgrasp.progress import track
 from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR, RESIDUAL_COLOURS, RESIDUAL_LIMIT
 from warpgrasp.view.content import (
     CONTROL,
@@ -149,7 +150,7 @@ def _common(content: ViewContent, blob: _Blob, *, step: int, size: tuple[int, in
     """The entries that saved and served pages both have."""
     sequence = content.sequence
     return {
-        "title": f"{sequence.name} · {sequence.model.name}",
+        "title": line(f"{sequence.name} · {sequence.model.name}"),
         "about": _about(sequence, step),
         "width": size[0],
         "height": size[1],

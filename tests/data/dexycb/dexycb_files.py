@@ -24,7 +24,7 @@ from warpgrasp.data.sample.grasp import OBJECTS as SAMPLE_OBJECTS
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.data.sample.sequence import GraspSequence
 from warpgrasp.hand.model import HandModel, HandTemplate
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 AXIS_MIRROR = np.array([1.0, -1.0, -1.0])  # of axis-angle vectors

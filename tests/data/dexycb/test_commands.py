@@ -19,12 +19,12 @@ from tests.data.dexycb.dexycb_files import (
     edit_labels,
 )
 from warpgrasp.cli import main
-from warpgrasp.data.dexycb.dataset import DexYcb, Sides
+from warpgrasp.data.dexycb import DexYcb, Sides
 from warpgrasp.evaluation.metrics import EvaluationError
 from warpgrasp.export.datasets import write_dexycb_result
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 from warpgrasp.predictions.file import Predictions, read_predictions
 
 

@@ -24,11 +24,11 @@ from tests.data.dexycb.dexycb_files import (
 from tests.oracles.skinning import skin
 from warpgrasp.data import layout_of, open_dataset
 from warpgrasp.data.dataset import Dataset
-from warpgrasp.data.dexycb.dataset import DexYcb, LeftHands, LeftShapedirs, SideChoice, Sides
+from warpgrasp.data.dexycb import DexYcb, LeftHands, LeftShapedirs, SideChoice, Sides
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, pose_points
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import open_hand
+from warpgrasp.hand.templates import open_hand
 
 SAME_M = 1e-6
 SAME_PX = 5e-3

@@ -179,12 +179,12 @@ def test_doctor_warns_of_joints_that_are_no_hand(copied: Path, capsys) -> None:
 
 def test_doctor_says_when_fits_are_of_another_hand(copied: Path, hand: HandModel, capsys, monkeypatch) -> None:
     mirrored = HandModel(hand.template.mirrored("mano right (tips: manopth)"))
-    monkeypatch.setattr(import_module("warpgrasp.cli.demo"), "hand_model", lambda *_, **__: mirrored)
+    monkeypatch.setattr(import_module("warpgrasp.cli.data"), "hand_model", lambda *_, **__: mirrored)
     out, error = doctor(copied, capsys, status=1)
     assert "warning: 20 of these hands are beyond the limits" in out
     assert re.search(r"pkls\.pkl, found it \d+ mm away in most; the fits were made with MANO \(--hand mano", error)
     other = HandModel(replace(mirrored.template, name="of another package"))
-    monkeypatch.setattr(import_module("warpgrasp.cli.demo"), "hand_model", lambda *_, **__: other)
+    monkeypatch.setattr(import_module("warpgrasp.cli.data"), "hand_model", lambda *_, **__: other)
     out, _ = doctor(copied, capsys)
     assert "warning: the fits of 5 sequences are of another hand than of another package" in out
     assert "23 hands fitted to the joints here" in out

@@ -28,13 +28,11 @@ from tests.data.fphab.fphab_files import (
 from warpgrasp.data import open_dataset
 from warpgrasp.data.dataset import Dataset
 from warpgrasp.data.fphab.dataset import Fphab
-from warpgrasp.data.fphab.files import FPHAB_JOINTS
-from warpgrasp.data.fphab.splits import PROTOCOLS
+from warpgrasp.data.fphab.files import FPHAB_JOINTS, PROTOCOLS
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, pose_points
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import JOINTS, permutation
+from warpgrasp.hand.model import JOINTS, HandModel, permutation
 
 SAME_M = 1e-6
 SAME_PX = 5e-3

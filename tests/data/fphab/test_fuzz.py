@@ -33,7 +33,7 @@ PICTURE = f"Video_files/{FITTED}/color/color_0003.jpeg"
 MESH = "Object_models/milk_model/milk_model.ply"
 SPOILT = {LIST: 100, SKELETON: 120, POSES: 120, FITS: 160, PICTURE: 80, MESH: 100}
 SPOILT_CACHES = 20
-SLOWEST_S = 2.0
+SLOWEST_S = 10.0  # of a core; a second without coverage, whose tracer follows each operation of a pickle
 
 
 @pytest.fixture(scope="module")

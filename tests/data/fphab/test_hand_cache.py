@@ -37,3 +37,14 @@ def test_other_joints_and_other_hands_are_fitted_anew(
     larger = HandModel(replace(template, vertices=1.001 * template.vertices))
     module.cached_fit(larger, joints, root=tmp_path)
     assert len(fitted) == 3
+
+
+def test_nothing_is_written_through_a_link_that_came_with_the_data(hand: HandModel, tmp_path: Path) -> None:
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "root"
+    for folder in (elsewhere, root):
+        folder.mkdir()
+    (root / ".warpgrasp").symlink_to(elsewhere)
+    with torch.no_grad():
+        joints = hand(torch.zeros(1, 3), torch.zeros(1, 45), torch.zeros(1, hand.shape_count)).joints
+    module.cached_fit(hand, joints + torch.tensor([0.0, 0.0, 0.4]), root=root)
+    assert list(elsewhere.iterdir()) == []

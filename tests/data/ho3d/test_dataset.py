@@ -20,8 +20,7 @@ from warpgrasp.data.sample.files import PosedSequence
 from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName, pose_points
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import FINGERTIPS, HO3D_JOINTS, JOINTS
+from warpgrasp.hand.model import FINGERTIPS, HO3D_JOINTS, JOINTS, HandModel
 
 SAME_M = 1e-6
 SAME_PX = 5e-3
@@ -175,7 +174,7 @@ def test_version_2_png_pictures_are_read(copied_root: Path, hand: HandModel) -> 
         picture.save(path.with_suffix(".png"))
     path.unlink()
     dataset = Ho3d(copied_root, hand)
-    assert dataset.path(A0, "rgb").suffix == ".png"
+    assert dataset.picture_file(A0).suffix == ".png"
     assert torch.equal(dataset.frame(A0, annotated=False).image, before)
 
 

@@ -14,7 +14,7 @@ from warpgrasp.data import examine
 from warpgrasp.data.dataset import SPLITS
 from warpgrasp.data.ho3d import files as folder_module
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.ho3d.splits import PLANS
+from warpgrasp.data.ho3d.files import PLANS
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel

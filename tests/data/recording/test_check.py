@@ -12,15 +12,14 @@ from tests.data.recording.recording_files import edit, write_recording, write_vi
 from warpgrasp.cli import main
 from warpgrasp.data import examine
 from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.recording.evidence import (
+from warpgrasp.data.recording.check import (
     GapFollower,
     LabelledSurface,
-    LikeTurn,
-    near_symmetries,
     surface_motion_px,
     texture_levels,
 )
+from warpgrasp.data.recording.dataset import Recordings
+from warpgrasp.data.recording.files import LikeTurn, near_symmetries
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, FrameName, ObjectModel
 from warpgrasp.geometry.camera import Camera

@@ -16,9 +16,8 @@ from tests.data.recording.chequerboard_scene import CORNERS, FLAT, TILTED, Brown
 from tests.data.recording.recording_files import write_video
 from warpgrasp.cli import main
 from warpgrasp.cli.camera import calibration_lines
-from warpgrasp.data.recording.camera import read_lens
+from warpgrasp.data.recording.camera import focal_from_exif, read_lens
 from warpgrasp.data.recording.chequerboard import BoardView, calibrate, find_board
-from warpgrasp.data.recording.focal import focal_from_exif
 from warpgrasp.errors import DataError
 from warpgrasp.export.datasets import VideoWriter
 
@@ -61,6 +60,7 @@ def test_a_known_lens_is_found_again(bent_pictures: list[np.ndarray], tmp_path: 
     lens = read_lens(recording)
     np.testing.assert_allclose(lens.intrinsics[[0, 1], [0, 1]], K[[0, 1], [0, 1]], rtol=0.005)
     np.testing.assert_allclose(lens.intrinsics[:2, 2], K[:2, 2], atol=0.005 * SIZE[0])
+    assert all(number == round(number, 6) for number in lens.intrinsics.ravel())  # equal in every run
     assert (lens.width, lens.height) == SIZE
     assert len(lens.distortion) == 4
     # Where the calibrated lens sees the rays of every pixel of the true one, up to a turn that no board tells.

@@ -25,8 +25,7 @@ from warpgrasp.data.sample.grasp import object_surface
 from warpgrasp.errors import DataError
 from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import FrameName, pose_points
-from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.skeleton import JOINTS
+from warpgrasp.hand.model import JOINTS, HandModel
 
 SAME_M = 1e-6
 SAME_PX = 5e-3

@@ -20,7 +20,7 @@ from warpgrasp.data.recording.labels import EXAMINED, fits_other_hand
 from warpgrasp.errors import DataError
 from warpgrasp.frame import FrameName
 from warpgrasp.hand.model import HandModel
-from warpgrasp.hand.open_hand import left_hand, open_hand
+from warpgrasp.hand.templates import left_hand, open_hand
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 

@@ -126,7 +126,7 @@ def test_training_prediction_and_scores_are_of_the_same_hand(
     predictions, header = read_predictions(file)
     assert header["side"] == "left"
     checkpoint = load_checkpoint(run / "weights.safetensors")
-    dataset = Recordings(left, hand, (int(checkpoint.training["width"]), int(checkpoint.training["height"])))
+    dataset = Recordings(left, hand, checkpoint.picture_size)
     seen = predict_few(checkpoint.network(hand), dataset, [FrameName("A1", index) for index in range(8)])
     np.testing.assert_allclose(predictions.hand_vertices, seen.hand_vertices * [-1, 1, 1], atol=1e-5)
     np.testing.assert_allclose(predictions.object_translation, seen.object_translation * [-1, 1, 1], atol=1e-5)

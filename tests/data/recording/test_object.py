@@ -91,6 +91,13 @@ def test_what_is_no_object(small: Path, change: dict, message: str) -> None:
     assert "small" in str(caught.value)
 
 
+@pytest.mark.parametrize("corners", ["v 0 0 0\nv .1 0 0\nv .2 0 0\n", "v 0 0 0\nv .1 0 0\nv .1 0 0\n"])
+def test_a_mesh_without_any_area_is_refused(small: Path, corners: str) -> None:
+    (small / "wedge.obj").write_text(f"{corners}f 1 2 3\n")
+    with pytest.raises(DataError, match=r"an object with a surface in .*wedge\.obj"):
+        read_object(small)
+
+
 def test_a_link_out_of_the_folder_is_refused(small: Path) -> None:
     write_obj(small.parent / "outside.obj")
     (small / "inside.obj").symlink_to(small.parent / "outside.obj")

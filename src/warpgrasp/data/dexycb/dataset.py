@@ -1,102 +1,44 @@
-"""DexYCB (Chao et al. 2021): raw folders to frames.
+"""DexYCB (Chao et al. 2021): raw folders to frames, and what is missing in them.
 
 One sequence of the data set is one camera's view of a capture, named SUBJECT/SEQUENCE/SERIAL. The object of a frame is
 the grasped one among those in view. The network knows a right hand, so a view of a left hand is read as its mirror
 image (data/augment.py): picture, camera, hand and pose, and the object becomes its own mirror image, `NAME (mirrored)`.
-
-In MANO's own left-hand file the shape directions are wrong along x: they are those of the right hand, where they should
-be its mirror image (smplx, issue 48). A hand with shape parameters other than 0 is therefore another one on the left
-than on the right. DexYCB was annotated with that file (dex-ycb-toolkit, issue 28), so there are two ways to read it:
-
-`as-labelled`: the hand that the annotators fitted to the pictures, with the wrong directions. Its surface and joints
-    are those of the labels. Mirrored, it is a right hand whose shape the right model can only approximate: the x parts
-    of its shape directions have the opposite sign.
-`corrected`: the mirrored hand is the right model with the labels' pose and shape parameters. It lies in the right
-    model's space, but it is not the hand that was fitted: it leaves the labels' joints, the more the larger the betas.
-
-The right hand's file tells which sign the user's file has, so a file that was corrected already reads the same.
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from warpgrasp.data.augment import mirrored_annotation, mirrored_camera, mirrored_frame, mirrored_name
-from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, check_agreement, chosen_protocol
+from warpgrasp.data.dataset import LARGEST_DISTANCE_M, SPLITS, Split, Truth, check_agreement, chosen_protocol
 from warpgrasp.data.dexycb.files import HEIGHT_PX, WIDTH_PX, CameraView, DexYcbFolder, FrameLabels
-from warpgrasp.data.dexycb.splits import PARTS, PROTOCOLS, SUBJECTS
+from warpgrasp.data.dexycb.splits import (
+    PARTS,
+    PROTOCOLS,
+    RIGHT_HANDS,
+    S0_TRAIN_FRAMES,
+    SUBJECTS,
+    LeftHands,
+    SideChoice,
+    Sides,
+)
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import HandModel, HandTemplate
+from warpgrasp.hand import HandModel
 
 ROTATION_TOLERANCE = 1e-2  # of RᵀR from the identity, in float32
-
-SideChoice = Literal["right", "left", "both"]
-LeftShapedirs = Literal["as-labelled", "corrected"]
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Which hands are read; `left_hand` is needed for all but the right ones."""
-
-    choice: SideChoice = "right"
-    left_hand: HandModel | None = None
-    left_shapedirs: LeftShapedirs = "as-labelled"
-
-    @property
-    def are_usual(self) -> bool:
-        """Whether nothing but what every layout offers is asked for: right hands."""
-        return self.choice == "right" and self.left_shapedirs == "as-labelled"
-
-    def __str__(self) -> str:
-        return self.choice if self.choice == "right" else f"{self.choice} {self.left_shapedirs}"
-
-
-RIGHT_HANDS = Sides()
-
-
-@dataclass(frozen=True)
-class LeftHands:
-    """The left hand that labels were made with, and the one that is shown."""
-
-    labelled: HandModel
-    shown: HandModel
-
-    @staticmethod
-    def of(sides: Sides, right: HandTemplate) -> "LeftHands | None":
-        """The left hands beside a right one, or None where only right hands are read.
-
-        Raises `DataError` when there is no left one, or they do not belong together.
-        """
-        if sides.choice == "right":
-            return None
-        if sides.left_hand is None:
-            raise DataError(f"expected a left hand model beside {right.name} to read {sides.choice} hands, got none")
-        left = sides.left_hand.template
-        if left.shape_directions.shape != right.shape_directions.shape or left.faces.shape != right.faces.shape:
-            raise DataError(
-                f"expected a left hand model that mirrors the right one, found {left.name} with "
-                f"{len(left.vertices)} vertices and {right.name} with {len(right.vertices)}"
-            )
-        labelled = HandModel(with_x_sign(left, right, 1))
-        shown = labelled if sides.left_shapedirs == "as-labelled" else HandModel(with_x_sign(left, right, -1))
-        return LeftHands(labelled, shown)
-
-
-def with_x_sign(left: HandTemplate, right: HandTemplate, sign: Literal[1, -1]) -> HandTemplate:
-    """The left hand whose shape directions along x are those of the right hand (1), or their mirror image (-1)."""
-    same = float(np.sum(left.shape_directions[:, 0] * right.shape_directions[:, 0]))
-    if same * sign > 0:
-        return left
-    directions = left.shape_directions * np.array([-1.0, 1.0, 1.0])[:, None]
-    return replace(left, shape_directions=directions)
+SOURCES = (
+    "DexYCB: https://dex-ycb.github.io, licence CC BY-NC 4.0 (research only)",
+    f"the folder holds {SUBJECTS[0]}/ … {SUBJECTS[-1]}/, each with all of its sequences, calibration/ and models/; "
+    f"labels need MANO (--hand mano --mano-folder DIR, docs/datasets.md#mano)",
+)
 
 
 @dataclass(frozen=True)
@@ -290,3 +232,89 @@ def _object_name(view: CameraView) -> str:
 def _is_rotation(matrix: Tensor) -> bool:
     error = (matrix.T @ matrix - torch.eye(3)).abs().max()
     return bool(error < ROTATION_TOLERANCE and torch.linalg.det(matrix) > 0)
+
+
+def examine_dexycb(dataset: DexYcb) -> Iterator[str]:
+    """Lines about the folder. Raises `DataError` with a count of everything missing, each kind named once."""
+    folder = dataset.folder
+    yield from SOURCES
+    yield f"{len(folder.subjects)} of {len(SUBJECTS)} subjects, {len(folder.captures)} recordings"
+    yield f"{dataset.protocol}, in brackets both hands, as the official splits count:"
+    yield from _splits(dataset)
+    every = {view.name: view for part in PARTS[dataset.setup].values() for view in folder.views(part)}
+    chosen = [view for view in every.values() if dataset.sides.choice in ("both", view.capture.side)]
+    problems = list(_missing_files(dataset, chosen))
+    if not problems:
+        yield from _read_some(dataset, chosen)
+    absent = [subject for number, subject in enumerate(SUBJECTS) if number not in folder.subjects]
+    if absent:
+        problems.insert(0, f"{len(absent)} subjects ({', '.join(absent)})")
+    if problems:
+        raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
+    yield "nothing is missing"
+
+
+def _splits(dataset: DexYcb) -> Iterator[str]:
+    """The size of each split beside that of a complete data set."""
+    for split in SPLITS:
+        part = PARTS[dataset.setup][split]
+        views = dataset.folder.views(part)
+        frames = sum(view.capture.frames for view in views)
+        left = sum(view.capture.frames for view in views if view.capture.side == "left")
+        expected = f" of {S0_TRAIN_FRAMES:,}" if (dataset.setup, split) == ("dexycb/s0", "train") else ""
+        yield (
+            f"{split}: {len(dataset.names(split)):,} frames in {len(dataset.sequences[split]):,} views "
+            f"(both hands: {frames:,}{expected} frames, {left:,} of them of left hands, in {len(views):,} of "
+            f"{part.view_count:,} views)"
+        )
+
+
+def _missing_files(dataset: DexYcb, views: list[CameraView]) -> Iterator[str]:
+    folder = dataset.folder
+    wanted = {
+        "intrinsics files": {folder.intrinsics_file(view.serial) for view in views},
+        "mano.yml files": {folder.shape_file(view.capture) for view in views},
+        "object meshes": {folder.mesh_file(view.capture.grasped_object) for view in views},
+    }
+    for kind, paths in wanted.items():
+        missing = sorted(path for path in paths if not path.is_file())
+        if missing:
+            yield f"{len(missing)} {kind}, the first {missing[0]}"
+    pictures, labels = [], []
+    for view in views:  # folders are listed, since asking for each of a million files takes minutes
+        present = _listed(view.picture(0).parent)
+        pictures += [path for path in map(view.picture, view.frames) if path.name not in present]
+        labels += [path for path in map(view.labels, view.frames) if path.name not in present]
+    for kind, missing in (("pictures", pictures), ("labels files", labels)):
+        if missing:
+            yield f"{len(missing)} {kind}, the first {missing[0]}"
+
+
+def _listed(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
+
+
+def _read_some(dataset: DexYcb, views: list[CameraView]) -> Iterator[str]:
+    """Read the first annotated frame of each subject's first view of either hand, and every object."""
+    folder = dataset.folder
+    seen: set[tuple[str, SideChoice]] = set()
+    for view in views:
+        key = view.name.split("/")[0], view.capture.side
+        if key in seen:
+            continue
+        annotated = (
+            index
+            for index in view.frames
+            if (labels := folder.labels(view, index)).has_hand and labels.has_object[view.capture.grasped]
+        )
+        index = next(annotated, None)
+        if index is not None:
+            seen.add(key)
+            dataset.frame(FrameName(view.name, index), annotated=True)
+    objects = sorted({view.capture.grasped_object for view in views})
+    for name in objects:
+        folder.object_model(name)
+    yield f"read a frame of {len(seen)} subjects' right or left hands; objects {', '.join(objects)}"

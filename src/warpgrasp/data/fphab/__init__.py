@@ -1,8 +1,7 @@
 """FPHAB (Garcia-Hernando et al. 2018), the frames of its four objects with 6D pose: raw folders to frames."""
 
-from warpgrasp.data.fphab.check import examine_fphab
-from warpgrasp.data.fphab.dataset import Fphab
-from warpgrasp.data.fphab.splits import PROTOCOLS
+from warpgrasp.data.fphab.dataset import Fphab, examine_fphab
+from warpgrasp.data.fphab.files import PROTOCOLS
 
 __all__ = [
     "PROTOCOLS",

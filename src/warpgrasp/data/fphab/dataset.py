@@ -1,72 +1,54 @@
-"""The loader of FPHAB: raw folders to frames."""
+"""The loader of FPHAB: raw folders to frames, and what is missing in them."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from jaxtyping import Float
-from rich.progress import track
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, chosen_protocol, with_caches
+from warpgrasp.data.dataset import LARGEST_DISTANCE_M, SPLITS, Split, Truth, chosen_protocol, with_caches
 from warpgrasp.data.fphab.files import (
+    EXPECTED_FRAMES,
+    LIST,
+    OBJECTS,
+    PROTOCOLS,
     REDUCED_SIZE,
+    SEQUENCE,
     PerFrame,
+    SequenceAnnotation,
     colour_camera,
+    object_of,
+    read_action_split,
     read_mano_fits,
     read_object_poses,
     read_skeleton,
-)
-from warpgrasp.data.fphab.hands import SequenceHands, hands_of
-from warpgrasp.data.fphab.splits import (
-    LIST,
-    PROTOCOLS,
-    SEQUENCE,
-    object_of,
-    read_action_split,
     split_sequences,
 )
+from warpgrasp.data.fphab.hands import SequenceHands, hand_lines, hands_of
 from warpgrasp.data.meshes import load_object
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.hand import HandModel
+from warpgrasp.progress import track
 
 # The data set's page and the released loaders name the annotations' versions differently.
 SKELETON_FOLDERS = ("Hand_pose_annotation_v1", "Hand_pose_annotation_v1_1")
 POSE_FOLDERS = ("Object_6D_pose_annotation_v1_1", "Object_6D_pose_annotation_v1")
 VIDEO_FOLDERS = ("Video_files", "Video_files_480")  # full size, and the reduced copies of the released loaders
 FITS_FOLDERS = ("fhbhands_fits", "../assets/fhbhands_fits", "../../assets/fhbhands_fits")
-NEAR_M = 0.010  # from a vertex of the object to one of the 21 joints, as obman_train measures it
-
-
-@dataclass(frozen=True)
-class SequenceAnnotation:
-    """The annotation files of a sequence: joints of every frame, and the object's pose in some."""
-
-    joints: PerFrame[Float[Tensor, "21 3"]]  # m, colour camera, order JOINTS
-    poses: PerFrame[Float[Tensor, "4 4"]]  # from the mesh file's coordinates to the colour camera, m
-
-    @property
-    def frames(self) -> list[int]:
-        """The frames that have both, in order, with those of which one is broken."""
-        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame in self.joints)
-
-    @property
-    def without_joints(self) -> list[int]:
-        """The frames that have a pose alone, in order."""
-        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame not in self.joints)
-
-    @property
-    def whole_frames(self) -> list[int]:
-        """The frames that have both whole, in order."""
-        return sorted(frame for frame in self.poses.values if frame in self.joints.values)
-
-    def of(self, frame: int) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "4 4"]]:
-        """Joints and pose of one of the `frames`. Raises `DataError` where one of them is broken."""
-        return self.joints.of(frame), self.poses.of(frame)
+SOURCES = (
+    "FPHAB is had by the form on https://github.com/guiggh/hand_pose_action; its terms: academic research, no "
+    "redistribution",
+    f"the folder holds {LIST}, Video_files (or the 480x270 copies in Video_files_480), Hand_pose_annotation_v1, "
+    "Object_6D_pose_annotation_v1_1 and Object_models",
+    "MANO fits (assets/fhbhands_fits.tgz of https://github.com/hassony2/handobjectconsist, for --hand mano) go to "
+    "fhbhands_fits in it, or to assets/fhbhands_fits beside it; without them the hand is fitted to the joints",
+)
 
 
 @dataclass(frozen=True)
@@ -99,8 +81,6 @@ class Fphab:
         """The same data set, read at another size."""
         shared = ("_sequences", "fits_folder", "_models", "_trees", "_annotations", "_hands", "_fitted_splits")
         return with_caches(replace(self, size=size), of=self, names=shared)
-
-    # --- frames
 
     @property
     def sequences(self) -> dict[Split, dict[str, list[int]]]:
@@ -145,15 +125,8 @@ class Fphab:
         annotation, model = self.annotation(sequence), self.object_model(object_of(sequence))
         if model.name not in self._trees:
             self._trees[model.name] = KDTree((model.vertices + model.centre_m).double().numpy())
-        far = set()
-        for frame in annotation.whole_frames:
-            joints, pose = annotation.of(frame)
-            in_object = ((joints - pose[:3, 3]) @ pose[:3, :3]).double().numpy()
-            if self._trees[model.name].query(in_object)[0].min() > NEAR_M:
-                far.add(frame)
+        far = annotation.far_frames(self._trees[model.name])
         return [frame for frame in annotation.frames if frame not in far]
-
-    # --- files
 
     def skeleton_file(self, sequence: str) -> Path:
         """Where a sequence's joints lie."""
@@ -198,8 +171,6 @@ class Fphab:
         stems = ("juice_model", "juice_bottle_model") if name == "juice_bottle" else (f"{name}_model",)
         paths = [self.root / "Object_models" / stem / f"{stem}.ply" for stem in stems]
         return next((path for path in paths if path.is_file()), paths[0])
-
-    # --- contents
 
     def object_model(self, name: str) -> ObjectModel:
         """The object of that name."""
@@ -287,3 +258,93 @@ class Fphab:
     @cached_property
     def _hands(self) -> dict[str, SequenceHands]:
         return {}
+
+
+def examine_fphab(dataset: Fphab) -> Iterator[str]:
+    """Lines about a folder of FPHAB. Raises `DataError` with a count of everything missing, each kind named once."""
+    yield from SOURCES
+    problems, meshes = _missing_parts(dataset), _absent("object meshes", list(map(dataset.object_file, OBJECTS)))
+    if not problems:
+        yield from _sizes(dataset)
+        if not meshes:
+            for split in SPLITS[::2]:
+                yield f"{split}: objects " + (", ".join(model.name for model in dataset.objects(split)) or "none")
+        sequences = _sequences(dataset)
+        hands = {sequence: dataset.hands(sequence) for sequence in track(sequences, "hands", transient=True)}
+        fitted = [sequence for sequence in sequences if dataset.fits_file(sequence) is not None]
+        yield from hand_lines(hands, dataset.hand, fitted=fitted, fits=dataset.fits_folder)
+        problems = [*_broken_frames(dataset), *_missing_pictures(dataset)]
+    problems += meshes
+    if problems:
+        raise DataError(f"expected a complete data set in {dataset.root}, missing " + "; ".join(problems))
+    for sequence in _sequences(dataset):
+        frames, hands = dataset.annotation(sequence).frames, dataset.hands(sequence)
+        wanted = [frame for frame in frames if frame not in hands.unfitted_frames]  # the others are counted
+        believed = [frame for frame in wanted if frame not in hands.refused_frames]  # where none is, the reason is said
+        for frame in (believed or wanted)[:1]:
+            dataset.frame(FrameName(sequence, frame), annotated=True)
+    yield "nothing is missing"
+
+
+def _missing_parts(dataset: Fphab) -> list[str]:
+    """The missing files that tell which frames there are."""
+    root, problems = dataset.root, []
+    if not (root / LIST).is_file():
+        problems.append(f"the list of the splits, {root / LIST}")
+    for content, names in (("joints", SKELETON_FOLDERS), ("object poses", POSE_FOLDERS), ("pictures", VIDEO_FOLDERS)):
+        if not any((root / name).is_dir() for name in names):
+            problems.append(f"the folder of all {content}, {root / names[0]}")
+    if problems:
+        return problems
+    listed = [sequence for _, sequence in split_sequences(read_action_split(root / LIST), dataset.protocol)]
+    posed = [sequence for sequence in listed if dataset.pose_file(sequence).is_file()]
+    if not posed:
+        return [f"the object poses of all {len(listed)} sequences, {root / POSE_FOLDERS[0]}"]
+    return _absent("skeleton files", [dataset.skeleton_file(sequence) for sequence in posed])
+
+
+def _absent(kind: str, paths: list[Path]) -> list[str]:
+    absent = [path for path in paths if not path.is_file()]
+    return [f"{len(absent)} of {len(paths)} {kind}, the first {absent[0]}"] if absent else []
+
+
+def _missing_pictures(dataset: Fphab) -> list[str]:
+    names = [name for split in SPLITS for name in dataset.names(split)]
+    if not names:
+        return ["every frame: no sequence has both joints and a pose"]
+    return _absent("pictures", [dataset.picture_file(name) for name in names])
+
+
+def _broken_frames(dataset: Fphab) -> list[str]:
+    """Frames of which a row, or a fit, cannot be read."""
+    broken = []
+    for sequence in _sequences(dataset):
+        annotation = dataset.annotation(sequence)
+        parts = (annotation.joints.broken, annotation.poses.broken, dataset.hands(sequence).broken)
+        for frame in annotation.frames:
+            broken += [part[frame] for part in parts if frame in part][:1]
+    return [f"whole annotations of {len(broken)} frames, the first: {broken[0]}"] if broken else []
+
+
+def _sequences(dataset: Fphab) -> list[str]:
+    return [sequence for split in SPLITS for sequence in dataset.sequences[split]]
+
+
+def _sizes(dataset: Fphab) -> Iterator[str]:
+    """The sizes of the splits beside those of a complete data set."""
+    listed = read_action_split(dataset.root / LIST)
+    yield listed.size
+    posed = [name for _, name in split_sequences(listed, dataset.protocol) if dataset.pose_file(name).is_file()]
+    without = {sequence: frames for sequence in posed if (frames := dataset.annotation(sequence).without_joints)}
+    if without:
+        first = next(iter(without))
+        yield (
+            f"left out: {sum(map(len, without.values()))} frames with a pose but without joints, in {len(without)} of "
+            f"{len(posed)} sequences, the first is frame {without[first][0]} of {first}"
+        )
+    for split in SPLITS[::2]:
+        expected = f" (expected: {EXPECTED_FRAMES[split]} frames)" if dataset.protocol == PROTOCOLS[0] else ""
+        yield (
+            f"{dataset.protocol} {split}: {len(dataset.sequences[split])} sequences, "
+            f"{len(dataset.names(split))} frames{expected}"
+        )

@@ -1,10 +1,12 @@
-"""The annotation files of a sequence of FPHAB: `skeleton.txt`, `object_pose.txt`, and the MANO fits in `pkls.pkl`.
+"""The files of FPHAB: its splits, and the annotations of a sequence.
 
-Skeletons and object poses are in the frame of the depth camera ("world"), in millimetres; here they are carried to the
-colour camera, which took the pictures: OpenCV axes, metres.
+The splits are those of its list for action recognition, and those by subject. The annotations are `skeleton.txt`,
+`object_pose.txt` and the MANO fits in `pkls.pkl`. Skeletons and object poses are in the frame of the depth camera
+("world"), in millimetres; here they are carried to the colour camera, which took the pictures: OpenCV axes, metres.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -12,14 +14,27 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial import KDTree
 from torch import Tensor
 
+from warpgrasp.bounded import read_text
 from warpgrasp.checked import Entry
+from warpgrasp.data.dataset import Split
 from warpgrasp.errors import DataError
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import FINGERS, JOINTS, permutation
 from warpgrasp.pickled import PickleError, load_pickle
 
+PROTOCOLS = ("fphab/actions", "fphab/subjects", "fphab/subjects-near-10mm")
+LIST = "data_split_action_recognition.txt"
+OBJECTS = ("juice_bottle", "liquid_soap", "milk", "salt")  # the only ones with 6D poses
+DISCARDED = "Subject_5/use_flash/6"  # a sequence without frames, left out by all who use the list
+TRAIN_SUBJECTS = ("Subject_1", "Subject_3", "Subject_4")
+# Sequences of the list, over all 45 actions: 600 in training as published, 599 without the discarded one.
+EXPECTED_TRAIN, EXPECTED_EVALUATION = (600, 599), 575
+# Frames with a 6D pose of one of the four objects; from memory of the published work, so shown and never enforced.
+EXPECTED_FRAMES = {"train": 10503, "evaluation": 10998}
+SEQUENCE = re.compile(r"(Subject_[1-6])/([a-z]+(?:_[a-z]+)*)/([0-9]{1,3})")
 FULL_SIZE = (1920, 1080)  # width, height, at which the intrinsics are given
 REDUCED_SIZE = (480, 270)  # of the copies in Video_files_480
 M_PER_MM = 1e-3
@@ -30,6 +45,73 @@ COLOUR_FROM_WORLD_MM = (
     (-0.000969709653873, 0.00274303671904, 0.99999576807, 3.902),
     (0.0, 0.0, 0.0, 1.0),
 )
+
+
+@dataclass(frozen=True)
+class ActionSplit:
+    """The sequences (`Subject_1/put_salt/2`) of the list, of all actions, in its order."""
+
+    train: tuple[str, ...]
+    evaluation: tuple[str, ...]
+
+    @property
+    def size(self) -> str:
+        """How many sequences there are, beside what is expected."""
+        return (
+            f"{LIST}: {len(self.train)} + {len(self.evaluation)} sequences of all actions "
+            f"(expected: {EXPECTED_TRAIN[0]} or {EXPECTED_TRAIN[1]} + {EXPECTED_EVALUATION})"
+        )
+
+
+def read_action_split(path: Path) -> ActionSplit:
+    """Read `data_split_action_recognition.txt`: `Training N`, sequences with their class, `Test N`, sequences.
+
+    Raises `DataError` naming the line that is not as documented.
+    """
+    try:
+        lines = read_text(path).splitlines()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"expected FPHAB's list {path.name} in {path.parent}, found none; is this its folder?"
+        ) from error
+    if not lines or not lines[0].startswith("Training"):
+        raise DataError(f"expected FPHAB's list of sequences, beginning with `Training`, in {path}")
+    sections: list[list[str]] = [[]]
+    seen: set[str] = set()
+    for number, line in enumerate(lines[1:], start=2):
+        if line.startswith("Test"):
+            sections.append([])
+        elif line.strip():
+            sequence = line.split()[0]
+            if SEQUENCE.fullmatch(sequence) is None or sequence in seen:
+                raise DataError(
+                    f"expected a new Subject_K/ACTION/NUMBER in line {number} of {path}, found {line[:60]!r}"
+                )
+            seen.add(sequence)
+            sections[-1].append(sequence)
+    if len(sections) != 2:
+        raise DataError(f"expected one line `Test` in {path}, found {len(sections) - 1}")
+    train, evaluation = (tuple(sequence for sequence in section if sequence != DISCARDED) for section in sections)
+    return ActionSplit(train, evaluation)
+
+
+def object_of(sequence: str) -> str:
+    """The object that a sequence's action names: `Subject_1/open_juice_bottle/2` shows the juice bottle."""
+    action = sequence.split("/")[1]
+    return action.partition("_")[2]
+
+
+def split_sequences(listed: ActionSplit, protocol: str) -> Iterator[tuple[Split, str]]:
+    """Every sequence of the four objects with its split, in the order of the list."""
+    parts: tuple[tuple[Split, tuple[str, ...]], ...] = (("train", listed.train), ("evaluation", listed.evaluation))
+    for split, sequences in parts:
+        for sequence in sequences:
+            if object_of(sequence) not in OBJECTS:
+                continue
+            if protocol == "fphab/actions":
+                yield split, sequence
+            else:
+                yield ("train" if sequence.startswith(TRAIN_SUBJECTS) else "evaluation"), sequence
 
 
 def colour_camera() -> Camera:
@@ -59,6 +141,7 @@ FPHAB_JOINTS = (
 ROTATION_TOLERANCE = 1e-2  # poses are written with few digits
 LARGEST_MM = 10_000.0  # nothing that is held in a hand lies farther away
 LARGEST_FRAME = 9999  # a picture's name has four digits
+NEAR_M = 0.010  # from a vertex of the object to one of the 21 joints, as obman_train measures it
 LARGEST_PARAMETER = 100.0  # radians, metres, standard deviations: all are of the order of one
 
 
@@ -121,6 +204,43 @@ def read_object_poses(path: Path) -> PerFrame[Float[Tensor, "4 4"]]:
 
 
 @dataclass(frozen=True)
+class SequenceAnnotation:
+    """The annotation files of a sequence: joints of every frame, and the object's pose in some."""
+
+    joints: PerFrame[Float[Tensor, "21 3"]]  # m, colour camera, order JOINTS
+    poses: PerFrame[Float[Tensor, "4 4"]]  # from the mesh file's coordinates to the colour camera, m
+
+    @property
+    def frames(self) -> list[int]:
+        """The frames that have both, in order, with those of which one is broken."""
+        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame in self.joints)
+
+    @property
+    def without_joints(self) -> list[int]:
+        """The frames that have a pose alone, in order."""
+        return sorted(frame for frame in (*self.poses.values, *self.poses.broken) if frame not in self.joints)
+
+    @property
+    def whole_frames(self) -> list[int]:
+        """The frames that have both whole, in order."""
+        return sorted(frame for frame in self.poses.values if frame in self.joints.values)
+
+    def far_frames(self, surface: KDTree) -> set[int]:
+        """The whole frames without a joint near the object, whose vertices are given in the mesh file's coordinates."""
+        far = set()
+        for frame in self.whole_frames:
+            joints, pose = self.of(frame)
+            in_object = ((joints - pose[:3, 3]) @ pose[:3, :3]).double().numpy()
+            if surface.query(in_object)[0].min() > NEAR_M:
+                far.add(frame)
+        return far
+
+    def of(self, frame: int) -> tuple[Float[Tensor, "21 3"], Float[Tensor, "4 4"]]:
+        """Joints and pose of one of the `frames`. Raises `DataError` where one of them is broken."""
+        return self.joints.of(frame), self.poses.of(frame)
+
+
+@dataclass(frozen=True)
 class _Rows:
     """Rows of numbers, each after the number of its frame; zeros where a row is broken."""
 
@@ -136,11 +256,9 @@ class _Rows:
 
 def _rows(path: Path, *, columns: int) -> _Rows:
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = read_text(path, "ascii").splitlines()
     except FileNotFoundError as error:
         raise DataError(f"expected the annotation {path}, found no such file") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"expected rows of numbers in {path}: {error}") from error
     rows = [row for row in map(str.split, lines) if row]
     if len(rows) > LARGEST_FRAME + 1:
         raise DataError(f"expected a row for each of at most {LARGEST_FRAME + 1} frames in {path}, found {len(rows)}")

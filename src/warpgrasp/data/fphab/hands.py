@@ -4,7 +4,7 @@ A fit to joints takes seconds, so it is kept on the disk: a sequence is fitted o
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,13 +20,13 @@ from warpgrasp.data.fphab.files import ManoFit, PerFrame
 from warpgrasp.errors import DataError
 from warpgrasp.files import cache_folder, replacing
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import HandFit, HandModel, HandTemplate, fit_hand, joints_alone, refusal
+from warpgrasp.hand import LARGEST_RESIDUAL_M, HandFit, HandModel, HandTemplate, fit_hand, joints_alone, refusal
 
 # FPHAB's joints and MANO's differ by definition, by a centimetre or so. Parameters of MANO posed by another hand model
 # lie 18 to 26 mm off: fits as far from the skeletons were made with another hand, or are in another frame.
 FIT_AGREEMENT_M = 0.015
 FARTHEST_FIT_M = 0.1  # in a single frame, where the skeleton's sensors may have slipped: half a hand's length
-FIT_VERSION = 2  # to be raised with every change of hand/fit.py that changes its results
+FIT_VERSION = 2  # to be raised with every change of hand/fit.py or hand/least_squares.py that changes results
 FIT_FOLDER = ".warpgrasp/hand_fits"  # beside the data
 LARGEST_FIT_BYTES = 64_000_000  # of an array: 300,000 frames
 
@@ -146,8 +146,10 @@ def cached_fit(hand: HandModel, joints: Float[Tensor, "n 21 3"], *, root: Path) 
     writable; with neither, nothing is kept. A file's name is the hash of everything that decides its content; a broken
     file is written anew. Raises `FitError` as `fit_hand` does.
     """
-    name = f"{_key(hand.template, joints)}.npz"
-    folders = [root / FIT_FOLDER, cache_folder() / "hand_fits"]
+    name, beside = f"{_key(hand.template, joints)}.npz", root / FIT_FOLDER
+    folders = [beside, cache_folder() / "hand_fits"]
+    if beside.resolve() != root.resolve() / FIT_FOLDER:  # a link, which came with the data, to a folder elsewhere
+        folders.remove(beside)
     for folder in folders:
         with suppress(DataError):
             return _read(folder / name, hand, joints)
@@ -193,3 +195,50 @@ def _write(path: Path, fit: HandFit) -> None:
     )
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, rotation=rotation, wrist=wrist, pose=pose, shape=shape)
+
+
+def hand_lines(
+    hands: Mapping[str, SequenceHands], hand: HandModel, *, fitted: Collection[str], fits: Path | None
+) -> Iterator[str]:
+    """Lines about the hands of sequences: where they come from, how far they are from the skeletons, and doubts.
+
+    Of the sequences in `fitted` there are files of fits, in the folder `fits`.
+    """
+    if not hands:
+        return
+    residual_mm = 1000 * torch.cat([one.residual_m for one in hands.values()])
+    at_import = torch.cat([one.fitted for one in hands.values()])
+    stated_limit = f"{1000 * FIT_AGREEMENT_M:.0f} mm in a sequence's median frame, {1000 * FARTHEST_FIT_M:.0f} in any"
+    for kind, chosen, limit in (
+        (f"taken from MANO fits ({fits or 'no folder of fits'})", ~at_import, stated_limit),
+        ("fitted to the joints here", at_import, f"{1000 * LARGEST_RESIDUAL_M:.0f} mm"),
+    ):
+        if chosen.any():
+            of_kind = residual_mm[chosen]
+            yield (
+                f"{len(of_kind)} hands {kind}: their joints are {of_kind.mean():.1f} mm from the skeletons, "
+                f"{of_kind.max():.1f} mm in the worst frame (limit: {limit})"
+            )
+    another = [name for name in fitted if hands[name].fitted.all()]
+    if another:
+        yield (
+            f"warning: the fits of {len(another)} sequences are of another hand than {hand.template.name} "
+            f"(they were made with MANO: --hand mano), so it is fitted to the joints instead"
+        )
+    unfitted = [f"frame {frame} of {name}" for name, one in hands.items() for frame in sorted(one.unfitted_frames)]
+    if unfitted:
+        yield (
+            f"{len(unfitted)} hands ({100 * len(unfitted) / len(at_import):.2f} %) cannot be fitted within the limit: "
+            f"these frames are kept as unannotated frames, the first is {unfitted[0]}"
+        )
+    refused = [
+        f"frame {frame} of {name}"
+        for name, one in hands.items()
+        for frame in one.refused_frames
+        if frame not in one.unfitted_frames
+    ]
+    if refused:
+        yield (
+            f"warning: {len(refused)} of these hands are beyond the limits, and refused where their annotation is "
+            f"wanted, the first in {refused[0]}"
+        )

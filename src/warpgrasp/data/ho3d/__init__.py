@@ -8,9 +8,8 @@ from warpgrasp.data.ho3d.annotations import (
     object_meta,
     read_number_list,
 )
-from warpgrasp.data.ho3d.check import examine_ho3d
-from warpgrasp.data.ho3d.dataset import Ho3d
-from warpgrasp.data.ho3d.splits import PROTOCOLS
+from warpgrasp.data.ho3d.dataset import Ho3d, examine_ho3d
+from warpgrasp.data.ho3d.files import PROTOCOLS
 
 __all__ = [
     "CV_FROM_GL",

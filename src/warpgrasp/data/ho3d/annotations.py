@@ -4,7 +4,6 @@ They are in OpenGL camera axes: X_cv = F X_gl with F = diag(1, -1, -1). A frame 
 hands of the evaluation frames are in two JSON lists for all of them.
 """
 
-import json
 import math
 import warnings
 from pathlib import Path
@@ -15,12 +14,14 @@ import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from warpgrasp.bounded import parse_json, read_regular
 from warpgrasp.checked import Entry
 from warpgrasp.errors import DataError
 from warpgrasp.geometry import bounding_box_corners
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandTemplate, permutation
 from warpgrasp.pickled import PickleError, load_pickle
 
+LARGEST_BYTES = 4_000_000_000  # the evaluation set has one and a half
 CV_FROM_GL = (1.0, -1.0, -1.0)
 FLIP = np.array(CV_FROM_GL)
 OBJECT_KEYS = ("objRot", "objTrans")
@@ -77,7 +78,7 @@ def read_number_list(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     million of `evaluation_verts.json` would take gigabytes as Python's lists. Raises `DataError` naming the file.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST_BYTES)
     except FileNotFoundError as error:
         raise DataError(f"expected the numbers of {path}, found no such file") from error
     except OSError as error:
@@ -106,8 +107,8 @@ def _brackets(shape: tuple[int, ...]) -> bytes:
 def _described(data: bytes) -> str:
     """Why a file is not the list that was expected; broken files are told from those of another shape."""
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(data)
+    except ValueError as error:
         return f"no JSON: {error}"
     if not isinstance(content, list):
         return f"a {type(content).__name__}"

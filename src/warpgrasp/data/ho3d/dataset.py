@@ -1,4 +1,4 @@
-"""HO-3D (Hampali et al. 2020), versions 2 (png) and 3 (jpg): raw folders to frames.
+"""HO-3D (Hampali et al. 2020), versions 2 (png) and 3 (jpg): raw folders to frames, and what is missing in them.
 
 The files are in OpenGL camera axes: X_cv = F X with F = diag(1, -1, -1). Object poses act on the mesh file's own
 coordinates; here R_cv = F R F acts on F·v, so that a mesh and its pose are turned together (docs/conventions.md).
@@ -6,20 +6,27 @@ Frames that HO-3D leaves without annotation stay, as unannotated frames.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.checked import Entry
-from warpgrasp.data.dataset import LARGEST_DISTANCE_M, Split, Truth, check_agreement, chosen_protocol, with_caches
+from warpgrasp.data.dataset import (
+    LARGEST_DISTANCE_M,
+    SPLITS,
+    Split,
+    Truth,
+    check_agreement,
+    chosen_protocol,
+    with_caches,
+)
 from warpgrasp.data.ho3d.annotations import CV_FROM_GL, read_meta, read_number_list
-from warpgrasp.data.ho3d.files import Ho3dFolder
-from warpgrasp.data.ho3d.splits import PLANS, PROTOCOLS
+from warpgrasp.data.ho3d.files import PLACES, PLANS, PROTOCOLS, Ho3dFolder, expected_frames
 from warpgrasp.data.meshes import load_object
 from warpgrasp.data.pictures import read_picture
 from warpgrasp.errors import DataError
@@ -29,6 +36,13 @@ from warpgrasp.hand import HO3D_JOINTS, JOINTS, HandModel, permutation, with_fin
 
 LONGEST_FOCAL_PX = 1e5
 EVALUATION_TRUTH = ("evaluation_xyz.json", "evaluation_verts.json")
+WHERE = (
+    "HO-3D is free for academic, non-commercial use, from the page that https://github.com/shreyashampali/ho3d links: "
+    "unpack it so that train/, evaluation/, train.txt and evaluation.txt lie in this folder; models/ is that of the "
+    "YCB-Video 3D models (https://rse-lab.cs.washington.edu/projects/posecnn/), copied or linked here; more in "
+    "docs/datasets.md#ho-3d"
+)
+SHOWN_NAMES = 12
 
 
 @dataclass(frozen=True)
@@ -96,10 +110,6 @@ class Ho3d:
         facts = self.folder.facts(split)
         names = {name for frames in facts.values() for name, *_ in frames.values() if name is not None}
         return [self.object_model(name) for name in sorted(names)]
-
-    def path(self, name: FrameName, kind: Literal["rgb", "meta"]) -> Path:
-        """Where a frame's picture or annotation lies."""
-        return self.folder.picture(name) if kind == "rgb" else self.folder.meta(name)
 
     def picture_file(self, name: FrameName) -> Path:
         """The file that holds a frame's picture."""
@@ -236,3 +246,102 @@ class Ho3d:
         joints_file, vertices_file = (self.root / file for file in EVALUATION_TRUTH)
         joints = torch.from_numpy(read_number_list(joints_file, (count, 21, 3))).float()
         return joints * flip, torch.from_numpy(read_number_list(vertices_file, (count, vertices, 3))).float() * flip
+
+
+def examine_ho3d(dataset: Ho3d) -> Iterator[str]:
+    """Lines about a folder in HO-3D's layout. Raises `DataError` with everything missing, each thing named once."""
+    yield f"HO-3D, protocol {dataset.protocol}: {PLANS[dataset.protocol].source}"
+    problems = _missing_parts(dataset.root)
+    if all((dataset.root / f"{place}.txt").is_file() for place in PLACES):
+        absent = dataset.folder.missing_sequences()
+        if absent and all((dataset.root / place).is_dir() for place in PLACES):
+            problems.append(f"{len(absent)} sequences under train/ or evaluation/ ({_some(absent)})")
+        if not absent or dataset.protocol in ("ho3d/official", "ho3d/trainval"):
+            version = yield from _examine_pictures(dataset, absent, problems)
+            for split in SPLITS:
+                if dataset.names(split):
+                    yield from _examine_split(dataset, split, version, problems)
+    if problems:
+        raise DataError(f"expected a complete data set in {dataset.root}, missing {'; '.join(problems)}. {WHERE}")
+    yield "nothing is missing" if dataset.has_evaluation_truth else "nothing else is missing"
+
+
+def _missing_parts(root: Path) -> list[str]:
+    if not root.is_dir():
+        raise DataError(f"expected a data set in HO-3D's layout, found no folder {root}. {WHERE}")
+    parts = [f"{place}.txt" for place in PLACES if not (root / f"{place}.txt").is_file()]
+    parts += [f"{place}/" for place in PLACES if not (root / place).is_dir()]
+    return parts + ([] if (root / "models").is_dir() else ["models/"])
+
+
+def _examine_pictures(dataset: Ho3d, absent: Sequence[str], problems: list[str]) -> Iterator[str]:
+    """Yield a line about the pictures; the version that they tell is returned."""
+    folder, gone = dataset.folder, set(absent)
+    counts = {"jpg": 0, "png": 0}
+    missing: list[FrameName] = []
+    for name in {name for split in SPLITS for name in folder.names[split] if name.sequence not in gone}:
+        ending = folder.picture_ending(name)
+        if ending is None:
+            missing.append(name)
+        else:
+            counts[ending] += 1
+    if missing:
+        first = min(missing, key=lambda name: (name.sequence, name.index))
+        problems.append(f"{len(missing)} pictures, the first {folder.picture(first)}")
+    version = "v2" if counts["png"] > counts["jpg"] else "v3"
+    yield f"pictures: {counts['png']} png (as in v2), {counts['jpg']} jpg (as in v3)"
+    for place in PLACES:
+        if unlisted := folder.unlisted(place):
+            noted = sum(folder.meta(name).is_file() for name in unlisted)
+            yield (
+                f"{place}/: {len(unlisted)} pictures that neither list names, {noted} of them with an annotation file, "
+                f"the first {folder.picture(unlisted[0])}; they are not read, unless the protocol names their sequence "
+                f"and no list does"
+            )
+    return version
+
+
+def _examine_split(dataset: Ho3d, split: Split, version: str, problems: list[str]) -> Iterator[str]:
+    names, facts = dataset.names(split), dataset.folder.facts(split)
+    expected = expected_frames(dataset.protocol, split, version)
+    beside = "" if expected is None else f" (HO-3D {version} has {expected})"
+    yield f"{split}: {len(dataset.sequences[split])} sequences, {len(names)} frames{beside}"
+    unread = sum(len(frames) for frames in dataset.sequences[split].values()) - sum(map(len, facts.values()))
+    annotated = [name for name in names if dataset.is_annotated(name)]
+    if len(annotated) < len(names):
+        yield (
+            f"{split}: {len(names) - len(annotated)} frames without annotation, {unread} of them without file; "
+            f"they are kept as unannotated frames"
+        )
+    if not dataset.has_evaluation_truth and any(dataset.folder.place(sequence) == "evaluation" for sequence in facts):
+        absent = [file for file in EVALUATION_TRUTH if not (dataset.root / file).is_file()]
+        yield (
+            f"{split}: {' and '.join(absent)} missing, so the frames under evaluation/ can be predicted, not scored "
+            f"(released apart in 2024: see the page of HO-3D's scripts)"
+        )
+    used = {name for frames in facts.values() for name, *_ in frames.values() if name is not None}
+    unknown = sorted(name for name in used if not dataset.has_model(name))
+    if not (dataset.root / "models").is_dir():  # one of the missing parts
+        return
+    if unknown:
+        problems.append(f"{len(unknown)} models of {split} under models/ ({_some([repr(name) for name in unknown])})")
+    elif used:
+        yield f"{split}: objects " + ", ".join(model.name for model in dataset.objects(split))
+        _read_one_of_each_sequence(dataset, annotated)
+
+
+def _read_one_of_each_sequence(dataset: Ho3d, annotated: Sequence[FrameName]) -> None:
+    """So that wrong units, another hand and broken pictures are found before a training."""
+    first: dict[str, FrameName] = {}
+    for name in annotated:
+        first.setdefault(name.sequence, name)
+    for name in first.values():
+        if dataset.folder.picture_ending(name) is None:
+            dataset.truth(name)
+        else:
+            dataset.frame(name, annotated=True)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from warpgrasp.bounded import read_regular
 from warpgrasp.data.meshes.glb import read_glb
 from warpgrasp.data.meshes.obj import read_obj
 from warpgrasp.data.meshes.ply import read_ply
@@ -34,9 +35,7 @@ def read_surface(path: Path) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, 
     if reader is None:
         raise DataError(f"expected a mesh file ({', '.join(READERS)}), found {path}")
     try:
-        if path.stat().st_size > LARGEST_MESH_BYTES:
-            raise DataError(f"expected a mesh of at most {LARGEST_MESH_BYTES / 1e6:.0f} MB in {path}")
-        content = path.read_bytes()
+        content = read_regular(path, LARGEST_MESH_BYTES)
     except OSError as error:
         raise DataError(f"expected a mesh in {path}: {error}") from error
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that become infinite and are refused

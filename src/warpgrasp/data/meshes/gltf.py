@@ -7,7 +7,6 @@ compressed (KHR_draco_mesh_compression) are decoded by the library DracoPy, an o
 import base64
 import binascii
 import importlib
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from warpgrasp.bounded import parse_json
 from warpgrasp.errors import DataError
 
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
@@ -150,8 +150,8 @@ def open_glb(content: bytes, path: Path) -> GltfDocument:
 
 def _parsed(text: bytes, path: Path) -> Values:
     try:
-        values = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        values = parse_json(text)
+    except ValueError as error:
         raise DataError(f"expected JSON in {path}: {str(error)[:120]}") from error
     if not isinstance(values, dict):
         raise DataError(f"expected a JSON object in {path}, found {repr(values)[:60]}")

@@ -4,6 +4,7 @@ from warpgrasp.data.recording.annotations import (
     ANNOTATIONS_FILE,
     LARGEST_DISTANCE_M,
     LARGEST_FRAME,
+    LARGEST_LABELS_BYTES,
     LARGEST_SHAPE,
     USES,
     AnnotationFile,
@@ -18,7 +19,11 @@ from warpgrasp.data.recording.board_solution import Coefficients
 from warpgrasp.data.recording.camera import (
     CAMERA_FILE,
     LensMapping,
+    centred_lens,
     check_lens,
+    focal_from_equivalent,
+    focal_from_exif,
+    focal_from_field_of_view,
     lens_of,
     read_lens,
     require_size,
@@ -26,24 +31,19 @@ from warpgrasp.data.recording.camera import (
 )
 from warpgrasp.data.recording.check import examine_recording
 from warpgrasp.data.recording.chequerboard import BoardView, Calibration, board_pictures, calibrate, find_board
-from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.recording.evidence import ALIKE_SHARE, mirror_symmetry
+from warpgrasp.data.recording.dataset import Recordings, recording_folders
 from warpgrasp.data.recording.files import (
+    ALIKE_SHARE,
     MESH_ENDINGS,
     OBJECT_FILE,
     DeclaredObject,
     Recording,
-    Symmetry,
     is_recording,
+    mirror_symmetry,
     models_in_any_units,
+    near_symmetries,
     read_object,
     write_object,
-)
-from warpgrasp.data.recording.focal import (
-    centred_lens,
-    focal_from_equivalent,
-    focal_from_exif,
-    focal_from_field_of_view,
 )
 from warpgrasp.data.recording.footage import (
     FRAMES_FOLDER,
@@ -68,6 +68,7 @@ __all__ = [
     "FRAMES_FOLDER",
     "LARGEST_DISTANCE_M",
     "LARGEST_FRAME",
+    "LARGEST_LABELS_BYTES",
     "LARGEST_SHAPE",
     "MESH_ENDINGS",
     "OBJECT_FILE",
@@ -88,7 +89,6 @@ __all__ = [
     "Recording",
     "Recordings",
     "Reel",
-    "Symmetry",
     "Use",
     "annotation_of",
     "board_pictures",
@@ -107,6 +107,7 @@ __all__ = [
     "lens_of",
     "mirror_symmetry",
     "models_in_any_units",
+    "near_symmetries",
     "open_clip",
     "open_footage",
     "open_pictures",
@@ -114,6 +115,7 @@ __all__ = [
     "read_annotations",
     "read_lens",
     "read_object",
+    "recording_folders",
     "require_size",
     "say_notices",
     "write_annotations",

@@ -27,6 +27,7 @@ USES: tuple[Use, ...] = get_args(Use)
 SIDES: tuple[Side, ...] = get_args(Side)
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
 OF_JOINTS = " of the whole hand, then of each of its 15 joints: no coefficients of principal components"
+LARGEST_LABELS_BYTES = 128_000_000  # a label takes about 2 kB: sixty thousand of them
 LARGEST_FRAME = 10_000_000
 LARGEST_TURN = 2.001 * np.pi  # radians; a vector that turns farther than a whole turn is probably in degrees
 LARGEST_SHAPE = 20.0  # standard deviations
@@ -78,7 +79,7 @@ def read_annotations(folder: Path) -> AnnotationFile:
     path = folder / ANNOTATIONS_FILE
     if not path.exists() and not path.is_symlink():
         return AnnotationFile(None, ())
-    entry = read_json_object(path, FORMAT)
+    entry = read_json_object(path, FORMAT, largest_bytes=LARGEST_LABELS_BYTES)
     entry.only("format", "hand_model", "side", "frames")
     labels = sorted((_label(frame) for frame in entry.entries("frames")), key=lambda label: label.frame)
     for first, second in pairwise(labels):

@@ -4,7 +4,7 @@ The size of the squares is not needed: only the boards' distances depend on it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -38,6 +38,7 @@ SMALLEST_TURN_DEG = 20.0
 LARGEST_FOCAL_DEVIATION = 0.01
 MOST_FOCAL_DEVIATION = 0.03  # between fits to parts of the views, which are less certain
 OUTLIER = 3.0  # times the median error: a blurred picture
+DECIMALS_OF_PIXELS, DECIMALS_OF_DISTORTION = 6, 9  # far below what is measured
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def calibrate(
             )
         raise _too_flat(f"boards that differ by {_largest_turn_deg(solution):.0f}° at most", taken.sampling_deviation)
     return Calibration(
-        solution.lens,
+        _rounded(solution.lens),
         tuple(sharp),
         solution.error_px,
         solution.view_errors_px,
@@ -145,6 +146,12 @@ def calibrate(
         {name: candidate.error_px for name, candidate in candidates.items()},
         best if taken.explains_less(best) else None,
     )
+
+
+def _rounded(lens: Lens) -> Lens:
+    """A lens to the digits in which each run of OpenCV agrees with the next: its sums end differently by chance."""
+    distortion = tuple(round(value, DECIMALS_OF_DISTORTION) for value in lens.distortion)
+    return replace(lens, intrinsics=np.round(lens.intrinsics, DECIMALS_OF_PIXELS), distortion=distortion)
 
 
 def _sharp(

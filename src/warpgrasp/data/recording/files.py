@@ -1,4 +1,7 @@
-"""A recording's files, read together and checked against each other; and `object.json`, which names the mesh file."""
+"""A recording's files, read together and checked against each other; and `object.json`, which names the mesh file.
+
+An object may look the same turned about an axis: what the file declares, and what the mesh's own shape tells.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,13 +11,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
 
 from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.meshes import LARGEST_M, SMALLEST_M, read_surface
-from warpgrasp.data.recording import annotations as annotation_file
-from warpgrasp.data.recording import files as object_file
-from warpgrasp.data.recording.annotations import AnnotationFile, Label, read_annotations
+from warpgrasp.data.recording.annotations import ANNOTATIONS_FILE, AnnotationFile, Label, read_annotations
 from warpgrasp.data.recording.camera import CAMERA_FILE, RECORDING_PAGE, read_lens
 from warpgrasp.data.recording.footage import VIDEO_STEM, Clip, Footage, open_footage
 from warpgrasp.data.recording.lens import Lens
@@ -22,6 +25,7 @@ from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
 from warpgrasp.files import write_document
 from warpgrasp.frame import ObjectModel
+from warpgrasp.geometry import AXIS_NAMES, Axis, Symmetry
 from warpgrasp.hand import HandModel, Side, left_hand
 
 FORMAT = "warpgrasp-object-1"
@@ -34,18 +38,12 @@ AXES: dict[Axes, tuple[float, float, float]] = {"opencv": (1.0, 1.0, 1.0), "open
 METRES_OF: dict[Units, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 MESH_ENDINGS = (".obj", ".ply", ".glb")
 LARGEST_FOLD = 360
-
-
-Axis = Literal["x", "y", "z"]
-AXIS_NAMES: tuple[Axis, ...] = get_args(Axis)
-
-
-@dataclass(frozen=True)
-class Symmetry:
-    """The turns about an axis, in the mesh file's coordinates, that leave the object's look as it is."""
-
-    axis: Axis
-    fold: int | None  # how many turns make a full one; None for any angle
+# Turned about an axis of its mesh, a shape is taken for the same when it lies within this share of its diagonal: in
+# pictures, where the object is some hundred pixels long, this is the accuracy of an outline.
+ALIKE_SHARE = 0.02
+FOLDS = (2, 4, 6, 8)  # that are looked for: the axis of an odd one does not pass through the centre of the box
+TURNS_DEG = (*(360 / fold for fold in FOLDS), 37.0)  # the last stands for any
+SAMPLED_POINTS = (2000, 20000)  # turned, and compared with
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class DeclaredObject:
     model: ObjectModel
     mesh_file: Path
     units: Units
-    symmetry: Symmetry | None
+    symmetry: Symmetry | None  # about an axis of the mesh file
 
 
 def read_object(folder: Path) -> DeclaredObject:
@@ -71,7 +69,10 @@ def read_object(folder: Path) -> DeclaredObject:
     units = entry.choice("units", UNITS)
     axes = entry.choice("axes", tuple(AXES)) if entry.has("axes") else "opencv"
     model = load_mesh_in(mesh_file, name, units, axes=axes)
-    return DeclaredObject(model, mesh_file, units, _symmetry(entry))
+    symmetry = _symmetry(entry)
+    if symmetry is not None and symmetry.keeps_the_centre:
+        model = replace(model, symmetry=symmetry)
+    return DeclaredObject(model, mesh_file, units, symmetry)
 
 
 def _file_inside(folder: Path, name: str, where: str) -> Path:
@@ -113,6 +114,7 @@ def load_mesh_in(path: Path, name: str, units: Units, *, axes: Axes = "opencv") 
     Raises `DataError` when it is no mesh, or when what it holds cannot be a hand-held object in these units.
     """
     surface = read_surface(path)
+    _check_area(surface, path)
     _check_length(_length(surface), units, path)
     return _model(name, surface, units, axes)
 
@@ -123,12 +125,20 @@ def models_in_any_units(path: Path) -> Iterator[tuple[Units, Axes, ObjectModel]]
     Raises `DataError` when it is no mesh, or when there is no such unit.
     """
     surface = read_surface(path)
+    _check_area(surface, path)
     length = _length(surface)
     if not _fitting(length):
         _check_length(length, "m", path)
     for units in _fitting(length):
         for axes in AXES:
             yield units, axes, _model("", surface, units, axes)
+
+
+def _check_area(surface: tuple[np.ndarray, np.ndarray], path: Path) -> None:
+    corners = surface[0][surface[1]]
+    edges = corners[:, 1:] - corners[:, :1]
+    if not np.cross(edges[:, 0], edges[:, 1]).any():
+        raise DataError(f"expected an object with a surface in {path}, found faces without any area")
 
 
 def _length(surface: tuple[np.ndarray, np.ndarray]) -> float:
@@ -165,9 +175,72 @@ def write_object(folder: Path, name: str, mesh: str, *, units: Units = "m", symm
     write_document(folder / OBJECT_FILE, content)
 
 
+@dataclass(frozen=True)
+class LikeTurn:
+    """A turn about an axis of the mesh after which the shape is nearly the same."""
+
+    axis: Axis
+    turn_deg: float | None  # None for any
+
+    @property
+    def fold(self) -> int | str:
+        """How many turns make a full one, or `any`, as `object.json` has it."""
+        return "any" if self.turn_deg is None else round(360 / self.turn_deg)
+
+
+def near_symmetries(model: ObjectModel, *, alike_share: float = ALIKE_SHARE) -> list[LikeTurn]:
+    """The turns about the mesh's axes (through the box's centre) that leave its outline alike: at most one per axis.
+
+    Alike are surfaces whose root mean square distance is below a share of the diagonal.
+    """
+    random = np.random.default_rng(0)
+    few, many = (_sampled(model, count, random) for count in SAMPLED_POINTS)
+    tree, largest_m = KDTree(many), alike_share * float(np.linalg.norm(np.ptp(many, axis=0)))
+    turns = []
+    for number, axis in enumerate(AXIS_NAMES):
+        like = []
+        for turn in TURNS_DEG:
+            turned = Rotation.from_rotvec(np.radians(turn) * np.eye(3)[number]).apply(few)
+            if np.sqrt((tree.query(turned)[0] ** 2).mean()) < largest_m:
+                like.append(turn)
+        if TURNS_DEG[-1] in like:
+            turns.append(LikeTurn(axis, None))
+        elif like:
+            turns.append(LikeTurn(axis, min(like)))
+    return turns
+
+
+def mirror_symmetry(model: ObjectModel) -> tuple[Axis, float]:
+    """The axis of the mesh along which mirroring (in the plane through the box's centre) changes the shape least.
+
+    The second value is by how much: the root mean square distance as a share of the diagonal, to be compared with
+    `ALIKE_SHARE`.
+    """
+    random = np.random.default_rng(0)
+    few, many = (_sampled(model, count, random) for count in SAMPLED_POINTS)
+    tree, diagonal_m = KDTree(many), float(np.linalg.norm(np.ptp(many, axis=0)))
+    unlike: dict[Axis, float] = {}
+    for number, axis in enumerate(AXIS_NAMES):
+        mirrored = few * (1 - 2 * np.eye(3)[number])
+        unlike[axis] = float(np.sqrt((tree.query(mirrored)[0] ** 2).mean())) / diagonal_m
+    best = min(AXIS_NAMES, key=lambda axis: unlike[axis])
+    return best, unlike[best]
+
+
+def _sampled(model: ObjectModel, count: int, random: np.random.Generator) -> Float[np.ndarray, "n 3"]:
+    """Points spread evenly over the surface."""
+    corners = model.vertices.double().numpy()[model.faces.numpy()]
+    edges = corners[:, 1:] - corners[:, :1]
+    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    face = random.choice(len(area), count, p=area / area.sum())
+    along = random.random((count, 2))
+    along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
+    return corners[face, 0] + (along[..., None] * edges[face]).sum(axis=1)
+
+
 def is_recording(folder: Path) -> bool:
     """Whether a folder has a file that only recordings have."""
-    names = (CAMERA_FILE, object_file.OBJECT_FILE, *(f"{VIDEO_STEM}{ending}" for ending in FORMAT_OF))
+    names = (CAMERA_FILE, OBJECT_FILE, *(f"{VIDEO_STEM}{ending}" for ending in FORMAT_OF))
     return any((folder / name).is_file() for name in names)
 
 
@@ -195,7 +268,7 @@ class Recording:
             if label.frame not in known:
                 raise DataError(
                     f"expected labels of the frames {numbers[0]} to {numbers[-1]} of "
-                    f"{footage.file_of(numbers[0])} in {folder / annotation_file.ANNOTATIONS_FILE}, "
+                    f"{footage.file_of(numbers[0])} in {folder / ANNOTATIONS_FILE}, "
                     f"found one of frame {label.frame}"
                 )
         return Recording(folder, lens, declared, annotations, footage)
@@ -214,8 +287,7 @@ class Recording:
             return self
         if self.annotations.labels:
             raise DataError(
-                f"expected --side {self.side}, as {self.folder / annotation_file.ANNOTATIONS_FILE} says of its labels, "
-                f"got {side}"
+                f"expected --side {self.side}, as {self.folder / ANNOTATIONS_FILE} says of its labels, got {side}"
             )
         return replace(self, annotations=replace(self.annotations, side=side))
 
@@ -226,7 +298,7 @@ class Recording:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that decide what a label means: labels, camera, object and mesh."""
-        names = (annotation_file.ANNOTATIONS_FILE, CAMERA_FILE, object_file.OBJECT_FILE)
+        names = (ANNOTATIONS_FILE, CAMERA_FILE, OBJECT_FILE)
         return (*(self.folder / name for name in names), self.object.mesh_file)
 
     @cached_property

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ from warpgrasp.data.ho3d import FLIP, hand_meta, joints_in_file, object_meta
 from warpgrasp.data.sample.grasp import OBJECT_NAMES, OBJECTS, object_surface
 from warpgrasp.data.sample.sequence import HEIGHT_PX, WIDTH_PX, GraspSequence, make_sequence
 from warpgrasp.errors import DataError
-from warpgrasp.files import cache_folder, replacing_folder
+from warpgrasp.files import cache_folder, remove_leftovers, replacing_folder
 from warpgrasp.frame import pose_points
-from warpgrasp.geometry import Camera, Mesh, join
+from warpgrasp.geometry import Camera, Mesh, Surface, join
 from warpgrasp.hand import HandModel, open_hand, open_hand_arrays, skin_textures
 from warpgrasp.render import Texture, rasterize, shade
+from warpgrasp.terminal import Terminal
 
 Sequences = Mapping[str, GraspSequence]
 Painter = Callable[[Split, str, int, Path], None]  # writes the picture of a frame of a sequence to a path
@@ -65,16 +66,22 @@ def write_layout(root: Path, train: Sequences, evaluation: Sequences, paint: Pai
 
     The folder appears under its name only when it is whole. Raises `DataError` when it is there already.
     """
+    check_new(root)
+    hand = HandModel(open_hand())
+    with replacing_folder(root) as folder, as_file(OBJECTS) as objects:
+        _write_split(folder, "train", train, hand, paint)
+        _write_split(folder, "evaluation", evaluation, hand, paint)
+        for name in OBJECT_NAMES:
+            shutil.copytree(objects / name, folder / "models" / name)
+
+
+def check_new(root: Path) -> None:
+    """Raise `DataError` when a folder to be written is there already; what a killed process left of it goes."""
+    remove_leftovers(root.parent, root.name)
     if root.exists():
         raise DataError(
             f"expected to write a new data set, but {root} exists already; remove it or choose another name"
         )
-    hand = HandModel(open_hand())
-    with replacing_folder(root) as partial, as_file(OBJECTS) as objects:
-        _write_split(partial, "train", train, hand, paint)
-        _write_split(partial, "evaluation", evaluation, hand, paint)
-        for name in OBJECT_NAMES:
-            shutil.copytree(objects / name, partial / "models" / name)
 
 
 SHIPPED = files("warpgrasp.data.sample") / "shipped.zip"
@@ -94,12 +101,13 @@ def unpack_shipped(root: Path) -> Path:
     """
     with as_file(SHIPPED) as path, zipfile.ZipFile(path) as archive:
         checksum = f"{sum(entry.CRC for entry in archive.infolist()):x}"
+        remove_leftovers(root.parent, root.name)
         if root.exists():
             _check_unpacked(root, archive, checksum)
             return root
-        with replacing_folder(root) as partial:
-            archive.extractall(partial)
-            (partial / STAMP).write_text(checksum)
+        with replacing_folder(root) as folder:
+            archive.extractall(folder)
+            (folder / STAMP).write_text(checksum)
     return root
 
 
@@ -113,29 +121,66 @@ def _check_unpacked(root: Path, archive: zipfile.ZipFile, checksum: str) -> None
             raise DataError(f"expected {file} as it was shipped, found it changed or removed; remove {root}")
 
 
-def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel, paint: Painter) -> None:
-    lines, all_joints, all_vertices = [], [], []
-    for name, sequence in sequences.items():
-        posed = PosedSequence.of(sequence, hand)
-        folder = root / split / name
-        (folder / "meta").mkdir(parents=True)
-        (folder / "rgb").mkdir()
-        for index in range(len(sequence)):
-            joints = joints_in_file(posed.joints[index])
-            meta = _object_meta(sequence, index)
-            if split == "train":
-                meta |= {"handJoints3D": joints, **_hand_meta(sequence, index, hand)}
-            else:
-                meta |= {"handJoints3D": joints[0], "handBoundingBox": _bounding_box(sequence, posed, index)}
-                all_joints.append(joints)
-                all_vertices.append(posed.vertices[index] * FLIP)
-            (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
-            paint(split, name, index, folder / "rgb" / f"{index:04d}.jpg")
-            lines.append(f"{name}/{index:04d}\n")
+def write_sequence(
+    root: Path,
+    split: Split,
+    name: str,
+    sequence: GraspSequence,
+    paint: Callable[[int, Path], None],
+    *,
+    label: int,
+    surface: Surface,
+    hand: HandModel,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Write the pictures, by `paint`, and the annotations of a sequence; its number of the object is `label`.
+
+    What is returned are an evaluation sequence's joints and vertices, which `write_lists` wants.
+    """
+    posed, all_joints, all_vertices = PosedSequence.of(sequence, hand), [], []
+    folder = root / split / name
+    (folder / "meta").mkdir(parents=True)
+    (folder / "rgb").mkdir()
+    for index in range(len(sequence)):
+        joints = joints_in_file(posed.joints[index])
+        meta = _object_meta(sequence, index, label, surface)
+        if split == "train":
+            meta |= {"handJoints3D": joints, **_hand_meta(sequence, index, hand)}
+        else:
+            meta |= {"handJoints3D": joints[0], "handBoundingBox": _bounding_box(sequence, posed, index)}
+            all_joints.append(joints)
+            all_vertices.append(posed.vertices[index] * FLIP)
+        (folder / "meta" / f"{index:04d}.pkl").write_bytes(pickle.dumps(meta, protocol=2))
+        paint(index, folder / "rgb" / f"{index:04d}.jpg")
+    return all_joints, all_vertices
+
+
+def write_lists(
+    root: Path, split: Split, frames: Mapping[str, int], joints: list[np.ndarray], vertices: list[np.ndarray]
+) -> None:
+    """Write the list of a split's frames, by the lengths of its sequences, and the truth of an evaluation split."""
+    lines = [f"{name}/{index:04d}\n" for name, count in frames.items() for index in range(count)]
     (root / f"{split}.txt").write_text("".join(lines))
     if split == "evaluation":
-        _write_numbers(root / "evaluation_xyz.json", all_joints)
-        _write_numbers(root / "evaluation_verts.json", all_vertices)
+        _write_numbers(root / "evaluation_xyz.json", joints)
+        _write_numbers(root / "evaluation_verts.json", vertices)
+
+
+def _write_split(root: Path, split: Split, sequences: Sequences, hand: HandModel, paint: Painter) -> None:
+    all_joints, all_vertices = [], []
+    for name, sequence in sequences.items():
+        joints, vertices = write_sequence(
+            root,
+            split,
+            name,
+            sequence,
+            partial(paint, split, name),
+            label=OBJECT_NAMES.index(sequence.object_name) + 1,
+            surface=object_surface(sequence.object_name),
+            hand=hand,
+        )
+        all_joints += joints
+        all_vertices += vertices
+    write_lists(root, split, {name: len(sequence) for name, sequence in sequences.items()}, all_joints, all_vertices)
 
 
 def _write_numbers(path: Path, arrays: list[np.ndarray]) -> None:
@@ -144,12 +189,12 @@ def _write_numbers(path: Path, arrays: list[np.ndarray]) -> None:
     path.write_text(json.dumps(rounded, separators=(",", ":")))
 
 
-def _object_meta(sequence: GraspSequence, index: int) -> dict[str, Any]:
+def _object_meta(sequence: GraspSequence, index: int, label: int, surface: Surface) -> dict[str, Any]:
     pose = sequence.camera_from_object[index]
     return object_meta(
         sequence.object_name,
-        label=OBJECT_NAMES.index(sequence.object_name) + 1,
-        vertices=object_surface(sequence.object_name).vertices,
+        label=label,
+        vertices=surface.vertices,
         rotation=pose[:3, :3],
         translation=pose[:3, 3],
         intrinsics=sequence.intrinsics,
@@ -186,10 +231,11 @@ def generate(root: Path, *, sequences: int, frames: int, seed: int) -> None:
     """
     if sequences < 1 or frames < 2:
         raise DataError(f"expected at least 1 sequence of at least 2 frames, got {sequences} of {frames}")
+    check_new(root)
     total = sequences + max(1, sequences // 4)
     names = [f"G{number + 1}" if number < sequences else f"GE{number - sequences + 1}" for number in range(total)]
     hand = HandModel(open_hand())
-    with Progress(transient=True) as progress:
+    with Progress(console=Terminal(), transient=True) as progress:
         made = dict(
             zip(names, progress.track(_sequences(total, frames, seed), total, description="grasps"), strict=True)
         )

@@ -19,6 +19,7 @@ from warpgrasp.geometry import SignedDistance, Surface
 from warpgrasp.hand import HO3D_JOINTS, JOINTS, MANO_JOINTS, HandModel, open_hand, open_hand_arrays
 
 OBJECTS = files("warpgrasp.data.sample") / "objects"
+MESH_FILES = ("textured_simple.obj", "textured_simple.obj.mtl", "texture.jpg")
 OBJECT_NAMES = ("006_mustard_bottle", "003_cracker_box")
 CHAINS = ("index", "middle", "little", "ring", "thumb")
 THUMB = CHAINS.index("thumb")
@@ -50,6 +51,12 @@ def object_surface(name: str) -> Surface:
 def object_distance(name: str) -> SignedDistance:
     """The grid of distances to a sample object."""
     return SignedDistance.of(object_surface(name))
+
+
+def scanned_files(name: str) -> dict[str, bytes]:
+    """The mesh of a sample object and what belongs to it, by the files' names."""
+    folder = OBJECTS / name
+    return {part: (folder / part).read_bytes() for part in MESH_FILES}
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def make_sequence(
             camera_from_object = _shown(generator, object_name, grip, offset)
             if _in_picture(object_name, grip, camera_from_object):
                 world_from_camera = _camera_path(generator, frames, moving_camera)
-                return _assembled(object_name, grip, camera_from_object, world_from_camera)
+                return assembled(object_name, grip, camera_from_object, world_from_camera)
     raise RuntimeError(f"no sequence of {object_name} kept the rules in {ATTEMPTS} attempts from seed {seed}")
 
 
@@ -216,7 +216,7 @@ def _camera_path(generator: np.random.Generator, frames: int, moving: bool) -> F
     return rigid(rotation, place + shift)
 
 
-def _assembled(
+def assembled(
     object_name: str,
     grip: Grip,
     camera_from_object: Float[np.ndarray, "t 4 4"],

@@ -8,11 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warpgrasp.errors import UserError
-from warpgrasp.reconstruction.encoders.resnet18 import EncoderWeightsError, ResNet18
+from warpgrasp.reconstruction.encoders.efficientnet_lite0 import EfficientNetLite0
+from warpgrasp.reconstruction.encoders.resnet18 import ResNet18
+from warpgrasp.reconstruction.encoders.weights import EncoderWeightsError, read_parameters
 from warpgrasp.registry import Registry
 
 __all__ = [
     "ENCODERS",
+    "EfficientNetLite0",
     "Encoder",
     "EncoderError",
     "EncoderWeightsError",
@@ -22,6 +25,7 @@ __all__ = [
     "load_encoder_weights",
     "new_encoder",
     "precision_on",
+    "read_parameters",
 ]
 
 
@@ -37,9 +41,10 @@ class Encoder(Protocol):
     """A `torch.nn.Module` from pictures to features.
 
     A member of `ENCODERS` makes one of a width (`NetworkConfig.width`, an integer whose meaning is the encoder's own).
-    Its parameters and buffers are stored in checkpoints as `encoder.NAME`: their names and shapes must stay what they
-    are, and depend on the width alone. It is moved between devices and precisions, exported to ONNX and run in bf16 by
-    autocast like any module, so it holds no tensors but parameters and buffers.
+    One whose published weights know pictures of one normalisation says so by `pretrained_statistics`, a mean and a
+    standard deviation. Its parameters and buffers are stored in checkpoints as `encoder.NAME`: their names and shapes
+    must stay what they are, and depend on the width alone. It is moved between devices and precisions, exported to ONNX
+    and run in bf16 by autocast like any module, so it holds no tensors but parameters and buffers.
     """
 
     feature_count: int
@@ -57,7 +62,9 @@ class Encoder(Protocol):
         ...
 
 
-ENCODERS: Registry[Callable[[int], Encoder]] = Registry("encoder", "warpgrasp.encoders", {"resnet18": ResNet18})
+ENCODERS: Registry[Callable[[int], Encoder]] = Registry(
+    "encoder", "warpgrasp.encoders", {"resnet18": ResNet18, "efficientnet-lite0": EfficientNetLite0}
+)
 
 
 def new_encoder(name: str, width: int) -> nn.Module:
@@ -74,15 +81,23 @@ def new_encoder(name: str, width: int) -> nn.Module:
     return encoder
 
 
-def load_encoder_weights(encoder: nn.Module, source: str) -> None:
+def load_encoder_weights(encoder: nn.Module, source: str, *, image_mean: float, image_std: float) -> None:
     """Load initial weights: `imagenet`, a file that the encoder understands, or `none`, which leaves it as it is.
 
-    Raises `EncoderWeightsError` when they cannot be had or do not fit.
+    The encoder sees colours minus `image_mean`, divided by `image_std`. Raises `EncoderWeightsError` when weights
+    cannot be had, do not fit, or know pictures that are normalised otherwise (`pretrained_statistics`).
     """
     if source == "none":
         return
     if not isinstance(encoder, Encoder):
         raise EncoderWeightsError(f"expected an encoder that loads weights, got {type(encoder).__name__}")
+    mean, std = getattr(encoder, "pretrained_statistics", (image_mean, image_std))
+    if (image_mean, image_std) != (mean, std):
+        raise EncoderWeightsError(
+            f"expected pictures of mean {mean:g} and standard deviation {std:g}, with which the initial weights of "
+            f"{type(encoder).__name__} were trained, got {image_mean:g} and {image_std:g}; give "
+            f"--network.image-mean {mean:g} --network.image-std {std:g}"
+        )
     encoder.load_initial_weights(source)
 
 

@@ -3,22 +3,14 @@
 It is our own because torchvision cannot be imported beside every build of PyTorch; its published ImageNet weights load.
 """
 
-import pickle
-from pathlib import Path
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warpgrasp.errors import UserError
+from warpgrasp.reconstruction.encoders.weights import load_published
 
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
-
-
-class EncoderWeightsError(UserError):
-    """The initial weights of an encoder cannot be had, or do not fit it."""
 
 
 class BasicBlock(nn.Module):
@@ -71,35 +63,17 @@ class ResNet18(nn.Module):
 
         Raises `EncoderWeightsError` when they cannot be had or do not fit.
         """
-        state = _stored_weights(source)
-        if not isinstance(state, dict):
-            raise EncoderWeightsError(
-                f"expected the parameters of ResNet-18 in {source}, found a {type(state).__name__}"
-            )
-        state = {name: value for name, value in state.items() if not name.startswith("fc.")}
-        try:
-            self.load_state_dict(state)
-        except RuntimeError as error:
-            raise EncoderWeightsError(
-                f"expected the parameters of torchvision's ResNet-18 (width 64) in {source}: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
+        load_published(
+            self,
+            source,
+            imagenet=lambda: torch.hub.load_state_dict_from_url(
+                IMAGENET_URL, map_location="cpu", weights_only=True, check_hash=True
+            ),
+            network="ResNet-18",
+            publisher="torchvision",
+            classifier="fc.",
+        )
 
 
 def _layer(channels_in: int, channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(channels_in, channels, stride), BasicBlock(channels, channels, 1))
-
-
-def _stored_weights(source: str) -> Any:
-    try:
-        if source == "imagenet":
-            return torch.hub.load_state_dict_from_url(
-                IMAGENET_URL, map_location="cpu", weights_only=True, check_hash=True
-            )
-        return torch.load(Path(source), map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise EncoderWeightsError(
-            f"expected the ImageNet weights of ResNet-18 from {source}, but: {reason}. Give a file that you have as "
-            f"--encoder-weights PATH, or train from scratch by --encoder-weights none."
-        ) from error

@@ -3,7 +3,6 @@
 The kind of a file is told from its bytes and not from its name: JSON, YAML, XML, text or binary numbers.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -16,13 +15,18 @@ import numpy as np
 import yaml
 from jaxtyping import Float
 
+from warpgrasp.bounded import parse_json, read_regular
 from warpgrasp.checked import Entry
 from warpgrasp.data.recording.camera import LARGEST_SIDE_PX
 from warpgrasp.data.recording.lens import COUNTS, ORDERS, DistortionModel, Lens
 from warpgrasp.errors import DataError
 
-LARGEST_BYTES = 64_000_000
-LARGEST_YAML_BYTES = 4_000_000  # it is read slowly
+LARGEST_BYTES = 16_000_000  # of JSON and binary numbers: some ten thousand pictures' cameras
+MOST_JSON_MARKS = 1_000_000
+LARGEST_TEXT_BYTES = 4_000_000  # of other texts, each line of which becomes an object
+LARGEST_YAML_BYTES = 1_000_000  # it is read slowly
+LONGEST_NUMBER = 100  # characters of YAML's whole numbers: those to the base of 60 take long
+LONGEST_KEY = 60
 DEEPEST_XML = 20
 REALSENSE_PRINTED = re.compile(r"Intrinsic of \"")  # looks like YAML but is not
 REALSENSE_LINE = re.compile(r"\s*\[\s*\d+x\d+")  # looks like JSON but is not
@@ -45,6 +49,36 @@ class PlainLoader(yaml.SafeLoader):
     `checked.read_yaml` reads small files of plain YAML alone: other programs' cameras have tags, tabs and `%YAML:1.0`.
     """
 
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self._sizes: dict[yaml.Node, int] = {}  # of each finished value, with those that it repeats by aliases
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A value. Raises `YAMLError` for one that lies in itself, or that aliases make larger than a file may be."""
+        repeated = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if node is None:
+            return None
+        if repeated and node not in self._sizes:
+            raise yaml.YAMLError("a value lies in itself")
+        self._sizes[node] = 1 + self._size_of(node.value)
+        if self._sizes[node] > 2 * LARGEST_YAML_BYTES:
+            raise yaml.YAMLError("aliases repeat values again and again")
+        return node
+
+    def _size_of(self, value: Any) -> int:
+        """The characters of a text, or the sizes of the values of a list or of pairs."""
+        if isinstance(value, str):
+            return len(value)
+        inner = [one for pair in value for one in (pair if isinstance(pair, tuple) else (pair,))]
+        return sum(self._sizes[one] for one in inner)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number. Raises `YAMLError` for one of many digits."""
+        if len(node.value) > LONGEST_NUMBER:
+            raise yaml.YAMLError(f"a number of {len(node.value)} digits")
+        return super().construct_yaml_int(node)
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Leave `<<` alone: merged again and again, a small file would fill the memory."""
 
@@ -55,6 +89,7 @@ def _opencv_object(loader: PlainLoader, node: yaml.Node) -> Any:
 
 PlainLoader.add_constructor("tag:yaml.org,2002:opencv-matrix", _opencv_object)
 PlainLoader.add_constructor("tag:yaml.org,2002:opencv-nd-matrix", _opencv_object)
+PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
 PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
@@ -63,9 +98,7 @@ PlainLoader.add_implicit_resolver(
 def read_content(path: Path) -> Content:
     """Read a file that may describe cameras. Raises `DataError` when it cannot be read, or is broken in its kind."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise DataError(f"expected a camera's file in {path}, found one of {path.stat().st_size / 1e6:.0f} MB")
-        raw = path.read_bytes()
+        raw = read_regular(path, LARGEST_BYTES)
     except OSError as error:
         raise DataError(f"expected a camera's file in {path}: {error.strerror}") from error
     text = _text(raw)
@@ -88,7 +121,9 @@ def _parsed(text: str, path: Path) -> tuple[str, Any]:
     start = text.lstrip()[:1]
     try:
         if start in ("{", "[") and not REALSENSE_LINE.match(text):
-            return "JSON", json.loads(text)
+            return "JSON", parse_json(text, most_marks=MOST_JSON_MARKS)
+        if len(text) > LARGEST_TEXT_BYTES:
+            raise ValueError(f"at most {LARGEST_TEXT_BYTES / 1e6:g} MB are read of it, found {len(text) / 1e6:.3g} MB")
         if start == "<":
             return "XML", _xml(text)
         if not REALSENSE_PRINTED.search(text) and re.search(r"^[ \t]*[\w\"'][^:\n]{0,100}:(\s|$)", text, re.MULTILINE):
@@ -96,7 +131,7 @@ def _parsed(text: str, path: Path) -> tuple[str, Any]:
     except (ValueError, RecursionError, OverflowError, yaml.YAMLError, ElementTree.ParseError) as error:
         if isinstance(error, DataError):
             raise
-        kind = {"{": "JSON", "[": "JSON", "<": "XML"}.get(start, "YAML")
+        kind = {"{": "JSON", "[": "JSON", "<": "XML"}.get(start, "YAML or another text")
         raise DataError(f"expected {kind} in {path}: {' '.join(str(error).split())[:200]}") from error
     return "text", None
 
@@ -268,4 +303,5 @@ def stated_size(entry: Entry) -> tuple[int, int] | None:
 
 def without_case(entry: Entry) -> dict[str, str]:
     """The keys of an object by what they are called without capitals, blanks, hyphens and underscores."""
-    return {"".join(sign for sign in str(key).lower() if sign not in " _-"): key for key in entry.values}
+    keys = {key: str(key)[:LONGEST_KEY].lower() for key in entry.values}
+    return {"".join(sign for sign in name if sign not in " _-"): key for key, name in keys.items()}

@@ -29,7 +29,7 @@ from warpgrasp.data.recording.lens import DistortionModel
 from warpgrasp.errors import DataError
 
 COLMAP_LINE = re.compile(r"^\s*\d+\s+[A-Z][A-Z_]+\s+\d+\s+\d+(\s+\S+)+\s*$")
-LARGEST_COUNT = 1_000_000
+LARGEST_COUNT = 100_000  # of cameras in a binary file, and of frames
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,8 @@ def _transforms_cameras(content: Content) -> list[CalibratedCamera]:
     top = content.entry
     stated = {key: top.values[key] for key in (*INTRINSICS, *ANGLES) if key in top.values}
     frames = top.entries("frames") if isinstance(top.values.get("frames"), list) else []
+    if len(frames) > LARGEST_COUNT:
+        raise DataError(f"expected at most {LARGEST_COUNT} frames in {top.path}, found {len(frames)}")
     distinct: dict[str, Entry] = {}
     for number, frame in enumerate(frames or [top]):
         own = {key: frame.values[key] for key in (*INTRINSICS, *ANGLES) if key in frame.values}

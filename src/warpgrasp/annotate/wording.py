@@ -1,0 +1,81 @@
+"""What the annotation page says of the frame at hand, in Markdown. Nothing is decided here."""
+
+import torch
+
+from warpgrasp.annotate.edited_frame import EditedFrame
+from warpgrasp.annotate.pairs import FEWEST_PAIRS, PlacedObject, says_misfits
+from warpgrasp.annotate.scene import Awaited
+from warpgrasp.annotate.state import AnnotationState
+from warpgrasp.hand import FEWEST_JOINTS
+
+LISTED_LABELS = 12
+
+
+def says_frame(state: AnnotationState, suggested: int | None) -> str:
+    """The frame, the labels, and which frame to go to next."""
+    kind = "label" if state.current.done else "draft" if state.frame in state.drafted else "not begun"
+    labels = state.labelled
+    listed = ", ".join(map(str, labels[:LISTED_LABELS])) + (" …" if len(labels) > LISTED_LABELS else "")
+    lines = [
+        f"**frame {state.frame}** · {kind}",
+        f"{len(labels)} label{'' if len(labels) == 1 else 's'}{': ' + listed if labels else ''}",
+    ]
+    lines += [] if suggested is None else [f"suggested next: {suggested}"]
+    return "  \n".join(lines)
+
+
+def says_missing(state: AnnotationState, placed: PlacedObject | None) -> str:
+    """What a first frame still needs before it is a label, in the order that is quickest."""
+    shown, first = state.current.pose, state.first_pose
+
+    def changed(*names: str) -> bool:
+        return any(not torch.equal(shown.arrays[name], first.arrays[name]) for name in names)
+
+    misfits = () if placed is None else placed.misfits
+    steps = [
+        (
+            changed("object_rotation", "object_centre"),
+            "object placed: P, four pairs, *Place the object* (or its handles)",
+        ),
+        (changed("hand_rotation", "wrist"), "hand placed: M finds it (or I, six joints, *Fit the hand*)"),
+        (changed("shape"), "size of the hand: found with the hand, better its length in mm (tab *shape*)"),
+        (changed("joint_angles"), "fingers bent as in the picture: tabs *bend*, *curl*, *spread*"),
+        (not misfits, "all pairs fit: take back or click again those that do not"),
+        (state.current.done, "seen from the side (drag, then V), hand and object touch; then L finishes it"),
+    ]
+    missing = sum(not done for done, _ in steps)
+    lines = [f"{'☑' if done else '☐'} {text}" for done, text in steps]
+    return "  \n".join([f"**First frame: {missing} of {len(steps)} steps missing**", *lines])
+
+
+def says_clicked(frame: EditedFrame, placed: PlacedObject | None) -> str:
+    """How many points and joints were clicked on, and which of the pairs do not fit."""
+    lines = [f"{len(frame.pairs)} points of the object, {len(frame.joints_px)} joints of the hand"]
+    wrong = "" if placed is None else says_misfits(placed)
+    return "  \n".join([*lines, *([f"**{wrong}**"] if wrong else [])])
+
+
+def says_steps(part: str) -> str:
+    """Which keys move a part in steps."""
+    return (
+        f"⌨️ **Keys move the {part}**: J, L left, right; I, K up, down; T, G nearer, farther; F, H, R, V turn left, "
+        f"right, up, down; N, M turn round. Shift: finer. (Esc ends)"
+    )
+
+
+def says_what_is_asked(clicking: str, frame: EditedFrame, awaited: Awaited, *, joint: str) -> str:
+    """What the next click means."""
+    if clicking == "points":
+        known = f"{len(frame.pairs)} pairs; {FEWEST_PAIRS} are needed. (Esc ends)"
+        pair = f"Pair {len(frame.pairs) + 1},"
+        if awaited.point is not None:
+            return f"👉 {pair} second click: the same point in the **picture**. {known}"
+        beside = "⚠️ **That was beside the mesh.** " if awaited.missed is not None else ""
+        return f"{beside}👉 {pair} first click: a point of the **object's mesh**. {known}"
+    if clicking == "joints":
+        known = f"{len(frame.joints_px)} of 21; {FEWEST_JOINTS} are needed. (Esc ends)"
+        return f"👉 Click on **{joint}** in the picture. {known}"
+    if clicking == "box":
+        corner = "one corner" if awaited.corner is None else "the opposite corner"
+        return f"👉 Click on {corner} of a **box** around the hand. (Esc ends)"
+    return ""

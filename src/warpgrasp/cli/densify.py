@@ -1,0 +1,211 @@
+"""`warpgrasp densify`: the labels of a recording carried to all of its frames, or those of many recordings each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from warpgrasp.cli.data import one_recording, predictions_to_start_from
+from warpgrasp.cli.options import HandChoice, Positional, UsageError, check_workers, console, hand_model
+from warpgrasp.errors import UserError
+from warpgrasp.progress import progress_bar
+
+if TYPE_CHECKING:
+    from warpgrasp.data.recording import Recording
+    from warpgrasp.refinement import Densified, RecordedHands
+
+LARGEST_SMOOTHNESS = 10_000  # beyond it nothing moves at all
+
+
+def densify(
+    recording: Positional,
+    /,
+    *,
+    out: Path,
+    keypoints: str = "detector",
+    start: Path | None = None,
+    smoothness: float = 1.0,
+    hand: HandChoice = "open",
+    mano_folder: Path | None = None,
+    force: bool = False,
+    ray: str | None = None,
+    workers: int | None = None,
+) -> None:
+    """Carry the labels of a recording to all of its frames, by where the hand is seen and by the labels' colours.
+
+    No network is trained. `out` gets predictions.npz (for `view`, `export`, `evaluate`), annotations.json with a label
+    for every frame, and quality.csv. Of a folder of recordings each gets a folder in `out`; those that are finished are
+    left as they are, and one that fails stops no other.
+
+    Args:
+        recording: The folder of one recording with a few labels, or a folder of such folders.
+        out: The folder to write into; the same command goes on with it when it was interrupted.
+        keypoints: Where the hand is seen in every frame: `detector`, the shipped one; `none`, by the labels' colours
+            alone; or a file of another program (MediaPipe, OpenPose, COCO-WholeBody, HaMeR, WiLoR, a plain array).
+        start: Predictions of a network to start from, instead of the labels' poses and the hand that is seen.
+        smoothness: How strongly the motion is held to be smooth: 0 for not at all, 10 for slow, even motion.
+        hand: The hand model of the labels.
+        mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
+        force: Overwrite predictions that are there.
+        ray: Spread a folder's recordings by Ray: a cluster's address, or `auto` for the one here or else this machine.
+        workers: Recordings at a time, with `--ray`.
+    """
+    from warpgrasp.data.recording import is_recording, recording_folders
+
+    if not 0 <= smoothness <= LARGEST_SMOOTHNESS:
+        raise UsageError(f"expected --smoothness from 0 to {LARGEST_SMOOTHNESS}, got {smoothness}")
+    asked = Densifying(recording, out, keypoints, start, smoothness, hand, mano_folder, force)
+    folders = [] if is_recording(recording) else recording_folders(recording)
+    if not folders and (ray is not None or workers is not None):
+        raise UsageError("expected a folder of recordings with --ray or --workers, got one recording")
+    if folders:
+        if keypoints not in ("detector", "none"):
+            raise UsageError(f"expected --keypoints detector or none for many recordings, got the file {keypoints}")
+        each = [replace(asked, recording=folder, out=out / folder.name) for folder in folders]
+        densify_each(each, ray=ray, workers=workers)
+    else:
+        for row in asked.carried_out():
+            console.print(row, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Densifying:
+    """What `densify` is asked to do with one recording."""
+
+    recording: Path
+    out: Path
+    keypoints: str
+    start: Path | None
+    smoothness: float
+    hand: str
+    mano_folder: Path | None
+    force: bool
+
+    def carried_out(self, *, keeps_finished: bool = False, show_progress: bool = True) -> list[str]:
+        """Densify, and say in lines what came of it. Finished ones of the same inputs are kept where that is asked."""
+        from warpgrasp.files import source_commit
+        from warpgrasp.predictions import remove_finished_shards
+        from warpgrasp.refinement import PREDICTIONS, is_finished, is_unfinished
+        from warpgrasp.refinement import densify as carry_on
+
+        labelled, out = one_recording(self.recording), self.out
+        there = (out / PREDICTIONS).exists() and not self.force and not is_unfinished(out)
+        if there and not keeps_finished:
+            remove_finished_shards(out / PREDICTIONS)
+            raise UserError(f"expected a folder without {PREDICTIONS}, but {out} has it; overwrite it by --force")
+        if out.resolve() == self.recording.resolve():
+            raise UserError(
+                f"expected another folder than the recording's own, whose labels would be replaced, got {out}"
+            )
+        begun = None if self.start is None else predictions_to_start_from(self.start, labelled)
+        model, look = hand_model(self.hand, self.mano_folder), _finder(self.keypoints)
+        options = {"start": begun, "smoothness": self.smoothness, "look": look}
+        if there and is_finished(labelled, model, out, **options):
+            remove_finished_shards(out / PREDICTIONS)
+            return [f"finished already: {out}"]
+        densified = carry_on(labelled, model, out, program=source_commit(), show_progress=show_progress, **options)
+        return _summary(densified, out)
+
+
+def densify_each(asked: Sequence[Densifying], *, ray: str | None, workers: int | None) -> None:
+    """Densify many recordings; say of each, as it ends, what came of it.
+
+    Raises `UserError` at the end that names those that failed.
+    """
+    check_workers(ray, workers)
+    failed = []
+    with progress_bar("densify", len(asked), unit="recordings") as advance:
+        for one, ended in _ended(asked, ray, workers):
+            advance(1)
+            if isinstance(ended, Exception):
+                failed.append(one.recording.name)
+                ended = [f"failed: {' '.join(str(ended).split())}"]
+            for row in ended:
+                console.print(f"{one.recording.name}: {row}", soft_wrap=True, highlight=False)
+    if failed:
+        raise UserError(
+            f"expected every recording to be densified, but {len(failed)} of {len(asked)} failed: {', '.join(failed)}; "
+            "mend them and give the same command again: the others are kept"
+        )
+
+
+def _ended(
+    asked: Sequence[Densifying], ray: str | None, workers: int | None
+) -> Iterator[tuple[Densifying, list[str] | Exception]]:
+    """Each with its lines or its error, as they end."""
+    if ray is None:
+        yield from ((one, _attempted(one)) for one in asked)
+    else:
+        from warpgrasp.experiments import each_on_ray
+
+        yield from each_on_ray(_attempted, asked, address=ray, workers=workers)
+
+
+def _attempted(one: Densifying) -> list[str] | Exception:
+    try:
+        return one.carried_out(keeps_finished=True, show_progress=False)
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        return error
+
+
+def _finder(keypoints: str) -> "Callable[[Recording], RecordedHands] | None":
+    """Who finds the hands in a recording's pictures."""
+    from warpgrasp.refinement import detected_hands, stated_hands
+
+    match keypoints:
+        case "none":
+            return None
+        case "detector":
+            return detected_hands
+        case _ if Path(keypoints).exists():
+            return lambda recording: stated_hands(recording, Path(keypoints))
+        case _:
+            raise UsageError(f"expected --keypoints detector, none or a file of another program, got {keypoints}")
+
+
+def _summary(densified: "Densified", out: Path) -> list[str]:
+    others = [position for position in range(len(densified.predictions)) if position not in densified.labelled]
+    if not others:
+        return [f"every frame has a label; wrote them in {out}"]
+    before, after = (float(agreement.difference[others].nanmean()) for agreement in (densified.before, densified.after))
+    return [
+        f"{len(densified.labelled)} labels, {len(others)} other frames; difference to the nearest label {before:.3f}, "
+        f"then {after:.3f}",
+        _doubts(densified),
+        *_sightings(densified),
+        f"wrote predictions.npz, annotations.json, quality.csv in {out}",
+    ]
+
+
+def _doubts(densified: "Densified") -> str:
+    """A line on the frames that may be wrong, and on the label that would help most."""
+    from warpgrasp.predictions import DOUBTFUL_MM
+
+    doubtful = densified.doubtful
+    if doubtful is None:
+        return f"no frame is doubtful: none is expected to be off by more than {DOUBTFUL_MM:g} mm"
+    return (
+        f"{doubtful.count} of {len(densified.predictions)} frames are doubtful, expected to be off by more than "
+        f"{DOUBTFUL_MM:g} mm: {doubtful.frames}; a label of frame {doubtful.help_by} would help most (quality.csv)"
+    )
+
+
+CONTRADICTION = (
+    "so far off, they contradict the labels and were not followed: look at the labels' hands, or bring another "
+    "program's keypoints by --keypoints FILE"
+)
+
+
+def _sightings(densified: "Densified") -> list[str]:
+    """Lines on the keypoints, where any were asked for."""
+    seen = densified.sightings
+    if seen is None:
+        return []
+    found = f"the hand is seen in {seen.frames} of {len(densified.predictions)} frames"
+    if seen.adapted_px != seen.adapted_px:  # NaN
+        return [f"{found}, but at no label: where its joints are seen is not adapted to this hand"]
+    adapted = (
+        f"{found}; at the labels its joints are seen {seen.unadapted_px:.1f} px away, and {seen.adapted_px:.1f} px "
+        f"once adapted to them"
+    )
+    return [adapted] if seen.used else [adapted, CONTRADICTION]

@@ -1,0 +1,204 @@
+"""What is densified: a recording with its labels, where all poses start, and the stretches between the labels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from warpgrasp.data.recording import Recording, label_of_pose, write_annotations
+from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
+from warpgrasp.frame import Pose
+from warpgrasp.hand import HandModel
+from warpgrasp.predictions import Predictions, mesh_hashes, predictions_of_pose
+from warpgrasp.refinement.keypoint_fit import moved_to_seen_hand
+from warpgrasp.refinement.labels import DensifyError, HeldObject, between_labels, labelled_poses, poses_of_predictions
+from warpgrasp.refinement.quality import LabelledPictures
+from warpgrasp.refinement.refine import Descent
+from warpgrasp.refinement.seen_hand import RecordedHands, SeenHand, seen_hand
+from warpgrasp.refinement.stretch import RefinedStretch
+
+SIGNS = ("disagreement_mm", "depth_pull_mm", "expected_error_mm")
+SMOOTH_S = 1 / 30  # the unit of time in which accelerations are weighed, at any rate of pictures
+LONGEST_STRETCH = 2000  # frames between two labels, whose pictures lie in memory together
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames that are refined together, by their positions: from one label to the next, or to an end."""
+
+    first: int
+    last: int
+    ends: bool  # with the recording: else the next stretch stores the label that both share
+
+    @property
+    def rows(self) -> slice:
+        """Its frames, in the recording."""
+        return slice(self.first, self.last + 1)
+
+    @property
+    def stored(self) -> slice:
+        """The frames that are stored from this stretch, counted within it."""
+        return slice(0, self.last - self.first + int(self.ends))
+
+    @property
+    def beyond(self) -> slice:
+        """The frames that the next stretch stores, counted within this one."""
+        return slice(self.last - self.first + int(self.ends), None)
+
+
+def stretches_between(labelled: Sequence[int], count: int) -> list[Stretch]:
+    """The frames before the first label, between each two, and after the last. Each label is stored once."""
+    ends = sorted({0, *labelled, count - 1})
+    pairs = list(pairwise(ends)) or [(0, 0)]
+    longest = max(last - first for first, last in pairs)
+    if longest > LONGEST_STRETCH:
+        raise DensifyError(
+            f"expected at most {LONGEST_STRETCH} frames between two labels, found {longest}; label a frame between them"
+        )
+    return [Stretch(first, last, last == count - 1) for first, last in pairs]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recording, its own hand, its frames' numbers and times, its labels by position, and where all poses start."""
+
+    recording: Recording
+    hand: HandModel
+    numbers: list[int]
+    times: Float[np.ndarray, " n"]  # in usual intervals between frames
+    labels: Mapping[int, Pose]
+    start: Pose
+    starts_at: Literal["labels", "predictions"]
+    right_hand: str  # the name of the right hand's model, as files have it
+    descent: Descent
+    seen: SeenHand | None = None
+    grasp: HeldObject | None = None
+    follows_seen: bool = True  # False where what is seen contradicts the labels: it is reported alone
+
+    @staticmethod
+    def of(
+        recording: Recording,
+        hand: HandModel,
+        *,
+        start: Predictions | None,
+        descent: Descent,
+        look: Callable[[Recording], RecordedHands] | None,
+    ) -> "Task":
+        """What `densify` is asked for. `hand` is the right hand's model.
+
+        Raises `DensifyError` when there are no labels, when two are too far apart, or when `start` lacks a frame.
+        """
+        own_hand = recording.hand(hand)
+        labels, numbers = labelled_poses(recording, own_hand), list(recording.footage.numbers)
+        times = recording.clip.times_in_intervals(numbers)
+        first, starts_at = between_labels(labels, times), "labels"
+        if start is not None:
+            first = poses_of_predictions(start, labels, numbers, own_hand, symmetry=recording.object.symmetry)
+            starts_at = "predictions"
+        task = Task(recording, own_hand, numbers, times, labels, first, starts_at, hand.template.name, descent)
+        _ = task.stretches()  # refused before hands are looked for
+        return task if look is None else task.with_hands(look(recording))
+
+    def stretches(self) -> "list[Stretch]":
+        """Its frames from label to label."""
+        return stretches_between(sorted(self.labels), len(self.numbers))
+
+    def header(self) -> dict[str, Any]:
+        """What predictions say of where they come from, and by which a run that goes on is known to be of the same."""
+        recording = self.recording
+        return {
+            "protocol": "recording",
+            "split": "all",
+            "hand": self.right_hand,
+            "side": recording.side,
+            "method": "densify",
+            "labels": [self.numbers[position] for position in sorted(self.labels)],
+            "start": self.starts_at,
+            "objects": mesh_hashes([recording.object.model]),
+            "cameras": {self.sequence: recording.lens.content},
+            **({} if self.seen is None else {"keypoints": self.seen.source}),
+            "inputs": self.inputs(),
+        }
+
+    def with_hands(self, hands: RecordedHands) -> "Task":
+        """The same with what is seen of the hand and, unless that contradicts the labels, with their grasp."""
+        seen = seen_hand(hands, self.recording, self.labels, self.hand)
+        if seen.contradicts(self.labels):
+            return replace(self, seen=seen, follows_seen=False)
+        grasp = HeldObject.of(self.labels, self.times, self.hand, self.recording.object.model)
+        start = self.start
+        if self.starts_at == "labels":
+            start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
+        return replace(self, start=start, seen=seen, grasp=grasp)
+
+    @property
+    def followed(self) -> SeenHand | None:
+        """What is seen of the hand, where the refinement goes by it."""
+        return self.seen if self.follows_seen else None
+
+    @property
+    def sequence(self) -> str:
+        """The name of the recording's folder."""
+        return self.recording.folder.resolve().name
+
+    def inputs(self) -> dict[str, str]:
+        """Fingerprints of what decides the poses, by which a run that goes on is known to be of the same.
+
+        They are of values rather than of files, where files say more than is used: labels that are held out.
+        """
+        footage, model = self.recording.footage, self.recording.object.model
+        used = [self.recording.labels[self.numbers[position]] for position in sorted(self.labels)]
+        return {
+            "labels": fingerprint_of_values(used),
+            "object": fingerprint_of_values(model),
+            "pictures": fingerprint_of_files(footage.file_of(number) for number in self.numbers),
+            "hand": fingerprint_of_values(self.hand.template),
+            "start": fingerprint_of_values(self.start),
+            "options": fingerprint_of_values(self.descent),
+            **({} if self.seen is None else {"keypoints": self.seen.fingerprint}),
+        }
+
+    def pictures(self, stretch: Stretch) -> LabelledPictures:
+        """The pictures of a stretch, read one after the other."""
+        numbers = self.numbers[stretch.rows]
+        pictures = (torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers)
+        labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
+        times = torch.from_numpy(self.times[stretch.rows]) * (self.recording.clip.interval_s / SMOOTH_S)
+        kept = self.descent.pictures(pictures, self.recording.lens.camera, labelled, times=times)
+        self.recording.footage.close()  # a decoder holds several pictures, which are not needed while poses are refined
+        return kept
+
+    def stored(self, refined: RefinedStretch, stretch: Stretch) -> Predictions:
+        """The predictions of the frames that are stored of a stretch, with what is expected of them."""
+        numbers = self.numbers[stretch.rows][stretch.stored]
+        times_s = np.array([self.recording.clip.time_s(number) for number in numbers])
+        signs = refined.signs
+        measured = (signs.disagreement_mm, signs.depth_pull_mm, signs.expected_error_mm())
+        predictions = predictions_of_pose(
+            refined.pose.rows(stretch.stored),
+            sequence=self.sequence,
+            indices=numbers,
+            times_s=times_s,
+            hand=self.hand,
+            model=self.recording.object.model,
+            camera=self.recording.lens.camera,
+        )
+        columns = (values[stretch.stored].numpy().astype(np.float32) for values in measured)
+        return replace(predictions, **dict(zip(SIGNS, columns, strict=True)))
+
+
+def write_labels(out: Path, task: Task, pose: Pose) -> None:
+    """Write a label for every frame; the recording's own that were used stay as they are."""
+    recording, model = task.recording, task.recording.object.model
+    labels = [
+        recording.labels[number]
+        if position in task.labels
+        else label_of_pose(number, pose.rows(slice(position, position + 1)), task.hand, model)
+        for position, number in enumerate(task.numbers)
+    ]
+    write_annotations(out, labels, hand_model=task.hand.template.name, side=recording.side)

@@ -22,15 +22,30 @@ from warpgrasp.signals import INTERRUPTED, SENTENCE, Waiting, exit_status
 
 # `run` is told to stop by the signal of a number, once, and does what the other words say.
 SETUP = """
-import os, signal, sys
+import os, signal, sys, time
 from warpgrasp.signals import exit_status
 def run(words):
     what, number = words[0], int(words[1])
     # A shell lets what it runs in the background ignore Ctrl+C.
     signal.signal(number, signal.SIG_IGN if what == "nohup" else signal.SIG_DFL)
+    class Half:
+        def __init__(self):
+            os.kill(os.getpid(), number)
+            self.whole = True
+        def __del__(self):
+            self.whole  # as a library's object does that was interrupted while it was made
+    class Going:
+        def __del__(self):
+            os.kill(os.getpid(), number)
     def work():
         try:
-            os.kill(os.getpid(), number)
+            if what == "half made":
+                Half()
+            elif what == "as an object goes":
+                Going()
+                time.sleep(10)
+            else:
+                os.kill(os.getpid(), number)
             return 3
         except KeyboardInterrupt:
             if what == "ends by itself":
@@ -58,7 +73,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("what", ["stops", "another error", "ends by itself", "nohup"])
+@pytest.mark.parametrize("what", ["stops", "half made", "as an object goes", "another error", "ends by itself", "nohup"])
 def test_the_status_says_by_what(processes: Forks, number: int, what: str) -> None:
     ended = processes.run([what, str(int(number))])
     expected = {"ends by itself": 0, "nohup": 3}.get(what, 128 + number)

@@ -1,5 +1,6 @@
 """How a program ends that is told to stop: by one line, with nothing half done, and with a status that says by what."""
 
+import os
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ from types import FrameType
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 STOPPING: list[signal.Signals] = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 INTERRUPTED = 128 + signal.SIGINT  # as a shell names the end by Ctrl+C
+AGAIN_AFTER_S = 0.01
 SENTENCE = "interrupted; the same command goes on from the last saved state"
 
 
@@ -35,6 +37,7 @@ def exit_status(run: Callable[[], int]) -> int:
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
+        sys.unraisablehook = lambda error: _where_none_is_raised(error, number)
         if _state.depth == 0:
             raise KeyboardInterrupt
         _state.came = True
@@ -52,6 +55,17 @@ def exit_status(run: Callable[[], int]) -> int:
         status = INTERRUPTED
     _ignore_signals()
     return 128 + received[0] if received and status == INTERRUPTED else status
+
+
+def _where_none_is_raised(error: "sys.UnraisableHookArgs", number: int) -> None:
+    """Where Python only reports an error, as in `__del__`: an interrupt comes again later, all else is kept quiet.
+
+    An object that is interrupted while it is made may fail once more as it goes; the program has said why it ends.
+    """
+    if error.exc_type is KeyboardInterrupt:
+        again = threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
 
 def not_ignored() -> list[signal.Signals]:

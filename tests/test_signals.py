@@ -73,7 +73,9 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("what", ["stops", "half made", "as an object goes", "another error", "ends by itself", "nohup"])
+@pytest.mark.parametrize(
+    "what", ["stops", "half made", "as an object goes", "another error", "ends by itself", "nohup"]
+)
 def test_the_status_says_by_what(processes: Forks, number: int, what: str) -> None:
     ended = processes.run([what, str(int(number))])
     expected = {"ends by itself": 0, "nohup": 3}.get(what, 128 + number)

@@ -212,8 +212,7 @@ def _refined_stretches(
             if writer.has(shard):
                 advance(steps)
             else:
-                seen, grasp = (known and known.rows(stretch.rows) for known in (task.followed, task.grasp))
-                beyond: dict[str, Any] = {"seen": seen, "grasp": grasp, "on_step": lambda: advance(1)}
+                beyond: dict[str, Any] = {"cues": task.cues.rows(stretch.rows), "on_step": lambda: advance(1)}
                 refinement = StretchRefinement(start, pictures, **parts, descent=task.descent, **beyond)
                 writer.write(shard, task.stored(refinement.refined(), stretch))
             # As it is stored, so that an interrupted run measures what an undisturbed one does.

@@ -20,7 +20,7 @@ from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import MINIMAL_SHARE
-from warpgrasp.refinement.labels import HeldObject
+from warpgrasp.refinement.cues import Cues
 from warpgrasp.refinement.offsets import (
     AWAY_SHARE,
     MOVE_M,
@@ -33,12 +33,12 @@ from warpgrasp.refinement.offsets import (
     no_offsets,
 )
 from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures, agreement
-from warpgrasp.refinement.seen_hand import SeenHand
 
 # Colours say little of single joints, and of depth: a bend by BENT_RAD in every joint costs BEND_COST, and a move of
 # hand and object by MOVED_M the `move_cost`, both as mean colour differences.
 BEND_COST, MOVED_M = 5e-3, 0.02
 USUAL_DISTANCE_M = 0.5  # of a hand from the camera
+NOTHING_KNOWN = Cues()
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ class Descent:
     move_cost: float = 0.0  # of moving hand and object by `MOVED_M`
     keypoint_cost: float = 0.0  # of a hand that a detector sees elsewhere (`SeenHand.cost`)
     grasp_cost: float = 0.0  # of an object that lies elsewhere in the hand than in the labels (`HeldObject.cost`)
+    predicted_cost: float = field(
+        default=0.0, metadata=YOUNGER
+    )  # of a hand away from a network's (`PredictedHand.cost`)
     still: tuple[str, ...] = field(default=(), metadata=YOUNGER)  # the offsets that stay 0
     smallest_share: float | None = None
     """Each stage ends at each frame's least cost among the steps that compare more than this share of what its first
@@ -122,6 +125,7 @@ ALL_FRAMES = Descent(
     steadier_fingers=10.0,
     # Chosen on generated sequences of a seed of their own, each among 0, 1e-3, 3e-3 and more.
     keypoint_cost=1e-3,
+    predicted_cost=1e-3,
     grasp_cost=1e-3,
 )
 ONE_FRAME = Descent(
@@ -149,16 +153,15 @@ def refine(
     hand: HandModel,
     model: ObjectModel,
     descent: Descent = ALL_FRAMES,
-    seen: SeenHand | None = None,
-    grasp: HeldObject | None = None,
+    cues: Cues = NOTHING_KNOWN,
     on_step: Callable[[], None] = lambda: None,
 ) -> Pose:
     """Refine all frames but the labelled ones, which stay as they are and which the others are compared with.
 
-    `pictures` are those of the `descent` (`Descent.pictures`), `seen` is what a detector sees in them. The result has
+    `pictures` are those of the `descent` (`Descent.pictures`), `cues` are of the same frames. The result has
     the precision of `start`; pictures are compared in float32.
     """
-    parts: dict[str, Any] = {"hand": hand, "model": model, "seen": seen, "grasp": grasp, "on_step": on_step}
+    parts: dict[str, Any] = {"hand": hand, "model": model, "cues": cues, "on_step": on_step}
     offsets = refined_offsets(start, pictures, descent=descent, **parts)
     return (
         start if offsets is None else moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
@@ -173,8 +176,7 @@ def refined_offsets(
     hand: HandModel,
     model: ObjectModel,
     descent: Descent,
-    seen: SeenHand | None = None,
-    grasp: HeldObject | None = None,
+    cues: Cues = NOTHING_KNOWN,
     on_step: Callable[[], None] = lambda: None,
 ) -> Offsets | None:
     """The offsets by which `refine` moves poses, in float32, from those it begins with; None without a free frame."""
@@ -188,7 +190,7 @@ def refined_offsets(
                 offset[free] = begin[name][free]
     for stage in descent.fitting(pictures.camera.width):
         comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model)
-        _descend(offsets, comparison, free, seen, grasp, pictures.times, descent, stage, on_step)
+        _descend(offsets, comparison, free, cues, pictures.times, descent, stage, on_step)
     return {name: offset.detach() for name, offset in offsets.items()}
 
 
@@ -234,8 +236,7 @@ def _descend(
     offsets: Offsets,
     comparison: Comparison,
     free: Int[Tensor, " m"],
-    seen: SeenHand | None,
-    grasp: HeldObject | None,
+    cues: Cues,
     times: Float[Tensor, " n"],
     descent: Descent,
     stage: Stage,
@@ -262,10 +263,13 @@ def _descend(
         beyond = descent.smooth_cost * accelerations(
             poses, times, tail=descent.smooth_tail, fingers=descent.steadier_fingers
         )
-        if grasp is not None:
-            beyond = beyond + descent.grasp_cost * grasp.cost(poses)[free].sum()
-        if seen is not None:
-            beyond = beyond + descent.keypoint_cost * seen.cost(poses)[free].sum()
+        for known, cost in (
+            (cues.grasp, descent.grasp_cost),
+            (cues.seen, descent.keypoint_cost),
+            (cues.predicted, descent.predicted_cost),
+        ):
+            if known is not None:
+                beyond = beyond + cost * known.cost(poses)[free].sum()
         beyond.backward()
         for name, offset in offsets.items():
             assert offset.grad is not None

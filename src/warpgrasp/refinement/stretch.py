@@ -15,12 +15,11 @@ from torch import Tensor
 
 from warpgrasp.frame import ObjectModel, Pose, pose_points
 from warpgrasp.hand import HandModel, joints_alone
+from warpgrasp.refinement.cues import Cues
 from warpgrasp.refinement.doubt import Signs
-from warpgrasp.refinement.labels import HeldObject
 from warpgrasp.refinement.offsets import AWAY_SHARE, Offsets, moved, no_offsets
 from warpgrasp.refinement.quality import LabelledPictures, agreement
-from warpgrasp.refinement.refine import Descent, refined_offsets
-from warpgrasp.refinement.seen_hand import SeenHand
+from warpgrasp.refinement.refine import NOTHING_KNOWN, Descent, refined_offsets
 from warpgrasp.scene import posed_hand
 
 APART = 0.02  # of its distance, by which each of the two begins nearer or farther
@@ -48,8 +47,7 @@ class StretchRefinement:
     hand: HandModel
     model: ObjectModel
     descent: Descent
-    seen: SeenHand | None = None
-    grasp: HeldObject | None = None
+    cues: Cues = NOTHING_KNOWN
     on_step: Callable[[], None] = lambda: None
 
     def refined(self) -> RefinedStretch:
@@ -71,8 +69,9 @@ class StretchRefinement:
         width_px = self.descent.finest_px(self.pictures.camera.width)
         agreed = agreement(pose, self.pictures, hand=self.hand, model=self.model, width_px=width_px)
         none = torch.zeros(len(pose))
-        seen_px = none if self.seen is None else self.seen.error_px(pose).float().nan_to_num()
-        unseen = none if self.seen is None else (~self.seen.detected).float()
+        seen = self.cues.seen
+        seen_px = none if seen is None else seen.error_px(pose).float().nan_to_num()
+        unseen = none if seen is None else (~seen.detected).float()
         free = ~self.pictures.labelled
         return Signs(
             free * self._undecided_mm(ends),
@@ -91,7 +90,7 @@ class StretchRefinement:
 
     @property
     def _known(self) -> dict[str, Any]:
-        names = ("hand", "model", "seen", "grasp", "on_step")
+        names = ("hand", "model", "cues", "on_step")
         return {name: getattr(self, name) for name in names}
 
     def _from_ends(self) -> Iterator[Offsets]:
@@ -154,12 +153,10 @@ class StretchRefinement:
     def _cost(self, pose: Pose) -> Float[Tensor, " n"]:
         """How little the pictures agree with the poses: the mean over the labels at the ends."""
         cost = torch.stack([self._difference(pose, row) for row in dict.fromkeys(self._labels)]).mean(dim=0)
-        return cost if self.seen is None else cost + self.descent.keypoint_cost * self._keypoint_cost(pose)
-
-    @torch.no_grad()
-    def _keypoint_cost(self, pose: Pose) -> Float[Tensor, " n"]:
-        assert self.seen is not None
-        return self.seen.cost(pose.to(torch.float32)).float()
+        if self.cues.seen is None:
+            return cost
+        with torch.no_grad():
+            return cost + self.descent.keypoint_cost * self.cues.seen.cost(pose.to(torch.float32)).float()
 
     def _difference(self, pose: Pose, row: int | None = None) -> Float[Tensor, " n"]:
         """The difference of colours to a label, or to the nearest; what is not compared counts as different too."""

@@ -15,6 +15,7 @@ from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel
 from warpgrasp.predictions import Predictions, mesh_hashes, predictions_of_pose
+from warpgrasp.refinement.cues import Cues, PredictedHand
 from warpgrasp.refinement.keypoint_fit import moved_to_seen_hand
 from warpgrasp.refinement.labels import DensifyError, HeldObject, between_labels, labelled_poses, poses_of_predictions
 from warpgrasp.refinement.quality import LabelledPictures
@@ -137,9 +138,10 @@ class Task:
         return replace(self, start=start, seen=seen, grasp=grasp)
 
     @property
-    def followed(self) -> SeenHand | None:
-        """What is seen of the hand, where the refinement goes by it."""
-        return self.seen if self.follows_seen else None
+    def cues(self) -> Cues:
+        """What the refinement goes by besides colours."""
+        predicted = PredictedHand.of(self.start, self.hand) if self.starts_at == "predictions" else None
+        return Cues(self.seen if self.follows_seen else None, self.grasp, predicted)
 
     @property
     def sequence(self) -> str:

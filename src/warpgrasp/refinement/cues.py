@@ -1,0 +1,61 @@
+"""What is known of the hand and the object in each frame besides the colours of the labels."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from warpgrasp.frame import Pose
+from warpgrasp.hand import HandModel, joints_alone
+from warpgrasp.refinement.labels import HeldObject
+from warpgrasp.refinement.seen_hand import SeenHand
+from warpgrasp.scene import posed_hand
+
+ACROSS_SHARE, ALONG_SHARE = (
+    0.01,
+    0.04,
+)  # of its distance, by which a network's hand is off: costs 1, farther its logarithm
+
+
+@dataclass(frozen=True)
+class PredictedHand:
+    """Where a network sees the joints of the hand in n frames."""
+
+    joints: Float[Tensor, "n 21 3"]  # in camera space
+    hand: HandModel  # its joints alone
+
+    @staticmethod
+    def of(poses: Pose, hand: HandModel) -> "PredictedHand":
+        """The hands of a network's poses."""
+        alone = HandModel(joints_alone(hand.template))
+        with torch.no_grad():
+            return PredictedHand(posed_hand(poses, alone)[1], alone)
+
+    def rows(self, rows: slice) -> "PredictedHand":
+        """Some of the frames."""
+        return replace(self, joints=self.joints[rows])
+
+    def cost(self, poses: Pose) -> Float[Tensor, " n"]:
+        """What it costs that the joints have left their places: across the line of sight more than along it."""
+        there = self.joints.to(poses.wrist)
+        distance, sight = there.norm(dim=-1), F.normalize(there, dim=-1)
+        away = (posed_hand(poses, self.hand)[1] - there) / distance[..., None]
+        along = (away * sight).sum(dim=-1)
+        across = away - along[..., None] * sight
+        square = across.square().sum(dim=-1) / ACROSS_SHARE**2 + along.square() / ALONG_SHARE**2
+        return torch.log1p(square.mean(dim=1))
+
+
+@dataclass(frozen=True)
+class Cues:
+    """What is known of n frames; None of what nothing is known of."""
+
+    seen: SeenHand | None = None
+    grasp: HeldObject | None = None
+    predicted: PredictedHand | None = None
+
+    def rows(self, rows: slice) -> "Cues":
+        """What is known of some of the frames."""
+        return Cues(*(known and known.rows(rows) for known in (self.seen, self.grasp, self.predicted)))

@@ -42,7 +42,8 @@ def run(words):
         os.environ["WARPGRASP_CACHE"] = folder
     sample.unpack_shipped = lambda root: Path(os.environ["TINY"])
     module = importlib.import_module("warpgrasp.refinement.densify")
-    module.ALL_FRAMES = replace(ALL_FRAMES, stages=(Stage(40, 2, 0.1),))
+    short = (Stage(40, 2, 0.1),)
+    module.ALL_FRAMES = replace(ALL_FRAMES, stages=short, end_stages=short)
     torch.set_num_threads(1)
     loop.SAVE_EVERY_S, log.LOG_EVERY_STEPS = 0.0, 1
     met, timers = [], []

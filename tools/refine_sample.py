@@ -35,8 +35,8 @@ from warpgrasp.refinement import densify, detected_hands
 STORED = Path("docs/results/refine.json")
 ROWS = ("1.67 %", "3.33 %", "5 %")
 NO_NETWORK = "labels"
-BEST = "best"  # trained with keypoints, and refined with them
-STARTS = [NO_NETWORK, "photometric", "near to far", "both, grasp", "both, from near to far, grasp", BEST]
+BY_KEYPOINTS = ("best", "best, joints as input")  # trained with keypoints, and refined with them
+STARTS = [NO_NETWORK, "photometric", "near to far", "both, grasp", "both, from near to far, grasp", *BY_KEYPOINTS]
 
 
 def refined(dataset: Dataset, labels: Labels, start: Predictions | None, *, by_keypoints: bool) -> Predictions:
@@ -94,7 +94,7 @@ def main() -> None:
                 elif start != NO_NETWORK:
                     begun = read_predictions(setting.folder(mark) / TRAINING_PREDICTIONS)[0]
                 started = time.monotonic()
-                found = refined(data, labels, begun, by_keypoints=start == BEST)
+                found = refined(data, labels, begun, by_keypoints=start in BY_KEYPOINTS)
                 seconds = time.monotonic() - started
                 names = labels.unannotated_names
                 means = score(found, data, names).means

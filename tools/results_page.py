@@ -258,12 +258,13 @@ def refine_lines() -> list[str]:
             ("near to far", "near to far, refined"),
             ("both, grasp", "photometric and grasp, refined"),
             ("both, from near to far, grasp", "near to far and grasp, refined"),
-            ("best", "best, refined with keypoints"),
+            ("best", "best without joints as input, refined with keypoints"),
+            ("best, joints as input", "best, refined with keypoints"),
         ):
             own = [one["after"] for one in rows if (one["row"], one["start"]) == (row, start)]
             if own:
-                if 1 < len(own) < len(whole.seeds):
-                    name += f" ({len(own)} seeds)"
+                if start != "labels" and len(own) < len(whole.seeds):
+                    name += f" ({len(own)} seed{'s' if len(own) > 1 else ''})"
                 kinds[name] = {metric: [one[metric] for one in own] for metric in ABLATED}
         for name, values in kinds.items():
             cells = []

@@ -43,7 +43,7 @@ def test_a_hand_without_any_other_cue_comes_back(poses: Pose, hand: HandModel) -
     """In grey pictures, in which no colour tells anything."""
     grey = torch.full((3, SIZE[1], SIZE[0]), 128, dtype=torch.uint8)
     camera = Camera(torch.tensor([[80.0, 0, 40], [0, 80, 30], [0, 0, 1]]), *SIZE)
-    descent = replace(ALL_FRAMES, stages=(Stage(SIZE[0], 30, 0.2),), smooth_cost=0.0)
+    descent = replace(ALL_FRAMES, stages=(Stage(SIZE[0], 30, 0.2),), smooth_cost=0.0, predicted_cost=1e-3)
     pictures = descent.pictures([grey] * 3, camera, torch.tensor([True, False, False]))
     begun = no_offsets(3)
     with torch.no_grad():

@@ -5,6 +5,7 @@ import importlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ from warpgrasp.evaluation import score
 from warpgrasp.export import RecordingOptions, export_recording
 from warpgrasp.hand import HandModel, Side
 from warpgrasp.predictions import read_predictions
-from warpgrasp.refinement import ALL_FRAMES, QUALITY, Stage, detected_hands
+from warpgrasp.refinement import ALL_FRAMES, QUALITY, Stage, detected_hands, stated_hands
 from warpgrasp.refinement.densify import PREDICTIONS
+from warpgrasp.refinement.task import Task
 
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 LABEL = 1
@@ -85,6 +87,21 @@ def test_one_label_and_a_file(
     assert file["object_vertex_error_px"] == pytest.approx(none["object_vertex_error_px"], abs=0.3)
     said = " ".join(capsys.readouterr().out.split())
     assert f"the hand is seen in {TRAIN_FRAMES - 1} of {TRAIN_FRAMES} frames; at the labels its joints are seen" in said
+
+
+def test_a_hand_stays_near_a_network_where_nobody_sees_it(
+    recording: Path, joints_file: Path, hand: HandModel, tmp_path: Path
+) -> None:
+    """What is seen says more than a network, and a start at the labels is none."""
+    out, read = tmp_path / "out", Recording.read(recording)
+    assert main(["densify", str(recording), "--out", str(out), "--keypoints", str(joints_file)]) == 0
+    predicted, seen = read_predictions(out / PREDICTIONS)[0], partial(stated_hands, path=joints_file)
+    usual = Task.of(read, hand, start=None, descent=ALL_FRAMES, look=None).inputs()["options"]
+    for start, look, stays in ((predicted, None, True), (predicted, seen, False), (None, None, False)):
+        task = Task.of(read, hand, start=start, descent=ALL_FRAMES, look=look)
+        assert (task.cues.predicted is not None) is stays
+        assert (task.descent.predicted_cost > 0) is stays
+        assert (task.inputs()["options"] != usual) is stays
 
 
 def test_quality_says_how_far_the_hand_is_from_where_it_is_seen(

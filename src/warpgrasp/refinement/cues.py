@@ -58,4 +58,8 @@ class Cues:
 
     def rows(self, rows: slice) -> "Cues":
         """What is known of some of the frames."""
-        return Cues(*(known and known.rows(rows) for known in (self.seen, self.grasp, self.predicted)))
+        return Cues(
+            self.seen and self.seen.rows(rows),
+            self.grasp and self.grasp.rows(rows),
+            self.predicted and self.predicted.rows(rows),
+        )

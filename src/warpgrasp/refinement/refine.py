@@ -63,9 +63,7 @@ class Descent:
     move_cost: float = 0.0  # of moving hand and object by `MOVED_M`
     keypoint_cost: float = 0.0  # of a hand that a detector sees elsewhere (`SeenHand.cost`)
     grasp_cost: float = 0.0  # of an object that lies elsewhere in the hand than in the labels (`HeldObject.cost`)
-    predicted_cost: float = field(
-        default=0.0, metadata=YOUNGER
-    )  # of a hand away from a network's (`PredictedHand.cost`)
+    predicted_cost: float = field(default=0.0, metadata=YOUNGER)  # of a hand that leaves a network's
     still: tuple[str, ...] = field(default=(), metadata=YOUNGER)  # the offsets that stay 0
     smallest_share: float | None = None
     """Each stage ends at each frame's least cost among the steps that compare more than this share of what its first
@@ -125,7 +123,6 @@ ALL_FRAMES = Descent(
     steadier_fingers=10.0,
     # Chosen on generated sequences of a seed of their own, each among 0, 1e-3, 3e-3 and more.
     keypoint_cost=1e-3,
-    predicted_cost=1e-3,
     grasp_cost=1e-3,
 )
 ONE_FRAME = Descent(

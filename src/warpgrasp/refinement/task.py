@@ -25,6 +25,7 @@ from warpgrasp.refinement.stretch import RefinedStretch
 
 SIGNS = ("disagreement_mm", "depth_pull_mm", "expected_error_mm")
 SMOOTH_S = 1 / 30  # the unit of time in which accelerations are weighed, at any rate of pictures
+PREDICTED_COST = 3e-3  # chosen on generated sequences, among 0 and 3e-3
 LONGEST_STRETCH = 2000  # frames between two labels, whose pictures lie in memory together
 
 
@@ -103,7 +104,7 @@ class Task:
             starts_at = "predictions"
         task = Task(recording, own_hand, numbers, times, labels, first, starts_at, hand.template.name, descent)
         _ = task.stretches()  # refused before hands are looked for
-        return task if look is None else task.with_hands(look(recording))
+        return (task if look is None else task.with_hands(look(recording)))._near_prediction()
 
     def stretches(self) -> "list[Stretch]":
         """Its frames from label to label."""
@@ -137,10 +138,16 @@ class Task:
             start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
         return replace(self, start=start, seen=seen, grasp=grasp)
 
+    def _near_prediction(self) -> "Task":
+        """The same with a hand that stays near a network's, where nobody sees it: colours alone pull it away."""
+        if self.starts_at == "labels" or self.cues.seen is not None:
+            return self
+        return replace(self, descent=replace(self.descent, predicted_cost=PREDICTED_COST))
+
     @property
     def cues(self) -> Cues:
         """What the refinement goes by besides colours."""
-        predicted = PredictedHand.of(self.start, self.hand) if self.starts_at == "predictions" else None
+        predicted = PredictedHand.of(self.start, self.hand) if self.descent.predicted_cost else None
         return Cues(self.seen if self.follows_seen else None, self.grasp, predicted)
 
     @property

@@ -128,9 +128,10 @@ def in_folder(folder: Path) -> None:
 @pytest.fixture
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
-    trace = sys.gettrace()
+    trace, hook = sys.gettrace(), sys.unraisablehook
     yield
     sys.settrace(trace)
+    sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
 

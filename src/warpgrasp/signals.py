@@ -34,10 +34,11 @@ def exit_status(run: Callable[[], int]) -> int:
     `nohup` wishes, stays ignored. What is told to stop while it has ended already ends as it was.
     """
     received: list[int] = []
+    ended = threading.Event()
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
-        sys.unraisablehook = lambda error: _where_none_is_raised(error, number)
+        sys.unraisablehook = lambda error: _where_none_is_raised(error, number, ended)
         if _state.depth == 0:
             raise KeyboardInterrupt
         _state.came = True
@@ -49,23 +50,30 @@ def exit_status(run: Callable[[], int]) -> int:
         status = run()
     except BaseException:  # an import that is interrupted may end by any error
         _ignore_signals()
+        ended.set()
         if not received:
             raise
         print(SENTENCE, file=sys.stderr)  # noqa: T201
         status = INTERRUPTED
     _ignore_signals()
+    ended.set()
     return 128 + received[0] if received and status == INTERRUPTED else status
 
 
-def _where_none_is_raised(error: "sys.UnraisableHookArgs", number: int) -> None:
+def _where_none_is_raised(error: "sys.UnraisableHookArgs", number: int, ended: threading.Event) -> None:
     """Where Python only reports an error, as in `__del__`: an interrupt comes again later, all else is kept quiet.
 
     An object that is interrupted while it is made may fail once more as it goes; the program has said why it ends.
     """
     if error.exc_type is KeyboardInterrupt:
-        again = threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), number))
+        again = threading.Timer(AGAIN_AFTER_S, _interrupt_again, (number, ended))
         again.daemon = True
         again.start()
+
+
+def _interrupt_again(number: int, ended: threading.Event) -> None:
+    if not ended.is_set():
+        os.kill(os.getpid(), number)
 
 
 def not_ignored() -> list[signal.Signals]:

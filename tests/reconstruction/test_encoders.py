@@ -13,6 +13,7 @@ from warpgrasp.reconstruction.encoders import (
     load_encoder_weights,
     precision_on,
 )
+from warpgrasp.reconstruction.encoders.resnet18 import BasicBlock
 
 
 def torchvision_shapes() -> dict[str, tuple[int, ...]]:
@@ -127,6 +128,20 @@ def test_frozen_statistics_stay_while_scale_and_shift_learn() -> None:
     encoder.train()  # thaws
     encoder(torch.rand(4, 3, 48, 64))
     assert not torch.equal(encoder.bn1.running_mean, before["bn1.running_mean"])
+
+
+def test_the_shortcut_of_a_narrow_block_learns_as_it_predicts() -> None:
+    """In float64, whose convolutions are PyTorch's own: the other way to choose pixels gives the same numbers."""
+    torch.manual_seed(0)
+    block = BasicBlock(4, 8, 2).double().eval()
+    image = torch.randn(2, 4, 7, 9, dtype=torch.float64, requires_grad=True)
+    learned = block(image)
+    with torch.no_grad():
+        assert_close(block(image), learned, rtol=1e-12, atol=1e-12)
+    assert block.downsample is not None
+    own, usual = block._shortcut(image), block.downsample(image)
+    pulled = [torch.autograd.grad(values.square().sum(), image)[0] for values in (own, usual)]
+    assert_close(pulled[0], pulled[1], rtol=1e-12, atol=1e-12)
 
 
 def test_residual_blocks_add_their_input() -> None:

@@ -13,6 +13,11 @@ from warpgrasp.reconstruction.encoders.weights import load_published
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 
 
+# On processors without AVX-512 the gradient of a 1×1 convolution with a stride, of fewer channels than these, writes
+# beyond its memory (oneDNN of PyTorch 2.13): the pixels are chosen before it then.
+NARROW = 8
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut."""
 
@@ -30,9 +35,19 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
         """Apply the block."""
-        shortcut = x if self.downsample is None else self.downsample(x)
+        shortcut = self._shortcut(x)
         x = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(x)) + shortcut)
+
+    def _shortcut(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        if self.downsample is None:
+            return x
+        convolution = self.downsample[0]
+        assert isinstance(convolution, nn.Conv2d)
+        if x.shape[1] < NARROW and torch.is_grad_enabled():
+            stride = convolution.stride[0]
+            return self.downsample[1](F.conv2d(x[:, :, ::stride, ::stride], convolution.weight))
+        return self.downsample(x)
 
 
 class ResNet18(nn.Module):

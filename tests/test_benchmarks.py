@@ -104,6 +104,7 @@ def test_other_files_are_refused(text: str | None, tmp_path: Path, capsys: pytes
     assert "expected the results of `python -m benchmarks --out FILE` in" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, "in_own_process", run_suite)
     monkeypatch.setattr(command, "SUITES", ("hand_model",))

@@ -71,13 +71,29 @@ def densified(recording: Path, out: Path, *words: str) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def by_colours(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return densified(recording, tmp_path_factory.mktemp("densified") / "colours", "--keypoints", "none")
+
+
+@pytest.fixture(scope="module")
+def by_joints(recording: Path, joints_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return densified(recording, tmp_path_factory.mktemp("densified") / "joints", "--keypoints", str(joints_file))
+
+
 def test_one_label_and_a_file(
-    dataset: Dataset, recording: Path, joints_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: Dataset,
+    recording: Path,
+    by_colours: Path,
+    joints_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Ten steps at 80 pixels are too few for colours alone; the object, which no hand touches here, is left to them."""
     errors = {}
-    for keypoints in ("none", str(joints_file)):
-        out = densified(recording, tmp_path / Path(keypoints).stem, "--keypoints", keypoints)
+    capsys.readouterr()
+    seen = densified(recording, tmp_path / "joints", "--keypoints", str(joints_file))
+    for keypoints, out in (("none", by_colours), (str(joints_file), seen)):
         predictions, header = read_predictions(out / PREDICTIONS)
         others = [name for name in predictions.names if name.index != LABEL]
         errors[keypoints] = score(predictions, dataset, others).means
@@ -90,12 +106,11 @@ def test_one_label_and_a_file(
 
 
 def test_a_hand_stays_near_a_network_where_nobody_sees_it(
-    recording: Path, joints_file: Path, hand: HandModel, tmp_path: Path
+    recording: Path, joints_file: Path, by_joints: Path, hand: HandModel
 ) -> None:
     """What is seen says more than a network, and a start at the labels is none."""
-    out, read = tmp_path / "out", Recording.read(recording)
-    assert main(["densify", str(recording), "--out", str(out), "--keypoints", str(joints_file)]) == 0
-    predicted, seen = read_predictions(out / PREDICTIONS)[0], partial(stated_hands, path=joints_file)
+    read = Recording.read(recording)
+    predicted, seen = read_predictions(by_joints / PREDICTIONS)[0], partial(stated_hands, path=joints_file)
     usual = Task.of(read, hand, start=None, descent=ALL_FRAMES, look=None).inputs()["options"]
     for start, look, stays in ((predicted, None, True), (predicted, seen, False), (None, None, False)):
         task = Task.of(read, hand, start=start, descent=ALL_FRAMES, look=look)
@@ -104,17 +119,13 @@ def test_a_hand_stays_near_a_network_where_nobody_sees_it(
         assert (task.inputs()["options"] != usual) is stays
 
 
-def test_quality_says_how_far_the_hand_is_from_where_it_is_seen(
-    recording: Path, joints_file: Path, tmp_path: Path
-) -> None:
-    out = densified(recording, tmp_path / "out", "--keypoints", str(joints_file))
-    with (out / QUALITY).open(newline="") as file:
+def test_quality_says_how_far_the_hand_is_from_where_it_is_seen(by_colours: Path, by_joints: Path) -> None:
+    with (by_joints / QUALITY).open(newline="") as file:
         rows = list(csv.DictReader(file))
     away = [row["keypoints_px"] for row in rows]
     assert away[5] == ""
     assert all(0 < float(value) < 3 for value in away[:5] + away[6:])
-    plain = densified(recording, tmp_path / "none", "--keypoints", "none")
-    assert "keypoints_px" not in (plain / QUALITY).read_text()
+    assert "keypoints_px" not in (by_colours / QUALITY).read_text()
 
 
 def test_the_shipped_detector_looks_once(

@@ -86,6 +86,15 @@ def trained_run(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def train_predictions(sample_root: Path, trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That run's predictions of the training frames. Read only."""
+    file = tmp_path_factory.mktemp("predictions") / "train.npz"
+    words = ["predict", sample_root, "--weights", trained_run, "--split", "train", "--out", file]
+    assert main([str(word) for word in words]) == 0
+    return file
+
+
+@pytest.fixture(scope="session")
 def undisturbed(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The hash of the weights that the short recipe ends with."""
     return train_both(prepare(sample_root, short_recipe()), tmp_path_factory.mktemp("undisturbed")).sha256

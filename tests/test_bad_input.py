@@ -56,7 +56,7 @@ def train(root: Path, out: Path) -> list[str | Path]:
 
 
 @pytest.fixture(params=["train", "predict", "evaluate", "doctor"])
-def command(request, trained_run: Path, predictions: Path, tmp_path: Path) -> Callable[[Path], list[str | Path]]:
+def command(request, trained_run: Path, train_predictions: Path, tmp_path: Path) -> Callable[[Path], list[str | Path]]:
     """Each command that reads a data set."""
 
     def arguments(root: Path) -> list[str | Path]:
@@ -66,19 +66,11 @@ def command(request, trained_run: Path, predictions: Path, tmp_path: Path) -> Ca
             case "predict":
                 return ["predict", root, "--weights", trained_run, "--split", "train", "--out", tmp_path / "new.npz"]
             case "evaluate":
-                return ["evaluate", predictions, "--data", root, "--out", tmp_path / "scores.json"]
+                return ["evaluate", train_predictions, "--data", root, "--out", tmp_path / "scores.json"]
         return ["doctor", "--data", root]
 
     arguments.name = request.param  # type: ignore[attr-defined]
     return arguments
-
-
-@pytest.fixture(scope="module")
-def predictions(sample_root: Path, trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("predictions") / "train.npz"
-    words = ["predict", sample_root, "--weights", trained_run, "--split", "train", "--out", file]
-    assert main([str(word) for word in words]) == 0
-    return file
 
 
 def test_no_such_folder(refused: Refusal, command, tmp_path: Path) -> None:
@@ -269,8 +261,10 @@ def test_a_full_disk_at_the_predictions(
 
 
 def test_a_full_disk_at_json(
-    refused: Refusal, sample_root: Path, predictions: Path, tmp_path: Path, monkeypatch
+    refused: Refusal, sample_root: Path, train_predictions: Path, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(Path, "write_text", full)
     refused(train(sample_root, tmp_path / "run"), "No space left on device")
-    refused(["evaluate", predictions, "--data", sample_root, "--out", tmp_path / "s.json"], "No space left on device")
+    refused(
+        ["evaluate", train_predictions, "--data", sample_root, "--out", tmp_path / "s.json"], "No space left on device"
+    )

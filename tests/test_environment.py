@@ -102,31 +102,25 @@ class Writing:
     target: Path
 
 
-@pytest.fixture(scope="module")
-def predictions(sample_root: Path, trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("predictions") / "train.npz"
-    words = ["predict", sample_root, "--weights", trained_run, "--split", "train", "--out", file]
-    assert main([str(word) for word in words]) == 0
-    return file
-
-
 COMMANDS = ["predict", "evaluate", "view", "figure", "csv", "json", "glb", "mp4", "bop", "camera"]
 NEW_FOLDERS = ["sample", "obj", "ply", "train", "ho3d", "densify", "demo"]
 
 
 @pytest.fixture
-def writing(request: pytest.FixtureRequest, predictions: Path, sample_root: Path, trained_run: Path, tmp_path: Path):
+def writing(
+    request: pytest.FixtureRequest, train_predictions: Path, sample_root: Path, trained_run: Path, tmp_path: Path
+):
     """A command by its name."""
     folder = tmp_path / "out"
     folder.mkdir()
     name = request.param
     target = folder / f"old.{ {'view': 'html', 'predict': 'npz', 'figure': 'png'}.get(name, name) }"
-    shown = [predictions, "--data", sample_root, "--sequence", "A1"]
+    shown = [train_predictions, "--data", sample_root, "--sequence", "A1"]
     match name:
         case "predict":
             words = ["predict", sample_root, "--weights", trained_run, "--out", target, "--force"]
         case "evaluate":
-            words = ["evaluate", predictions, "--data", sample_root, "--out", target]
+            words = ["evaluate", train_predictions, "--data", sample_root, "--out", target]
         case "view":
             words = ["view", *shown, "--frames", "2", "--save", target, "--force"]
         case "camera":

@@ -129,7 +129,7 @@ def test_the_derivatives_are_those_of_autograd(template) -> None:
 
 @pytest.mark.parametrize("template", [open_hand(), small_template()], ids=["open", "small, with pose directions"])
 def test_the_joints_alone_are_those_of_the_whole_hand(template) -> None:
-    hand, few = HandModel(template), HandModel(joints_alone(template))
+    hand, few = HandModel(template), joints_alone(HandModel(template))
     generator = torch.Generator().manual_seed(0)
     rotation, pose, shape = (torch.randn(2, count, generator=generator) for count in (3, 45, hand.shape_count))
     assert len(few.template_vertices) == 21

@@ -224,8 +224,7 @@ class FindActions:
         draft = self.finder.find(number, page.read, box=box)
 
         def apply() -> None:
-            if state.frame != number or state.current.pose is not before:
-                raise UserError("the frame was changed while the hand was looked for; what was found was dropped")
+            state.require_unchanged(number, before, "the hand was looked for; what was found was dropped")
             if draft is None:
                 self._ask_for_box(again=box is not None)
                 return

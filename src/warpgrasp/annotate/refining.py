@@ -40,8 +40,7 @@ class RefineActions:
         label, refined = self._refine(number, before, part)
 
         def apply() -> None:
-            if state.frame != number or state.current.pose is not before:
-                raise UserError("the frame was changed while it was being refined; the refined poses were dropped")
+            state.require_unchanged(number, before, "it was being refined; the refined poses were dropped")
             self.page.change(with_part(state.current, refined.pose, part))
             alone = "" if part is None else f", the {part} alone"
             self.page.show_note(

@@ -230,6 +230,11 @@ class AnnotationState:
     def _history(self) -> _History:
         return self._histories.setdefault(self._frame, _History())
 
+    def require_unchanged(self, number: int, pose: Pose, meanwhile: str) -> None:
+        """Raise `UserError` when another frame is shown than this one, or when its pose is another by now."""
+        if self.frame != number or self.current.pose is not pose:
+            raise UserError(f"the frame was changed while {meanwhile}")
+
     def require_writable(self) -> None:
         """Raise `ReadOnlyError` when the recording may only be looked at."""
         if self.read_only is not None:

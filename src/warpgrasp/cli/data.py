@@ -33,6 +33,8 @@ def sample(
         frames: Frames of each sequence.
         seed: Decides grasps, motions, skins, light and backgrounds.
     """
+    from warpgrasp.data.sample import evaluation_count
+
     if benchmark:
         from warpgrasp.data.benchmark import generate_benchmark as generate
     else:
@@ -40,7 +42,7 @@ def sample(
 
     count = (BENCHMARK_SEQUENCES if benchmark else SAMPLE_SEQUENCES) if sequences is None else sequences
     generate(out, sequences=count, frames=frames, seed=seed)
-    console.print(f"wrote {count} + {max(1, count // 4)} sequences of {frames} frames to {out}")
+    console.print(f"wrote {count} + {evaluation_count(count)} sequences of {frames} frames to {out}")
 
 
 def doctor(*, data: Path | None = None, read: DataChoice = AS_USUAL) -> None:

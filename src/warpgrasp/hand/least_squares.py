@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand.model import HO3D_JOINTS, JOINTS, HandModel, HandTemplate, permutation
+from warpgrasp.hand.model import HO3D_JOINTS, JOINTS, HandModel, permutation
 
 # The columns of a frame: a world rotation of the whole hand about its wrist (3), the wrist (3), the pose (45); after
 # them, the shape.
@@ -88,7 +88,7 @@ class JointChain:
     """The 21 joints of a hand model, as points that are skinned like its surface."""
 
     def __init__(self, hand: HandModel, *, like: Tensor):
-        self.model = HandModel(joints_alone(hand.template)).to(like)
+        self.model = joints_alone(hand).to(like)
         self._order = permutation(JOINTS, from_=HO3D_JOINTS)
         parents = hand.template.parents
         below = torch.eye(len(parents)).to(like)  # below[j, k]: joint k descends from j, or is j
@@ -173,11 +173,12 @@ def left_jacobian(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     return torch.eye(3).to(cross) + first * cross + second * (cross @ cross)
 
 
-def joints_alone(template: HandTemplate) -> HandTemplate:
+def joints_alone(hand: HandModel) -> HandModel:
     """A hand with the same 21 joints and no more vertices than they need: its rest joints, then its fingertips.
 
     Skinning acts on each vertex alone, so that these vertices move as those of the whole hand do.
     """
+    template = hand.template
     tips = list(template.fingertip_vertices)
     regressor, count = template.joint_regressor, len(template.parents)
 
@@ -186,7 +187,7 @@ def joints_alone(template: HandTemplate) -> HandTemplate:
 
     shape_directions = np.einsum("jv,vks->jks", regressor, template.shape_directions)
     offsets = template.pose_directions  # the regressor sees the surface without them
-    return replace(
+    joints = replace(
         template,
         vertices=kept(template.vertices, regressor @ template.vertices),
         faces=np.array([[0, 1, 2]]),  # nothing is drawn
@@ -196,6 +197,7 @@ def joints_alone(template: HandTemplate) -> HandTemplate:
         skinning_weights=kept(template.skinning_weights, np.eye(count)),
         fingertip_vertices=tuple(range(count, count + len(tips))),
     )
+    return HandModel(joints)
 
 
 def pose_precision(hand: HandModel, *, like: Tensor) -> Float[Tensor, "45 45"]:

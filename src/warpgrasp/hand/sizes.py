@@ -47,7 +47,7 @@ class HandSizes:
 
     def __init__(self, hand: HandModel):
         self._hand = hand
-        self._joints = HandModel(joints_alone(hand.template)).double()
+        self._joints = joints_alone(hand).double()
 
     def length_m(self, shape: Float[np.ndarray, " s"]) -> float:
         """From the wrist to the tip of the middle finger, along its bones."""

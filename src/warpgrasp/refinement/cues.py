@@ -10,13 +10,12 @@ from torch import Tensor
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel, joints_alone
 from warpgrasp.refinement.labels import HeldObject
+from warpgrasp.refinement.offsets import squares_along_and_across
 from warpgrasp.refinement.seen_hand import SeenHand
 from warpgrasp.scene import posed_hand
 
-ACROSS_SHARE, ALONG_SHARE = (
-    0.01,
-    0.04,
-)  # of its distance, by which a network's hand is off: costs 1, farther its logarithm
+# Of its distance from the camera, by which a network's hand is off: costs log 2, and more only by the logarithm.
+ACROSS_SHARE, ALONG_SHARE = 0.01, 0.04
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class PredictedHand:
     @staticmethod
     def of(poses: Pose, hand: HandModel) -> "PredictedHand":
         """The hands of a network's poses."""
-        alone = HandModel(joints_alone(hand.template))
+        alone = joints_alone(hand)
         with torch.no_grad():
             return PredictedHand(posed_hand(poses, alone)[1], alone)
 
@@ -42,10 +41,8 @@ class PredictedHand:
         there = self.joints.to(poses.wrist)
         distance, sight = there.norm(dim=-1), F.normalize(there, dim=-1)
         away = (posed_hand(poses, self.hand)[1] - there) / distance[..., None]
-        along = (away * sight).sum(dim=-1)
-        across = away - along[..., None] * sight
-        square = across.square().sum(dim=-1) / ACROSS_SHARE**2 + along.square() / ALONG_SHARE**2
-        return torch.log1p(square.mean(dim=1))
+        along, across = squares_along_and_across(away, sight)
+        return torch.log1p((across / ACROSS_SHARE**2 + along / ALONG_SHARE**2).mean(dim=1))
 
 
 @dataclass(frozen=True)
@@ -63,3 +60,6 @@ class Cues:
             self.grasp and self.grasp.rows(rows),
             self.predicted and self.predicted.rows(rows),
         )
+
+
+NOTHING_KNOWN = Cues()

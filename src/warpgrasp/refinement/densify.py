@@ -205,14 +205,14 @@ def _refined_stretches(
 ) -> Iterator[tuple[Agreement, Agreement]]:
     """Write each stretch as a shard that is not written yet, and measure its stored frames before and after."""
     parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
-    steps, width_px = task.descent.steps, task.descent.finest_px(task.recording.lens.width)
+    steps, width_px, cues = task.descent.steps, task.descent.finest_px(task.recording.lens.width), task.cues
     with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
         for shard, stretch in enumerate(stretches):
             pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)
             if writer.has(shard):
                 advance(steps)
             else:
-                beyond: dict[str, Any] = {"cues": task.cues.rows(stretch.rows), "on_step": lambda: advance(1)}
+                beyond: dict[str, Any] = {"cues": cues.rows(stretch.rows), "on_step": lambda: advance(1)}
                 refinement = StretchRefinement(start, pictures, **parts, descent=task.descent, **beyond)
                 writer.write(shard, task.stored(refinement.refined(), stretch))
             # As it is stored, so that an interrupted run measures what an undisturbed one does.

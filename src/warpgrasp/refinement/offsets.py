@@ -45,6 +45,14 @@ def moved(start: Pose, offsets: Offsets) -> Pose:
     )
 
 
+def squares_along_and_across(
+    vectors: Float[Tensor, "*n 3"], sight: Float[Tensor, "*n 3"]
+) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
+    """The squared lengths of vectors along lines of sight, given as unit vectors, and across them."""
+    along = (vectors * sight).sum(dim=-1)
+    return along.square(), (vectors - along[..., None] * sight).square().sum(dim=-1)
+
+
 def accelerations(
     poses: Pose, times: Float[Tensor, " n"], *, tail: float | None = None, fingers: float = 1.0
 ) -> Float[Tensor, ""]:
@@ -65,8 +73,8 @@ def accelerations(
     def of_centre(centre: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
         sight = F.normalize(centre[1:-1].detach(), dim=1)
         change = second_differences(centre, times) / MOVE_M
-        along = (change * sight).sum(dim=1)
-        return cost(along.square()) + cost((change - along[:, None] * sight).square().sum(dim=1))
+        along, across = squares_along_and_across(change, sight)
+        return cost(along) + cost(across)
 
     return (
         of_centre(poses.object_centre)

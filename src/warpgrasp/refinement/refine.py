@@ -20,7 +20,7 @@ from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import MINIMAL_SHARE
-from warpgrasp.refinement.cues import Cues
+from warpgrasp.refinement.cues import NOTHING_KNOWN, Cues
 from warpgrasp.refinement.offsets import (
     AWAY_SHARE,
     MOVE_M,
@@ -38,7 +38,6 @@ from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, Labelle
 # hand and object by MOVED_M the `move_cost`, both as mean colour differences.
 BEND_COST, MOVED_M = 5e-3, 0.02
 USUAL_DISTANCE_M = 0.5  # of a hand from the camera
-NOTHING_KNOWN = Cues()
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class SeenHand:
         detections: Detections, offsets: JointOffsets, *, camera: Camera, hand: HandModel, source: str
     ) -> "SeenHand":
         """What is seen of a hand of this model."""
-        return SeenHand(detections, offsets, camera, HandModel(joints_alone(hand.template)), source)
+        return SeenHand(detections, offsets, camera, joints_alone(hand), source)
 
     def contradicts(self, labels: Mapping[int, Pose]) -> bool:
         """Whether the joints lie far from those of the labelled hands, by position, even once adapted to them.

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from warpgrasp.frame import ObjectModel, Pose, pose_points
 from warpgrasp.hand import HandModel, joints_alone
-from warpgrasp.refinement.cues import Cues
+from warpgrasp.refinement.cues import NOTHING_KNOWN, Cues
 from warpgrasp.refinement.doubt import Signs
 from warpgrasp.refinement.offsets import AWAY_SHARE, Offsets, moved, no_offsets
 from warpgrasp.refinement.quality import LabelledPictures, agreement
-from warpgrasp.refinement.refine import NOTHING_KNOWN, Descent, refined_offsets
+from warpgrasp.refinement.refine import Descent, refined_offsets
 from warpgrasp.scene import posed_hand
 
 APART = 0.02  # of its distance, by which each of the two begins nearer or farther
@@ -169,7 +169,7 @@ class StretchRefinement:
     @torch.no_grad()
     def apart_mm(self, one: Pose, other: Pose) -> Float[Tensor, " n"]:
         """How far two paths lie apart: the mean distance of the joints or of the object's corners, the larger."""
-        joints_only = HandModel(joints_alone(self.hand.template))
+        joints_only = joints_alone(self.hand)
         joints = [posed_hand(pose.to(torch.float32), joints_only)[1] for pose in (one, other)]
         of_object = self.model.corners.float().expand(len(one), -1, -1)
         corners = [

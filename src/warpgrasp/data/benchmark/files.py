@@ -20,7 +20,7 @@ from warpgrasp.data.benchmark.film import Skin, Take
 from warpgrasp.data.benchmark.objects import NAMES, held_object
 from warpgrasp.data.benchmark.view import make_scene
 from warpgrasp.data.dataset import Split
-from warpgrasp.data.sample import check_new, save_picture, write_lists, write_sequence
+from warpgrasp.data.sample import check_new, evaluation_count, save_picture, write_lists, write_sequence
 from warpgrasp.errors import DataError
 from warpgrasp.files import replacing_folder, write_json
 from warpgrasp.hand import HandModel, open_hand
@@ -59,7 +59,7 @@ def orders(sequences: int, frames: int, seed: int) -> list[Order]:
     listed: list[Order] = []
     splits: tuple[tuple[Split, int, tuple[str, ...], str], ...] = (
         ("train", sequences, NAMES, "B"),
-        ("evaluation", max(1, sequences // 4), evaluated, "BE"),
+        ("evaluation", evaluation_count(sequences), evaluated, "BE"),
     )
     for split, count, names, prefix in splits:
         for number in range(count):

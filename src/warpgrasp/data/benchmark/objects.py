@@ -34,6 +34,24 @@ class Made:
     gloss: float = 0.15
 
 
+def _add_label(
+    picture: prints.Picture,
+    top: int,
+    bottom: int,
+    generator: np.random.Generator,
+    *,
+    ground: prints.Colour,
+    ink: prints.Colour,
+    accent: prints.Colour,
+    word: str,
+) -> None:
+    """Print a label around an object, into some rows of its texture."""
+    band = prints.label(
+        generator, width=TEXTURE_PX, height=bottom - top, ground=ground, ink=ink, accent=accent, word=word
+    )
+    picture[top:bottom] = np.roll(band, FRONT_PX, axis=1)
+
+
 def _mug() -> Sequence[Shape]:
     wall = turned(
         [
@@ -60,10 +78,7 @@ def _mug_print(generator: np.random.Generator) -> prints.Picture:
     """Glaze of one colour, and a printed band on the outer wall: a third of the profile's length."""
     glaze = (228, 226, 214)
     picture = prints.plain(generator, glaze, size=TEXTURE_PX).copy()
-    band = prints.label(
-        generator, width=TEXTURE_PX, height=130, ground=glaze, ink=(30, 60, 120), accent=(196, 70, 48), word="MILDA"
-    )
-    picture[262:392] = np.roll(band, FRONT_PX, axis=1)
+    _add_label(picture, 262, 392, generator, ground=glaze, ink=(30, 60, 120), accent=(196, 70, 48), word="MILDA")
     return picture
 
 
@@ -96,16 +111,9 @@ def _bottle() -> Sequence[Shape]:
 def _bottle_print(generator: np.random.Generator) -> prints.Picture:
     picture = prints.plain(generator, (64, 142, 168), size=TEXTURE_PX).copy()
     picture[:75] = prints.plain(generator, (236, 240, 242), size=TEXTURE_PX)[:75]
-    band = prints.label(
-        generator,
-        width=TEXTURE_PX,
-        height=185,
-        ground=(244, 246, 240),
-        ink=(14, 52, 120),
-        accent=(24, 130, 70),
-        word="FRESCA",
+    _add_label(
+        picture, 225, 410, generator, ground=(244, 246, 240), ink=(14, 52, 120), accent=(24, 130, 70), word="FRESCA"
     )
-    picture[225:410] = np.roll(band, FRONT_PX, axis=1)
     return picture
 
 
@@ -130,16 +138,9 @@ def _can() -> Sequence[Shape]:
 
 def _can_print(generator: np.random.Generator) -> prints.Picture:
     picture = prints.plain(generator, (176, 178, 182), size=TEXTURE_PX).copy()
-    band = prints.label(
-        generator,
-        width=TEXTURE_PX,
-        height=284,
-        ground=(186, 30, 36),
-        ink=(250, 240, 220),
-        accent=(240, 190, 60),
-        word="TORINA",
+    _add_label(
+        picture, 113, 397, generator, ground=(186, 30, 36), ink=(250, 240, 220), accent=(240, 190, 60), word="TORINA"
     )
-    picture[113:397] = np.roll(band, FRONT_PX, axis=1)
     return picture
 
 

@@ -123,7 +123,7 @@ def _stated(hand: HandModel, joints: Mapping[int, Float[Tensor, "21 3"]], fits: 
         for name in ("rotation", "translation", "pose", "shape")
     )
     with torch.no_grad():
-        placed = HandModel(joints_alone(hand.template))(rotation, pose, shape).joints + translation[:, None]
+        placed = joints_alone(hand)(rotation, pose, shape).joints + translation[:, None]
     residual = (placed - torch.stack([joints[frame] for frame in fits])).norm(dim=-1).mean(dim=-1)
     return SequenceHands(tuple(fits), rotation, translation, pose, shape, residual, torch.zeros(len(fits)).bool())
 

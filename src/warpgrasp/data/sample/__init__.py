@@ -2,6 +2,7 @@
 
 from warpgrasp.data.sample.files import (
     check_new,
+    evaluation_count,
     generate,
     object_texture,
     save_picture,
@@ -71,6 +72,7 @@ __all__ = [
     "check_new",
     "closed",
     "contact",
+    "evaluation_count",
     "exact_contact",
     "generate",
     "lifts",

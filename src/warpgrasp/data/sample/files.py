@@ -224,6 +224,11 @@ def _bounding_box(sequence: GraspSequence, posed: PosedSequence, index: int) -> 
 TEXTURE_PX = 256  # about what a picture of 320×240 can show without aliasing
 
 
+def evaluation_count(sequences: int) -> int:
+    """How many evaluation sequences come on top of so many training sequences: a quarter, at least one."""
+    return max(1, sequences // 4)
+
+
 def generate(root: Path, *, sequences: int, frames: int, seed: int) -> None:
     """Write a data set of `sequences` training sequences of `frames` frames, and a quarter as many for evaluation.
 
@@ -232,7 +237,7 @@ def generate(root: Path, *, sequences: int, frames: int, seed: int) -> None:
     if sequences < 1 or frames < 2:
         raise DataError(f"expected at least 1 sequence of at least 2 frames, got {sequences} of {frames}")
     check_new(root)
-    total = sequences + max(1, sequences // 4)
+    total = sequences + evaluation_count(sequences)
     names = [f"G{number + 1}" if number < sequences else f"GE{number - sequences + 1}" for number in range(total)]
     hand = HandModel(open_hand())
     with Progress(console=Terminal(), transient=True) as progress:

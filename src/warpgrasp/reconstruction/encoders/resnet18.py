@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from warpgrasp.reconstruction.encoders.weights import load_published
 
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
-
-
 # On processors without AVX-512 the gradient of a 1×1 convolution with a stride, of fewer channels than these, writes
 # beyond its memory (oneDNN of PyTorch 2.13): the pixels are chosen before it then.
 NARROW = 8

@@ -14,10 +14,11 @@ ADVICE = {
     errno.ENOENT: "look at its name, and make the folder it is in",
     errno.EMFILE: "allow more open files (ulimit -n)",
 }
-# What PyTorch, the operating system's loader and Python's threads say when there is no memory left.
+# What PyTorch, the operating system's loader, Python's threads and modules in C say when there is no memory left.
 NO_MEMORY = (
     *("can't allocate memory", "out of memory", "cannot allocate memory", "can't start new thread"),
     *("failed to map segment", "unable to mmap", "std::bad_alloc", "could not create a primitive"),
+    "error return without exception set",
 )
 
 

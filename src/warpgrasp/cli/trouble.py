@@ -18,7 +18,7 @@ ADVICE = {
 NO_MEMORY = (
     *("can't allocate memory", "out of memory", "cannot allocate memory", "can't start new thread"),
     *("failed to map segment", "unable to mmap", "std::bad_alloc", "could not create a primitive"),
-    "error return without exception set",
+    *("could not execute a primitive", "error return without exception set"),
 )
 
 

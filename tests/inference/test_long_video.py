@@ -14,7 +14,7 @@ from tests.footage_files import Brought, bring
 from warpgrasp.export.datasets import VideoWriter
 from warpgrasp.predictions.file import open_predictions
 
-FRAMES, SIZE = 10_000, (64, 48)
+FRAMES, SIZE = 3_000, (64, 48)  # benchmarks/long.py measures ten thousand
 
 # Runs the command and notes the process's memory as the frames are done, and at the end.
 WATCHED = """
@@ -64,7 +64,7 @@ def started(brought: Brought, out: Path, memory: Path) -> subprocess.Popen[bytes
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured by /proc")
-def test_ten_thousand_frames(long: Brought) -> None:
+def test_three_thousand_frames(long: Brought) -> None:
     undisturbed, killed = long.folder / "a.npz", long.folder / "b.npz"
     memory = long.folder / "memory.json"
     assert started(long, undisturbed, memory).wait() == 0
@@ -72,7 +72,7 @@ def test_ten_thousand_frames(long: Brought) -> None:
     assert noted[-1][0] == FRAMES
     early = [size for frames, size in noted if 500 <= frames < FRAMES // 2]
     late = [size for frames, size in noted if frames >= FRAMES // 2]
-    assert len(early) > 100
+    assert len(early) > 20
     # The allocator itself takes up to 6 % more over the first thousands of frames, in some runs, and then no more.
     assert 0.95 * early[0] < min(early + late)
     assert max(late) < 1.05 * max(early)

@@ -37,16 +37,19 @@ lint: install
 types: install
 	$(BIN)/pyright
 
-# Two processes, each with one thread: two cores are what the tests are meant for.
+# Two processes, each with one thread: two cores are what the tests are meant for. One that dies is not replaced: pytest-xdist
+# can wait for ever for what the new one is to do.
+IN_TWO := -n 2 --dist loadfile --max-worker-restart 0
+
 test: install
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest $(IN_TWO) -m "not slow"
 
 # Without Python 3.12's monitoring, measuring makes the tests slower by a half.
 coverage: install
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" --cov=warpgrasp --cov-report=term
+	$(BIN)/pytest $(IN_TWO) -m "not slow" --cov=warpgrasp --cov-report=term
 
 test-all: .venv/installed-all
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest $(IN_TWO) -m slow
 
 test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/python -m pytest -m "not slow"

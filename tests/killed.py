@@ -28,6 +28,7 @@ import torch
 import warpgrasp.annotate, warpgrasp.export, warpgrasp.experiments, warpgrasp.inference, warpgrasp.refinement
 from warpgrasp.cli import main
 from warpgrasp.data import sample
+from warpgrasp.geometry import solid
 from warpgrasp.refinement.refine import ALL_FRAMES, Stage
 from warpgrasp.signals import exit_status
 from warpgrasp.training import log, loop
@@ -44,6 +45,7 @@ def run(words):
     module = importlib.import_module("warpgrasp.refinement.densify")
     short = (Stage(40, 2, 0.1),)
     module.ALL_FRAMES = replace(ALL_FRAMES, stages=short, end_stages=short)
+    solid.GRID_STEP_M = 0.01  # coarse: seconds for each object otherwise
     torch.set_num_threads(1)
     loop.SAVE_EVERY_S, log.LOG_EVERY_STEPS = 0.0, 1
     met, timers = [], []

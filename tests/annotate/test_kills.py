@@ -9,7 +9,7 @@ import pytest
 
 from tests.annotate.conftest import opened
 from tests.data.recording.recording_files import write_recording
-from tests.forked import Forks, forks
+from tests.forked import LONG_IMPORTS, Forks, forks
 from warpgrasp.hand.model import HandModel
 
 pytest.importorskip("viser", reason="needs the extra `viewer`")
@@ -54,7 +54,7 @@ EVERY = range(1, 101)
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with forks(tmp_path_factory.mktemp("printed"), SETUP) as running:
+    with forks(tmp_path_factory.mktemp("printed"), LONG_IMPORTS + SETUP) as running:
         yield running
 
 

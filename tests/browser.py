@@ -156,14 +156,16 @@ class Page:
     def picture_after(self, key: str, before: np.ndarray | None = None) -> np.ndarray:
         """The scene once it has changed (from `before`) after a key and is still."""
         self.press(key)
-        last = None
+        last, times = None, 0
 
         def still() -> bool:
-            nonlocal last
-            self.page.wait_for_timeout(500)
+            """Four times the same: what the server sends comes in parts."""
+            nonlocal last, times
+            self.page.wait_for_timeout(400)
             previous, last = last, self.picture()
             changed = before is None or (last.shape == before.shape and np.abs(last - before).max() > 60)
-            return changed and previous is not None and bool((last == previous).all())
+            times = times + 1 if previous is not None and bool((last == previous).all()) else 0
+            return changed and times >= 3
 
         self.until(still, "a still picture")
         assert last is not None

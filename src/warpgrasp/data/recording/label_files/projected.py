@@ -47,7 +47,7 @@ def _projected(recording: Recording, frame: int, hand: HandModel) -> ProjectedHa
     size = np.array([camera.width, camera.height])
     # Where the pinhole sees beyond its picture, nothing is drawn to say what hides the joint.
     inside = (np.isfinite(bent) & (bent >= -0.5) & (bent <= size - 0.5)).all(axis=1) & (joints[:, 2] > 0).numpy()
-    depth_m = rasterize(Scene.annotated(hand, annotation, recording.object.model).mesh, camera).depth[0]
+    depth_m = rasterize(Scene.annotated(hand, annotation, recording.object.model).mesh, camera.batched).depth[0]
     u, v = (torch.from_numpy(straight).nan_to_num(0).round().long().clamp_min(0)[:, axis] for axis in (0, 1))
     nearest_m = depth_m[v.clamp_max(camera.height - 1), u.clamp_max(camera.width - 1)]
     hidden = (nearest_m < joints[:, 2] - SKIN_M).numpy()

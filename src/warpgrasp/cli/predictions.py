@@ -249,7 +249,7 @@ def export(
     bop_object: int = 1,
     force: bool = False,
 ) -> None:
-    """Write predictions as animated GLB or USD, meshes, a video with the meshes over it, tables of numbers, or a data set.
+    """Write predictions as animated GLB or USD, meshes, a video with them over it, tables of numbers, or a data set.
 
     Args:
         file: What `predict` wrote.

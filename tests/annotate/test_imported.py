@@ -97,6 +97,7 @@ def test_halves_are_drafts_until_the_other_half_comes(
     assert opened(folder, hand).drafted == list(FRAMES)
     assert main(words(folder, files, "one.json")) == 0
     check(folder, truth, hand, (3,))
+    assert read_annotations(folder).labels[0].use == "evaluation"
     assert main(words(folder, files, "scene_gt.json")) == 1  # of 3 it is known
     assert "frame 3 of " in capsys.readouterr().err
     assert main([*words(folder, files, "scene_gt.json"), "--force"]) == 0

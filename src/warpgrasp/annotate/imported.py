@@ -47,14 +47,20 @@ class Imported:
 
 
 def import_labels(
-    recording: Recording, hand: HandModel, stated: Sequence[StatedLabels], *, use: Use = "train", force: bool = False
+    recording: Recording,
+    hand: HandModel,
+    stated: Sequence[StatedLabels],
+    *,
+    use: Use | None = None,
+    force: bool = False,
 ) -> Imported:
     """Add what files of other programs state to a recording's labels and drafts, all of it or nothing.
 
     `hand` is the model of the recording's own hand. Frames that have a label or a draft are refused, but for drafts
-    that lack just what is stated; with `force` that part of them is replaced. Raises `DataError` then, for two
-    statements of one thing, and when no hand can be fitted and no object is stated; `LockedError` while somebody
-    annotates the recording, and `OSError` when it cannot be written.
+    that lack just what is stated; with `force` that part of them is replaced. `use` is what the labels are for; where
+    it is None, it stays what it was, or is training. Raises `DataError` when frames are refused, for two statements of
+    one thing, and when no hand can be fitted and no object is stated; `LockedError` while somebody annotates the
+    recording, and `OSError` when it cannot be written.
     """
     hands = _merged("hand", [(one.path, one.hands) for one in stated])
     objects = _merged("object", [(one.path, one.objects) for one in stated])
@@ -78,7 +84,7 @@ def import_labels(
             except UserError as error:
                 raise DataError(f"{error}, for frame {number} of {stated[0].path}") from error
             known = store.get(number)
-            store.put(number, replace(frame, use=use if known is None or not known.done else known.use))
+            store.put(number, replace(frame, use=use or ("train" if known is None else known.use)))
         store.save()
     lacking: dict[Part, tuple[int, ...]] = {
         part: tuple(number for number, frame in frames.items() if not frame.done and frame.missing == part)

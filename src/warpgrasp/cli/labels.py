@@ -27,7 +27,7 @@ def labels(
     to: Path | None = None,
     format: FormatChoice | None = None,
     object_id: int | None = None,
-    use: Literal["train", "evaluation"] = "train",
+    use: Literal["train", "evaluation"] | None = None,
     hand: HandChoice = "open",
     mano_folder: Path | None = None,
     side: Literal["right", "left"] | None = None,
@@ -42,7 +42,7 @@ def labels(
         to: The file to write the recording's labels to instead.
         format: The format of that file; by its name unless given: .xml is CVAT's, scene_gt.json BOP's, .json COCO's.
         object_id: The object's number in BOP's files.
-        use: Whether the new labels are for training or held out.
+        use: Whether the labels are for training or held out; for training, unless drafts or labels say it already.
         hand: The hand model of the labels.
         mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
         side: Which hand it is; as its labels say, where there are any, or else the right one.

@@ -107,16 +107,16 @@ class HandsOfFile:
     path: Path
     _hands: dict[int, SeenPixels] = field(default_factory=dict)
     _places: dict[int, str] = field(default_factory=dict)
-    _others: int = 0  # joints that are said to be of the other hand
+    _others: bool = False  # whether some are said to be of the other hand
 
     def add(self, picture: str | int, place: str, joints: Sequence[PlacedJoint], size: tuple[int, int] | None) -> None:
         """Take the joints of one hand in a picture of a name or number; `size` is (width, height) as the file says.
 
         Raises `DataError` when no frame, or another hand's, is meant, or a joint stands twice.
         """
-        joints = [joint for joint in joints if joint.name.side in (None, self.recording.side)] if joints else []
+        joints = [joint for joint in joints if joint.name.side in (None, self.recording.side)]
         if not joints:
-            self._others += 1
+            self._others = True
             return
         frame = self._pictures.frame(picture, place)
         lens = self.recording.lens

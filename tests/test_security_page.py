@@ -53,7 +53,7 @@ def stated() -> dict[str, list[str]]:
         ],
         "labels of other programs": [
             f"{size(label_files.LARGEST_BYTES)}; JSON {millions(bounded.MOST_MARKS)} values",
-            f"XML {millions(label_files.MOST_XML_TAGS)} tags, {bounded.DEEPEST_XML} deep",
+            f"XML {millions(bounded.MOST_TAGS)} tags, {bounded.DEEPEST_XML} deep",
         ],
         "calibrations of other programs": [
             f"{size(calibrated.LARGEST_BYTES)}, in JSON {millions(calibrated.MOST_JSON_MARKS)} values",

@@ -35,7 +35,8 @@ LARGEST_JSON_BYTES = 16_000_000
 LARGEST_TEXT_BYTES = 16_000_000  # of lists and tables; the longest list of a data set has one and a half
 MOST_MARKS = 5_000_000  # brackets and commas of a JSON text: its values take some hundred bytes each in memory
 DEEPEST_JSON = 64  # lists and objects in each other
-MOST_TAGS = 1_000_000  # of an XML text, which begin and end elements of some hundred bytes each in memory
+MOST_TAGS = 500_000  # of an XML text, which begin and end elements; some hundred bytes each in memory
+ATTRIBUTES_PER_TAG = 4
 DEEPEST_XML = 20  # elements in each other
 LAST_CODE_POINT = 0x10FFFF
 # Halves of characters, which nothing writes; the last stand for the bytes of names that are not UTF-8.
@@ -143,13 +144,14 @@ def parse_json(content: bytes | str, *, most_marks: int = MOST_MARKS) -> Any:
 def parse_xml(text: str, *, most_tags: int = MOST_TAGS) -> ElementTree.Element:
     """The outermost element of an XML text.
 
-    Raises `ValueError` for what is none, nests deeper than `DEEPEST_XML`, has more than `most_tags` tags, or declares a
-    document type or entities, by which a small file could become a huge one, or name another file.
+    Raises `ValueError` for what is none, nests deeper than `DEEPEST_XML`, has more than `most_tags` tags or
+    `ATTRIBUTES_PER_TAG` times as many attributes, or declares a document type or entities, by which a small file could
+    become a huge one, or name another file.
     """
     if _ENTITY.search(text):
         raise ValueError("a document type or entity is not read")
-    if text.count("<") > most_tags:
-        raise ValueError(f"more than {most_tags} tags")
+    if text.count("<") > most_tags or text.count("=") > ATTRIBUTES_PER_TAG * most_tags:
+        raise ValueError(f"more than {most_tags} tags, or {ATTRIBUTES_PER_TAG} times as many attributes")
     try:
         return ElementTree.fromstring(text, ElementTree.XMLParser(target=_Shallow()))
     except ElementTree.ParseError as error:

@@ -178,6 +178,8 @@ def test_xml_is_read_within_bounds() -> None:
     assert parse_xml(f"{'<a>' * DEEPEST_XML}{'</a>' * DEEPEST_XML}").tag == "a"
     with pytest.raises(ValueError, match="more than 3 tags"):
         parse_xml("<a><b/><b/></a>", most_tags=3)
+    with pytest.raises(ValueError, match="4 times as many attributes"):
+        parse_xml("<a " + " ".join(f"b{number}='1'" for number in range(9)) + "/>", most_tags=2)
 
 
 def test_pictures_by_their_names(tmp_path: Path, exported: Path) -> None:

@@ -35,7 +35,6 @@ __all__ = [
 ]
 
 LARGEST_BYTES = 64_000_000  # some thousand frames; Label Studio takes ten thousand bytes for a frame
-MOST_XML_TAGS = 1_000_000
 KNOWN = "CVAT (for images 1.1), Label Studio (JSON), COCO keypoints, or BOP (scene_gt.json, results as CSV)"
 
 
@@ -50,7 +49,7 @@ def read_labels(path: Path, recording: Recording, *, object_id: int | None = Non
         text = read_regular(path, LARGEST_BYTES).decode("utf-8-sig")
         start = text.lstrip()[:1]
         if start == "<":
-            return read_cvat(parse_xml(text, most_tags=MOST_XML_TAGS), path, recording)
+            return read_cvat(parse_xml(text), path, recording)
         if start in ("{", "["):
             return _of_json(parse_json(text.encode(), most_marks=MOST_MARKS), path, recording, object_id)
     except (ValueError, OSError, RecursionError) as error:

@@ -30,7 +30,7 @@ LARGEST_ID = 10**9
 NO_ROTATION = 1e-3  # how far R times its transpose may be from 1: real files are rounded to six digits
 NEAREST_MM = 20.0  # from the camera: nearer ones are of other units
 CSV_COLUMNS = ("scene_id", "im_id", "obj_id", "score", "R", "t")
-Placed = tuple[int, int, str, FilePose]  # image, object, where it stands, pose
+Placed = tuple[int, int, str, np.ndarray, np.ndarray]  # image, object, where it stands, rotation, translation in mm
 
 
 def read_bop(entry: Entry, recording: Recording, object_id: int | None) -> StatedLabels:
@@ -42,7 +42,7 @@ def read_bop(entry: Entry, recording: Recording, object_id: int | None) -> State
         for one in entry.entries(key):
             number = one.whole("obj_id", least=0, most=LARGEST_ID)
             rotation, translation = one.numbers("cam_R_m2c", (9,)), one.numbers("cam_t_m2c", (3,))
-            placed.append((int(key), number, one.place, _pose(rotation, translation, one.place, entry.path)))
+            placed.append((int(key), number, one.place, rotation, translation))
     return _stated(placed, recording, object_id, entry.path)
 
 
@@ -66,7 +66,7 @@ def read_bop_results(text: str, path: Path, recording: Recording, object_id: int
         if (rotation.shape, translation.shape) != ((9,), (3,)) or not np.isfinite([*rotation, *translation]).all():
             raise DataError(f"expected nine finite numbers for R and three for t in {place} of {path}")
         scenes.add(scene)
-        placed.append((image, found, place, _pose(rotation, translation, place, path)))
+        placed.append((image, found, place, rotation, translation))
     if len(scenes) > 1:
         raise DataError(f"expected the results of one scene in {path}, found {len(scenes)}: {sorted(scenes)[:8]}")
     return _stated(placed, recording, object_id, path)
@@ -91,7 +91,7 @@ def _pose(rotation: np.ndarray, translation_mm: np.ndarray, place: str, path: Pa
 
 def _stated(placed: list[Placed], recording: Recording, object_id: int | None, path: Path) -> StatedLabels:
     """The poses of the one object, by frame."""
-    numbers = sorted({number for _, number, _, _ in placed})
+    numbers = sorted({one[1] for one in placed})
     if object_id is None and len(numbers) > 1:
         listed = ", ".join(map(str, numbers[:20]))
         raise DataError(
@@ -100,18 +100,17 @@ def _stated(placed: list[Placed], recording: Recording, object_id: int | None, p
     wanted = [one for one in placed if object_id in (None, one[1])]
     if not wanted:
         found = f"those of {', '.join(map(str, numbers[:20]))}" if numbers else "none"
-        raise DataError(
-            f"expected poses of object {'any' if object_id is None else object_id} in {path}, found {found}"
-        )
+        named = "an object" if object_id is None else f"object {object_id}"
+        raise DataError(f"expected poses of {named} in {path}, found {found}")
     frames, objects, places = PictureFrames.of(recording, path), {}, {}
-    for image, _, place, pose in wanted:
+    for image, _, place, rotation, translation in wanted:
         frame = frames.frame(image, place)
         if frame in objects:
             raise DataError(
                 f"expected the object once in each image of {path}, found it twice in image {frame}: {places[frame]} "
                 f"and {place}"
             )
-        objects[frame], places[frame] = pose, place
+        objects[frame], places[frame] = _pose(rotation, translation, place, path), place
     return StatedLabels(path, KIND, objects=dict(sorted(objects.items())))
 
 

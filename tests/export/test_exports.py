@@ -153,7 +153,7 @@ def test_the_video_has_the_pictures_times_and_size(words: list[str], predicted: 
     [
         (
             [],
-            r"expected at least one of --glb, --usd, --rrd, --obj, --ply, --mp4, --csv, --json, --bop, --ho3d with a path",
+            r"expected at least one of --glb, --usd, --rrd, --obj, --ply, --mp4, --csv, --json, --bop, --ho3d",
         ),
         (["--mp4", "OUT/a.mp4"], r"expected the pictures that were predicted, for a video; give them by --data"),
         (["--mp4", "OUT/a.avi"], r"expected a name that ends with \.mp4 for the video, got .*a\.avi"),

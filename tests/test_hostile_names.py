@@ -74,6 +74,8 @@ def test_doctor_of_what_is_whole(tmp_path: Path, capfd) -> None:
         ["camera", "RECORDING", "--from", "MESH", "--force"],
         ["camera", "RECORDING", "--exif", "PICTURE", "--force"],
         ["camera", "RECORDING", "--board", "FRAMES", "--force"],
+        ["labels", "RECORDING", "--from", "MESH", "--force"],
+        ["labels", "RECORDING", "--to", "NEW", "--format", "cvat"],
         ["predict", "RECORDING", "--weights", "RECORDING", "--out", "NEW"],
         ["predict", "FRAMES", "--object", "MESH", "--out", "NEW"],
         ["evaluate", "MESH", "--data", "RECORDING"],

@@ -1,4 +1,4 @@
-"""Files from elsewhere, read within bounds that are known beforehand: regular files of a size, JSON of a depth.
+"""Files from elsewhere, read within bounds that are known beforehand: regular files of a size, JSON and XML of a depth.
 
 Opening never waits and never starts anything: pipes, devices, sockets and folders, and links to such, are refused
 before they are opened.
@@ -13,6 +13,7 @@ from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -23,6 +24,7 @@ __all__ = [
     "check_texts",
     "open_regular",
     "parse_json",
+    "parse_xml",
     "read_json",
     "read_regular",
     "read_text",
@@ -33,6 +35,9 @@ LARGEST_JSON_BYTES = 16_000_000
 LARGEST_TEXT_BYTES = 16_000_000  # of lists and tables; the longest list of a data set has one and a half
 MOST_MARKS = 5_000_000  # brackets and commas of a JSON text: its values take some hundred bytes each in memory
 DEEPEST_JSON = 64  # lists and objects in each other
+MOST_TAGS = 500_000  # of an XML text, which begin and end elements; some hundred bytes each in memory
+ATTRIBUTES_PER_TAG = 4
+DEEPEST_XML = 20  # elements in each other
 LAST_CODE_POINT = 0x10FFFF
 # Halves of characters, which nothing writes; the last stand for the bytes of names that are not UTF-8.
 HALVES = 0xD800, 0xDFFF
@@ -40,6 +45,7 @@ BYTES = 0xDC80, 0xDCFF
 
 # A text to its end, or to that of the file: no byte is looked at twice.
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_ENTITY = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
 _STEPS = np.zeros(256, np.int8)
@@ -133,6 +139,41 @@ def parse_json(content: bytes | str, *, most_marks: int = MOST_MARKS) -> Any:
     if _HALF.search(raw):
         _check_whole(values)
     return values
+
+
+def parse_xml(text: str, *, most_tags: int = MOST_TAGS) -> ElementTree.Element:
+    """The outermost element of an XML text.
+
+    Raises `ValueError` for what is none, nests deeper than `DEEPEST_XML`, has more than `most_tags` tags or
+    `ATTRIBUTES_PER_TAG` times as many attributes, or declares a document type or entities, by which a small file could
+    become a huge one, or name another file.
+    """
+    if _ENTITY.search(text):
+        raise ValueError("a document type or entity is not read")
+    if text.count("<") > most_tags or text.count("=") > ATTRIBUTES_PER_TAG * most_tags:
+        raise ValueError(f"more than {most_tags} tags, or {ATTRIBUTES_PER_TAG} times as many attributes")
+    try:
+        return ElementTree.fromstring(text, ElementTree.XMLParser(target=_Shallow()))
+    except ElementTree.ParseError as error:
+        raise ValueError(str(error)) from error
+
+
+class _Shallow(ElementTree.TreeBuilder):
+    """Builds elements up to a depth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
+        self._depth += 1
+        if self._depth > DEEPEST_XML:
+            raise ValueError(f"elements in each other, more than {DEEPEST_XML} deep")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        self._depth -= 1
+        return super().end(tag)
 
 
 def _check_whole(value: Any) -> None:

@@ -153,7 +153,7 @@ def test_the_video_has_the_pictures_times_and_size(words: list[str], predicted: 
     [
         (
             [],
-            r"expected at least one of --glb, --obj, --ply, --mp4, --csv, --json, --bop, --ho3d with a path to write",
+            r"expected at least one of --glb, --usd, --rrd, --obj, --ply, --mp4, --csv, --json, --bop, --ho3d",
         ),
         (["--mp4", "OUT/a.mp4"], r"expected the pictures that were predicted, for a video; give them by --data"),
         (["--mp4", "OUT/a.avi"], r"expected a name that ends with \.mp4 for the video, got .*a\.avi"),
@@ -241,3 +241,25 @@ def test_a_left_hand(predicted: Brought, tmp_path: Path, capsys) -> None:
     for row, time in ((0, 0.0), (5, float(read.times()[-1]))):
         expected = turned_about_x(predictions.hand_vertices[row])
         np.testing.assert_allclose(read.vertices(read.node("hand"), time), expected, atol=1e-5)
+
+
+def test_the_pages_bag_holds_the_poses(words: list[str], predicted: Brought, tmp_path: Path, monkeypatch) -> None:
+    """The example of docs/own_video.md, run on a table and read again by the package that it uses."""
+    reader = pytest.importorskip("mcap_ros2.reader", reason="needs the package mcap-ros2-support")
+    page = (Path(__file__).parents[2] / "docs" / "own_video.md").read_text().partition("### ROS 2 and MCAP")[2]
+    code = page.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--json", "mug.json"]) == 0
+    exec(compile(code, "own_video.md", "exec"), {})
+    frames = json.loads((tmp_path / "mug.json").read_text())["frames"]
+    messages = list(reader.read_ros2_messages("mug.mcap"))
+    assert len(messages) == len(frames) == 6
+    for frame, message in zip(frames, messages, strict=True):
+        assert message.channel.topic == "/object/pose"
+        assert message.log_time_ns == round(1e9 * frame["time_s"])
+        pose, stamp = message.ros_msg.pose, message.ros_msg.header.stamp
+        assert stamp.sec * 10**9 + stamp.nanosec == message.log_time_ns
+        place = [pose.position.x, pose.position.y, pose.position.z]
+        np.testing.assert_allclose(place, frame["object_translation"], atol=1e-12)
+        turn = Rotation.from_quat([getattr(pose.orientation, axis) for axis in "xyzw"])
+        np.testing.assert_allclose(turn.as_rotvec(), frame["object_rotation"], atol=1e-9)

@@ -17,6 +17,7 @@ import torch
 
 from tests.data.damage import CORPUS_SHARES, mutated
 from tests.data.recording.camera_texts import FILES, CameraFile
+from tests.data.recording.label_texts import coco_text, cvat_text, label_studio_text, scene_gt_text
 from tests.data.recording.recording_files import write_recording
 from tests.golden.make_before import BEFORE
 from tests.inference.networks import NAMES, models
@@ -30,6 +31,7 @@ from warpgrasp.data.recording.annotations import read_annotations
 from warpgrasp.data.recording.calibrations import chosen_camera, read_cameras
 from warpgrasp.data.recording.camera import read_lens
 from warpgrasp.data.recording.files import Recording, read_object
+from warpgrasp.data.recording.label_files import read_labels
 from warpgrasp.errors import UserError
 from warpgrasp.hand.model import HandModel
 from warpgrasp.keypoints import read_keypoints, read_keypoints_file, write_keypoints
@@ -39,7 +41,7 @@ from warpgrasp.reconstruction import HandObjectNetwork, NetworkConfig, checkpoin
 from warpgrasp.reconstruction.checkpoint import CheckpointError, load_checkpoint
 
 KINDS = {"p.npz": "predictions", "k.npz": "keypoints", "weights.safetensors": "checkpoints", "a.pkl": "pickles"}
-KINDS |= {"k.json": "keypoints of programs", "calibration": "calibrations"}
+KINDS |= {"k.json": "keypoints of programs", "calibration": "calibrations", "labels": "labels of programs"}
 KINDS |= {f"{name}.json": f"{name}.json" for name in ("camera", "object", "annotations", "annotation_drafts")}
 Note = Callable[[str, object], None]
 MOST_S = 20.0  # for one of them
@@ -67,7 +69,7 @@ def tried(
     found: Counter[str] = Counter(read=0, refused=0)
     slowest_s = 0.0
     before = path.read_bytes()
-    others = {other: other.read_bytes() for other in path.parent.iterdir() if other != path}
+    others = {other: other.read_bytes() for other in path.parent.iterdir() if other != path and other.is_file()}
     read(path)
     most = largest_mb()
     for content in islice(corpus, count):
@@ -88,7 +90,7 @@ def tried(
     note("fuzz", {"format": KINDS[path.name], "tried": found.total(), **found, **used})
     assert slowest_s < MOST_S
     assert largest_mb() - most < MOST_MB
-    assert {other: other.read_bytes() for other in path.parent.iterdir() if other != path} == others
+    assert {other: other.read_bytes() for other in path.parent.iterdir() if other != path and other.is_file()} == others
     return found
 
 
@@ -295,6 +297,41 @@ def test_calibrations(tmp_path: Path, file: CameraFile, share: float, note: Note
         assert camera.size is None or min(camera.size) >= 1
 
     tried(path, iter(spoilt, None), round(40 * share), sane, (UserError,), note=note)
+
+
+PIXELS = {1: np.linspace(2, 40, 42).reshape(21, 2)}
+RESULTS = "scene_id,im_id,obj_id,score,R,t,time\n7,3,5,1,1 0 0 0 1 0 0 0 1,0 0 500,-1\n"
+OF_LABELLERS = {
+    "COCO": coco_text(PIXELS),
+    "CVAT": cvat_text(PIXELS),
+    "Label Studio": label_studio_text(PIXELS),
+    "BOP": scene_gt_text({2: (np.eye(3), np.array([0, 0, 0.5]))}),
+    "BOP's results": RESULTS,
+}
+
+
+@CORPUS_SHARES
+@pytest.mark.parametrize("program", OF_LABELLERS)
+def test_labels_of_programs(tmp_path: Path, program: str, share: float, note: Note) -> None:
+    recording = Recording.read(write_recording(tmp_path / "small"))
+    path, text, random = tmp_path / "labels", OF_LABELLERS[program], generator(program)
+    path.write_text(text)
+
+    def spoilt() -> bytes:
+        if text[0] in "[{" and random.integers(3):
+            return corpora.changed_text(text, random).encode(errors="surrogatepass")
+        return mutated(text.encode(), random)
+
+    def sane(path: Path) -> None:
+        found = read_labels(path, recording, object_id=5)
+        assert {*found.hands, *found.objects} <= set(recording.footage.numbers)
+        assert all(np.isfinite(pixel).all() for hand in found.hands.values() for _, pixel in hand.joints_px)
+        for pose in found.objects.values():
+            assert np.abs(pose.rotation @ pose.rotation.T - np.eye(3)).max() < 1e-6
+            assert np.isfinite(pose.translation).all()
+
+    found = tried(path, iter(spoilt, None), round(120 * share), sane, (UserError,), note=note)
+    assert found["refused"] > 0.3 * found.total()
 
 
 def test_tensors_of_strange_values_are_refused_by_name(tmp_path: Path) -> None:

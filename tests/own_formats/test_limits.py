@@ -30,7 +30,7 @@ MOST_S = 20  # of the processor, that a file takes
 SETUP = f"""
 import resource, signal, time
 from pathlib import Path
-from warpgrasp.data.recording import annotations, calibrations, camera, files
+from warpgrasp.data.recording import annotations, calibrations, camera, files, label_files
 from warpgrasp.errors import UserError
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.keypoints import read_keypoints, read_keypoints_file
@@ -47,6 +47,7 @@ READERS = {{
     "keypoints": read_keypoints_file,
     "calibration": lambda path: calibrations.chosen_camera(calibrations.read_cameras(path)[1], "no such", path),
     "programs": lambda path: read_keypoints(path, ["a.png"], (64, 48)),
+    "label file": lambda path: label_files.read_labels(path, None),
     "pickle": lambda path: load_pickle(path, {{**NUMPY_NAMES, ("builtins", "set"): plain_set}}),
 }}
 def run(words):
@@ -73,6 +74,7 @@ FILES = {
     "object": "object.json",
     "keypoints": "k.npz",
     "programs": "k.json",
+    "label file": "labels.json",
     "pickle": "a.pkl",
     "calibration": "calibration",
 }
@@ -139,7 +141,8 @@ JSON: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize(
-    "reader", ["labels", *(pytest.param(one, marks=pytest.mark.slow) for one in ("camera", "object", "programs"))]
+    "reader",
+    ["labels", *(pytest.param(one, marks=pytest.mark.slow) for one in ("camera", "object", "programs", "label file"))],
 )
 def test_json(reading: Forks, tmp_path: Path, reader: str) -> None:
     files = []

@@ -1,12 +1,13 @@
 """Joints of the hand that were clicked on: what they say of it, and what stays as it is shown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from warpgrasp.annotate.edited_frame import EditedFrame
 from warpgrasp.frame import Pose
 from warpgrasp.hand import FINGERS, JOINTS, MANO_JOINTS, ExpectedHand, HandPlace, SeenJoints, angles_not_said
 
@@ -20,10 +21,10 @@ class FittedHand:
     kept_shape: bool
 
 
-def seen_joints(frame: EditedFrame) -> SeenJoints:
-    """The joints that were clicked on in a frame."""
+def seen_joints(joints_px: Sequence[tuple[str, Float[np.ndarray, " 2"]]]) -> SeenJoints:
+    """The joints that were clicked on in a frame, by their names."""
     pixels, seen = torch.full((21, 2), torch.nan), torch.zeros(21, dtype=torch.bool)
-    for name, pixel in frame.joints_px:
+    for name, pixel in joints_px:
         pixels[JOINTS.index(name)], seen[JOINTS.index(name)] = torch.from_numpy(pixel).float(), True
     return SeenJoints(pixels, seen)
 

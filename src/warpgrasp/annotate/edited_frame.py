@@ -21,6 +21,10 @@ BESIDE_M = np.array([0.1, 0.06, 0.0])  # from the middle of the picture, right a
 FIRST_HAND_UP, FIRST_HAND_BACK = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, -1.0])
 Part = Literal["object", "hand"]
 PLACE_OF = {"object": "object_centre", "hand": "wrist"}  # the fields of `Pose`
+FIELDS_OF = {
+    "object": {"object_rotation", "object_centre"},
+    "hand": {"hand_rotation", "wrist", "joint_angles", "shape"},
+}
 PALM = ("middle", "index", "little")  # fingers whose bases say how the palm lies
 
 
@@ -37,7 +41,8 @@ class EditedFrame:
     """All that is known of a frame while it is annotated.
 
     `stated_hand` and `stated_object` (rotation and translation) are what its label states, for as long as nobody moves
-    that part: it is written again as it was.
+    that part: it is written again as it was. `missing` is the part that another program's labels, from which the frame
+    was begun, said nothing of, for as long as nobody moves it.
     """
 
     pose: Pose  # of this frame alone, in float64
@@ -47,6 +52,7 @@ class EditedFrame:
     use: Use = "train"
     stated_hand: HandParameters | HandJoints | None = field(default=None, repr=False)
     stated_object: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]] | None = field(default=None, repr=False)
+    missing: Part | None = None
 
     @property
     def object_rotation(self) -> Float[np.ndarray, "3 3"]:
@@ -81,12 +87,13 @@ class EditedFrame:
     def moved(self, **parts: Float[np.ndarray, "..."]) -> "EditedFrame":
         """The same frame with other values of some of the fields of its pose."""
         pose = replace(self.pose, **{name: float64_rows(values) for name, values in parts.items()})
-        of_object = {"object_rotation", "object_centre"} & parts.keys()
+        of_object = FIELDS_OF["object"] & parts.keys()
         return replace(
             self,
             pose=pose,
             stated_hand=self.stated_hand if parts.keys() == of_object else None,
             stated_object=None if of_object else self.stated_object,
+            missing=None if self.missing is not None and FIELDS_OF[self.missing] & parts.keys() else self.missing,
         )
 
     def placed(self, part: Part) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"]]:
@@ -108,7 +115,7 @@ class EditedFrame:
 
     def posed(self, pose: Pose) -> "EditedFrame":
         """The same frame with another pose."""
-        return replace(self, pose=pose, stated_hand=None, stated_object=None)
+        return replace(self, pose=pose, stated_hand=None, stated_object=None, missing=None)
 
     def with_joint(self, joint: str, pixel: Float[np.ndarray, " 2"] | None) -> "EditedFrame":
         """The same frame with a joint's pixel set, or taken away; in the order of `JOINTS`."""

@@ -37,6 +37,7 @@ from warpgrasp.annotate.controls import connect
 from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.annotate.predicted import PredictedPoses
 from warpgrasp.annotate.state import AnnotationState
+from warpgrasp.annotate.store import LOCK_FILE
 from warpgrasp.data.recording import Recording, open_footage
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.files import remove_leftovers
@@ -60,7 +61,6 @@ from warpgrasp.progress import notice
 from warpgrasp.refinement import scanned_positions, scanned_video
 from warpgrasp.signals import not_ignored
 
-LOCK_FILE = ".annotate.lock"
 # Nothing is loaded from elsewhere, and no script runs but viser's own, which alone knows the nonce: no handler of an
 # event in any markup, no address that is a script. Texts are not evaluated: viser's sorter of Gaussian splats, which is
 # not needed here, would.

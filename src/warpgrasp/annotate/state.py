@@ -188,7 +188,7 @@ class AnnotationState:
         """
         with self._lock:
             fits_shape = self.shape_is_unknown if shape_too is None else shape_too
-            current, seen = self.current, seen_joints(self.current)
+            current, seen = self.current, seen_joints(self.current.joints_px)
             expected = expected_hand(current.pose, self._first.pose, seen.seen, shape_known=not fits_shape)
             fit = fit_hand_to_pixels(self.hand, seen, camera=self.camera, expected=expected)
             rotation = matrix_from_axis_angle(fit.rotation[0].double())

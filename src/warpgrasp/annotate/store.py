@@ -9,11 +9,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from warpgrasp.annotate.edited_frame import EditedFrame, PointPair, float64_rows
+from warpgrasp.annotate.edited_frame import EditedFrame, Part, PointPair, float64_rows
 from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.recording import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording import (
@@ -38,6 +38,8 @@ from warpgrasp.hand import JOINTS, HandModel, same_hand
 
 FORMAT = "warpgrasp-drafts-1"
 DRAFTS_FILE = "annotation_drafts.json"
+LOCK_FILE = ".annotate.lock"  # held by whoever writes either file
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class AnnotationStore:
@@ -213,7 +215,7 @@ class _Drafts:
             )
         frames, entries = {}, {}
         for entry in document.entries("frames"):
-            entry.only("frame", "use", "hand", "object", "object_points", "hand_joints")
+            entry.only("frame", "use", "hand", "object", "object_points", "hand_joints", "missing")
             number = entry.whole("frame", least=0, most=LARGEST_FRAME)
             frames[number], entries[number] = _frame_of(entry, hand.shape_count), dict(entry.values)
         return _Drafts(path, hand_model, frames, entries)
@@ -246,7 +248,8 @@ def _frame_of(entry: Entry, shape_count: int) -> EditedFrame:
         PointPair(pair.numbers("point", (3,)), pair.numbers("pixel", (2,))) for pair in entry.entries("object_points")
     )
     joints_px = tuple((name, joints.numbers(name, (2,))) for name in JOINTS if joints.has(name))
-    return EditedFrame(pose, tuple(pairs), joints_px, use=entry.choice("use", USES))
+    missing = entry.choice("missing", PARTS) if entry.has("missing") else None
+    return EditedFrame(pose, tuple(pairs), joints_px, use=entry.choice("use", USES), missing=missing)
 
 
 def _entry_of(number: int, frame: EditedFrame) -> dict[str, Any]:
@@ -266,4 +269,5 @@ def _entry_of(number: int, frame: EditedFrame) -> dict[str, Any]:
         "object": {"rotation": object_rotation, "centre": frame.object_centre.tolist()},
         "object_points": [{"point": pair.point.tolist(), "pixel": pair.pixel.tolist()} for pair in frame.pairs],
         "hand_joints": {name: pixel.tolist() for name, pixel in frame.joints_px},
+        **({} if frame.missing is None or frame.done else {"missing": frame.missing}),
     }

@@ -8,6 +8,7 @@ from warpgrasp.cli.camera import camera
 from warpgrasp.cli.data import annotate, doctor, sample, suggest, symmetry
 from warpgrasp.cli.densify import densify
 from warpgrasp.cli.experiments import demo, figure, reproduce
+from warpgrasp.cli.labels import labels
 from warpgrasp.cli.network import export_onnx, import_released, predict, quantize
 from warpgrasp.cli.options import UsageError, console, deferred, parsed
 from warpgrasp.cli.predictions import evaluate, export, view
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "symmetry": symmetry,
     "camera": camera,
     "annotate": annotate,
+    "labels": labels,
     "suggest": suggest,
     "densify": densify,
 }

@@ -118,25 +118,26 @@ def annotate(
         read_only: Only look; somebody else may write.
         open_browser: Open the page in this machine's browser.
     """
+    from warpgrasp.annotate import serve
+
+    annotated = one_recording(recording).of_side(side)
     try:
-        from warpgrasp.annotate import serve
+        serve(
+            annotated,
+            annotated.hand(hand_model(hand, mano_folder)),
+            host=host,
+            port=port,
+            predictions=None if predictions is None else predictions_to_start_from(predictions, annotated),
+            read_only="as asked for by --read-only" if read_only else None,
+            open_browser=open_browser,
+            say=lambda line: console.print(line, highlight=False, soft_wrap=True),
+        )
     except ModuleNotFoundError as error:
         if error.name not in ("viser", "websockets"):
             raise
         raise UserError(
             "expected the package viser, found none; install it: pip install 'warpgrasp[viewer]'"
         ) from error
-    annotated = one_recording(recording).of_side(side)
-    serve(
-        annotated,
-        annotated.hand(hand_model(hand, mano_folder)),
-        host=host,
-        port=port,
-        predictions=None if predictions is None else predictions_to_start_from(predictions, annotated),
-        read_only="as asked for by --read-only" if read_only else None,
-        open_browser=open_browser,
-        say=lambda line: console.print(line, highlight=False, soft_wrap=True),
-    )
 
 
 def suggest(recording: Positional, /, *, count: int = 3) -> None:

@@ -200,6 +200,10 @@ class TargetOptions:
 
     glb: Path | None = None
     """The animated GLB file to write."""
+    usd: Path | None = None
+    """The animated USD file to write (.usd, .usda, .usdc); needs the extra `usd`."""
+    rrd: Path | None = None
+    """The recording of Rerun to write, with the pictures of `data`; needs the extra `rerun`."""
     obj: Path | None = None
     """The folder to write, an OBJ file for each frame."""
     ply: Path | None = None
@@ -245,7 +249,7 @@ def export(
     bop_object: int = 1,
     force: bool = False,
 ) -> None:
-    """Write predictions as animated GLB, mesh files, a video with the meshes over it, tables of numbers, or a data set.
+    """Write predictions as animated GLB or USD, meshes, a video with them over it, tables of numbers, or a data set.
 
     Args:
         file: What `predict` wrote.

@@ -20,7 +20,9 @@ from warpgrasp.data.recording import HandParameters, label_of_pose
 from warpgrasp.errors import UserError
 from warpgrasp.export.datasets import check_frames_folder, check_ho3d, write_bop, write_ho3d, write_obj, write_ply
 from warpgrasp.export.gltf import write_glb
+from warpgrasp.export.rrd import check_rrd, write_rrd
 from warpgrasp.export.sequence import PredictedSequence
+from warpgrasp.export.usd import check_usd, write_usd
 from warpgrasp.export.video import check_video, write_video
 from warpgrasp.files import fingerprint_of_files, remove_leftovers, replacing, replacing_folder
 from warpgrasp.geometry import axis_angle_from_matrix
@@ -233,6 +235,8 @@ def _format(
 
 OWN_EXPORTS: Mapping[str, ExportFormat] = {
     "glb": _format("an animated GLB file", write_glb),
+    "usd": _format("an animated USD file, for Blender, Omniverse or Unreal", write_usd, check=check_usd),
+    "rrd": _format("a recording of Rerun, with pictures where --data has them", write_rrd, check=check_rrd),
     "obj": _format("a folder of OBJ files", write_obj, check=check_frames_folder, is_folder=True),
     "ply": _format("a folder of PLY files", write_ply, check=check_frames_folder, is_folder=True),
     "mp4": _format("a video, predictions over pictures", write_video, check=check_video),

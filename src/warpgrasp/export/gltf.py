@@ -228,10 +228,13 @@ def _normals(mesh: Mesh) -> np.ndarray:
     return torch.nn.functional.normalize(vertex_normals(mesh)[0], dim=-1).numpy()
 
 
+def linear_colour(colour: tuple[float, float, float]) -> list[float]:
+    """The linear parts of a colour of a screen (sRGB), as glTF and USD have them."""
+    return [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in colour]
+
+
 def _material(name: str, colour: tuple[float, float, float]) -> dict[str, Any]:
-    # The colours are those of a screen (sRGB); glTF's factors are linear.
-    linear = [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in colour]
-    factors = {"baseColorFactor": [*linear, 1.0], "metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
+    factors = {"baseColorFactor": [*linear_colour(colour), 1.0], "metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
     return {"name": name, "pbrMetallicRoughness": factors, "doubleSided": True}
 
 

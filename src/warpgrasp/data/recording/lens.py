@@ -34,6 +34,7 @@ ORDERS: dict[DistortionModel, str] = {
 }
 NEWTON_STEPS = 30
 CONVERGED = 1e-14
+SLOPE_STEP_PX, FOUND_PX = 0.01, 1e-4  # of the inverse in pixels: by which slopes are measured, and that it may miss
 SOLVED = 1e-9  # at depth 1: a hundred-thousandth of a pixel
 
 
@@ -242,6 +243,30 @@ class Lens:
         focal_px, centre_px = self.intrinsics[[0, 1], [0, 1]], self.intrinsics[:2, 2]
         straight = (np.stack([u, v], axis=-1).reshape(-1, 2) - centre_px) / focal_px
         return (self._bending.bent(straight) * focal_px + centre_px).reshape(*u.shape, 2)
+
+    def bent_px(self, straight_px: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """The pixels of the camera's own picture that show what the pinhole's shows at others; NaN if it shows none."""
+        if not self.distorted:
+            return straight_px
+        return self._bent_px(straight_px[:, :1], straight_px[:, 1:])[:, 0]
+
+    def straight_px(self, bent_px: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """The pixels of the pinhole's picture that show what the camera's own shows at others; NaN if it shows none.
+
+        The inverse of `bent_px`, by Newton's method from the same pixels.
+        """
+        if not self.distorted:
+            return bent_px
+        straight, steps = bent_px.astype(np.float64), SLOPE_STEP_PX * np.eye(2)
+        with np.errstate(all="ignore"):
+            for _ in range(NEWTON_STEPS):
+                missing = self.bent_px(straight) - bent_px
+                sides = [(self.bent_px(straight + step) - self.bent_px(straight - step)) for step in steps]
+                (xx, yx), (xy, yy) = (side.T / (2 * SLOPE_STEP_PX) for side in sides)
+                change = np.stack([yy * missing[:, 0] - xy * missing[:, 1], xx * missing[:, 1] - yx * missing[:, 0]])
+                straight = straight - (change / (xx * yy - xy * yx)).T
+            off_px = np.abs(self.bent_px(straight) - bent_px).max(axis=1)
+        return np.where((off_px < FOUND_PX)[:, None], straight, np.nan)
 
     def folds(self) -> bool:
         """Whether the distortion turns the picture back on itself somewhere, as wrong coefficients do."""

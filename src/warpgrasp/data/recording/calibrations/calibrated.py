@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from jaxtyping import Float
 
-from warpgrasp.bounded import parse_json, read_regular
+from warpgrasp.bounded import parse_json, parse_xml, read_regular
 from warpgrasp.checked import Entry
 from warpgrasp.data.recording.camera import LARGEST_SIDE_PX
 from warpgrasp.data.recording.lens import COUNTS, ORDERS, DistortionModel, Lens
@@ -27,7 +27,6 @@ LARGEST_TEXT_BYTES = 4_000_000  # of other texts, each line of which becomes an 
 LARGEST_YAML_BYTES = 1_000_000  # it is read slowly
 LONGEST_NUMBER = 100  # characters of YAML's whole numbers: those to the base of 60 take long
 LONGEST_KEY = 60
-DEEPEST_XML = 20
 REALSENSE_PRINTED = re.compile(r"Intrinsic of \"")  # looks like YAML but is not
 REALSENSE_LINE = re.compile(r"\s*\[\s*\d+x\d+")  # looks like JSON but is not
 
@@ -128,7 +127,7 @@ def _parsed(text: str, path: Path) -> tuple[str, Any]:
             return "XML", _xml(text)
         if not REALSENSE_PRINTED.search(text) and re.search(r"^[ \t]*[\w\"'][^:\n]{0,100}:(\s|$)", text, re.MULTILINE):
             return "YAML", _yaml(text, path)
-    except (ValueError, RecursionError, OverflowError, yaml.YAMLError, ElementTree.ParseError) as error:
+    except (ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
         if isinstance(error, DataError):
             raise
         kind = {"{": "JSON", "[": "JSON", "<": "XML"}.get(start, "YAML or another text")
@@ -149,19 +148,14 @@ def _yaml(text: str, path: Path) -> Any:
 
 
 def _xml(text: str) -> dict[str, Any]:
-    """OpenCV's XML storage. Entities, by which a small file could become a huge one, are refused."""
-    if re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise ValueError("a document type or entity is not read")
-    root = ElementTree.fromstring(text)
-    value = _xml_value(root, 0)
-    return {root.tag: value}
+    """OpenCV's XML storage."""
+    root = parse_xml(text)
+    return {root.tag: _xml_value(root)}
 
 
-def _xml_value(node: ElementTree.Element, depth: int) -> Any:
-    if depth > DEEPEST_XML:
-        raise ValueError("elements within elements without end")
+def _xml_value(node: ElementTree.Element) -> Any:
     if len(node):
-        return {child.tag: _xml_value(child, depth + 1) for child in node}
+        return {child.tag: _xml_value(child) for child in node}
     numbers = [_number(word) for word in (node.text or "").split()]
     if node.tag == "data":
         return numbers

@@ -1,0 +1,105 @@
+"""A hand and an object in motion as a recording of Rerun (.rrd), with the pictures where they are at hand.
+
+https://rerun.io/docs. Everything is in the camera's OpenCV axes (x right, y down, z forward), in metres, as the root's
+view coordinates say. There are two timelines: `frame`, the frames' numbers, and `time`, seconds after the first.
+"""
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from warpgrasp.errors import UserError
+from warpgrasp.export.gltf import quaternions
+from warpgrasp.export.sequence import PredictedSequence
+from warpgrasp.frame import FrameName
+from warpgrasp.plain_text import line
+from warpgrasp.predictions import Flag, check_places
+from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR
+
+APPLICATION = "warpgrasp"
+JPEG_QUALITY = 90
+CORNER_PX = 0.5  # the centre of the top-left pixel, from whose corner Rerun counts
+
+
+def check_rrd(sequence: PredictedSequence, path: Path) -> None:
+    """Raise `UserError` when the package is missing."""
+    if find_spec("rerun") is None:
+        raise UserError("expected the package rerun-sdk, found none; install it: pip install 'warpgrasp[rerun]'")
+
+
+def write_rrd(sequence: PredictedSequence, path: Path) -> None:
+    """Write a sequence as a recording of Rerun. Raises `PredictionsError` for vertices that are not finite."""
+    import rerun as rr
+
+    recording = rr.RecordingStream(APPLICATION, recording_id=line(sequence.name))
+    recording.save(path)
+    recording.set_log_time_enabled(False)  # the frames' own times are meant, not when the file was written
+    recording.set_log_tick_enabled(False)
+    recording.log("/", rr.ViewCoordinates.RDF, static=True)
+    _log_meshes(recording, sequence)
+    if sequence.camera is not None:
+        matrix = sequence.camera.intrinsics.double().numpy().copy()
+        matrix[:2, 2] += CORNER_PX
+        size = [sequence.camera.width, sequence.camera.height]
+        pinhole = rr.Pinhole(image_from_camera=matrix, resolution=size, camera_xyz=rr.ViewCoordinates.RDF)
+        recording.log("camera", pinhole, static=True)
+    _log_frames(recording, sequence)
+    recording.flush()
+    recording.disconnect()
+
+
+def _log_meshes(recording: Any, sequence: PredictedSequence) -> None:
+    """Log what is the same in all frames: the faces, the object's vertices, the colours."""
+    import rerun as rr
+
+    hand, model = sequence.hand, sequence.model
+    faces = torch.cat([hand.faces, hand.closing_faces]).numpy()
+    recording.log(
+        "hand", rr.Mesh3D.from_fields(triangle_indices=faces, albedo_factor=_bytes_of(HAND_COLOUR)), static=True
+    )
+    thing = rr.Mesh3D(
+        vertex_positions=model.vertices.numpy(),
+        triangle_indices=model.faces.numpy(),
+        albedo_factor=_bytes_of(OBJECT_COLOUR),
+    )
+    recording.log("object", thing, static=True)
+
+
+def _log_frames(recording: Any, sequence: PredictedSequence) -> None:
+    import rerun as rr
+
+    rows = sequence.rows
+    turns = quaternions(np.asarray(sequence.predictions.object_rotation[rows], np.float64))
+    position = 0
+    for part in sequence.chunks():
+        check_places(np.asarray(part.hand_vertices))
+        check_places(np.asarray(part.object_translation))
+        for row, index in enumerate(part.index.tolist()):
+            recording.set_time("frame", sequence=index)
+            recording.set_time("time", duration=float(sequence.times_s[position]))
+            recording.log("hand", rr.Mesh3D.from_fields(vertex_positions=part.hand_vertices[row]))
+            pose = rr.Transform3D(translation=part.object_translation[row], quaternion=turns[position])
+            recording.log("object", pose)
+            words = Flag(int(sequence.flags[position])).words
+            recording.log("flags", rr.TextLog(words or "no flag"))
+            if sequence.pictures is not None:
+                picture, _ = sequence.pictures(FrameName(sequence.name, index))
+                recording.log("camera/picture", _encoded(picture))
+            position += 1
+
+
+def _encoded(picture: np.ndarray) -> Any:
+    import rerun as rr
+
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "JPEG", quality=JPEG_QUALITY)
+    return rr.EncodedImage(contents=content.getvalue(), media_type="image/jpeg")
+
+
+def _bytes_of(colour: tuple[float, float, float]) -> list[int]:
+    return [round(255 * value) for value in colour]

@@ -36,6 +36,7 @@ class Edges:
     """The masks of n frames at one width, and where each part's may end."""
 
     labels: UInt8[Tensor, "n h w"]
+    given: Bool[Tensor, "n 2"]  # which parts have a mask
     nearest: Int[Tensor, "n 2 p"]  # for each pixel and part the nearest where the part's outline may be, or `NOWHERE`
     ends: tuple[tuple[Int[Tensor, " _"], ...], ...]  # for each frame and part the pixels where its mask ends
 
@@ -53,16 +54,12 @@ class Edges:
                 if bool(inside.any()):
                     nearest[row, number] = _nearest((ending | ~(inside | outside)).numpy())
             ends.append(tuple(found))
-        return Edges(labels, nearest, tuple(ends))
-
-    @property
-    def given(self) -> Bool[Tensor, "n 2"]:
-        """Which parts have a mask in which frame."""
-        return torch.stack([(self.labels == part).flatten(1).any(dim=1) for part in PARTS], dim=1)
+        given = torch.stack([(labels == part).flatten(1).any(dim=1) for part in PARTS], dim=1)
+        return Edges(labels, given, nearest, tuple(ends))
 
     def rows(self, rows: slice) -> "Edges":
         """Those of some frames."""
-        return Edges(self.labels[rows], self.nearest[rows], self.ends[rows])
+        return Edges(self.labels[rows], self.given[rows], self.nearest[rows], self.ends[rows])
 
 
 @dataclass(frozen=True)
@@ -119,12 +116,10 @@ class Silhouettes:
         meshes = self.meshes(pose)
         rasters = [rasterize(mesh, camera) for mesh in meshes]
         drawn = [raster.face_ids >= 0 for raster in rasters]
+        # A part without a mask hides the other where it is drawn, as far as anybody knows.
         around_px = round(BESIDE_SHARE * width_px)
-        ignored = [
-            _wide(other, around_px) & ~there[:, None, None]
-            for other, there in zip(drawn[::-1], given.flip(1).unbind(dim=1), strict=True)
-        ]
-        ignored[0] = ignored[0] | self._arm(pose, camera)
+        before = [_wide(one, around_px, ~there) for one, there in zip(drawn, given.unbind(dim=1), strict=True)]
+        ignored = before[1] | self._arm(pose, camera), before[0]
         parts = []
         for number, (mesh, raster) in enumerate(zip(meshes, rasters, strict=True)):
             outline = drawn[number] & beside(~drawn[number]) & given[:, number, None, None]
@@ -228,7 +223,7 @@ def _matches(
     """Each point of an outline with the nearest end of the mask, and each end with the nearest point."""
     width = seen.width
     place = seen.pixels[..., 1] * width + seen.pixels[..., 0]
-    target = nearest.long().gather(1, place)
+    target = nearest.gather(1, place).long()
     passed_over = ignored.flatten(1)
     longest = max(map(len, ends))
     if not seen.pixels.shape[1]:  # no part is in any picture: one point that is not counted stands for all
@@ -242,7 +237,7 @@ def _matches(
         if len(listed) and longest:
             outline = np.zeros((seen.height, width), bool)
             outline.reshape(-1)[listed.numpy()] = True
-            next_to = _nearest(outline).long()[some]
+            next_to = _nearest(outline)[some].long()
             points[row] = torch.searchsorted(listed, next_to)
         else:
             real[row] = False
@@ -291,8 +286,13 @@ def beside(marked: Bool[Tensor, "n h w"]) -> Bool[Tensor, "n h w"]:
     return found
 
 
-def _wide(marked: Bool[Tensor, "n h w"], by_px: int) -> Bool[Tensor, "n h w"]:
-    return F.max_pool2d(marked[:, None].float(), 2 * by_px + 1, stride=1, padding=by_px)[:, 0] > 0
+def _wide(marked: Bool[Tensor, "n h w"], by_px: int, which: Bool[Tensor, " n"]) -> Bool[Tensor, "n h w"]:
+    """Some of the pictures with what is marked wider; nothing is marked in the others."""
+    wide = torch.zeros_like(marked)
+    if bool(which.any()):
+        pooled = F.max_pool2d(marked[which, None].float(), 2 * by_px + 1, stride=1, padding=by_px)
+        wide[which] = pooled[:, 0] > 0
+    return wide
 
 
 def resized_labels(labels: UInt8[Tensor, "h w"], height_px: int, width_px: int) -> UInt8[Tensor, "_h _w"]:

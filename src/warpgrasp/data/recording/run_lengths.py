@@ -25,7 +25,7 @@ LONGEST_COUNT = 7  # characters of one compressed run: 35 bits
 NAMED_CATEGORY = 200  # characters
 
 Size = tuple[int, int]
-Runs = Int[np.ndarray, " r"]
+Runs = Int[np.ndarray, " _"]
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _runs(segmentation: Entry, size: Size) -> Runs:
     if isinstance(counts, str):
         runs = _decompressed(counts, segmentation)
     else:
-        numbers = segmentation.numbers("counts", (-1,), most=width * height)
+        numbers = segmentation.numbers("counts", (-1,), most=float(width * height))
         runs = numbers.astype(np.int64)
         if (runs != numbers).any():
             raise DataError(f"expected whole numbers for {segmentation.where('counts')}, found fractions")
@@ -195,7 +195,7 @@ def _decompressed(text: str, segmentation: Entry) -> Runs:
 
     From the fourth run on it has the difference to the run before the last.
     """
-    codes = np.frombuffer(text.encode("ascii", errors="replace"), np.uint8).astype(np.int64) - 48
+    codes = np.frombuffer(text.encode(errors="surrogateescape"), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero((codes & 32) == 0)
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
     lengths = ends - starts + 1

@@ -268,9 +268,10 @@ def _nearest(sources: Bool[np.ndarray, "h w"]) -> Int[Tensor, " p"]:
     """For each pixel the place of the nearest source, in the order of rows; `NOWHERE` without any."""
     if not sources.any():
         return torch.full((sources.size,), NOWHERE, dtype=torch.int32)
-    _, labels = cv2.distanceTransformWithLabels(
+    _, found = cv2.distanceTransformWithLabels(
         (~sources).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    labels = np.asarray(found, np.int32)
     place_of = np.zeros(int(labels.max()) + 1, np.int32)
     place_of[labels[sources]] = np.flatnonzero(sources)
     return torch.from_numpy(place_of[labels].reshape(-1))

@@ -28,7 +28,7 @@ from warpgrasp.refinement.stretch import RefinedStretch
 SIGNS = ("disagreement_mm", "depth_pull_mm", "expected_error_mm")
 SMOOTH_S = 1 / 30  # the unit of time in which accelerations are weighed, at any rate of pictures
 PREDICTED_COST = 3e-3  # chosen on generated sequences, among 0 and 3e-3
-OUTLINE_COST = 3e-3
+OUTLINE_COST = 1e-2  # chosen on generated recordings that are not reported, among 1e-3, 3e-3 and 1e-2
 LONGEST_STRETCH = 2000  # frames between two labels, whose pictures lie in memory together
 
 

@@ -255,6 +255,8 @@ def segmentation(**changes: Any) -> Any:
         (segmentation(counts="0é"), "expected COCO's compressed run lengths for"),
         (segmentation(counts=None), "expected numbers in a list of n for"),
         ([{"image_id": 3, "category_id": 1}], "expected the key segmentation"),
+        (segmentation() * 65, "expected at most 64 masks of a frame and .* found more \\(frame 3\\)"),
+        (segmentation(counts="0" * 10**6), "expected runs of 682 pixels together"),
         (segmentation(counts=[682]), "expected masks of hand or object in .*, found none in 1 frames"),
     ],
 )

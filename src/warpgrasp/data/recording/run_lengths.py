@@ -21,8 +21,8 @@ from warpgrasp.errors import DataError
 BACKGROUND, HAND, OBJECT, UNKNOWN = 0, 1, 2, 255
 PARTS = {"hand": HAND, "object": OBJECT, "unknown": UNKNOWN}
 LARGEST_BYTES, MOST_MARKS = 2**27, 8_000_000  # some thousand pictures' masks
+MOST_OF_A_FRAME, MOST_RUNS = 64, 40_000_000  # masks; runs of all together
 LONGEST_COUNT = 7  # characters of one compressed run: 35 bits
-NAMED_CATEGORY = 200  # characters
 
 Size = tuple[int, int]
 Runs = Int[np.ndarray, " _"]
@@ -96,8 +96,16 @@ def read_run_lengths(path: Path, names: FrameNames, size: Size) -> dict[int, Cal
             f"expected masks as COCO or SAM 2 writes them in {path}, found neither annotations nor a list of frames"
         )
     runs: dict[int, list[tuple[int, Runs]]] = {}
+    count = 0
     for number, part, segmentation in found:
-        runs.setdefault(number, []).append((part, _runs(segmentation, size)))
+        of_frame = runs.setdefault(number, [])
+        of_frame.append((part, _runs(segmentation, size)))
+        count += len(of_frame[-1][1])
+        if len(of_frame) > MOST_OF_A_FRAME or count > MOST_RUNS:
+            raise DataError(
+                f"expected at most {MOST_OF_A_FRAME} masks of a frame and {MOST_RUNS} runs in {path}, found more "
+                f"(frame {number})"
+            )
     return {number: partial(_labels, parts, size) for number, parts in runs.items()}
 
 
@@ -112,7 +120,7 @@ def _part(value: Any, entry: Entry) -> int:
             return part
     raise DataError(
         f"expected masks of hand, object or unknown (1, 2, 255) in {entry.path}, found "
-        f"{shown([str(value)[:NAMED_CATEGORY]]) or 'no name'}; rename the label, or leave it out"
+        f"{shown([str(value)[:200]]) or 'no name'}; rename the label, or leave it out"
     )
 
 
@@ -177,7 +185,7 @@ def _runs(segmentation: Entry, size: Size) -> Runs:
         )
     counts = segmentation.value("counts")
     if isinstance(counts, str):
-        runs = _decompressed(counts, segmentation)
+        runs = _decompressed(counts[: 2 * width * height + 1], segmentation)  # of what is longer the sum is another
     else:
         numbers = segmentation.numbers("counts", (-1,), most=float(width * height))
         runs = numbers.astype(np.int64)

@@ -9,6 +9,7 @@ import pytest
 from warpgrasp import archive, bounded, checked, guard, pickled, plain_text
 from warpgrasp.data import meshes, recording
 from warpgrasp.data.meshes import glb, gltf
+from warpgrasp.data.recording import run_lengths
 from warpgrasp.data.recording.calibrations import calibrated, structure_from_motion
 from warpgrasp.export import video
 from warpgrasp.inference import quantized_file
@@ -49,6 +50,10 @@ def stated() -> dict[str, list[str]]:
         "keypoints of other programs": [
             f"JSON {size(programs.LARGEST_JSON_BYTES)} and {millions(programs.MOST_MARKS)} values",
             f"arrays {size(keypoints_file.LARGEST_BYTES)} together",
+        ],
+        "masks": [
+            f"JSON {size(run_lengths.LARGEST_BYTES)} and {millions(run_lengths.MOST_MARKS)} values",
+            f"{run_lengths.MOST_OF_A_FRAME} masks of a frame, {millions(run_lengths.MOST_RUNS)} runs together",
         ],
         "calibrations of other programs": [
             f"{size(calibrated.LARGEST_BYTES)}, in JSON {millions(calibrated.MOST_JSON_MARKS)} values",

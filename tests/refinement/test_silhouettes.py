@@ -164,7 +164,8 @@ def test_a_depth_that_no_colour_tells_comes_back(hand: HandModel) -> None:
     """In grey pictures, of a plain object that starts 4 % too far."""
     true = posed(BESIDE, BESIDE, BESIDE)
     grey = torch.full((3, HEIGHT, WIDTH), 128, dtype=torch.uint8)
-    descent = replace(ALL_FRAMES, stages=(Stage(WIDTH, 40, 0.2),), smooth_cost=0.0, outline_cost=3e-3)
+    stages = (Stage(WIDTH, 20, 0.2), Stage(WIDTH, 15, 0.05))
+    descent = replace(ALL_FRAMES, stages=stages, smooth_cost=0.0, outline_cost=1e-2)
     pictures = descent.pictures([grey] * 3, CAMERA, torch.tensor([True, False, False]))
     begun = no_offsets(3)
     with torch.no_grad():

@@ -28,7 +28,8 @@ def margins_px(labelled: Silhouettes, poses: Pose) -> Margins:
     """The margins of masks by labels: `labelled` are the masks of the labels' frames at the pictures' own width."""
     width = labelled.camera.width
     single = poses.to(torch.float32)
-    edges, margins = labelled.edges[width], dict.fromkeys(PARTS, 0)
+    edges = labelled.edges[width]
+    margins: dict[int, int] = dict.fromkeys(PARTS, 0)
     every = torch.nonzero(edges.given.any(dim=1))[:, 0]
     if not len(every):
         return margins

@@ -24,7 +24,7 @@ from warpgrasp.refinement.quality import resized_camera
 from warpgrasp.render import Fragments, Raster, interpolate, rasterize, surface_weights
 from warpgrasp.scene import posed_hand, posed_object, surface
 
-PARTS = (HAND, OBJECT)
+PARTS: tuple[int, ...] = (HAND, OBJECT)
 SCALE_SHARE = 1 / 160  # of the picture's width: an outline so far off costs log 2, and more by the logarithm
 WRIST_SHARE = 0.15  # of the way from the wrist to the middle finger's base, up to which nothing is said of the hand
 BESIDE_SHARE = 1 / 80  # of the picture's width around a part that has no mask, within which the other's may end

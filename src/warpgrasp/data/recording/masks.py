@@ -167,4 +167,4 @@ def _index_labels(file: Path, size: tuple[int, int]) -> Labels:
 def _joined_labels(files: Mapping[int, Path], size: tuple[int, int]) -> Labels:
     masks = {part: _numbers(file, size, colours=True) != 0 for part, file in files.items()}
     flat = {part: mask.any(axis=2) if mask.ndim == 3 else mask for part, mask in masks.items()}
-    return labels_of_parts(flat, size[::-1])
+    return labels_of_parts(flat, (size[1], size[0]))

@@ -225,7 +225,7 @@ def _labels(parts: list[tuple[int, Runs]], size: Size) -> UInt8[np.ndarray, "h w
         flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
         mask = flat.reshape(size).T
         masks[part] = mask | masks[part] if part in masks else mask
-    return labels_of_parts(masks, size[::-1])
+    return labels_of_parts(masks, (size[1], size[0]))
 
 
 def labels_of_parts(parts: Mapping[int, Bool[np.ndarray, "h w"]], shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:

@@ -9,7 +9,7 @@ import pytest
 from warpgrasp import archive, bounded, checked, guard, pickled, plain_text
 from warpgrasp.data import meshes, recording
 from warpgrasp.data.meshes import glb, gltf
-from warpgrasp.data.recording import label_files
+from warpgrasp.data.recording import label_files, run_lengths
 from warpgrasp.data.recording.calibrations import calibrated, structure_from_motion
 from warpgrasp.export import video
 from warpgrasp.inference import quantized_file
@@ -54,6 +54,10 @@ def stated() -> dict[str, list[str]]:
         "labels of other programs": [
             f"{size(label_files.LARGEST_BYTES)}; JSON {millions(bounded.MOST_MARKS)} values",
             f"XML {millions(bounded.MOST_TAGS)} tags, {bounded.DEEPEST_XML} deep",
+        ],
+        "masks": [
+            f"JSON {size(run_lengths.LARGEST_BYTES)} and {millions(run_lengths.MOST_MARKS)} values",
+            f"{run_lengths.MOST_OF_A_FRAME} masks of a frame, {millions(run_lengths.MOST_RUNS)} runs together",
         ],
         "calibrations of other programs": [
             f"{size(calibrated.LARGEST_BYTES)}, in JSON {millions(calibrated.MOST_JSON_MARKS)} values",

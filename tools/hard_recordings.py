@@ -2,12 +2,14 @@
 
     OMP_NUM_THREADS=1 .venv/bin/python tools/hard_recordings.py                 # an hour, one core
     OMP_NUM_THREADS=1 .venv/bin/python tools/hard_recordings.py --half chosen   # those that constants were chosen on
+    OMP_NUM_THREADS=1 .venv/bin/python tools/hard_recordings.py --masks true narrow wide     # with masks, by one label
 
 Nine kinds of recordings, each of 36 frames with two labels, and with one: fast motion that brakes, blur, an object of
 one colour, an arm before it, light that changes, turns out of sight of the labels, a way along the line of sight,
 pictures that are dark and noisy, and all quiet. Two halves by other seeds, each with the other object: on the `chosen`
 half constants may be chosen, the `reported` half is in docs/results.md. Of every frame without a label the true error
-and all columns of `quality.csv` are stored, at once, in docs/results/densify_hard.json.
+and all columns of `quality.csv` are stored, at once, in docs/results/densify_hard.json; with masks, which are the true
+ones or those made narrower or wider by `MARGIN_PX`, in docs/results/densify_masks.json.
 """
 
 import argparse
@@ -15,14 +17,16 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
@@ -48,7 +52,8 @@ from warpgrasp.predictions import read_predictions
 from warpgrasp.refinement import QUALITY
 from warpgrasp.render import Texture, rasterize, shade
 
-STORED = Path("docs/results/densify_hard.json")
+STORED, STORED_MASKS = Path("docs/results/densify_hard.json"), Path("docs/results/densify_masks.json")
+MARGIN_PX = {"true": 0, "narrow": -2, "wide": 2}
 FRAMES, LABELS = 36, {"two": [8, 28], "one": [18]}
 SEED = {"chosen": 4000, "reported": 5000}
 Half = Literal["chosen", "reported"]
@@ -196,6 +201,7 @@ class Painter:
         if kind.plain:
             colour = tuple(self._textures[-1].image.mean(dim=(1, 2)).tolist())
             self._textures[-1] = Texture.plain(colour, len(self._textures[-1].corner_uv))
+        self.hidden: dict[int, np.ndarray] = {}  # the arm's pixels, of the frames that were drawn
         self._arm_colour = torch.tensor([0.62, 0.45, 0.36]) * float(self._generator.uniform(0.5, 1.1))
         self._arm_slope = float(self._generator.uniform(-0.5, 0.5))
 
@@ -227,11 +233,30 @@ class Painter:
         middle = WIDTH_PX * (1.3 - 1.6 * ((index + 6) % 30) / 30) + self._arm_slope * (v - HEIGHT_PX / 2)
         across = (u - middle) / 28
         inside = across.abs() < 1
+        self.hidden[index] = inside.numpy()
         colour = self._arm_colour[:, None, None] * (0.5 + 0.5 * (1 - across.clamp(-1, 1) ** 2).sqrt())
         return torch.where(inside, colour, image)
 
 
-def measured(folder: Path, half: Half, kind: str, way: str) -> dict[str, Any]:
+def write_masks(folder: Path, margin: str, sequence: GraspSequence, painter: Painter) -> None:
+    """The masks of each frame; hand and object each for itself narrower or wider, as programs draw them."""
+    hand = HandModel(open_hand())
+    posed, hand_faces = PosedSequence.of(sequence, hand), len(hand.faces) + len(hand.closing_faces)
+    margin_px = MARGIN_PX[margin]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * abs(margin_px) + 1] * 2)
+    change = cv2.dilate if margin_px > 0 else cv2.erode
+    folder.mkdir(parents=True)
+    for index in range(len(sequence)):
+        raster = rasterize(scene_mesh(sequence, posed, hand, index), scene_camera(sequence))
+        face_ids = raster.face_ids[0].numpy()
+        hidden = painter.hidden.get(index, np.zeros(face_ids.shape, bool))
+        parts = (face_ids >= 0) & (face_ids < hand_faces) & ~hidden, (face_ids >= hand_faces) & ~hidden
+        of_hand, of_object = (change(part.astype(np.uint8), kernel).astype(bool) for part in parts)
+        labels = np.select([hidden | (of_hand & of_object), of_hand, of_object], [255, 1, 2]).astype(np.uint8)
+        Image.fromarray(labels).save(folder / f"{index:06d}.png")
+
+
+def measured(folder: Path, half: Half, kind: str, way: str, masks: str | None = None) -> dict[str, Any]:
     """Write the recording, carry its labels on, and compare every other frame with the truth."""
     root, recording, out = (folder / name for name in ("data", kind, "out"))  # recordings are named as sequences
     for old in (recording, out):
@@ -239,7 +264,8 @@ def measured(folder: Path, half: Half, kind: str, way: str) -> dict[str, Any]:
     dataset = open_dataset(root, HandModel(open_hand()))
     export_recording(dataset, "train", kind, recording, RecordingOptions(train=LABELS[way]))
     started = time.process_time()  # others may be at work on this machine
-    if warpgrasp(["densify", str(recording), "--out", str(out)]):
+    words = [] if masks is None else ["--masks", str(folder / "masks" / masks)]
+    if warpgrasp(["densify", str(recording), "--out", str(out), *words]):
         raise SystemExit(1)
     seconds = time.process_time() - started
     predictions, _ = read_predictions(out / "predictions.npz")
@@ -261,10 +287,13 @@ def measured(folder: Path, half: Half, kind: str, way: str) -> dict[str, Any]:
 ERRORS = ("hand_joint_error_mm", "hand_joint_error_px", "object_vertex_error_mm", "object_vertex_error_px")
 
 
-def make(folder: Path, half: Half, kind: str) -> None:
-    """Write one hard sequence as a data set."""
+def make(folder: Path, half: Half, kind: str, margins: Sequence[str] = ()) -> None:
+    """Write one hard sequence as a data set, and its masks."""
     sequence = hard_sequence(kind, half)
-    write_layout(folder, {kind: sequence}, {}, Painter(sequence, KINDS[kind], SEED[half]))
+    painter = Painter(sequence, KINDS[kind], SEED[half])
+    write_layout(folder / "data", {kind: sequence}, {}, painter)
+    for margin in margins:
+        write_masks(folder / "masks" / margin, margin, sequence, painter)
 
 
 def main() -> None:
@@ -273,22 +302,25 @@ def main() -> None:
     parser.add_argument("--half", default="reported", choices=list(SEED))
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--ways", nargs="+", default=list(LABELS), choices=list(LABELS))
+    parser.add_argument("--masks", nargs="+", choices=list(MARGIN_PX), help="the ways are those of one label then")
     options = parser.parse_args()
-    found: dict[str, Any] = json.loads(STORED.read_text()) if STORED.is_file() else {}
+    stored = STORED_MASKS if options.masks else STORED
+    ways = [("one", masks) for masks in options.masks] if options.masks else [(way, None) for way in options.ways]
+    found: dict[str, Any] = json.loads(stored.read_text()) if stored.is_file() else {}
     for kind in options.kinds:
         with tempfile.TemporaryDirectory() as temporary:
-            make(Path(temporary) / "data", options.half, kind)
-            for way in options.ways:
-                one = measured(Path(temporary), options.half, kind, way)
-                found.setdefault(options.half, {}).setdefault(kind, {})[way] = one
-                write_text(STORED, json.dumps(found, separators=(",", ":")) + "\n")
+            make(Path(temporary), options.half, kind, options.masks or ())
+            for way, masks in ways:
+                one = measured(Path(temporary), options.half, kind, way, masks)
+                found.setdefault(options.half, {}).setdefault(kind, {})[masks or way] = one
+                write_text(stored, json.dumps(found, separators=(",", ":")) + "\n")
                 worst = [
                     float(np.max(one["errors"][name])) for name in ("hand_joint_error_mm", "object_vertex_error_mm")
                 ]
                 print(
                     options.half,
                     kind,
-                    way,
+                    masks or way,
                     f"{one['seconds']} s; worst hand {worst[0]:.0f} mm, object {worst[1]:.0f} mm",
                 )
 

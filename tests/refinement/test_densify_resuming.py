@@ -154,6 +154,29 @@ def test_other_keypoints_are_not_gone_on_with(recording: Path, tmp_path: Path, m
     assert main([*begun, str(files[0])]) == 0
 
 
+def test_other_masks_are_not_gone_on_with(recording: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Changed by a pixel, or none at all; with the same in another kind of files it goes on."""
+    height, width = np.array(Image.open(next((recording / "frames").iterdir()))).shape[:2]
+    labels = np.zeros((height, width), np.uint8)
+    labels[50:90, 80:150] = 1
+    folder, out = tmp_path / "masks", tmp_path / "out"
+    folder.mkdir()
+    Image.fromarray(labels).save(folder / "5.png")
+    begun = ["densify", str(recording), "--out", str(out)]
+    interrupted(recording, out, monkeypatch, "--masks", str(folder))
+    changed = labels.copy()
+    changed[50, 80] = 0
+    Image.fromarray(changed).save(folder / "5.png")
+    for words, named in ((["--masks", str(folder)], "(different: inputs.masks)"), ([], "(different: inputs.masks, ")):
+        capsys.readouterr()
+        assert main([*begun, *words]) == 1
+        assert named in " ".join(capsys.readouterr().err.split())
+    (folder / "hand").mkdir()
+    (folder / "5.png").unlink()
+    Image.fromarray(labels * np.uint8(255)).save(folder / "hand" / "frame 5.png")
+    assert main([*begun, "--masks", str(folder)]) == 0
+
+
 def test_a_label_that_is_not_looked_at_decides_nothing(recording: Path, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "out"
     interrupted(recording, out, monkeypatch)

@@ -92,7 +92,7 @@ def _run(words: Sequence[str], *, debug: bool, alone: bool) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 1
-    except (UserError, OSError, MemoryError, RuntimeError, ImportError, UnicodeEncodeError) as error:
+    except (UserError, OSError, MemoryError, RuntimeError, ImportError, SystemError, UnicodeEncodeError) as error:
         told = error if isinstance(error, UserError) else trouble_of(error)
         if debug or told is None:
             raise

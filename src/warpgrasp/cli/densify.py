@@ -23,6 +23,7 @@ def densify(
     *,
     out: Path,
     keypoints: str = "detector",
+    masks: Path | None = None,
     start: Path | None = None,
     smoothness: float = 1.0,
     hand: HandChoice = "open",
@@ -42,6 +43,8 @@ def densify(
         out: The folder to write into; the same command goes on with it when it was interrupted.
         keypoints: Where the hand is seen in every frame: `detector`, the shipped one; `none`, by the labels' colours
             alone; or a file of another program (MediaPipe, OpenPose, COCO-WholeBody, HaMeR, WiLoR, a plain array).
+        masks: Silhouettes of hand and object in some or all frames: a folder of PNG files, or COCO's, CVAT's or SAM 2's
+            run lengths in a JSON file (docs/own_video.md says which).
         start: Predictions of a network to start from, instead of the labels' poses and the hand that is seen.
         smoothness: How strongly the motion is held to be smooth: 0 for not at all, 10 for slow, even motion.
         hand: The hand model of the labels.
@@ -54,13 +57,15 @@ def densify(
 
     if not 0 <= smoothness <= LARGEST_SMOOTHNESS:
         raise UsageError(f"expected --smoothness from 0 to {LARGEST_SMOOTHNESS}, got {smoothness}")
-    asked = Densifying(recording, out, keypoints, start, smoothness, hand, mano_folder, force)
+    asked = Densifying(recording, out, keypoints, masks, start, smoothness, hand, mano_folder, force)
     folders = [] if is_recording(recording) else recording_folders(recording)
     if not folders and (ray is not None or workers is not None):
         raise UsageError("expected a folder of recordings with --ray or --workers, got one recording")
     if folders:
         if keypoints not in ("detector", "none"):
             raise UsageError(f"expected --keypoints detector or none for many recordings, got the file {keypoints}")
+        if masks is not None:
+            raise UsageError("expected one recording with --masks, got a folder of recordings")
         each = [replace(asked, recording=folder, out=out / folder.name) for folder in folders]
         densify_each(each, ray=ray, workers=workers)
     else:
@@ -75,6 +80,7 @@ class Densifying:
     recording: Path
     out: Path
     keypoints: str
+    masks: Path | None
     start: Path | None
     smoothness: float
     hand: str
@@ -83,6 +89,7 @@ class Densifying:
 
     def carried_out(self, *, keeps_finished: bool = False, show_progress: bool = True) -> list[str]:
         """Densify, and say in lines what came of it. Finished ones of the same inputs are kept where that is asked."""
+        from warpgrasp.data.recording import read_masks
         from warpgrasp.files import source_commit
         from warpgrasp.predictions import remove_finished_shards
         from warpgrasp.refinement import PREDICTIONS, is_finished, is_unfinished
@@ -99,7 +106,8 @@ class Densifying:
             )
         begun = None if self.start is None else predictions_to_start_from(self.start, labelled)
         model, look = hand_model(self.hand, self.mano_folder), _finder(self.keypoints)
-        options = {"start": begun, "smoothness": self.smoothness, "look": look}
+        masks = None if self.masks is None else read_masks(self.masks, labelled.clip)
+        options = {"start": begun, "smoothness": self.smoothness, "look": look, "masks": masks}
         if there and is_finished(labelled, model, out, **options):
             remove_finished_shards(out / PREDICTIONS)
             return [f"finished already: {out}"]
@@ -173,6 +181,7 @@ def _summary(densified: "Densified", out: Path) -> list[str]:
         f"then {after:.3f}",
         _doubts(densified),
         *_sightings(densified),
+        *_masks(densified),
         f"wrote predictions.npz, annotations.json, quality.csv in {out}",
     ]
 
@@ -209,3 +218,20 @@ def _sightings(densified: "Densified") -> list[str]:
         f"once adapted to them"
     )
     return [adapted] if seen.used else [adapted, CONTRADICTION]
+
+
+def _masks(densified: "Densified") -> list[str]:
+    """A line on the masks, where any were given."""
+    from warpgrasp.data.recording import HAND, OBJECT
+
+    masked = densified.masked
+    if masked is None:
+        return []
+    hand, found = (float(values.nanmean()) for values in masked.overlap.unbind(dim=1))
+    said = (
+        f"masks of the hand in {masked.masks.hands}, of the object in {masked.masks.objects} of "
+        f"{len(densified.predictions)} frames; drawn and given silhouettes overlap by {hand:.2f} and {found:.2f} (IoU)"
+    )
+    if masked.margins is None:
+        return [f"{said}; no labelled frame has one, so that nobody tells whether they are too wide"]
+    return [f"{said}; by the labels they are {masked.margins[HAND]:+d} and {masked.margins[OBJECT]:+d} px too wide"]

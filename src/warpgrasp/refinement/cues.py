@@ -12,6 +12,7 @@ from warpgrasp.hand import HandModel, joints_alone
 from warpgrasp.refinement.labels import HeldObject
 from warpgrasp.refinement.offsets import squares_along_and_across
 from warpgrasp.refinement.seen_hand import SeenHand
+from warpgrasp.refinement.silhouettes import Silhouettes
 from warpgrasp.scene import posed_hand
 
 # Of its distance from the camera, by which a network's hand is off: costs log 2, and more only by the logarithm.
@@ -52,6 +53,7 @@ class Cues:
     seen: SeenHand | None = None
     grasp: HeldObject | None = None
     predicted: PredictedHand | None = None
+    silhouettes: Silhouettes | None = None
 
     def rows(self, rows: slice) -> "Cues":
         """What is known of some of the frames."""
@@ -59,6 +61,7 @@ class Cues:
             self.seen and self.seen.rows(rows),
             self.grasp and self.grasp.rows(rows),
             self.predicted and self.predicted.rows(rows),
+            self.silhouettes and self.silhouettes.rows(rows),
         )
 
 

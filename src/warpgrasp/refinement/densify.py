@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
-from warpgrasp.data.recording import ANNOTATIONS_FILE, Recording
+from warpgrasp.data.recording import ANNOTATIONS_FILE, Masks, Recording
 from warpgrasp.files import fingerprint_of_files, remove_leftovers
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel
@@ -27,6 +28,7 @@ from warpgrasp.predictions import (
 from warpgrasp.progress import progress_bar
 from warpgrasp.refinement.doubt import most_helpful, runs
 from warpgrasp.refinement.labels import DensifyError
+from warpgrasp.refinement.mask_margins import Margins
 from warpgrasp.refinement.quality import (
     QUALITY,
     Agreement,
@@ -54,6 +56,15 @@ class Doubtful:
 
 
 @dataclass(frozen=True)
+class Masked:
+    """What came of the masks."""
+
+    masks: Masks
+    margins: Margins | None  # None where no labelled frame has one
+    overlap: Float[Tensor, "n 2"]  # of hand and object; NaN without a mask
+
+
+@dataclass(frozen=True)
 class Densified:
     """Hand and object in every frame, and how well they agree with the nearest label, before and after."""
 
@@ -63,6 +74,7 @@ class Densified:
     before: Agreement
     after: Agreement
     sightings: Sightings | None  # of the hand; None where nobody looked
+    masked: Masked | None = None  # None where no masks were given
 
     def quality(self) -> list[FrameQuality]:
         """The lines of `quality.csv`."""
@@ -77,6 +89,8 @@ class Densified:
                 compared_share=float(self.after.compared_share[position]),
                 acceleration_mm_per_frame2=float(acceleration),
                 keypoints_px=None if self.sightings is None else float(self.sightings.error_px[position]),
+                hand_iou=None if self.masked is None else float(self.masked.overlap[position, 0]),
+                object_iou=None if self.masked is None else float(self.masked.overlap[position, 1]),
                 **{name: float(signs[name][position]) for name in SIGNS},
             )
             for position, (number, acceleration) in enumerate(
@@ -108,22 +122,25 @@ def densify(
     start: Predictions | None = None,
     smoothness: float = 1.0,
     look: Callable[[Recording], RecordedHands] | None = None,
+    masks: Masks | None = None,
     show_progress: bool = True,
 ) -> Densified:
     """Write predictions, labels and quality of every frame into the folder `out`; an interrupted run is continued.
 
     Poses start between the labels, or at those of `start`, a network's. `look` finds hands in the pictures, as
     `detected_hands` does: from between the labels the hand is moved to where it is seen, and it is drawn there. The
+    `masks` are silhouettes that outlines are drawn to. The
     recording's labels of use `train` stay as they are; those held out are not looked at. `hand` is the right hand's
     model, also where they are of a left hand. `smoothness` is by how much accelerations cost more than usual.
     Raises `DensifyError` when there are none, when two are too far apart, or when `start` lacks a frame.
     """
-    task = _task(recording, hand, start=start, smoothness=smoothness, look=look)
+    task = _task(recording, hand, start=start, smoothness=smoothness, look=look, masks=masks)
     labelled, stretches = sorted(task.labels), task.stretches()
     header = {**task.header(), "commit": program}
     out.mkdir(parents=True, exist_ok=True)
     postprocessing = Postprocessing(lambda _: recording.object.model, lambda _: recording.clip.interval_s)
     parts: list[Predictions] = []
+    overlaps: list[Float[Tensor, "n 2"]] = []
 
     def finished(context: ShardContext) -> Predictions:
         parts.append(postprocessing(context))
@@ -131,7 +148,8 @@ def densify(
 
     def densified(predictions: Predictions, poses: Pose) -> Densified:
         sightings = task.seen and Sightings.of(task.seen, poses, labelled, used=task.follows_seen)
-        return Densified(predictions, labelled, task.times, *agreed, sightings=sightings)
+        masked = None if task.masks is None else Masked(task.masks, task.margins, torch.cat(overlaps))
+        return Densified(predictions, labelled, task.times, *agreed, sightings=sightings, masked=masked)
 
     def write_companions() -> dict[str, Any]:
         """Write what stands beside the predictions before these appear, so that they are there in a finished folder."""
@@ -143,7 +161,7 @@ def densify(
 
     with ShardWriter(out / PREDICTIONS, header) as writer:
         remove_leftovers(out)
-        agreements = list(_refined_stretches(task, stretches, writer, show_progress))
+        agreements = list(_refined_stretches(task, stretches, writer, overlaps, show_progress))
         agreed = tuple(map(_joined, zip(*agreements, strict=True)))
         writer.finish(len(stretches), finished, write_companions)
     predictions = read_predictions(out / PREDICTIONS)[0]
@@ -158,6 +176,7 @@ def is_finished(
     start: Predictions | None = None,
     smoothness: float = 1.0,
     look: Callable[[Recording], RecordedHands] | None = None,
+    masks: Masks | None = None,
 ) -> bool:
     """Whether `densify` has written all into `out`, of these very inputs; the program may have been another.
 
@@ -165,7 +184,7 @@ def is_finished(
     """
     if not (out / PREDICTIONS).is_file() or is_unfinished(out):
         return False
-    wanted = _task(recording, hand, start=start, smoothness=smoothness, look=look).header()
+    wanted = _task(recording, hand, start=start, smoothness=smoothness, look=look, masks=masks).header()
     there = open_predictions(out / PREDICTIONS)[1]
     if others := differing({name: there.get(name) for name in wanted}, wanted):
         raise DensifyError(
@@ -182,9 +201,10 @@ def _task(
     start: Predictions | None,
     smoothness: float,
     look: Callable[[Recording], RecordedHands] | None,
+    masks: Masks | None,
 ) -> Task:
     descent = replace(ALL_FRAMES, smooth_cost=smoothness * ALL_FRAMES.smooth_cost)
-    return Task.of(recording, hand, start=start, descent=descent, look=look)
+    return Task.of(recording, hand, start=start, descent=descent, look=look, masks=masks)
 
 
 def is_unfinished(out: Path) -> bool:
@@ -201,24 +221,35 @@ def is_unfinished(out: Path) -> bool:
 
 
 def _refined_stretches(
-    task: Task, stretches: Sequence[Stretch], writer: ShardWriter, show_progress: bool
+    task: Task,
+    stretches: Sequence[Stretch],
+    writer: ShardWriter,
+    overlaps: list[Float[Tensor, "n 2"]],
+    show_progress: bool,
 ) -> Iterator[tuple[Agreement, Agreement]]:
-    """Write each stretch as a shard that is not written yet, and measure its stored frames before and after."""
+    """Write each stretch as a shard that is not written yet, and measure its stored frames before and after.
+
+    `overlaps` gets those of the masks, where there are any.
+    """
     parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
     steps, width_px, cues = task.descent.steps, task.descent.finest_px(task.recording.lens.width), task.cues
     with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
         for shard, stretch in enumerate(stretches):
             pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)
+            silhouettes = task.silhouettes(stretch)
             if writer.has(shard):
                 advance(steps)
             else:
-                beyond: dict[str, Any] = {"cues": cues.rows(stretch.rows), "on_step": lambda: advance(1)}
+                known = replace(cues.rows(stretch.rows), silhouettes=silhouettes)
+                beyond: dict[str, Any] = {"cues": known, "on_step": lambda: advance(1)}
                 refinement = StretchRefinement(start, pictures, **parts, descent=task.descent, **beyond)
                 writer.write(shard, task.stored(refinement.refined(), stretch))
             # As it is stored, so that an interrupted run measures what an undisturbed one does.
             stored = pose_of_predictions(writer.read(shard), task.hand)
             end = Pose.joined([stored, start.rows(stretch.beyond)])
             before, after = (agreement(pose, pictures, **parts, width_px=width_px) for pose in (start, end))
+            if silhouettes is not None:
+                overlaps.append(silhouettes.overlap(end, width_px)[stretch.stored])
             yield before.rows(stretch.stored), after.rows(stretch.stored)
 
 

@@ -16,6 +16,7 @@ FLOOR_MM = 2.0  # of a frame of which no sign says anything
 DISAGREEMENT, DEPTH_PULL, KEYPOINTS = 0.4, 1.5, 0.6  # mm of error for a millimetre
 DIFFERENCE_MM, NOT_COMPARED_MM = 150.0, 100.0  # for a difference of colours of 1; where nothing is compared
 UNSEEN_HAND_MM = 10.0
+UNLIKE_MASK_MM, LEAST_OVERLAP = 20.0, 0.7  # where a silhouette's overlap with its mask is less: doubtful by itself
 HELPED = 5.0  # frames to both sides that a label helps
 
 
@@ -29,17 +30,20 @@ class Signs:
     compared_share: Float[Tensor, " n"]  # of the surface that this label shows
     keypoints_mm: Float[Tensor, " n"]  # of the hand's joints from the detected, across the line of sight
     unseen_hand: Float[Tensor, " n"]  # 1 where a detector has looked and sees no hand
+    unlike_masks: Float[Tensor, " n"] | None = None  # 1 where a silhouette is not its mask's; None: no masks
 
     def expected_error_mm(self) -> Float[Tensor, " n"]:
         """How far off hand or object, whichever is more, are expected to be."""
-        terms = (
+        terms = [
             DISAGREEMENT * self.disagreement_mm,
             DEPTH_PULL * self.depth_pull_mm,
             KEYPOINTS * self.keypoints_mm,
             DIFFERENCE_MM * self.difference,
             NOT_COMPARED_MM * (1 - self.compared_share).clamp_min(0),
             UNSEEN_HAND_MM * self.unseen_hand,
-        )
+        ]
+        if self.unlike_masks is not None:
+            terms.append(UNLIKE_MASK_MM * self.unlike_masks)
         return (FLOOR_MM**2 + torch.stack(terms).nan_to_num().square().sum(dim=0)).sqrt()
 
 

@@ -203,13 +203,17 @@ class FrameQuality:
     depth_pull_mm: float = np.nan  # how much nearer or farther colours alone would have hand and object
     expected_error_mm: float = np.nan  # by all signs together (`Signs.expected_error_mm`)
     keypoints_px: float | None = None  # mean distance of the hand's joints from the detected; None: nobody looked
+    hand_iou: float | None = None  # of the drawn silhouette and the given; None: no masks were given
+    object_iou: float | None = None
 
 
 def write_quality(path: Path, frames: Sequence[FrameQuality]) -> None:
     """Write the file, whole or not at all."""
-    columns = [field.name for field in fields(FrameQuality) if field.name != "keypoints_px"]
-    if any(frame.keypoints_px is not None for frame in frames):
-        columns.append("keypoints_px")
+    columns = [
+        field.name
+        for field in fields(FrameQuality)
+        if field.default is not None or any(getattr(frame, field.name) is not None for frame in frames)
+    ]
     lines = [
         {name: "" if isinstance(cell, float) and np.isnan(cell) else cell for name, cell in asdict(frame).items()}
         for frame in frames

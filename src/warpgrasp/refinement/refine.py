@@ -63,6 +63,7 @@ class Descent:
     keypoint_cost: float = 0.0  # of a hand that a detector sees elsewhere (`SeenHand.cost`)
     grasp_cost: float = 0.0  # of an object that lies elsewhere in the hand than in the labels (`HeldObject.cost`)
     predicted_cost: float = field(default=0.0, metadata=YOUNGER)  # of a hand that leaves a network's
+    outline_cost: float = field(default=0.0, metadata=YOUNGER)  # of outlines beside their masks' (`Silhouettes.cost`)
     still: tuple[str, ...] = field(default=(), metadata=YOUNGER)  # the offsets that stay 0
     smallest_share: float | None = None
     """Each stage ends at each frame's least cost among the steps that compare more than this share of what its first
@@ -100,11 +101,14 @@ class Descent:
         times: Float[Tensor, " n"] | None = None,
     ) -> LabelledPictures:
         """Pictures of one camera as this descent compares them; `times` as in `LabelledPictures.of`."""
-        stages = [*self.fitting(camera.width), *_fitting(self.end_stages, camera.width)]
-        widths = {self.finest_px(camera.width), *(stage.width_px for stage in stages)}
         return LabelledPictures.of(
-            pictures, camera, labelled, widths_px=sorted(widths), criterion=self.criterion, times=times
+            pictures, camera, labelled, widths_px=self.widths(camera.width), criterion=self.criterion, times=times
         )
+
+    def widths(self, width_px: int) -> list[int]:
+        """All widths at which pictures of this width are compared."""
+        stages = [*self.fitting(width_px), *_fitting(self.end_stages, width_px)]
+        return sorted({self.finest_px(width_px), *(stage.width_px for stage in stages)})
 
 
 def _fitting(stages: Sequence[Stage], width_px: int) -> list[Stage]:
@@ -250,8 +254,11 @@ def _descend(
             offset.grad = None
         for rows, shown_labels in zip(parts, shown, strict=True):
             chosen = {name: offset[rows] for name, offset in offsets.items()}
-            difference, share = comparison.compare(moved(start.rows(rows), chosen), rows, shown_labels)
+            there = moved(start.rows(rows), chosen)
+            difference, share = comparison.compare(there, rows, shown_labels)
             cost = difference + _offset_cost(chosen, descent)
+            if cues.silhouettes is not None:
+                cost = cost + descent.outline_cost * cues.silhouettes.cost(there, rows, stage.width_px)
             cost.sum().backward()
             if best is not None:
                 best.keep(rows, chosen, cost, share)

@@ -16,9 +16,9 @@ from torch import Tensor
 from warpgrasp.frame import ObjectModel, Pose, pose_points
 from warpgrasp.hand import HandModel, joints_alone
 from warpgrasp.refinement.cues import NOTHING_KNOWN, Cues
-from warpgrasp.refinement.doubt import Signs
+from warpgrasp.refinement.doubt import LEAST_OVERLAP, Signs
 from warpgrasp.refinement.offsets import AWAY_SHARE, Offsets, moved, no_offsets
-from warpgrasp.refinement.quality import LabelledPictures, agreement
+from warpgrasp.refinement.quality import AT_ONCE, LabelledPictures, agreement
 from warpgrasp.refinement.refine import Descent, refined_offsets
 from warpgrasp.scene import posed_hand
 
@@ -80,7 +80,14 @@ class StretchRefinement:
             torch.where(free, agreed.compared_share, 1),
             free * seen_px * 1000 * pose.wrist[:, 2].float() / float(self.pictures.camera.focal_px.mean()),
             free * unseen,
+            None if self.cues.silhouettes is None else free * self._unlike_masks(pose),
         )
+
+    def _unlike_masks(self, pose: Pose) -> Float[Tensor, " n"]:
+        """1 where the drawn silhouettes agree little with the given ones."""
+        assert self.cues.silhouettes is not None
+        overlap = self.cues.silhouettes.overlap(pose, self.descent.finest_px(self.pictures.camera.width))
+        return (overlap < LEAST_OVERLAP).any(dim=1).float()
 
     @property
     def _labels(self) -> list[int]:
@@ -153,10 +160,21 @@ class StretchRefinement:
     def _cost(self, pose: Pose) -> Float[Tensor, " n"]:
         """How little the pictures agree with the poses: the mean over the labels at the ends."""
         cost = torch.stack([self._difference(pose, row) for row in dict.fromkeys(self._labels)]).mean(dim=0)
-        if self.cues.seen is None:
-            return cost
-        with torch.no_grad():
-            return cost + self.descent.keypoint_cost * self.cues.seen.cost(pose.to(torch.float32)).float()
+        single = pose.to(torch.float32)
+        if self.cues.seen is not None:
+            with torch.no_grad():
+                cost = cost + self.descent.keypoint_cost * self.cues.seen.cost(single).float()
+        return cost + self._outline_cost(single)
+
+    @torch.no_grad()
+    def _outline_cost(self, pose: Pose) -> Float[Tensor, " n"] | float:
+        """What outlines cost that are not the masks', at the width at which ends are compared."""
+        if self.cues.silhouettes is None:
+            return 0.0
+        width_px = self.descent.of_one_end.fitting(self.pictures.camera.width)[-1].width_px
+        every = torch.arange(len(pose)).split(AT_ONCE)
+        costs = [self.cues.silhouettes.cost(pose.rows(rows), rows, width_px) for rows in every]
+        return self.descent.outline_cost * torch.cat(costs)
 
     def _difference(self, pose: Pose, row: int | None = None) -> Float[Tensor, " n"]:
         """The difference of colours to a label, or to the nearest; what is not compared counts as different too."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from warpgrasp.data.recording import Recording, label_of_pose, write_annotations
+from warpgrasp.data.recording import Masks, Recording, label_of_pose, write_annotations
 from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel
@@ -18,14 +18,17 @@ from warpgrasp.predictions import Predictions, mesh_hashes, predictions_of_pose
 from warpgrasp.refinement.cues import Cues, PredictedHand
 from warpgrasp.refinement.keypoint_fit import moved_to_seen_hand
 from warpgrasp.refinement.labels import DensifyError, HeldObject, between_labels, labelled_poses, poses_of_predictions
+from warpgrasp.refinement.mask_margins import Margins, margins_px, without_margins
 from warpgrasp.refinement.quality import LabelledPictures
 from warpgrasp.refinement.refine import Descent
 from warpgrasp.refinement.seen_hand import RecordedHands, SeenHand, seen_hand
+from warpgrasp.refinement.silhouettes import Silhouettes
 from warpgrasp.refinement.stretch import RefinedStretch
 
 SIGNS = ("disagreement_mm", "depth_pull_mm", "expected_error_mm")
 SMOOTH_S = 1 / 30  # the unit of time in which accelerations are weighed, at any rate of pictures
 PREDICTED_COST = 3e-3  # chosen on generated sequences, among 0 and 3e-3
+OUTLINE_COST = 1e-2  # chosen on generated recordings that are not reported, among 1e-3, 3e-3 and 1e-2
 LONGEST_STRETCH = 2000  # frames between two labels, whose pictures lie in memory together
 
 
@@ -81,6 +84,8 @@ class Task:
     seen: SeenHand | None = None
     grasp: HeldObject | None = None
     follows_seen: bool = True  # False where what is seen contradicts the labels: it is reported alone
+    masks: Masks | None = None
+    margins: Margins | None = None  # of the masks, as the labels tell them
 
     @staticmethod
     def of(
@@ -90,6 +95,7 @@ class Task:
         start: Predictions | None,
         descent: Descent,
         look: Callable[[Recording], RecordedHands] | None,
+        masks: Masks | None = None,
     ) -> "Task":
         """What `densify` is asked for. `hand` is the right hand's model.
 
@@ -104,7 +110,8 @@ class Task:
             starts_at = "predictions"
         task = Task(recording, own_hand, numbers, times, labels, first, starts_at, hand.template.name, descent)
         _ = task.stretches()  # refused before hands are looked for
-        return (task if look is None else task.with_hands(look(recording)))._near_prediction()
+        seen = (task if look is None else task.with_hands(look(recording)))._near_prediction()
+        return seen if masks is None else seen.with_masks(masks)
 
     def stretches(self) -> "list[Stretch]":
         """Its frames from label to label."""
@@ -124,6 +131,7 @@ class Task:
             "objects": mesh_hashes([recording.object.model]),
             "cameras": {self.sequence: recording.lens.content},
             **({} if self.seen is None else {"keypoints": self.seen.source}),
+            **({} if self.masks is None else {"masks": self.masks.path.name}),
             "inputs": self.inputs(),
         }
 
@@ -137,6 +145,35 @@ class Task:
         if self.starts_at == "labels":
             start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
         return replace(self, start=start, seen=seen, grasp=grasp)
+
+    def with_masks(self, masks: Masks) -> "Task":
+        """The same with masks, whose margins the labels tell."""
+        task = replace(self, masks=masks, descent=replace(self.descent, outline_cost=OUTLINE_COST))
+        positions = [position for position in sorted(self.labels) if self.numbers[position] in masks.readers]
+        if not positions:
+            return task
+        width = self.recording.lens.width
+        labelled = task._silhouettes([self.numbers[position] for position in positions], [width])
+        poses = Pose.joined([self.labels[position] for position in positions])
+        return replace(task, margins=margins_px(labelled, poses))
+
+    def silhouettes(self, stretch: Stretch) -> Silhouettes | None:
+        """The masks of a stretch, read one after the other; None where none are given."""
+        if self.masks is None:
+            return None
+        return self._silhouettes(self.numbers[stretch.rows], self.descent.widths(self.recording.lens.width))
+
+    def _silhouettes(self, numbers: Sequence[int], widths_px: Sequence[int]) -> Silhouettes:
+        assert self.masks is not None
+        lens, margins = self.recording.lens, self.margins or {}
+        labels = (self.masks.undistorted(number, lens) for number in numbers)
+        return Silhouettes.of(
+            (None if one is None else without_margins(one, margins) for one in labels),
+            lens.camera,
+            widths_px=widths_px,
+            hand=self.hand,
+            model=self.recording.object.model,
+        )
 
     def _near_prediction(self) -> "Task":
         """The same with a hand that stays near a network's, where nobody sees it: colours alone pull it away."""
@@ -170,6 +207,7 @@ class Task:
             "start": fingerprint_of_values(self.start),
             "options": fingerprint_of_values(self.descent),
             **({} if self.seen is None else {"keypoints": self.seen.fingerprint}),
+            **({} if self.masks is None else {"masks": self.masks.fingerprint}),
         }
 
     def pictures(self, stretch: Stretch) -> LabelledPictures:

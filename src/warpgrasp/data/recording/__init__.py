@@ -58,21 +58,26 @@ from warpgrasp.data.recording.footage import (
 )
 from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.lens import Lens
+from warpgrasp.data.recording.masks import BACKGROUND, HAND, OBJECT, UNKNOWN, Masks, read_masks
 from warpgrasp.data.recording.video import BT_601
 
 __all__ = [
     "ALIKE_SHARE",
     "ANNOTATIONS_FILE",
+    "BACKGROUND",
     "BT_601",
     "CAMERA_FILE",
     "FRAMES_FOLDER",
+    "HAND",
     "LARGEST_DISTANCE_M",
     "LARGEST_FRAME",
     "LARGEST_LABELS_BYTES",
     "LARGEST_SHAPE",
     "MESH_ENDINGS",
+    "OBJECT",
     "OBJECT_FILE",
     "PICTURES_INTERVAL_S",
+    "UNKNOWN",
     "USES",
     "VIDEO_STEM",
     "AnnotationFile",
@@ -86,6 +91,7 @@ __all__ = [
     "Label",
     "Lens",
     "LensMapping",
+    "Masks",
     "Recording",
     "Recordings",
     "Reel",
@@ -114,6 +120,7 @@ __all__ = [
     "pose_of_label",
     "read_annotations",
     "read_lens",
+    "read_masks",
     "read_object",
     "recording_folders",
     "require_size",

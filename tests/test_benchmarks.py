@@ -125,6 +125,7 @@ def test_a_suite_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, capsys: py
         raise ValueError("no such object")
 
     monkeypatch.setattr(command, "in_own_process", fail)
+    monkeypatch.setattr(command, "where", lambda _: WHERE)  # takes a minute on some machines
     assert command.main(["hand_model", "--scale", "tiny"]) == 1
     assert "hand_model failed: ValueError: no such object" in capsys.readouterr().out
 

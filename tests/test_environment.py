@@ -17,7 +17,9 @@ import pytest
 from tests.data.recording.recording_files import write_recording
 from tests.test_bad_input import tree
 from warpgrasp.cli import main
+from warpgrasp.data.sample import object_surface, sequence
 from warpgrasp.files import cache_folder
+from warpgrasp.geometry import solid
 
 resource = pytest.importorskip("resource", reason="limits are POSIX's")
 
@@ -108,9 +110,16 @@ NEW_FOLDERS = ["sample", "obj", "ply", "train", "ho3d", "densify", "demo"]
 
 @pytest.fixture
 def writing(
-    request: pytest.FixtureRequest, train_predictions: Path, sample_root: Path, trained_run: Path, tmp_path: Path
+    request: pytest.FixtureRequest,
+    train_predictions: Path,
+    sample_root: Path,
+    trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """A command by its name."""
+    monkeypatch.setattr(solid, "GRID_STEP_M", 0.01)  # coarse: `sample` takes seconds for each object otherwise
+    monkeypatch.setattr(sequence, "object_distance", lambda name: solid.SignedDistance.of(object_surface(name)))
     folder = tmp_path / "out"
     folder.mkdir()
     name = request.param

@@ -87,7 +87,8 @@ class Page:
         self.page, self.complaints = page, list[str]()
         page.on("console", lambda message: self._note(message.type, message.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
-        page.goto(address)
+        # On a slow machine viser draws fewer pixels and scales them up, unless it is told how many.
+        page.goto(f"{address}{'&' if '?' in address else '?'}fixedDpr=1")
         page.wait_for_selector("canvas", timeout=1000 * PATIENCE_S)
         self.until(lambda: self.node("/frame") is not None and self.at_camera(), "the scene")
         self.until(lambda: "saved" in self.text() or "read only" in self.text(), "the panel")

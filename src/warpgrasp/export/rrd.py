@@ -34,7 +34,7 @@ def check_rrd(sequence: PredictedSequence, path: Path) -> None:
 
 def write_rrd(sequence: PredictedSequence, path: Path) -> None:
     """Write a sequence as a recording of Rerun. Raises `PredictionsError` for vertices that are not finite."""
-    import rerun as rr
+    import rerun as rr  # pyright: ignore[reportMissingImports]
 
     recording = rr.RecordingStream(APPLICATION, recording_id=line(sequence.name))
     recording.save(path)
@@ -55,7 +55,7 @@ def write_rrd(sequence: PredictedSequence, path: Path) -> None:
 
 def _log_meshes(recording: Any, sequence: PredictedSequence) -> None:
     """Log what is the same in all frames: the faces, the object's vertices, the colours."""
-    import rerun as rr
+    import rerun as rr  # pyright: ignore[reportMissingImports]
 
     hand, model = sequence.hand, sequence.model
     faces = torch.cat([hand.faces, hand.closing_faces]).numpy()
@@ -71,7 +71,7 @@ def _log_meshes(recording: Any, sequence: PredictedSequence) -> None:
 
 
 def _log_frames(recording: Any, sequence: PredictedSequence) -> None:
-    import rerun as rr
+    import rerun as rr  # pyright: ignore[reportMissingImports]
 
     rows = sequence.rows
     turns = quaternions(np.asarray(sequence.predictions.object_rotation[rows], np.float64))
@@ -94,7 +94,7 @@ def _log_frames(recording: Any, sequence: PredictedSequence) -> None:
 
 
 def _encoded(picture: np.ndarray) -> Any:
-    import rerun as rr
+    import rerun as rr  # pyright: ignore[reportMissingImports]
 
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "JPEG", quality=JPEG_QUALITY)

@@ -6,7 +6,7 @@ says what was expected, for which key of which file, and what was found. Sizes a
 into memory, and nothing here runs what a file asks for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,11 +20,12 @@ from warpgrasp.archive import Archive
 from warpgrasp.bounded import LARGEST_JSON_BYTES, read_json, read_regular, shown
 from warpgrasp.errors import DataError
 
-__all__ = ["LARGEST_NUMBER", "Entry", "read_arrays", "read_json_object", "read_yaml"]
+__all__ = ["LARGEST_ID", "LARGEST_NUMBER", "Entry", "read_arrays", "read_json_object", "read_yaml"]
 
 Choice = TypeVar("Choice", bound=str)
 
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
+LARGEST_ID = 2**53  # of whole numbers that JSON keeps
 LONGEST_TEXT = 200
 LARGEST_YAML_BYTES = 65_536  # real calibrations have some hundred
 LARGEST_ALIASES = 16  # real calibrations have none; a few cannot make a short file build something huge
@@ -146,11 +147,26 @@ class Entry:
 
     def entries(self, key: str) -> list["Entry"]:
         """A list of named values under a key."""
+        return list(self.each(key))
+
+    def each(self, key: str) -> Iterator["Entry"]:
+        """The same one after the other, for lists that may be long."""
         value = self.value(key)
         if not isinstance(value, list):
             raise DataError(f"expected a list of objects for {self.where(key)}, found {_described(value)}")
-        numbered = replace(self, values={f"{key}[{number}]": item for number, item in enumerate(value)})
-        return [numbered.entry(name) for name in numbered.values]
+        for number, item in enumerate(value):
+            name = f"{key}[{number}]"
+            yield replace(self, values={name: item}).entry(name)
+
+    def by_id(self, key: str) -> dict[int, "Entry"]:
+        """A list of named values under a key, by the `id` of each; none where the key is not there."""
+        found: dict[int, Entry] = {}
+        for one in self.each(key) if self.has(key) else ():
+            number = one.whole("id", least=0, most=LARGEST_ID)
+            if number in found:
+                raise DataError(f"expected another id for each of {self.where(key)}, found {number} twice")
+            found[number] = one
+        return found
 
     def _full(self, key: str) -> str:
         key = key if key.isprintable() and len(key) <= LONGEST_TEXT else ascii(key[:60])  # of other people's

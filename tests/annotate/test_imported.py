@@ -16,6 +16,7 @@ from warpgrasp.cli import main
 from warpgrasp.data.recording import Label, read_annotations, write_annotations
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import annotation_of
+from warpgrasp.errors import UserError
 from warpgrasp.hand.model import HandModel
 from warpgrasp.locks import exclusive
 
@@ -114,6 +115,10 @@ def test_an_object_waits_for_its_hand(folder: Path, files: Path, truth: list[Lab
     assert state.current.missing == "hand"
     state.change(state.current.moved(object_centre=np.array([0.0, 0.0, 0.6])))
     assert state.current.missing == "hand"
+    centre, turn = np.array([0.0, 0.0, 0.55]), np.eye(3)
+    state.change(state.current.carried("object", turn, centre, coupled=True))  # the hand goes along, and is not placed
+    with pytest.raises(UserError, match="nobody has placed the hand"):
+        state.set_done(True)
     state.change(state.current.moved(wrist=np.array([0.0, 0.0, 0.6])))
     assert state.current.missing is None
 
@@ -144,7 +149,7 @@ def test_frames_with_few_joints_are_named(folder: Path, files: Path, capsys) -> 
     (files / "few.json").write_text(json.dumps(content))
     assert main(words(folder, files, "few.json", "scene_gt.json")) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "frame 0 is left out: 5 joints, and at least 6 tell a hand" in said
+    assert "no hand was fitted in frame 0: 5 joints, and at least 6 tell a hand" in said
     assert "nothing is known of the hand in frames 0, 3" in said
     assert main(words(folder, files, "few.json")) == 1
     assert "expected joints of a hand in" in capsys.readouterr().err

@@ -194,7 +194,7 @@ def test_labels_tell_by_how_much_masks_are_too_wide(hand: HandModel, by_px: int)
     true = posed(BESIDE, BEHIND)
     labels = true_labels(true, hand)
     wide = [grown(one, by_px) for one in labels] if by_px else labels
-    margins = margins_px(silhouettes(wide, hand), true)
+    margins = margins_px([(silhouettes(wide, hand), true)])
     assert margins == {HAND: by_px, OBJECT: by_px}
     for one, expected in zip(wide, labels, strict=True):
         found = without_margins(one, margins)

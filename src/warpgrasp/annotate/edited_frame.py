@@ -111,7 +111,8 @@ class EditedFrame:
             turn = rotation @ own_rotation.T
             parts[f"{other}_rotation"] = turn @ other_rotation
             parts[PLACE_OF[other]] = place + turn @ (other_place - own_place)
-        return self.moved(**parts)
+        moved = self.moved(**parts)
+        return replace(moved, missing=other) if coupled and self.missing == other else moved
 
     def posed(self, pose: Pose) -> "EditedFrame":
         """The same frame with another pose."""

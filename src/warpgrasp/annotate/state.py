@@ -159,8 +159,16 @@ class AnnotationState:
             return source
 
     def set_done(self, done: bool) -> None:
-        """Make the frame at hand a label, or a draft again."""
+        """Make the frame at hand a label, or a draft again.
+
+        Raises `UserError` for a label one part of which nobody has placed: another program's labels lack it.
+        """
         with self._lock:
+            if done and self.current.missing is not None:
+                raise UserError(
+                    f"expected hand and object in place for a label, but nobody has placed the {self.current.missing}: "
+                    "place it first"
+                )
             self.change(replace(self.current, done=done))
 
     def place_object_by_pairs(self, *, coupled: bool = False) -> PlacedObject:

@@ -221,17 +221,23 @@ def _sightings(densified: "Densified") -> list[str]:
 
 
 def _masks(densified: "Densified") -> list[str]:
-    """A line on the masks, where any were given."""
+    """A line on each part's masks, where any were given."""
     from warpgrasp.data.recording import HAND, OBJECT
 
     masked = densified.masked
     if masked is None:
         return []
-    hand, found = (float(values.nanmean()) for values in masked.overlap.unbind(dim=1))
-    said = (
-        f"masks of the hand in {masked.masks.hands}, of the object in {masked.masks.objects} of "
-        f"{len(densified.predictions)} frames; drawn and given silhouettes overlap by {hand:.2f} and {found:.2f} (IoU)"
-    )
-    if masked.margins is None:
-        return [f"{said}; no labelled frame has one, so that nobody tells whether they are too wide"]
-    return [f"{said}; by the labels they are {masked.margins[HAND]:+d} and {masked.margins[OBJECT]:+d} px too wide"]
+    said = []
+    for part, name, count, overlap in (
+        (HAND, "hand", masked.masks.hands, masked.overlap[:, 0]),
+        (OBJECT, "object", masked.masks.objects, masked.overlap[:, 1]),
+    ):
+        if not count:
+            continue
+        wide = None if masked.margins is None else masked.margins.get(part)
+        told = "no label tells whether they are too wide" if wide is None else f"by the labels {wide:+d} px too wide"
+        said.append(
+            f"masks of the {name} in {count} of {len(densified.predictions)} frames: drawn and given silhouettes "
+            f"overlap by {float(overlap.nanmean()):.2f} (IoU); {told}"
+        )
+    return said

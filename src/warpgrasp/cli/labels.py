@@ -92,7 +92,7 @@ def _report(recording: "Recording", found: "Imported") -> None:
     if poor:
         _warn(f"no hand has its joints where they are stated in {listed(poor)}: is each named right, and of this hand?")
     for frame, reason in found.left_out.items():
-        _warn(f"frame {frame} is left out: {reason}")
+        _warn(f"no hand was fitted in frame {frame}: {reason}")
 
 
 def _format_of(path: Path) -> FormatChoice:

@@ -4,6 +4,8 @@ https://rerun.io/docs. Everything is in the camera's OpenCV axes (x right, y dow
 view coordinates say. There are two timelines: `frame`, the frames' numbers, and `time`, seconds after the first.
 """
 
+import errno
+import hashlib
 import io
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,10 +35,26 @@ def check_rrd(sequence: PredictedSequence, path: Path) -> None:
 
 
 def write_rrd(sequence: PredictedSequence, path: Path) -> None:
-    """Write a sequence as a recording of Rerun. Raises `PredictionsError` for vertices that are not finite."""
+    """Write a sequence as a recording of Rerun.
+
+    Raises `PredictionsError` for vertices that are not finite, and `OSError` when it cannot be written whole.
+    """
     import rerun as rr  # pyright: ignore[reportMissingImports]
 
-    recording = rr.RecordingStream(APPLICATION, recording_id=line(sequence.name))
+    strict = rr.strict_mode()
+    rr.set_strict_mode(True)  # Rerun leaves out what goes wrong otherwise
+    try:
+        _write(sequence, path)
+    except RuntimeError as error:
+        raise OSError(errno.EIO, " ".join(str(error).split())[:200], str(path)) from error
+    finally:
+        rr.set_strict_mode(strict)
+
+
+def _write(sequence: PredictedSequence, path: Path) -> None:
+    import rerun as rr  # pyright: ignore[reportMissingImports]
+
+    recording = rr.RecordingStream(APPLICATION, recording_id=_identity(sequence))
     recording.save(path)
     recording.set_log_time_enabled(False)  # the frames' own times are meant, not when the file was written
     recording.set_log_tick_enabled(False)
@@ -51,6 +69,12 @@ def write_rrd(sequence: PredictedSequence, path: Path) -> None:
     _log_frames(recording, sequence)
     recording.flush()
     recording.disconnect()
+
+
+def _identity(sequence: PredictedSequence) -> str:
+    """The recording's name for Rerun, which shows files of one name as one: other poses have another one."""
+    poses = np.ascontiguousarray(sequence.predictions.object_translation[sequence.rows])
+    return f"{line(sequence.name)} {hashlib.sha256(poses.tobytes()).hexdigest()[:8]}"
 
 
 def _log_meshes(recording: Any, sequence: PredictedSequence) -> None:

@@ -8,6 +8,7 @@ viewer), so that the camera, which looks along −z in USD, needs no pose. The h
 they are predicted; the object is a rigid node. A time code is a frame's time in units of the usual frame interval.
 """
 
+import errno
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +45,7 @@ def check_usd(sequence: PredictedSequence, path: Path) -> None:
 def write_usd(sequence: PredictedSequence, path: Path) -> None:
     """Write a sequence as a USD file, text (.usda) or binary, as its name says.
 
-    Raises `PredictionsError` for vertices that are not finite.
+    Raises `PredictionsError` for vertices that are not finite, and `OSError` when it cannot be written.
     """
     Usd, UsdGeom = _library("Usd"), _library("UsdGeom")
 
@@ -65,7 +66,13 @@ def write_usd(sequence: PredictedSequence, path: Path) -> None:
     _add_object(stage, sequence, codes)
     if sequence.camera is not None:
         _add_camera(stage, sequence.camera)
-    stage.GetRootLayer().Export(str(path))
+    try:
+        written = stage.GetRootLayer().Export(str(path))
+        reason = "USD cannot write it"
+    except RuntimeError as error:  # of USD's own kind
+        written, reason = False, " ".join(str(error).split())[:200]
+    if not written:
+        raise OSError(errno.EIO, reason, str(path))
 
 
 def _library(name: str) -> Any:

@@ -4,12 +4,13 @@ Programs and people draw around things, or inside them, by a pixel or two all ar
 taken to be three per cent nearer for every one of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from warpgrasp.data.recording import BACKGROUND
 from warpgrasp.frame import Pose
@@ -20,34 +21,44 @@ LARGEST_SHARE = 1 / 60  # of the picture's width: what is farther off is another
 FEWEST_POINTS = 20  # of an outline, without which nothing is said
 
 Labels = UInt8[np.ndarray, "h w"]
-Margins = Mapping[int, int]  # of each part, in pixels: by how much its masks are too wide
+Margins = Mapping[int, int]  # of the parts that labels tell of, in pixels: by how much their masks are too wide
 
 
 @torch.no_grad()
-def margins_px(labelled: Silhouettes, poses: Pose) -> Margins:
-    """The margins of masks by labels: `labelled` are the masks of the labels' frames at the pictures' own width."""
-    width = labelled.camera.width
-    single = poses.to(torch.float32)
-    edges = labelled.edges[width]
-    margins: dict[int, int] = dict.fromkeys(PARTS, 0)
+def margins_px(labelled: Iterable[tuple[Silhouettes, Pose]]) -> Margins:
+    """The margins of masks by labels, of the parts of which enough is seen.
+
+    `labelled` are masks of labels' frames at the pictures' own width, with the poses; a few frames at a time bound the
+    memory.
+    """
+    signed: dict[int, list[Tensor]] = {part: [] for part in PARTS}
+    for silhouettes, poses in labelled:
+        for part, away in _too_wide_px(silhouettes, poses):
+            signed[part].append(away)
+    joined = {part: torch.cat(values) for part, values in signed.items() if values}
+    return {part: round(float(away.median())) for part, away in joined.items() if len(away) >= FEWEST_POINTS}
+
+
+def _too_wide_px(silhouettes: Silhouettes, poses: Pose) -> Iterator[tuple[int, Float[Tensor, " _"]]]:
+    """How far the masks reach beyond each point of the outlines, for each part; below 0 where they end inside."""
+    width = silhouettes.camera.width
+    edges = silhouettes.edges[width]
     every = torch.nonzero(edges.given.any(dim=1))[:, 0]
     if not len(every):
-        return margins
-    single = single.rows(every)
-    matches = labelled.matched(single, every, width)
-    for part, mesh, found in zip(PARTS, labelled.meshes(single), matches.parts, strict=True):
+        return
+    single = poses.to(torch.float32).rows(every)
+    matches = silhouettes.matched(single, every, width)
+    for part, mesh, found in zip(PARTS, silhouettes.meshes(single), matches.parts, strict=True):
         points = interpolate(mesh.vertices, mesh.faces, found.face_ids, found.weights)
         points_px = matches.camera.project(points)
         away = (points_px - found.there_px).norm(dim=-1)
         shown = edges.labels[every].flatten(1)
         at_point, at_end = (shown.gather(1, _place(pixels, width, shown)) for pixels in (points_px, found.there_px))
         used = found.counted & (at_end == part) & (away <= LARGEST_SHARE * width)
-        if int(used.sum()) >= FEWEST_POINTS:
-            margins[part] = round(float(torch.where(at_point == part, away, -away)[used].median()))
-    return margins
+        yield part, torch.where(at_point == part, away, -away)[used]
 
 
-def _place(pixels: torch.Tensor, width: int, shown: torch.Tensor) -> torch.Tensor:
+def _place(pixels: Tensor, width: int, shown: Tensor) -> Tensor:
     u, v = pixels.round().long().unbind(dim=-1)
     return (v * width + u).clamp(0, shown.shape[1] - 1)
 

@@ -153,9 +153,10 @@ class Task:
         if not positions:
             return task
         width = self.recording.lens.width
-        labelled = task._silhouettes([self.numbers[position] for position in positions], [width])
-        poses = Pose.joined([self.labels[position] for position in positions])
-        return replace(task, margins=margins_px(labelled, poses))
+        labelled = (
+            (task._silhouettes([self.numbers[position]], [width]), self.labels[position]) for position in positions
+        )
+        return replace(task, margins=margins_px(labelled))
 
     def silhouettes(self, stretch: Stretch) -> Silhouettes | None:
         """The masks of a stretch, read one after the other; None where none are given."""

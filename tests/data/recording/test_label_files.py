@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from tests.data.recording.label_texts import (
@@ -22,8 +24,10 @@ from tests.data.recording.recording_files import edit, simple_label, write_recor
 from warpgrasp.bounded import DEEPEST_XML, parse_xml
 from warpgrasp.data.recording import Lens, write_annotations, write_lens
 from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.recording.footage import PictureFolder
 from warpgrasp.data.recording.label_files import WRITERS, joint_of, projected_hands, read_labels
 from warpgrasp.data.recording.label_files.projected import ProjectedHand
+from warpgrasp.data.recording.label_files.stated import PictureFrames
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import JOINTS, HandModel
 
@@ -128,6 +132,10 @@ REFUSED = {
         r"each joint once in annotations\[0\] of .*labels, found wrist twice",
     ),
     "one frame twice": (twice(coco_text(PIXELS)), r"one right hand for each frame in .*frame 1: annotations\[0\] and"),
+    "an image's id twice": (
+        coco_text(PIXELS).replace('"id": 74', '"id": 71'),
+        r"another id for each of images in .*labels, found 71 twice",
+    ),
     "too few numbers": (
         category(lambda one: one["keypoints"].pop()),
         r"a list of 60 for annotations\[0\]\.keypoints in .*found a list of 63",
@@ -182,6 +190,29 @@ def test_xml_is_read_within_bounds() -> None:
         parse_xml("<a " + " ".join(f"b{number}='1'" for number in range(9)) + "/>", most_tags=2)
 
 
+def test_pictures_of_a_video_by_the_numbers_at_the_end(tmp_path: Path, recording: Recording) -> None:
+    """What an address asks besides is no frame's number, nor is the end of a longer number."""
+    for name in ("https://a.org/b/frame_000001.png?v=3&Signature=a4", "/data/?d=b/frame_000001.png", "x-0000000000001"):
+        text = coco_text({1: PIXELS[1]}).replace("frame_000001.PNG", name)
+        assert list(stated(tmp_path, text, recording).hands) == [1], name
+    text = coco_text({1: PIXELS[1]}).replace("frame_000001.PNG", "1700000000001.png")
+    with pytest.raises(DataError, match=r"found 1700000000001\.png, which is none of them"):
+        stated(tmp_path, text, recording)
+
+
+def test_pictures_named_by_times_are_not_known_by_numbers(tmp_path: Path, recording: Recording) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for time_ms in (0, 33, 66, 100):
+        Image.new("RGB", (64, 48)).save(folder / f"{1_700_000_000_000 + time_ms}.png")
+    footage = PictureFolder(folder)
+    assert footage.times_s is not None
+    named = PictureFrames.of(replace(recording, footage=footage), tmp_path / "labels")
+    assert named.frame("1700000000066.png", "task 1") == footage.numbers[2]
+    with pytest.raises(DataError, match=r"frame_2\.png, which is none of them"):
+        named.frame("frame_2.png", "task 1")
+
+
 def test_pictures_by_their_names(tmp_path: Path, exported: Path) -> None:
     """A folder's pictures are known by their names, by the stems of those, and by their numbers."""
     recording = Recording.read(exported / "A1")
@@ -226,6 +257,9 @@ def test_bop_results_are_read(tmp_path: Path, recording: Recording) -> None:
         (head + row + row.replace("7,3", "8,2"), "results of one scene in .*found 2"),
         (head + row.replace("500.25", "x"), "expected numbers in line 2"),
         (head + "7,3\n", "expected the columns scene_id, im_id"),
+        (head.replace("R,", "") + row, "expected the columns .* found scene_id, im_id"),
+        (head + ",".join(map(str, range(50))) + "\n", "expected the columns"),
+        (head.strip() + "".join(f",{number}" for number in range(50)) + "\n" + row, "expected the columns"),
     ):
         with pytest.raises(DataError, match=sentence):
             stated(tmp_path, text, recording)

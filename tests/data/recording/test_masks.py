@@ -191,6 +191,30 @@ def test_folders_are_the_masks_that_were_written(clip: Clip, tmp_path: Path, par
         np.testing.assert_array_equal(masks.labels(number), expected)
 
 
+def test_two_pictures_of_one_frame_are_named(clip: Clip, tmp_path: Path) -> None:
+    """In every form, as in folders: nobody's masks are joined with another picture's in silence."""
+    content = coco(drawn(), as_text=True)
+    for image in content["images"]:
+        image["file_name"] = f"{image['id']}/other_0004.png" if image["id"] != 103 else "0004.png"
+    with pytest.raises(DataError, match=r"one picture for each frame in .*masks\.json, found 0004\.png, 107/other"):
+        read(clip, content)
+    content = coco(drawn(), as_text=True)
+    content["images"].append(content["images"][0])
+    with pytest.raises(DataError, match=r"another id for each of images in .*masks\.json, found 103 twice"):
+        read(clip, content)
+    mask = rle(drawn()[3] == HAND, as_text=True)
+    with pytest.raises(DataError, match=r"found one of frame_0003_mask\.png, which is none of them"):
+        read(clip, [{"image_id": "frame_0003_mask.png", "category_id": 1, "segmentation": mask}])
+
+
+def test_a_mask_that_changes_meanwhile_is_named(clip: Clip, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "masks", drawn(), parts=False)
+    masks = read_masks(folder, clip)
+    write_folder(folder, drawn(1), parts=False)
+    with pytest.raises(DataError, match=r"masks in .*masks to stay as they are, but frame 3's has changed"):
+        masks.labels(3)
+
+
 def test_the_fingerprint_is_of_what_masks_say(clip: Clip, tmp_path: Path) -> None:
     """Whoever wrote them; one pixel more is another."""
     labels = drawn()

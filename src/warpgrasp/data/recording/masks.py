@@ -30,6 +30,7 @@ from warpgrasp.data.recording.run_lengths import (
     read_run_lengths,
 )
 from warpgrasp.errors import DataError
+from warpgrasp.progress import track
 
 __all__ = ["BACKGROUND", "HAND", "OBJECT", "UNKNOWN", "Masks", "read_masks"]
 
@@ -48,10 +49,19 @@ class Masks:
     hands: int  # frames with a mask of the hand
     objects: int
     fingerprint: str  # of what all of them say
+    digests: Mapping[int, bytes]  # of what each says, by the frames' numbers
 
     def labels(self, number: int) -> Labels | None:
-        """What each pixel of a frame shows, in the footage's own pixels; None where there is no mask."""
-        return self.readers[number]() if number in self.readers else None
+        """What each pixel of a frame shows, in the footage's own pixels; None where there is no mask.
+
+        Raises `DataError` when it is no longer what it was.
+        """
+        if number not in self.readers:
+            return None
+        labels = self.readers[number]()
+        if _digest(labels) != self.digests[number]:
+            raise DataError(f"expected the masks in {self.path} to stay as they are, but frame {number}'s has changed")
+        return labels
 
     def undistorted(self, number: int, lens: Lens) -> Labels | None:
         """The same as the pinhole would have seen it; unknown where the lens saw nothing."""
@@ -79,13 +89,13 @@ def read_masks(path: Path, clip: Clip) -> Masks:
         readers = read_run_lengths(path, names, size)
     else:
         raise DataError(f"expected masks, a folder of PNG files or a JSON file of run lengths, found no {path}")
-    digest, kept, counts = hashlib.sha256(), {}, {HAND: 0, OBJECT: 0}
-    for number, read in sorted(readers.items()):
+    whole, kept, digests, counts = hashlib.sha256(), {}, {}, {HAND: 0, OBJECT: 0}
+    for number, read in track(sorted(readers.items()), "read the masks"):
         labels = read()
         there = [part for part in counts if (labels == part).any()]
         if there:
-            kept[number] = read
-            digest.update(f"{number} {labels.shape}".encode() + labels.tobytes())
+            kept[number], digests[number] = read, _digest(labels)
+            whole.update(f"{number} {labels.shape}".encode() + digests[number])
         for part in there:
             counts[part] += 1
     if not kept:
@@ -93,7 +103,11 @@ def read_masks(path: Path, clip: Clip) -> Masks:
             f"expected masks of hand or object in {path}, found none in {len(readers)} frames (1 is the hand, 2 the "
             f"object, 255 unknown; masks of 0 and 255 belong into the sub-folders hand and object)"
         )
-    return Masks(path, kept, counts[HAND], counts[OBJECT], digest.hexdigest()[:16])
+    return Masks(path, kept, counts[HAND], counts[OBJECT], whole.hexdigest()[:16], digests)
+
+
+def _digest(labels: Labels) -> bytes:
+    return hashlib.sha256(labels.tobytes()).digest()
 
 
 def _folder_readers(folder: Path, names: FrameNames, size: tuple[int, int]) -> dict[int, Callable[[], Labels]]:

@@ -5,8 +5,8 @@ Runs go down the columns, the first of what is not the mask: lengths in a list, 
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from warpgrasp.bounded import read_json, shown
-from warpgrasp.checked import Entry
+from warpgrasp.checked import LARGEST_ID, Entry
 from warpgrasp.data.recording.footage import Footage
 from warpgrasp.errors import DataError
 
@@ -22,6 +22,7 @@ BACKGROUND, HAND, OBJECT, UNKNOWN = 0, 1, 2, 255
 PARTS = {"hand": HAND, "object": OBJECT, "unknown": UNKNOWN}
 LARGEST_BYTES, MOST_MARKS = 2**27, 8_000_000  # some thousand pictures' masks
 MOST_OF_A_FRAME, MOST_RUNS = 64, 40_000_000  # masks; runs of all together
+NUMBER_AT_END = re.compile(r"(?<![0-9])0*([0-9]{1,9})$")
 LONGEST_COUNT = 7  # characters of one compressed run: 35 bits
 
 Size = tuple[int, int]
@@ -46,12 +47,12 @@ class FrameNames:
         return FrameNames(numbers, by_stem, not by_stem or footage.times_s is None)
 
     def number(self, name: str, where: Path) -> int:
-        """The frame of a file's name: that of the picture of the same name, else the last number in it."""
+        """The frame of a file's name: that of the picture of the same name, else the number at its end."""
         stem = Path(name).stem
         if stem in self.by_stem:
             return self.by_stem[stem]
-        digits = re.findall(r"[0-9]{1,9}", stem)
-        return self._known(int(digits[-1]) if digits and self.numbered else None, name, where)
+        digits = NUMBER_AT_END.search(stem)
+        return self._known(int(digits[1]) if digits and self.numbered else None, name, where)
 
     def numbered_frame(self, number: int, where: Path) -> int:
         """The frame of this number."""
@@ -59,15 +60,37 @@ class FrameNames:
 
     def at(self, position: int, where: Path) -> int:
         """The frame at a position, counted from 0."""
-        known = list(self.numbers)
+        known = self.in_order
         return self._known(known[position] if 0 <= position < len(known) else None, f"position {position}", where)
+
+    @cached_property
+    def in_order(self) -> tuple[int, ...]:
+        """The frames' numbers, by position."""
+        return tuple(self.numbers)
 
     def _known(self, number: int | None, name: str, where: Path) -> int:
         if number is None or number not in self.numbers:
-            first, last = next(iter(self.numbers)), next(reversed(list(self.numbers)))
+            first, last = self.in_order[0], self.in_order[-1]
             raise DataError(
                 f"expected masks of the recording's frames ({first} to {last}) in {where}, found one of "
                 f"{shown([name])}, which is none of them"
+            )
+        return number
+
+
+@dataclass(frozen=True)
+class OnePicture:
+    """Sees to it that a file's pictures are of different frames."""
+
+    path: Path
+    stated: dict[int, str] = field(default_factory=dict)
+
+    def of(self, number: int, name: str) -> int:
+        """The number of a frame. Raises `DataError` when another picture was of it."""
+        before = self.stated.setdefault(number, name)
+        if before != name:
+            raise DataError(
+                f"expected one picture for each frame in {self.path}, found {shown([before, name])} of frame {number}"
             )
         return number
 
@@ -88,7 +111,7 @@ def read_run_lengths(path: Path, names: FrameNames, size: Size) -> dict[int, Cal
     if isinstance(content, dict) and "annotations" in content:
         found = _coco(Entry(content, path), names)
     elif isinstance(content, list) and content:
-        found = _listed(Entry({"entries": content}, path).entries("entries"), names)
+        found = _listed(Entry({"entries": content}, path).each("entries"), names)
     elif isinstance(content, dict) and content:
         found = _by_frame(Entry(content, path), names)
     else:
@@ -125,44 +148,44 @@ def _part(value: Any, entry: Entry) -> int:
 
 
 def _coco(content: Entry, names: FrameNames) -> Found:
-    images = {one.whole("id", least=0, most=2**53): one for one in _entries(content, "images")}
-    categories = {one.whole("id", least=0, most=2**53): one.value("name") for one in _entries(content, "categories")}
-    for annotation in content.entries("annotations"):
-        image_id = annotation.whole("image_id", least=0, most=2**53)
-        number = (
-            names.number(images[image_id].text("file_name", longest=4096), content.path)
-            if image_id in images
-            else names.numbered_frame(image_id, content.path)
-        )
-        category = annotation.whole("category_id", least=0, most=2**53)
-        yield number, _part(categories.get(category, category), annotation), _segmentation(annotation, "segmentation")
-
-
-def _entries(content: Entry, key: str) -> list[Entry]:
-    return content.entries(key) if content.has(key) else []
+    images, categories = content.by_id("images"), content.by_id("categories")
+    only = OnePicture(content.path)
+    for annotation in content.each("annotations"):
+        image_id = annotation.whole("image_id", least=0, most=LARGEST_ID)
+        if image_id in images:
+            name = images[image_id].text("file_name", longest=4096)
+            number = only.of(names.number(name, content.path), name)
+        else:
+            number = only.of(names.numbered_frame(image_id, content.path), str(image_id))
+        category = annotation.whole("category_id", least=0, most=LARGEST_ID)
+        part = categories[category].value("name") if category in categories else category
+        yield number, _part(part, annotation), _segmentation(annotation, "segmentation")
 
 
 def _listed(entries: Iterable[Entry], names: FrameNames) -> Found:
     """COCO's results, or SAM 2's frames."""
+    only: OnePicture | None = None
     for entry in entries:
+        only = only or OnePicture(entry.path)
         if entry.has("frame_index"):
-            number = names.at(entry.whole("frame_index", least=0, most=2**53), entry.path)
-            for result in entry.entries("results"):
+            number = names.at(entry.whole("frame_index", least=0, most=LARGEST_ID), entry.path)
+            for result in entry.each("results"):
                 yield number, _part(result.value("object_id"), result), _segmentation(result, "mask")
             continue
-        image = entry.value("image_id")
-        number = (
-            names.number(entry.text("image_id", longest=4096), entry.path)
-            if isinstance(image, str)
-            else names.numbered_frame(entry.whole("image_id", least=0, most=2**53), entry.path)
-        )
+        if isinstance(entry.value("image_id"), str):
+            name = entry.text("image_id", longest=4096)
+            number = only.of(names.number(name, entry.path), name)
+        else:
+            image_id = entry.whole("image_id", least=0, most=LARGEST_ID)
+            number = only.of(names.numbered_frame(image_id, entry.path), str(image_id))
         yield number, _part(entry.value("category_id"), entry), _segmentation(entry, "segmentation")
 
 
 def _by_frame(content: Entry, names: FrameNames) -> Found:
+    only = OnePicture(content.path)
     for key in content.values:
         counted = re.fullmatch(r"[0-9]{1,9}", key)
-        number = names.at(int(key), content.path) if counted else names.number(key, content.path)
+        number = only.of(names.at(int(key), content.path) if counted else names.number(key, content.path), key)
         masks = content.entry(key)
         for part in masks.values:
             yield number, _part(part, masks), _segmentation(masks, part)

@@ -7,7 +7,7 @@ millimetres place the mesh file's own coordinates in the camera's, which are Ope
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ MM_PER_M = 1000.0
 LARGEST_ID = 10**9
 NO_ROTATION = 1e-3  # how far R times its transpose may be from 1: real files are rounded to six digits
 NEAREST_MM = 20.0  # from the camera: nearer ones are of other units
+MOST_ROWS, MOST_COLUMNS = 200_000, 32
 CSV_COLUMNS = ("scene_id", "im_id", "obj_id", "score", "R", "t")
 Placed = tuple[int, int, str, np.ndarray, np.ndarray]  # image, object, where it stands, rotation, translation in mm
 
@@ -50,13 +51,9 @@ def read_bop_results(text: str, path: Path, recording: Recording, object_id: int
     """The poses of a CSV file of results, of one scene. Raises `DataError` naming the file, the line and the fact."""
     placed: list[Placed] = []
     scenes = set()
-    try:
-        rows = list(csv.DictReader(io.StringIO(text), strict=True))
-    except csv.Error as error:
-        raise DataError(f"expected a table of BOP results in {path}: {error}") from error
-    for number, row in enumerate(rows, start=2):
+    for number, row in _rows(text, path):
         place = f"line {number}"
-        if None in row.values() or None in row or not set(CSV_COLUMNS) <= row.keys():
+        if None in row.values() or None in row:
             raise DataError(f"expected the columns {', '.join(CSV_COLUMNS)} in {place} of {path}")
         try:
             scene, image, found = (int(row[key]) for key in CSV_COLUMNS[:3])
@@ -70,6 +67,21 @@ def read_bop_results(text: str, path: Path, recording: Recording, object_id: int
     if len(scenes) > 1:
         raise DataError(f"expected the results of one scene in {path}, found {len(scenes)}: {sorted(scenes)[:8]}")
     return _stated(placed, recording, object_id, path)
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a table, with the numbers of their lines."""
+    try:
+        reader = csv.DictReader(io.StringIO(text), strict=True)
+        columns = reader.fieldnames or []
+        if len(columns) > MOST_COLUMNS or not set(CSV_COLUMNS) <= set(columns):
+            raise DataError(f"expected the columns {', '.join(CSV_COLUMNS)} in {path}, found {shown(columns[:8])}")
+        for number, row in enumerate(reader, start=2):
+            if number > MOST_ROWS + 1:
+                raise DataError(f"expected at most {MOST_ROWS} rows in {path}, found more")
+            yield number, row
+    except csv.Error as error:
+        raise DataError(f"expected a table of BOP results in {path}: {error}") from error
 
 
 def _pose(rotation: np.ndarray, translation_mm: np.ndarray, place: str, path: Path) -> FilePose:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from warpgrasp.checked import Entry
+from warpgrasp.checked import LARGEST_ID, Entry
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.label_files.projected import HIDDEN, OUTSIDE, ProjectedHand
 from warpgrasp.data.recording.label_files.stated import (
@@ -28,18 +28,16 @@ from warpgrasp.errors import DataError
 from warpgrasp.hand import FINGERS, JOINTS
 
 KIND = "COCO keypoints"
-LARGEST_ID = 2**53  # of whole numbers that JSON keeps
 LARGEST_SIDE_PX = 16384
 LIKE_COCO = {OUTSIDE: 0, HIDDEN: 1}  # else 2
 
 
 def read_coco(entry: Entry, recording: Recording) -> StatedLabels:
     """The hands of a file. Raises `DataError` naming the file, the member and the fact."""
-    images = {_id(image, "id"): image for image in entry.entries("images")}
-    categories = {_id(category, "id"): category for category in entry.entries("categories")}
+    images, categories = entry.by_id("images"), entry.by_id("categories")
     names: dict[int, list[JointName]] = {}
     hands = HandsOfFile(recording, entry.path)
-    for annotation in entry.entries("annotations"):
+    for annotation in entry.each("annotations"):
         if not annotation.values.get("keypoints"):
             continue
         chosen = _id(annotation, "category_id")

@@ -32,7 +32,7 @@ MEANINGLESS = {"finger", "hand", "joint"}
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Label Studio puts eight characters before the name of a picture that was uploaded.
 UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
-NUMBER_AT_END = re.compile(r"([0-9]{1,9})$")
+NUMBER_AT_END = re.compile(r"(?<![0-9])0*([0-9]{1,9})$")
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,7 @@ class PictureFrames:
     path: Path
     numbers: Sequence[int]
     names: dict[str, list[int]]  # of picture files and their stems; none of a video's frames
+    numbered: bool  # whether a number in another name is a frame's: not where pictures are named by times
 
     @staticmethod
     def of(recording: Recording, path: Path) -> "PictureFrames":
@@ -178,7 +179,7 @@ class PictureFrames:
             name = footage.file_of(number).name
             for key in {name, Path(name).stem}:
                 names.setdefault(key, []).append(number)
-        return PictureFrames(recording.folder, path, footage.numbers, names)
+        return PictureFrames(recording.folder, path, footage.numbers, names, not names or footage.times_s is None)
 
     def frame(self, picture: str | int, place: str) -> int:
         """The frame's number. Raises `DataError` when none, or more than one, is meant."""
@@ -198,7 +199,8 @@ class PictureFrames:
         return frozenset(self.numbers)
 
     def _meant(self, picture: str) -> Iterator[int]:
-        last = re.split(r"[/\\]", picture)[-1]
+        before, *query = picture.split("?", 1)  # of an address: the picture's name is before it, or its last value
+        last = re.split(r"[/\\]", before if query and Path(before).suffix else picture)[-1]
         names = [last, re.split(r"[=?&]", last)[-1]]
         names += [UPLOADED.sub("", name) for name in names]
         for name in names:
@@ -206,7 +208,7 @@ class PictureFrames:
                 if key in self.names:
                     return iter(self.names[key])
         number = NUMBER_AT_END.search(Path(names[-1]).stem)
-        return iter([] if number is None else [int(number[1])])
+        return iter([] if number is None or not self.numbered else [int(number[1])])
 
 
 def is_video(recording: Recording) -> bool:

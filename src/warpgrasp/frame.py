@@ -67,6 +67,13 @@ class ObjectModel:
         rotation_of_file = rotation * rotation.new_tensor(self.axes_from_file)
         return rotation_of_file, translation - rotation @ self.centre_m.to(rotation)
 
+    def pose_from_file(
+        self, rotation: Float[Tensor, "*b 3 3"], translation: Float[Tensor, "*b 3"]
+    ) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 3"]]:
+        """The inverse of `pose_of_file`: the pose of the centred coordinates, from that of the mesh file's own."""
+        rotation = rotation * rotation.new_tensor(self.axes_from_file)
+        return rotation, translation + rotation @ self.centre_m.to(rotation)
+
 
 @dataclass(frozen=True)
 class Objects:

@@ -5,8 +5,7 @@ is that of the recording's labels or, where there are none, the mean of what the
 which only one part is known becomes a draft, which keeps it; the other one can be given later, here or on the page.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,14 +17,12 @@ from torch import Tensor
 
 from warpgrasp.annotate.clicked_joints import seen_joints
 from warpgrasp.annotate.edited_frame import EditedFrame, Part, check_pose, first_pose
-from warpgrasp.annotate.store import DRAFTS_FILE, LOCK_FILE, AnnotationStore
+from warpgrasp.annotate.store import DRAFTS_FILE, AnnotationStore, writing_alone
 from warpgrasp.data.recording import ANNOTATIONS_FILE, Recording, Use
 from warpgrasp.data.recording.label_files import FilePose, SeenPixels, StatedLabels
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.files import remove_leftovers
 from warpgrasp.geometry import matrix_from_axis_angle
 from warpgrasp.hand import FEWEST_JOINTS, ExpectedHand, FitError, HandFit, HandModel, fit_hand_to_pixels
-from warpgrasp.locks import exclusive
 from warpgrasp.progress import track
 
 Stated = TypeVar("Stated", SeenPixels, FilePose)
@@ -64,7 +61,8 @@ def import_labels(
     """
     hands = _merged("hand", [(one.path, one.hands) for one in stated])
     objects = _merged("object", [(one.path, one.objects) for one in stated])
-    with _alone(recording):
+    holding = f"expected nobody else to write the labels of {recording.folder}, but {{holder}} is annotating it"
+    with writing_alone(recording.folder, holding):
         store = AnnotationStore(recording, hand)
         _refuse_known(store, recording, hands, objects, force=force)
         fits, left_out = _fitted(recording, hand, store, hands)
@@ -92,17 +90,6 @@ def import_labels(
     }
     missed_px = {number: _missed_px(recording, fit, hands[number]) for number, fit in fits.items()}
     return Imported(tuple(number for number, frame in frames.items() if frame.done), lacking, missed_px, left_out)
-
-
-@contextmanager
-def _alone(recording: Recording) -> Iterator[None]:
-    """Be the only one to write the recording's labels."""
-    folder = recording.folder
-    with exclusive(
-        folder / LOCK_FILE, f"expected nobody else to write the labels of {folder}, but {{holder}} is annotating it"
-    ):
-        remove_leftovers(folder)
-        yield
 
 
 def _merged(part: str, stated: Sequence[tuple[Path, Mapping[int, Stated]]]) -> dict[int, Stated]:
@@ -216,10 +203,10 @@ def _frame(
 
 
 def _object_pose(recording: Recording, pose: FilePose) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"]]:
-    """The pose of the object's centred coordinates, from that of the mesh file's: the inverse of `pose_of_file`."""
-    model = recording.object.model
-    rotation = pose.rotation * np.array(model.axes_from_file)
-    return rotation, pose.translation + rotation @ model.centre_m.double().numpy()
+    """The pose of the object's centred coordinates, from that of the mesh file's."""
+    of_file = torch.from_numpy(pose.rotation), torch.from_numpy(pose.translation)
+    rotation, translation = recording.object.model.pose_from_file(*of_file)
+    return rotation.numpy(), translation.numpy()
 
 
 def listed(frames: Sequence[int]) -> str:

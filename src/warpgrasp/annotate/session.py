@@ -37,10 +37,9 @@ from warpgrasp.annotate.controls import connect
 from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.annotate.predicted import PredictedPoses
 from warpgrasp.annotate.state import AnnotationState
-from warpgrasp.annotate.store import LOCK_FILE
+from warpgrasp.annotate.store import writing_alone
 from warpgrasp.data.recording import Recording, open_footage
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.files import remove_leftovers
 from warpgrasp.guard import (
     HEADERS,
     IDLE_S,
@@ -55,7 +54,7 @@ from warpgrasp.guard import (
     new_token,
 )
 from warpgrasp.hand import HandModel
-from warpgrasp.locks import LockedError, exclusive
+from warpgrasp.locks import LockedError
 from warpgrasp.predictions import Predictions
 from warpgrasp.progress import notice
 from warpgrasp.refinement import scanned_positions, scanned_video
@@ -136,8 +135,7 @@ def _told_to_stop() -> Iterator[threading.Event]:
 def _write_lock(folder: Path, held: contextlib.ExitStack) -> str | None:
     """Hold the right to write the recording's labels until `held` is closed, or say why nobody here may write."""
     try:
-        held.enter_context(exclusive(folder / LOCK_FILE, "{holder} is annotating it"))
-        remove_leftovers(folder)
+        held.enter_context(writing_alone(folder, "{holder} is annotating it"))
     except LockedError as error:
         return str(error)
     except OSError as error:

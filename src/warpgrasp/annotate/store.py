@@ -6,7 +6,8 @@ no label.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -31,15 +32,27 @@ from warpgrasp.data.recording import (
     write_annotations,
 )
 from warpgrasp.errors import DataError
-from warpgrasp.files import write_document
+from warpgrasp.files import remove_leftovers, write_document
 from warpgrasp.frame import Annotation, Pose
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from warpgrasp.hand import JOINTS, HandModel, same_hand
+from warpgrasp.locks import exclusive
 
 FORMAT = "warpgrasp-drafts-1"
 DRAFTS_FILE = "annotation_drafts.json"
 LOCK_FILE = ".annotate.lock"  # held by whoever writes either file
 PARTS: tuple[Part, ...] = get_args(Part)
+
+
+@contextmanager
+def writing_alone(folder: Path, held: str) -> Iterator[None]:
+    """Be the only one to write a recording's labels; what a killed one left half written is removed.
+
+    Raises `LockedError` with the sentence `held`, in which `{holder}` stands for whoever does so already.
+    """
+    with exclusive(folder / LOCK_FILE, held):
+        remove_leftovers(folder)
+        yield
 
 
 class AnnotationStore:

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from rich.text import Text
 
-from warpgrasp.cli.options import Positional, UsageError, check_new, console
+from warpgrasp.cli.options import Positional, UsageError, check_new, console, say, warn
 from warpgrasp.errors import UserError
-from warpgrasp.plain_text import line
 
 if TYPE_CHECKING:
     from warpgrasp.data.recording import BoardView, Calibration, Coefficients, Lens, LensMapping
@@ -100,11 +98,11 @@ def camera(
         lens = _of_photograph(exif, picture_size, mapping)
     else:
         lens = _stated(focal_px, focal_35mm, field_of_view_deg, size=picture_size)
-        _warn(NOT_MEASURED)
+        warn(NOT_MEASURED)
     check_lens(lens, board or file or exif or target)
     write_lens(recording, lens)
     (fx, _, cx), (_, fy, cy) = lens.intrinsics[:2].tolist()
-    _say(f"wrote {target}: {lens.width}×{lens.height}, fx {fx:.1f}, fy {fy:.1f}, centre ({cx:.1f}, {cy:.1f}) px")
+    say(f"wrote {target}: {lens.width}×{lens.height}, fx {fx:.1f}, fy {fy:.1f}, centre ({cx:.1f}, {cy:.1f}) px")
 
 
 def _require_one(sources: dict[str, object], mapping: "LensMapping") -> None:
@@ -120,14 +118,6 @@ def _require_one(sources: dict[str, object], mapping: "LensMapping") -> None:
             f"expected {mapping.words} beside --from, --board or --exif, got {given[0]}, which is of the "
             f"recording's own pictures"
         )
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
-
-
-def _warn(text: str) -> None:
-    console.print(Text.assemble(("warning:", "bold"), f" {line(text)}"))
 
 
 def _picture_size(recording: Path, size: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -165,11 +155,11 @@ def _of_file(file: Path, options: FileOptions, size: tuple[int, int] | None, map
             f"--calibrated-size WIDTH HEIGHT"
         )
     named = f" ({camera.name})" if len(cameras) > 1 else ""
-    _say(f"{file.name} is a camera of {kind}{named}, for pictures of {calibrated_size[0]}×{calibrated_size[1]}")
+    say(f"{file.name} is a camera of {kind}{named}, for pictures of {calibrated_size[0]}×{calibrated_size[1]}")
     if not (camera.size or options.calibrated_size):
-        _warn("the file does not say for which size of pictures: taken to be the recording's")
+        warn("the file does not say for which size of pictures: taken to be the recording's")
     for note in camera.notes:
-        _warn(note)
+        warn(note)
     lens = camera.lens(calibrated_size, f"{kind}: {file.name}{named}")
     return _mapped(lens, mapping, size, file.name)
 
@@ -180,7 +170,7 @@ def _mapped(lens: "Lens", mapping: "LensMapping", size: tuple[int, int] | None, 
 
     stretch = mapping.stretch(lens)
     if stretch:
-        _warn(stretch)
+        warn(stretch)
     mapped = mapping.apply(lens)
     require_size(mapped, size, f"{named}{f' by {mapping.words}' if mapping.stated else ''}")
     return replace(mapped, source=f"{mapped.source}; {mapping.words}") if mapping.stated else mapped
@@ -276,21 +266,21 @@ def _of_photograph(exif: Path, size: tuple[int, int] | None, mapping: "LensMappi
 
     found = focal_from_exif(exif)
     size_of_photograph = f"{found.size[0]}×{found.size[1]}"
-    _say(f"{exif.name} says: {found.source}, {found.focal_px:.1f} px at {size_of_photograph}, {found.sureness}")
+    say(f"{exif.name} says: {found.source}, {found.focal_px:.1f} px at {size_of_photograph}, {found.sureness}")
     for note in found.notes:
-        _warn(f"{exif.name} was {note}" if note.startswith(("cut", "resized", "zoomed")) else note)
+        warn(f"{exif.name} was {note}" if note.startswith(("cut", "resized", "zoomed")) else note)
     source = f"EXIF: {exif.name}, {found.source}"
     if mapping.stated or size in (None, found.size):
         lens = _mapped(centred_lens(found.focal_px, found.size, source), mapping, size, exif.name)
     else:
         assert size is not None
-        _warn(
+        warn(
             f"the recording's pictures are {size[0]}×{size[1]}: taken to show the photograph's whole longer side, "
             f"which stabilised and zoomed video does not; say how they came from its {size_of_photograph} by --crop X "
             f"Y WIDTH HEIGHT and --resize WIDTH HEIGHT"
         )
         lens = centred_lens(found.focal_px * max(size) / max(found.size), size, source)
-    _warn(NOT_MEASURED)
+    warn(NOT_MEASURED)
     return lens
 
 

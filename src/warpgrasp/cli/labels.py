@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from rich.text import Text
 
 from warpgrasp.cli.data import one_recording
-from warpgrasp.cli.options import HandChoice, Positional, UsageError, check_new, console, hand_model
-from warpgrasp.plain_text import line
+from warpgrasp.cli.options import HandChoice, Positional, UsageError, check_new, hand_model, say, warn
 
 if TYPE_CHECKING:
     from warpgrasp.annotate import Imported
@@ -64,7 +62,7 @@ def labels(
             f"{len(one.hands)} hands" * bool(one.hands),
             f"{len(one.objects)} poses of the object" * bool(one.objects),
         ]
-        _say(f"{one.path} is of {one.kind}: {' and '.join(filter(None, parts))}")
+        say(f"{one.path} is of {one.kind}: {' and '.join(filter(None, parts))}")
     _report(labelled, import_labels(labelled, model, stated, use=use, force=force))
 
 
@@ -76,23 +74,23 @@ def _report(recording: "Recording", found: "Imported") -> None:
     folder, missed = recording.folder, found.missed_px
     if missed:
         worst = max(missed, key=lambda frame: missed[frame])
-        _say(
+        say(
             f"fitted {len(missed)} hands, {sum(missed.values()) / len(missed):.1f} px from their joints on average, "
             f"{missed[worst]:.1f} in the worst, frame {worst}"
         )
-    _say(f"wrote {len(found.labelled)} labels to {folder / ANNOTATIONS_FILE}")
+    say(f"wrote {len(found.labelled)} labels to {folder / ANNOTATIONS_FILE}")
     for part, frames in found.lacking.items():
         if frames:
-            _say(
+            say(
                 f"nothing is known of the {part} in {listed(frames)}: kept as drafts; give it by another --from, or "
                 f"finish them by `warpgrasp annotate {folder}`"
             )
     poor_px = POOR_SHARE * max(recording.lens.width, recording.lens.height)
     poor = sorted(frame for frame, missed_px in missed.items() if missed_px > poor_px)
     if poor:
-        _warn(f"no hand has its joints where they are stated in {listed(poor)}: is each named right, and of this hand?")
+        warn(f"no hand has its joints where they are stated in {listed(poor)}: is each named right, and of this hand?")
     for frame, reason in found.left_out.items():
-        _warn(f"no hand was fitted in frame {frame}: {reason}")
+        warn(f"no hand was fitted in frame {frame}: {reason}")
 
 
 def _format_of(path: Path) -> FormatChoice:
@@ -120,12 +118,4 @@ def _write(
         raise DataError(f"expected labels in {recording.folder / ANNOTATIONS_FILE}, found none to write")
     writer = WRITERS[name]
     write_text(path, writer.text(recording, hand, object_id))
-    _say(f"wrote {len(recording.labels)} labels to {path}: {writer.description}")
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
-
-
-def _warn(text: str) -> None:
-    console.print(Text.assemble(("warning:", "bold"), f" {line(text)}"))
+    say(f"wrote {len(recording.labels)} labels to {path}: {writer.description}")

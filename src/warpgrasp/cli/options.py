@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 from rich.table import Table
+from rich.text import Text
 
 from warpgrasp.errors import UserError
 from warpgrasp.plain_text import line
@@ -192,3 +193,13 @@ def hand_model(hand: HandChoice, mano_folder: Path | None, *, side: Literal["rig
     if hand not in HAND_MODELS:
         raise UsageError(f"expected one of {', '.join(HAND_MODELS)} for --hand, got {hand!r}")
     return load_hand(hand, mano_folder, side=side)
+
+
+def say(text: str) -> None:
+    """Print a sentence, in one line however long it is."""
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning, of which nothing is markup."""
+    console.print(Text.assemble(("warning:", "bold"), f" {line(text)}"))

@@ -22,6 +22,7 @@ UNIX_FRACTION = re.compile(r"(?<![0-9])([0-9]{10})[._]([0-9]{1,9})(?![0-9])")
 UNIX = re.compile(r"(?<![0-9])([0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19})(?![0-9])")
 SECONDS = re.compile(r"(?:^|.*[-_ a-z])([0-9]{1,9})\.([0-9]{1,9})(?:s|sec)?$", re.IGNORECASE)
 COPY = re.compile(r"(.+?)(?: \([0-9]+\)| [0-9]{1,2}|[-_ ]+copy(?: \(?[0-9]+\)?)?)$", re.IGNORECASE)
+NUMBER_AT_END = re.compile(r"(?<![0-9])0*([0-9]{1,9})$")
 RENUMBER = "number the pictures from 0 in the order of taking: 000000.png, 000001.png …"
 
 
@@ -204,3 +205,9 @@ def _changing_number(folder: Path, stems: Mapping[str, str]) -> int | None:
             f"to {examples[-1]}; {RENUMBER}"
         )
     return changing[0] if changing else None if not columns or next(iter(stems.values()))[-1:].isdigit() else -1
+
+
+def number_at_end(stem: str) -> int | None:
+    """The number that ends a name without its ending; None where there is none, or a longer one: a time."""
+    found = NUMBER_AT_END.search(stem)
+    return None if found is None else int(found[1])

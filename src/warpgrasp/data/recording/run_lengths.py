@@ -4,7 +4,7 @@ Runs go down the columns, the first of what is not the mask: lengths in a list, 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,13 +16,13 @@ from jaxtyping import Bool, Int, UInt8
 from warpgrasp.bounded import read_json, shown
 from warpgrasp.checked import LARGEST_ID, Entry
 from warpgrasp.data.recording.footage import Footage
+from warpgrasp.data.recording.picture_names import number_at_end
 from warpgrasp.errors import DataError
 
 BACKGROUND, HAND, OBJECT, UNKNOWN = 0, 1, 2, 255
 PARTS = {"hand": HAND, "object": OBJECT, "unknown": UNKNOWN}
 LARGEST_BYTES, MOST_MARKS = 2**27, 8_000_000  # some thousand pictures' masks
 MOST_OF_A_FRAME, MOST_RUNS = 64, 40_000_000  # masks; runs of all together
-NUMBER_AT_END = re.compile(r"(?<![0-9])0*([0-9]{1,9})$")
 LONGEST_COUNT = 7  # characters of one compressed run: 35 bits
 
 Size = tuple[int, int]
@@ -51,8 +51,7 @@ class FrameNames:
         stem = Path(name).stem
         if stem in self.by_stem:
             return self.by_stem[stem]
-        digits = NUMBER_AT_END.search(stem)
-        return self._known(int(digits[1]) if digits and self.numbered else None, name, where)
+        return self._known(number_at_end(stem) if self.numbered else None, name, where)
 
     def numbered_frame(self, number: int, where: Path) -> int:
         """The frame of this number."""
@@ -111,7 +110,7 @@ def read_run_lengths(path: Path, names: FrameNames, size: Size) -> dict[int, Cal
     if isinstance(content, dict) and "annotations" in content:
         found = _coco(Entry(content, path), names)
     elif isinstance(content, list) and content:
-        found = _listed(Entry({"entries": content}, path).each("entries"), names)
+        found = _listed(Entry({"entries": content}, path), names)
     elif isinstance(content, dict) and content:
         found = _by_frame(Entry(content, path), names)
     else:
@@ -162,11 +161,10 @@ def _coco(content: Entry, names: FrameNames) -> Found:
         yield number, _part(part, annotation), _segmentation(annotation, "segmentation")
 
 
-def _listed(entries: Iterable[Entry], names: FrameNames) -> Found:
+def _listed(content: Entry, names: FrameNames) -> Found:
     """COCO's results, or SAM 2's frames."""
-    only: OnePicture | None = None
-    for entry in entries:
-        only = only or OnePicture(entry.path)
+    only = OnePicture(content.path)
+    for entry in content.each("entries"):
         if entry.has("frame_index"):
             number = names.at(entry.whole("frame_index", least=0, most=LARGEST_ID), entry.path)
             for result in entry.each("results"):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from warpgrasp.checked import LARGEST_ID, Entry
+from warpgrasp.data.recording.camera import LARGEST_SIDE_PX
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.label_files.projected import HIDDEN, OUTSIDE, ProjectedHand
 from warpgrasp.data.recording.label_files.stated import (
@@ -28,7 +29,6 @@ from warpgrasp.errors import DataError
 from warpgrasp.hand import FINGERS, JOINTS
 
 KIND = "COCO keypoints"
-LARGEST_SIDE_PX = 16384
 LIKE_COCO = {OUTSIDE: 0, HIDDEN: 1}  # else 2
 
 

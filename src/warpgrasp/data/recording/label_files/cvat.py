@@ -15,6 +15,7 @@ from warpgrasp.bounded import shown
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.label_files.projected import HIDDEN, OUTSIDE, ProjectedHand
 from warpgrasp.data.recording.label_files.stated import (
+    CORNER_PX,
     HandsOfFile,
     JointName,
     PlacedJoint,
@@ -27,7 +28,6 @@ from warpgrasp.errors import DataError
 from warpgrasp.hand import JOINTS
 
 KIND = "CVAT"
-CORNER_PX = 0.5  # the centre of the top-left pixel in these files
 LONGEST_PLACES = 4000  # characters of a shape's places
 
 

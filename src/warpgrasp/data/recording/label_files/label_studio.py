@@ -12,9 +12,11 @@ import numpy as np
 
 from warpgrasp.checked import Entry
 from warpgrasp.data.pictures import PICTURE_ENDINGS
+from warpgrasp.data.recording.camera import LARGEST_SIDE_PX
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.label_files.projected import OUTSIDE, ProjectedHand
 from warpgrasp.data.recording.label_files.stated import (
+    CORNER_PX,
     HandsOfFile,
     PlacedJoint,
     StatedLabels,
@@ -27,9 +29,7 @@ from warpgrasp.hand import JOINTS
 
 KIND = "Label Studio"
 PER_CENT = 100.0
-CORNER_PX = 0.5  # the centre of the top-left pixel, from its corner
 KEYPOINTS = "keypointlabels"
-LARGEST_SIDE_PX = 16384
 MOST_PER_CENT = 1e4
 
 

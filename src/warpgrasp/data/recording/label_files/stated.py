@@ -16,11 +16,13 @@ from jaxtyping import Float
 
 from warpgrasp.bounded import shown
 from warpgrasp.data.recording.files import Recording
+from warpgrasp.data.recording.picture_names import number_at_end
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
 from warpgrasp.hand import FINGERS, JOINTS, Side
 
 LARGEST_PX = 1e6
+CORNER_PX = 0.5  # the centre of the top-left pixel, where places count from its corner
 # Words of a joint's name, in small letters. Numbers count from the finger's base, the fourth is the tip.
 FINGER_WORDS = {finger: finger for finger in FINGERS}
 FINGER_WORDS |= {"forefinger": "index", "pointer": "index", "pinky": "little", "pinkie": "little", "small": "little"}
@@ -32,7 +34,6 @@ MEANINGLESS = {"finger", "hand", "joint"}
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Label Studio puts eight characters before the name of a picture that was uploaded.
 UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
-NUMBER_AT_END = re.compile(r"(?<![0-9])0*([0-9]{1,9})$")
 
 
 @dataclass(frozen=True)
@@ -207,8 +208,8 @@ class PictureFrames:
             for key in (name, Path(name).stem):
                 if key in self.names:
                     return iter(self.names[key])
-        number = NUMBER_AT_END.search(Path(names[-1]).stem)
-        return iter([] if number is None or not self.numbered else [int(number[1])])
+        number = number_at_end(Path(names[-1]).stem)
+        return iter([] if number is None or not self.numbered else [number])
 
 
 def is_video(recording: Recording) -> bool:

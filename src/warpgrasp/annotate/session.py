@@ -164,10 +164,17 @@ class BoundedConnection(ServerConnection):
         super().__init__(*positional, **named)
         self._pace, self._request_bytes = Pace(), 0
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is answered and waits, for `CLOSING_S` at most, that the browser ends it, too."""
+        return self.response is not None and self.response.status_code != HTTPStatus.SWITCHING_PROTOCOLS
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are as many connections as there may be."""
         super().connection_made(transport)
-        if len(self.server.handlers) > MOST_CONNECTIONS:
+        connections = self.server.handlers
+        ending = sum(connection.is_ending for connection in connections if isinstance(connection, BoundedConnection))
+        if len(connections) - ending > MOST_CONNECTIONS or ending > MOST_CONNECTIONS:
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -326,6 +333,7 @@ def _hooked(guard: Guard, connections: "weakref.WeakSet[BoundedConnection]") -> 
 
     def serve(handler: Handler, *positional: Any, process_request: RequestHook, **named: Any) -> Any:
         bounds = {"max_size": LARGEST_MESSAGE_BYTES, "open_timeout": IDLE_S, "close_timeout": CLOSING_S}
+        bounds["backlog"] = MOST_CONNECTIONS
         hooks = {"create_connection": connection_of, "process_request": hook_of(guard, process_request)}
         return real(handler_of(handler), *positional, **{**named, **bounds, **hooks, "logger": quiet})
 

@@ -45,7 +45,7 @@ class FrameServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, content: ViewContent, *, host: str = "127.0.0.1", port: int = 8080, width: int = 960):
         """Listen on `port`, or on the next free one. Raises `UserError` when none is."""

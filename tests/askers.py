@@ -1,0 +1,45 @@
+"""Many clients of a page, in a process of their own, so that they slow the server down and not the one who measures.
+
+    python -m tests.askers PORT PATH COUNT
+
+prints `asking` once all threads ask, asks until its standard input ends, and prints how many were answered at all.
+"""
+
+import contextlib
+import http.client
+import sys
+import threading
+
+PATIENCE_S = 60
+
+
+def main(port: int, path: str, count: int) -> None:
+    """Ask by `count` threads until standard input ends."""
+    stop = threading.Event()
+    started = threading.Barrier(count + 1)
+    answered = [0] * count
+
+    def ask(asker: int) -> None:
+        started.wait()
+        while not stop.is_set():
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException),
+                contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)) as connection,
+            ):
+                connection.request("GET", path)
+                connection.getresponse().read()
+                answered[asker] += 1
+
+    threads = [threading.Thread(target=ask, args=[asker], daemon=True) for asker in range(count)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    sys.stdout.write("asking\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    stop.set()
+    sys.stdout.write(f"{sum(times > 0 for times in answered)}\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

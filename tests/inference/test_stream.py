@@ -323,6 +323,14 @@ def test_a_damaged_frame_is_refused_or_left_out_by_name(brought: Brought, capsys
     predictions, header = read_predictions(brought.out)
     assert [name.index for name in predictions.names] == [0, 1, 2, 3, 5, 6, 7]
     assert header["left_out"] == {"frames": 1, "which": [["clip", 4]]}
+    folder = brought.folder / "clips"
+    folder.mkdir()
+    brought.video.rename(folder / brought.video.name)
+    words = [*brought.words(input=folder, out=brought.folder / "many"), "--each"]
+    assert main([*words, "--bad-frames", "skip"]) == 0
+    capsys.readouterr()
+    assert main(words) == 1  # not finished for who wants all frames
+    assert "(different: left_out.frames, left_out.which)" in " ".join(capsys.readouterr().out.split())
 
 
 WEDGE = np.array([[0.1, 0.0, 0.0], [0.0, 0.05, 0.0], [0.0, 0.0, 0.02], [0.0, 0.0, 0.0]])

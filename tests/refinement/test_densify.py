@@ -26,8 +26,8 @@ from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.templates import Side, left_hand
 from warpgrasp.predictions.file import read_predictions, write_predictions
 from warpgrasp.predictions.poses import pose_of_predictions
-from warpgrasp.refinement.densify import PREDICTIONS, DensifyError, densify
-from warpgrasp.refinement.labels import between_labels
+from warpgrasp.refinement.densify import PREDICTIONS, densify
+from warpgrasp.refinement.labels import DensifyError, between_labels
 from warpgrasp.refinement.quality import QUALITY
 from warpgrasp.refinement.refine import ALL_FRAMES, Stage
 from warpgrasp.refinement.stretch import RefinedStretch, StretchRefinement

@@ -9,8 +9,9 @@ from warpgrasp.cli.data import annotate, doctor, sample, suggest, symmetry
 from warpgrasp.cli.densify import densify
 from warpgrasp.cli.experiments import demo, figure, reproduce
 from warpgrasp.cli.labels import labels
-from warpgrasp.cli.network import export_onnx, import_released, predict, quantize
+from warpgrasp.cli.network import export_onnx, import_released, quantize
 from warpgrasp.cli.options import UsageError, console, deferred, parsed
+from warpgrasp.cli.predict import predict
 from warpgrasp.cli.predictions import evaluate, export, view
 from warpgrasp.cli.train import train
 from warpgrasp.cli.trouble import lacks_memory, trouble_of

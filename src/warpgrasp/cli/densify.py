@@ -1,14 +1,15 @@
 """`warpgrasp densify`: the labels of a recording carried to all of its frames, or those of many recordings each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warpgrasp.cli.data import one_recording, predictions_to_start_from
-from warpgrasp.cli.options import HandChoice, Positional, UsageError, check_workers, console, hand_model
+from warpgrasp.cli.options import HandChoice, Positional, UsageError, console, hand_model
+from warpgrasp.cli.recordings import carry_out_each
 from warpgrasp.errors import UserError
-from warpgrasp.progress import progress_bar
 
 if TYPE_CHECKING:
     from warpgrasp.data.recording import Recording
@@ -66,8 +67,9 @@ def densify(
             raise UsageError(f"expected --keypoints detector or none for many recordings, got the file {keypoints}")
         if masks is not None:
             raise UsageError("expected one recording with --masks, got a folder of recordings")
-        each = [replace(asked, recording=folder, out=out / folder.name) for folder in folders]
-        densify_each(each, ray=ray, workers=workers)
+        each = {folder.name: replace(asked, recording=folder, out=out / folder.name) for folder in folders}
+        work = partial(Densifying.carried_out, keeps_finished=True, show_progress=False)
+        carry_out_each(work, each, done="densified", ray=ray, workers=workers)
     else:
         for row in asked.carried_out():
             console.print(row, soft_wrap=True)
@@ -113,47 +115,6 @@ class Densifying:
             return [f"finished already: {out}"]
         densified = carry_on(labelled, model, out, program=source_commit(), show_progress=show_progress, **options)
         return _summary(densified, out)
-
-
-def densify_each(asked: Sequence[Densifying], *, ray: str | None, workers: int | None) -> None:
-    """Densify many recordings; say of each, as it ends, what came of it.
-
-    Raises `UserError` at the end that names those that failed.
-    """
-    check_workers(ray, workers)
-    failed = []
-    with progress_bar("densify", len(asked), unit="recordings") as advance:
-        for one, ended in _ended(asked, ray, workers):
-            advance(1)
-            if isinstance(ended, Exception):
-                failed.append(one.recording.name)
-                ended = [f"failed: {' '.join(str(ended).split())}"]
-            for row in ended:
-                console.print(f"{one.recording.name}: {row}", soft_wrap=True, highlight=False)
-    if failed:
-        raise UserError(
-            f"expected every recording to be densified, but {len(failed)} of {len(asked)} failed: {', '.join(failed)}; "
-            "mend them and give the same command again: the others are kept"
-        )
-
-
-def _ended(
-    asked: Sequence[Densifying], ray: str | None, workers: int | None
-) -> Iterator[tuple[Densifying, list[str] | Exception]]:
-    """Each with its lines or its error, as they end."""
-    if ray is None:
-        yield from ((one, _attempted(one)) for one in asked)
-    else:
-        from warpgrasp.experiments import each_on_ray
-
-        yield from each_on_ray(_attempted, asked, address=ray, workers=workers)
-
-
-def _attempted(one: Densifying) -> list[str] | Exception:
-    try:
-        return one.carried_out(keeps_finished=True, show_progress=False)
-    except (UserError, OSError, MemoryError, RuntimeError) as error:
-        return error
 
 
 def _finder(keypoints: str) -> "Callable[[Recording], RecordedHands] | None":

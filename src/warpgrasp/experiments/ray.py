@@ -36,21 +36,28 @@ def run_on_ray(sweep: Plan, setting: Setting, watcher: Watcher, *, address: str,
 
 
 def each_on_ray(
-    work: Callable[[Item], Made], items: Sequence[Item], *, address: str, workers: int | None
+    work: Callable[[Item], Made],
+    items: Sequence[Item],
+    *,
+    address: str,
+    workers: int | None,
+    uses_gpu: bool = False,
 ) -> Iterator[tuple[Item, Made | Exception]]:
     """Work on each of some things by at most `workers` processes at a time; each with what was made of it, as it ends.
 
-    Where the process of one dies again and again, that is its error. Raises `RayError` when Ray is not there.
+    Work that `uses_gpu` has a GPU each where there are any, and shares one where there are more workers. Where the
+    process of one dies again and again, that is its error. Raises `RayError` when Ray is not there.
     """
     ray = _connected(address, workers)
     try:
-        at_once, threads, _ = _room(ray, workers)
-        task = ray.remote(num_cpus=threads, max_retries=1)(_worked)
-        waiting, running = list(items), {}
+        at_once, threads, gpus = _room(ray, workers, uses_gpu=uses_gpu)
+        share = 1 / -(-at_once // gpus) if gpus else 0
+        task = ray.remote(num_cpus=threads, num_gpus=share, max_retries=1)(_worked)
+        waiting, running, folder = list(items), {}, os.getcwd()
         while waiting or running:
             while waiting and len(running) < at_once:
                 item = waiting.pop(0)
-                running[task.remote(work, item, threads)] = item
+                running[task.remote(work, item, threads, folder)] = item
             (reference, *_), _ = ray.wait(list(running), num_returns=1)
             try:
                 made = ray.get(reference)
@@ -61,17 +68,24 @@ def each_on_ray(
         ray.shutdown()
 
 
-def _worked(work: Callable[[Item], Made], item: Item, threads: int) -> Made:
+def _worked(work: Callable[[Item], Made], item: Item, threads: int, folder: str) -> Made:
+    """Work in the folder that relative paths are of: a cluster's processes begin where it was started."""
+    if os.path.isdir(folder):
+        os.chdir(folder)
     torch.set_num_threads(threads)
     return work(item)
 
 
-def _room(ray: Any, workers: int | None) -> tuple[int, int, int]:
-    """How many processes at a time, the threads of each, and how many GPUs there are."""
+def _room(ray: Any, workers: int | None, *, uses_gpu: bool = True) -> tuple[int, int, int]:
+    """How many processes at a time, the threads of each, and how many GPUs there are for them.
+
+    No process has more threads than the largest machine: it would be waited for, for ever.
+    """
     room = ray.cluster_resources()
-    gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
+    gpus, cpus = int(room.get("GPU", 0)) if uses_gpu else 0, int(room.get("CPU", 1))
     at_once = workers or gpus or cpus
-    return at_once, max(1, cpus // max(at_once, 1)), gpus
+    largest = max(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
+    return at_once, max(1, min(cpus // max(at_once, 1), largest)), gpus
 
 
 def _connected(address: str, workers: int | None) -> Any:

@@ -1,7 +1,7 @@
 """A checkpoint at work: its network on a device, and the predictions of data sets, recordings, footage and pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from warpgrasp.inference.prediction import (
     smoothing_of,
 )
 from warpgrasp.inference.quantized_file import quantized_encoder
-from warpgrasp.inference.stream import Stream
+from warpgrasp.inference.stream import NONE_LEFT_OUT, Stream
 from warpgrasp.keypoints import DetectorSettings, MediaPipeDetector
 from warpgrasp.predictions import (
     Postprocessing,
@@ -43,6 +43,7 @@ from warpgrasp.predictions import (
     PredictionsError,
     ShardContext,
     identified_object,
+    is_written,
     mesh_hashes,
     mirror_counterpart,
     posing_left_hands,
@@ -87,6 +88,9 @@ class Predictor:
     checkpoint: Checkpoint
     hand: HandModel
     options: PredictionOptions = PredictionOptions()  # noqa: RUF009 (frozen)
+    keeps_finished: bool = False
+    """A file that is there and of the same weights, data and options is left as it is, one of others is an error."""
+    show_progress: bool = True
 
     @cached_property
     def device(self) -> torch.device:
@@ -130,8 +134,8 @@ class Predictor:
         """Reconstruct a batch that lies on the network's device."""
         return reconstruct_frames(self.network, frames)
 
-    def predict_footage(self, path: Path, out: Path, *, object: Path | None, camera: Path | None, side: str) -> None:
-        """Predict every frame of a video file or of a folder of numbered pictures into `out`.
+    def predict_footage(self, path: Path, out: Path, *, object: Path | None, camera: Path | None, side: str) -> bool:
+        """Predict every frame of a video file or of a folder of numbered pictures into `out`; False where it is kept.
 
         Raises `PredictError` when object, camera or side is not told, and the errors of `open_clip` and
         `identified_object`.
@@ -149,10 +153,10 @@ class Predictor:
             )
         model = identified_object(object, self.checkpoint.objects, left=side == "left")
         reel = Reel.of_clip(path.stem, open_clip(path, camera), model, self.size)
-        self._predict_reel(reel, out, {"protocol": "footage"}, left=side == "left")
+        return self._predict_reel(reel, out, {"protocol": "footage"}, left=side == "left")
 
-    def predict_dataset(self, dataset: Dataset, split: str | None, out: Path, *, left: bool = False) -> None:
-        """Predict a split of a data set or of recordings into `out`; `all` are all of its frames.
+    def predict_dataset(self, dataset: Dataset, split: str | None, out: Path, *, left: bool = False) -> bool:
+        """Predict a split of a data set or of recordings into `out`; `all` are all of its frames. False: it is kept.
 
         `left` means recordings of a left hand, of which labels need not say so. Raises `PredictionsError` when there
         are no such frames, and `PredictError` when labels say otherwise.
@@ -167,8 +171,7 @@ class Predictor:
         header = {"protocol": dataset.protocol, "split": split}
         if isinstance(dataset, Recordings):
             reel = dataset.reel(splits, self.size)
-            self._predict_reel(reel, out, header, left=_show_left_hands(dataset, left=left))
-            return
+            return self._predict_reel(reel, out, header, left=_show_left_hands(dataset, left=left))
         models = list({model.name: model for part in splits for model in dataset.objects(part)}.values())
         self.checkpoint.check_objects(models)
         if self.options.keypoints is not None:
@@ -179,9 +182,13 @@ class Predictor:
         files = {"input": fingerprint_of_frames(dataset, names), "objects": mesh_hashes(models)}
         options = self.options
         header = {**self.header, **header, **files, "batch": options.batch}
+        if self._keeps(out, header):
+            return False
         more: dict[str, Any] = {"batch": options.batch, "smooth_frames": options.smooth_frames}
+        more["show_progress"] = self.show_progress
         with threads_beside(options.backend):
             predict(self.network, dataset, names, out, header=header, hand_check=self._hand_check("right"), **more)
+        return True
 
     def predict_in_memory(self, reel: Reel, *, left: bool = False) -> Predictions:
         """Predict every frame of a reel without a file."""
@@ -189,7 +196,7 @@ class Predictor:
         with threads_beside(self.options.backend):
             return postprocessing(ShardContext(None, stream.predicted(), None))
 
-    def _predict_reel(self, reel: Reel, out: Path, header: dict[str, Any], *, left: bool) -> None:
+    def _predict_reel(self, reel: Reel, out: Path, header: dict[str, Any], *, left: bool) -> bool:
         stream, postprocessing = self._prepared(reel, left=left)
         of_reel = {
             "batch": self.options.batch,
@@ -198,8 +205,17 @@ class Predictor:
             "cameras": {sequence: clip.lens.content for sequence, clip in reel.clips.items()},
             "objects": mesh_hashes(list(reel.models.values())),
         }
+        header = {**self.header, **header, **of_reel}
+        whole = {"left_out": NONE_LEFT_OUT} if self.options.bad_frames == "refuse" else {}
+        if self._keeps(out, {**header, **whole}):
+            return False
         with threads_beside(self.options.backend):
-            stream.write(out, {**self.header, **header, **of_reel}, postprocessing)
+            stream.write(out, header, postprocessing)
+        return True
+
+    def _keeps(self, out: Path, header: dict[str, Any]) -> bool:
+        """Whether a file is there that may stay."""
+        return self.keeps_finished and is_written(out, header, of="weights, data and options")
 
     def _prepared(self, reel: Reel, *, left: bool) -> tuple[Stream, Postprocessing]:
         models, options = reel.models, self.options
@@ -218,7 +234,7 @@ class Predictor:
         stated = None if options.keypoints is None else stated_by_frame(reel, options.keypoints)
         eyes = self._hand_check(side, stated), self._hand_search(side, stated)
         stream = Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device, *eyes)
-        return stream, postprocessing
+        return replace(stream, show_progress=self.show_progress), postprocessing
 
     @cached_property
     def _detector(self) -> MediaPipeDetector:

@@ -43,6 +43,7 @@ Result = TypeVar("Result")
 QUEUE_LENGTH = 2  # results that wait to be used
 POLL_S = 0.1
 LONGEST_LIST = 1000  # of left-out frames that the header names
+NONE_LEFT_OUT: dict[str, Any] = {"frames": 0, "which": []}  # the header's entry where all frames could be read
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Stream:
     hand_check: HandCheck | None = None
     hand_search: HandSearch | None = None
     """For a network that is told where the hand is seen."""
+    show_progress: bool = True
     _cameras: dict[str, Camera] = field(default_factory=dict, repr=False)
     _objects: dict[tuple[str, ...], Objects] = field(default_factory=dict, repr=False)
     _followed: dict[int, FollowedHand] = field(default_factory=dict, repr=False)  # of the shard that is computed
@@ -110,7 +112,9 @@ class Stream:
         parts: list[Predictions] = []
         done = len(self.reel) - sum(len(self._positions(shard)) for shard in missing)
         with (
-            progress_bar(f"predict {writer.path.stem}", len(self.reel), unit="frames", done=done) as advance,
+            progress_bar(
+                f"predict {writer.path.stem}", len(self.reel), unit="frames", done=done, shown=self.show_progress
+            ) as advance,
             ReadAhead(self._read, self._batches(missing)) as batches,
             WriteBehind() as behind,
         ):

@@ -37,7 +37,7 @@ from warpgrasp.predictions.postprocessing import (
     share_in_view,
     summary,
 )
-from warpgrasp.predictions.shards import ShardContext, ShardWriter, differing, remove_finished_shards
+from warpgrasp.predictions.shards import ShardContext, ShardWriter, differing, is_written, remove_finished_shards
 
 __all__ = [
     "DOUBTFUL_MM",
@@ -61,6 +61,7 @@ __all__ = [
     "doubtful",
     "finite",
     "identified_object",
+    "is_written",
     "keypoints_summary",
     "mesh_hashes",
     "mirror_counterpart",

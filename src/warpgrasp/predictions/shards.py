@@ -60,6 +60,22 @@ def differing(written: Mapping[str, Any], wanted: Mapping[str, Any], within: str
     return names
 
 
+def is_written(path: Path, header: Mapping[str, Any], *, of: str) -> bool:
+    """Whether a predictions file is there whose header has these entries; the program may have been another.
+
+    Raises `PredictionsError` when it is of other inputs; `of` names these, such as "weights, data and options".
+    """
+    if not path.is_file():
+        return False
+    wanted, there = {name: value for name, value in header.items() if name != "commit"}, open_predictions(path)[1]
+    if others := differing({name: there.get(name) for name in wanted}, wanted):
+        raise PredictionsError(
+            f"expected predictions of the same {of} in {path}, found those of others (different: {', '.join(others)}); "
+            "overwrite them by --force"
+        )
+    return True
+
+
 class ShardWriter:
     """Collects the shards of one predictions file; those of an interrupted prediction with an equal header count.
 

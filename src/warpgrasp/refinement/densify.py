@@ -19,15 +19,14 @@ from warpgrasp.predictions import (
     Predictions,
     ShardContext,
     ShardWriter,
-    differing,
     doubtful,
+    is_written,
     open_predictions,
     pose_of_predictions,
     read_predictions,
 )
 from warpgrasp.progress import progress_bar
 from warpgrasp.refinement.doubt import most_helpful, runs
-from warpgrasp.refinement.labels import DensifyError
 from warpgrasp.refinement.mask_margins import Margins
 from warpgrasp.refinement.quality import (
     QUALITY,
@@ -180,18 +179,12 @@ def is_finished(
 ) -> bool:
     """Whether `densify` has written all into `out`, of these very inputs; the program may have been another.
 
-    Raises `DensifyError` when what is there is of other inputs.
+    Raises `PredictionsError` when what is there is of other inputs.
     """
     if not (out / PREDICTIONS).is_file() or is_unfinished(out):
         return False
     wanted = _task(recording, hand, start=start, smoothness=smoothness, look=look, masks=masks).header()
-    there = open_predictions(out / PREDICTIONS)[1]
-    if others := differing({name: there.get(name) for name in wanted}, wanted):
-        raise DensifyError(
-            f"expected predictions of the same labels, pictures and options in {out}, found those of others "
-            f"(different: {', '.join(others)}); overwrite them by --force"
-        )
-    return True
+    return is_written(out / PREDICTIONS, wanted, of="labels, pictures and options")
 
 
 def _task(

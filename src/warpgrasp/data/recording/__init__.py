@@ -55,6 +55,7 @@ from warpgrasp.data.recording.footage import (
     open_footage,
     open_pictures,
     say_notices,
+    videos_in,
 )
 from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.lens import Lens
@@ -125,6 +126,7 @@ __all__ = [
     "recording_folders",
     "require_size",
     "say_notices",
+    "videos_in",
     "write_annotations",
     "write_lens",
     "write_object",

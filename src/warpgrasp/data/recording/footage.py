@@ -243,6 +243,12 @@ def open_pictures(path: Path) -> Footage:
     return Video(path)
 
 
+def videos_in(folder: Path) -> list[Path]:
+    """The video files that lie in a folder, by their names; hidden ones are passed over."""
+    inner = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in inner if path.suffix.lower() in FORMAT_OF and path.is_file() and path.name[0] != "."]
+
+
 @dataclass(frozen=True)
 class Reel:
     """Which frames of which clips, the object that each clip shows, and the (width, height) that a network sees.

@@ -27,6 +27,7 @@ from warpgrasp.data.recording.camera import (
     lens_of,
     read_lens,
     require_size,
+    size_by_centre,
     write_lens,
 )
 from warpgrasp.data.recording.check import examine_recording
@@ -125,6 +126,7 @@ __all__ = [
     "recording_folders",
     "require_size",
     "say_notices",
+    "size_by_centre",
     "write_annotations",
     "write_lens",
     "write_object",

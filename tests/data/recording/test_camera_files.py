@@ -142,6 +142,7 @@ def test_which_of_several_is_asked(content: bytes, name: str, focal_px: float, t
         (b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", r"expected XML in .*document type or entity is not read"),
         (b"hello", r"expected a camera as OpenCV, ROS, COLMAP .*found none of these in this text file"),
         (bytes(range(256)), r"found none of these in this binary file"),
+        (b"fx: 500\nfy: 501\ncx: 320\ncy: 240\nfx: 250\n", r"expected YAML .*the key 'fx' is given twice"),
         (b'{"a": ', r"expected JSON in "),
         (b"", r"found none of these in this text file"),
     ],

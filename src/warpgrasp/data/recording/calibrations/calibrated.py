@@ -78,6 +78,15 @@ class PlainLoader(yaml.SafeLoader):
             raise yaml.YAMLError(f"a number of {len(node.value)} digits")
         return super().construct_yaml_int(node)
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Named values. Raises `YAMLError` for a name with two values."""
+        seen: dict[str, yaml.Node] = {}
+        for key, value in ((key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)):
+            other = seen.setdefault(key.value, value)
+            if other is not value and not (isinstance(value, yaml.ScalarNode) and other.value == value.value):
+                raise yaml.YAMLError(f"the key {key.value[:60]!r} is given twice")
+        return super().construct_mapping(node, deep)
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Leave `<<` alone: merged again and again, a small file would fill the memory."""
 

@@ -161,7 +161,28 @@ def _of_file(file: Path, options: FileOptions, size: tuple[int, int] | None, map
     for note in camera.notes:
         warn(note)
     lens = camera.lens(calibrated_size, f"{kind}: {file.name}{named}")
+    _check_centre(lens, file, stated=bool(camera.size or options.calibrated_size))
     return _mapped(lens, mapping, size, file.name)
+
+
+def _check_centre(lens: "Lens", file: Path, *, stated: bool) -> None:
+    """Warn of a camera that seems to be of another size. Raises `UserError` where nobody states its size."""
+    from warpgrasp.data.recording import size_by_centre
+
+    other = size_by_centre(lens)
+    if other is None:
+        return
+    place = ", ".join(f"{number:g}" for number in lens.intrinsics[:2, 2])
+    if not stated:
+        raise UserError(
+            f"expected a camera of pictures of {lens.width}×{lens.height}, as the recording's, in {file}, which does "
+            f"not say for which size it is, found the principal point ({place}), the middle of {other[0]}×{other[1]}; "
+            f"state its size by --calibrated-size WIDTH HEIGHT"
+        )
+    warn(
+        f"the principal point ({place}) is far from the middle of pictures of {lens.width}×{lens.height}: unless they "
+        f"were cut out, the camera is of another size, such as {other[0]}×{other[1]}"
+    )
 
 
 def _mapped(lens: "Lens", mapping: "LensMapping", size: tuple[int, int] | None, named: str) -> "Lens":

@@ -62,6 +62,7 @@ STRIP = [0, 1, 2, 3, 6, 7, 4, 5, 0, 1, -1, 0, 2, 4, 6, -1, 1, 5, 3, 7, -1]  # th
 FILES = {
     "text": ply_text(),
     "text crlf": ply_text().replace(b"\n", b"\r\n"),
+    "text with a byte order mark": b"\xef\xbb\xbf" + ply_text(),
     "text cr": ply_text().replace(b"\n", b"\r"),
     "text, mixed": ply_text(faces=MIXED),
     "text, a stray vertex": ply_text(vertices=np.concatenate([BOX_M, [[0, 0, 0.4]]])),

@@ -144,6 +144,18 @@ FILES = (
         "OpenCV",
         distortion=BROWN[:4],
     ),
+    # What stands beside an inner object belongs to its camera.
+    CameraFile(
+        "outside.json", _json(calibration={"mtx": ROWS}, dist=list(BROWN), size=SIZE), "OpenCV", distortion=BROWN
+    ),
+    CameraFile(
+        "outside.yaml",
+        b"width: 640\nheight: 480\nmodel: fisheye\nintrinsics: {fx: 500, fy: 501, cx: 320.25, cy: 240.5}\n"
+        b"distortion: [-.1, .02, 1e-3, -.5e-3]\n",
+        "OpenCV",
+        model="fisheye",
+        distortion=BROWN[:4],
+    ),
     CameraFile(
         "fisheye.yml",
         OPENCV_YAML.replace(b"fisheye_model: 0", b"fisheye_model: 1").replace(b",\n       -5e-04, 1e-05", b", -5e-04"),

@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.recording.camera_texts import FILES, KALIBR, OPENCV_YAML, ROS_FILE, CameraFile, _colmap, _json
+from tests.data.recording.camera_texts import (
+    FILES,
+    KALIBR,
+    OPENCV_YAML,
+    REALSENSE_TABLE,
+    ROS_FILE,
+    ROWS,
+    CameraFile,
+    _colmap,
+    _json,
+)
 from warpgrasp.cli import main
 from warpgrasp.data.recording.calibrations import chosen_camera, read_cameras
 from warpgrasp.data.recording.camera import read_lens
@@ -108,11 +118,31 @@ def test_which_of_several_is_asked(content: bytes, name: str, focal_px: float, t
             _json(ppx=1.0, ppy=1.0, fx=1.0, fy=1.0, model="ftheta", coeffs=[1.0] * 5),
             r"expected the model Brown Conrady, .*found ftheta",
         ),
+        (
+            _json(mtx=ROWS, radial_distortion=[-0.1, 0.02]),
+            r"distortion under one of OpenCV's names in .*found radial_distortion; write it in OpenCV's order",
+        ),
+        (_json(fx=500.0, fy=501.0, cx=320.0, cy=240.0, skew=3.0), r"a camera without skew for skew in .*a skew of 3$"),
+        (_json(fx=5.0, fy=5.0, cx=3.0, cy=2.0, k1=0.1, skew=3.0), r"a camera without skew for skew in .*a skew of 3$"),
+        (_json(frames=[], fl_x=500.0, cx=1.0, cy=1.0, sk_x=3.0), r"a camera without skew for camera.sk_x in "),
+        (
+            _json(frames=[], fl_x=500.0, w=320, h=240, cx=160.0, cy=120.0, camera_angle_x=1.138),
+            r"one focal length in .*fl_x = 500 and, by camera_angle_x and w = 320, 250\.\d+: of which size are",
+        ),
+        (
+            REALSENSE_TABLE.replace(b"320.25", b"320,25"),
+            r"expected a number for .*ppx in .*found '320,25'",
+        ),
+        (
+            b"<calibration><projection>frame</projection><fx>9</fx><fy>9</fy><cx>4</cx><cy>3</cy></calibration>",
+            r"found none of these in this XML file",
+        ),
         (_json(K=[1.0] * 9, lens_distortion="AAAA"), r"a camera without distortion in .*found lens_distortion"),
         (_json(fx=1.0, fy="1", cx=1.0, cy=1.0), r"expected a number for fy in .*found '1'"),
         (b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", r"expected XML in .*document type or entity is not read"),
         (b"hello", r"expected a camera as OpenCV, ROS, COLMAP .*found none of these in this text file"),
         (bytes(range(256)), r"found none of these in this binary file"),
+        (b"fx: 500\nfy: 501\ncx: 320\ncy: 240\nfx: 250\n", r"expected YAML .*the key 'fx' is given twice"),
         (b'{"a": ', r"expected JSON in "),
         (b"", r"found none of these in this text file"),
     ],
@@ -173,6 +203,18 @@ def test_a_file_without_a_size(tmp_path: Path, capsys) -> None:
     assert camera(folder, content, *words, "--distortion-model", "fisheye") == 0
     lens = read_lens(folder)
     assert (lens.model, lens.distortion, lens.intrinsics[0, 2]) == ("fisheye", (-0.1, 0.01, 0.0, 0.0), 159.75)
+
+
+def test_a_principal_point_of_another_size(tmp_path: Path, capsys) -> None:
+    """Refused where nothing states the size, and warned of where something does: it may be a part cut out."""
+    matrix, folder = [[500.0, 0, 320], [0, 500.0, 240], [0, 0, 1]], tmp_path / "mug"
+    assert camera(folder, _json(mtx=matrix), "--size", "320", "240") == 1
+    found = " ".join(capsys.readouterr().err.split())
+    assert "found the principal point (320, 240), the middle of 641×481; state its size by --calibrated-size" in found
+    assert camera(folder, _json(mtx=matrix, size=[320, 240]), "--size", "320", "240") == 0
+    found = " ".join(capsys.readouterr().out.split())
+    assert "is far from the middle of pictures of 320×240" in found
+    assert "another size, such as 641×481" in found
 
 
 def test_mapping_without_a_calibration_is_refused(tmp_path: Path, capsys) -> None:

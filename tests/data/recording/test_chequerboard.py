@@ -270,6 +270,7 @@ def rational(value: float) -> IFDRational:
         ({EQUIVALENT: 24}, 24 / np.hypot(36, 24) * 500),
         # 5 mm at 100 pixels per millimetre, three ways; the photograph was twice as wide when it was taken.
         ({FOCAL: rational(5), RESOLUTION: rational(2540), UNIT: 2, STORED_WIDTH: 800}, 250.0),
+        ({FOCAL: rational(5), RESOLUTION: rational(2540), STORED_WIDTH: 800}, 250.0),  # inches where it does not say
         ({FOCAL: rational(5), RESOLUTION: rational(1000), UNIT: 3, STORED_WIDTH: 800, EQUIVALENT: 90}, 250.0),
         ({FOCAL: rational(5), RESOLUTION: rational(100), UNIT: 4}, 500.0),
     ],
@@ -343,6 +344,9 @@ def test_exif_that_contradicts_itself_or_was_zoomed_says_so(tmp_path: Path, caps
     assert "its 35 mm equivalent says 277 px instead: one of both is wrong" in page
     assert "photo.jpg was zoomed 2 times by cutting out" in page
     assert focal_from_exif(file).most_px == pytest.approx(500 * 1.05 * 2)
+    found = focal_from_exif(photograph(tmp_path / "photo.jpg", {EQUIVALENT: 24, ZOOM: rational(2)}))
+    assert found.most_px == pytest.approx(24.5 * 500 / np.hypot(36, 24) * 2)
+    assert found.notes == ("zoomed 2 times by cutting out, which may count or not",)
 
 
 def test_exif_for_a_cropped_video(tmp_path: Path) -> None:

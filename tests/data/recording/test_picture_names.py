@@ -57,6 +57,15 @@ def test_numbers(stems: list[str], numbers: list[int]) -> None:
         (["Screenshot 2023-04-05 at 12.34.56", "Screenshot 2023-04-05 at 12.35.00"], [0, 4]),
         (["0.033", "0.066", "0.100"], [0, 0.033, 0.067]),
         (["9.5", "12.345"], [0, 2.845]),
+        (["1403636579_900000000", "1403636580_33000000", "1403636580_66000000"], [0, 0.133, 0.166]),
+        (["1403636579.96600", "1403636579.533366", "1403636579.533466"], [0, 0.436766, 0.436866]),  # microseconds
+        (["1403636579.0333334", "1403636579.1", "1403636579.1666667"], [0, 0.0666666, 0.1333333]),  # decimals
+        (["0.5", "0.533333333", "0.6"], [0, 0.033333333, 0.1]),
+        (["shot_00-00-59.900", "shot_00-01-00.000", "shot_01-00-00.5"], [0, 0.1, 3540.6]),  # hours, minutes, seconds
+        (["0h00m59.9s", "0h01m00.0s"], [0, 0.1]),
+        (["mug 01-59.5", "mug 02-00.25"], [0, 0.75]),
+        (["frame01_59.5", "frame02_60.25"], [0, 0.75]),  # a number, and seconds
+        (["vlcsnap-2023-04-05-12h34m56s789", "vlcsnap-2023-04-05-12h34m57s123"], [0, 0.334]),
     ],
 )
 def test_times(stems: list[str], times_s: list[float]) -> None:
@@ -80,6 +89,10 @@ def test_times(stems: list[str], times_s: list[float]) -> None:
         (["s1_0001", "s2_0002"], r"one number that changes from name to name in shots, found 2 in s1_0001"),
         (["IMG_20230405_123456_001", "IMG_20230405_123456_002", "IMG_20230405_123457_001"], r"count within a second"),
         (["IMG_20230405_123456", "IMG_20230405_123457", "0003"], r"names of one kind in shots, found IMG.* and 0003"),
+        (
+            ["mug_-0002", "mug_-0001", "mug_0000"],
+            r"numbers from 0 on in shots, found the negative one of mug_-0002\.png",
+        ),
         (["front", "0001"], r"names that end with the frame's number in shots, found front\.png; number the pictures"),
     ],
 )

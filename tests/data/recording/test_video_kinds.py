@@ -161,6 +161,25 @@ def test_grey_and_rgb_video(tmp_path: Path, pixels: str, expected: int | tuple[i
     assert np.abs(Video(tmp_path / "a.mkv").picture(0)[5, 5].astype(int) - expected).max() <= 2
 
 
+@pytest.mark.parametrize(("pixels", "scale"), [("gray", 1), ("gray10le", 4)])
+def test_grey_of_limited_range(tmp_path: Path, pixels: str, scale: int) -> None:
+    """16, 16 + 219/3 and 235 of 255 are black, a third of white, and white."""
+    levels = np.repeat([16, 89, 235], 32)[None].repeat(48, axis=0) * scale
+    frame = av.VideoFrame.from_ndarray(levels.astype(np.uint8 if scale == 1 else np.uint16), format=pixels)
+    frame.color_range = 1
+    write_coded(tmp_path / "a.mkv", [frame], Coding("ffv1", pixels, {}, (96, 48), tags={"color_range": 1}))
+    found = Video(tmp_path / "a.mkv").picture(0)[9, 16::32].astype(int)
+    assert np.abs(found - [[0], [85], [255]]).max() <= 2
+
+
+def test_transparency_beside_the_frames_is_refused(tmp_path: Path) -> None:
+    pixels = np.full((48, 64, 4), 100, np.uint8)
+    coding = Coding("libvpx-vp9", "yuva420p", {"crf": "30", "b:v": "0"})
+    write_coded(tmp_path / "a.webm", [av.VideoFrame.from_ndarray(pixels, format="rgba")], coding)
+    with pytest.raises(DataError, match=r"an opaque video in .*a\.webm, found one with a channel of transparency"):
+        Video(tmp_path / "a.webm")
+
+
 def test_a_transparent_frame_is_refused(tmp_path: Path) -> None:
     pixels = np.full((48, 64, 4), 255, np.uint8)
     pixels[9, 9, 3] = 100

@@ -71,7 +71,7 @@ class Polygons:
         return Polygons(triangles.reshape(-1), np.full(len(triangles), 3, dtype=np.int64))
 
     def triangles(self, vertices: Float[np.ndarray, "v 3"], path: Path) -> Int[np.ndarray, "t 3"]:
-        """Cut every polygon of n corners into n - 2 triangles or, where corners lie on a line, fewer.
+        """Cut every polygon of n corners into n - 2 triangles or, where corners lie on a line or come twice, fewer.
 
         The polygons keep their order and their side. A polygon whose fan from its first corner covers it is cut so;
         another is clipped ear by ear (the earcut algorithm) in the plane that fits it best. Raises `DataError` naming
@@ -87,8 +87,11 @@ class Polygons:
                 [np.stack([corners[:, 0], corners[:, i], corners[:, i + 1]], 1) for i in range(1, count - 1)], 1
             )
             wrong = np.zeros(len(fans), dtype=bool) if count == 3 else ~_covering(vertices, corners)
-            triangles.append(fans[~wrong].reshape(-1, 3))
-            owners.append(np.repeat(polygons[~wrong], count - 2))
+            fan = fans[~wrong].reshape(-1, 3)
+            # A triangle written as a polygon has a corner twice; a triangle itself stays, for its number in the file.
+            real = _three_corners(fan) | (count == 3)
+            triangles.append(fan[real])
+            owners.append(np.repeat(polygons[~wrong], count - 2)[real])
             for polygon, corner in zip(polygons[wrong], corners[wrong], strict=True):
                 triangles.append(_clipped(vertices, corner, path))
                 owners.append(np.full(len(triangles[-1]), polygon))
@@ -161,7 +164,8 @@ def _doubled_areas(points: Float[np.ndarray, "p n 2"]) -> Float[np.ndarray, " p"
     return (points[..., 0] * following[..., 1] - points[..., 1] * following[..., 0]).sum(axis=1)
 
 
-COMMENT = re.compile(rb"#[^\n]*")
+COMMENT = re.compile(rb"(?<!\.)#[^\n]*")  # 1.#QNAN and -1.#IND are how Windows writes what is no number
+CONTINUED = re.compile(rb"\\[ \t]*\n")
 # Names, normals, looks, lines and points, and curves that are no surface: nothing of these is a triangle's.
 PASSED_OVER = frozenset(
     b"vn vt vp g o s l p usemtl mtllib usemap maplib mg bevel c_interp d_interp lod shadow_obj trace_obj "
@@ -216,7 +220,7 @@ def _text(content: bytes, path: Path) -> bytes:
         raise DataError(f"expected the text of an OBJ file in {path}, found bytes that are no text")
     text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     # Comments first: one that ends in a backslash does not take the next line with it.
-    return COMMENT.sub(b"", text).replace(b"\\\n", b" ")
+    return CONTINUED.sub(b" ", COMMENT.sub(b"", text))
 
 
 def _lines(text: bytes, path: Path) -> _Lines:

@@ -52,7 +52,7 @@ class Header:
 
 def read_header(content: bytes, path: Path) -> Header:
     """Read the header of a PLY file. Raises `DataError` naming the file when it is none."""
-    start = re.match(rb"ply[ \t]*(\r\n|\n|\r)", content)
+    start = re.match(rb"(?:\xef\xbb\xbf)?ply[ \t]*(\r\n|\n|\r)", content)  # some editors put a mark before a text
     if start is None:
         raise DataError(f"expected a PLY file in {path}, found one that does not begin with the line ply")
     newline = rb"\r" if start[1] == b"\r" else rb"\r?\n"

@@ -24,11 +24,13 @@ LARGEST_SIDE_PX = 16384
 LONGEST_SOURCE = 1000  # characters
 # Focal lengths outside these shares of the picture's width are fields of view of 1.4° and 157°: no hand is filmed so.
 FOCAL_RANGE = (0.1, 40.0)
+OFF_CENTRE = 0.2  # of the picture's side: no whole sensor's principal point is so far from the middle
 STRETCHED = 0.01  # more than rounding to whole pixels explains
 FILM_WIDTH_MM = 36.0
 # Equivalent focal lengths compare diagonals (CIPA DCG-001, 2005).
 FILM_DIAGONAL_MM = float(np.hypot(FILM_WIDTH_MM, 24.0))
-MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0}  # of FocalPlaneResolutionUnit (Exif 2.32, 4.6.5)
+INCH = 2  # also where the unit is not stated
+MM_PER_UNIT = {INCH: 25.4, 3: 10.0, 4: 1.0}  # of FocalPlaneResolutionUnit (Exif 2.32, 4.6.5)
 SAME_SHAPE = 0.01  # of the ratio of two sides: rounding to whole pixels
 NOMINAL = 0.05  # how far a lens's true focal length may be from what is written on it
 AGREEING = 0.15  # between the two ways to compute a focal length
@@ -114,6 +116,13 @@ def _check_field(lens: Lens, path: Path) -> None:
             f"turned into a pinhole's, which sees less; crop the video to its middle, and its camera by `warpgrasp "
             f"camera --from {path.name} --crop X Y WIDTH HEIGHT`"
         )
+
+
+def size_by_centre(lens: Lens) -> tuple[int, int] | None:
+    """The (width, height) in whose middle the principal point lies; None where that is about the lens's own."""
+    across, down = (max(1, round(2 * place + 1)) for place in lens.intrinsics[:2, 2])
+    off = max(abs(across / lens.width - 1), abs(down / lens.height - 1)) / 2
+    return (across, down) if off > OFF_CENTRE else None
 
 
 def write_lens(folder: Path, lens: Lens) -> None:
@@ -259,7 +268,10 @@ def focal_from_exif(path: Path) -> ExifFocal:
     tags = photograph.tags
     scale, notes = photograph.scale()
     equivalent, focal, resolution = (tags[name] for name in _NAMES[:3])
-    unit = MM_PER_UNIT.get(int(tags["FocalPlaneResolutionUnit"]))
+    unit = MM_PER_UNIT.get(int(tags["FocalPlaneResolutionUnit"] or INCH))
+    zoom = max(1.0, tags["DigitalZoomRatio"])
+    if zoom > 1 + SAME_SHAPE:
+        notes = (*notes, f"zoomed {zoom:g} times by cutting out, which may count or not")
     stated = _by_equivalent(equivalent, photograph, scale, notes) if equivalent else None
     if focal and resolution and unit:
         # Pixels of the sensor; the photograph may have been made smaller since.
@@ -277,8 +289,6 @@ def _by_sensor(
     focal_px: float, source: str, photograph: _Photograph, notes: tuple[str, ...], stated: ExifFocal | None
 ) -> ExifFocal:
     zoom = max(1.0, photograph.tags["DigitalZoomRatio"])
-    if zoom > 1 + SAME_SHAPE:
-        notes = (*notes, f"zoomed {zoom:g} times by cutting out, which may count or not")
     if stated is not None and abs(stated.focal_px / focal_px - 1) > AGREEING:
         notes = (*notes, f"its 35 mm equivalent says {stated.focal_px:.0f} px instead: one of both is wrong")
     return ExifFocal(
@@ -295,7 +305,8 @@ def _by_equivalent(equivalent_mm: float, photograph: _Photograph, scale: float, 
         for change in (focal_from_equivalent(millimetres, taken), millimetres / FILM_WIDTH_MM * taken[0])
     ]
     focal_px = focal_from_equivalent(equivalent_mm, taken) * scale
-    return ExifFocal(focal_px, photograph.size, f"{equivalent_mm:g} mm equivalent", min(bounds), max(bounds), notes)
+    most_px = max(bounds) * max(1.0, photograph.tags["DigitalZoomRatio"])  # some makers count the zoom in, some do not
+    return ExifFocal(focal_px, photograph.size, f"{equivalent_mm:g} mm equivalent", min(bounds), most_px, notes)
 
 
 def _photograph(path: Path) -> _Photograph:

@@ -13,14 +13,18 @@ LARGEST_NUMBER = 10**9  # what is larger is a time
 NANOSECONDS = 10**9
 EARLIEST_S, LATEST_S = 10**9, 4 * 10**9  # Unix times from 2001 to 2096
 DIGITS = re.compile(r"[0-9]+")
-# A date and a time of day: 20230405_123456, 2023-04-05 12.34.56, PXL_20230405_123456789, 2023-04-05-12-34-56-123456.
+# A date and a time of day: 20230405_123456, 2023-04-05 12.34.56, PXL_20230405_123456789, 2023-04-05-12-34-56-123456,
+# 2023-04-05-12h34m56s789.
 CALENDAR = re.compile(
     r"(?<![0-9])((?:19|20)[0-9]{2})[-_.:]?(0[1-9]|1[0-2])[-_.:]?(0[1-9]|[12][0-9]|3[01])(?:[-_ .T]| at )?"
-    r"([01][0-9]|2[0-3])[-_.:h]?([0-5][0-9])[-_.:m]?([0-5][0-9])([-_.,]?)([0-9]{0,9})(?![0-9])"
+    r"([01][0-9]|2[0-3])[-_.:h]?([0-5][0-9])[-_.:m]?([0-5][0-9])([-_.,s]?)([0-9]{0,9})(?![0-9])"
 )
 UNIX_FRACTION = re.compile(r"(?<![0-9])([0-9]{10})[._]([0-9]{1,9})(?![0-9])")
 UNIX = re.compile(r"(?<![0-9])([0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19})(?![0-9])")
-SECONDS = re.compile(r"(?:^|.*[-_ a-z])([0-9]{1,9})\.([0-9]{1,9})(?:s|sec)?$", re.IGNORECASE)
+SECONDS = re.compile(r"(?:^|.*[-_: a-z])([0-9]{1,9})\.([0-9]{1,9})(?:s|sec)?$", re.IGNORECASE)
+# Hours and minutes before the seconds: 00-01-02.345, 0h01m02.3s, 01-02.345.
+CLOCK = re.compile(r"(?:.*?[^0-9])??(?:([0-9]{1,2})[-_:h])?([0-5]?[0-9])([-_:m])[0-5]?[0-9]\.[0-9]+s?", re.IGNORECASE)
+NEGATIVE = re.compile(r"(?:^|[^0-9a-z])-[0-9]", re.IGNORECASE)
 COPY = re.compile(r"(.+?)(?: \([0-9]+\)| [0-9]{1,2}|[-_ ]+copy(?: \(?[0-9]+\)?)?)$", re.IGNORECASE)
 NUMBER_AT_END = re.compile(r"(?<![0-9])0*([0-9]{1,9})$")
 RENUMBER = "number the pictures from 0 in the order of taking: 000000.png, 000001.png …"
@@ -95,11 +99,26 @@ def _unix_ns(folder: Path, stems: Mapping[str, str]) -> dict[str, int] | None:
         if whole is None:
             return None
         time_ns = int(whole[1]) * 10 ** (19 - len(whole[1]))
-        time_ns += int(fraction[2].ljust(9, "0")) if fraction else 0
+        time_ns += int(fraction[2].rjust(digits, "0").ljust(9, "0")) if fraction else 0
         return time_ns if EARLIEST_S <= time_ns / NANOSECONDS < LATEST_S else None
 
     fractions = [match.groups() for stem in stems.values() if (match := UNIX_FRACTION.search(stem))]
+    digits = _fraction_digits([decimals for _, decimals in fractions], longest_decimals=7)
     return None if _counts_on(fractions) else _times_of(stems, read)
+
+
+def _fraction_digits(fractions: Sequence[str], *, longest_decimals: int) -> int:
+    """How many digits the numbers after the seconds stand for: 0 where they are decimals.
+
+    Whole micro- or nanoseconds without leading zeros are mostly of full length, and some end in 0; shortened decimals
+    never do.
+    """
+    numbers = [number for number in fractions if number != "0"]
+    least, most = min(map(len, numbers), default=0), max(map(len, numbers), default=0)
+    if not 5 <= most <= least + 3 or least == most or any(number[0] == "0" for number in numbers):
+        return 0
+    whole = most > longest_decimals or any(number[-1] == "0" for number in numbers)
+    return (6 if most <= 6 else 9) if whole else 0
 
 
 def _counts_on(parts: Sequence[Sequence[str]]) -> bool:
@@ -164,10 +183,21 @@ def _seconds_ns(folder: Path, stems: Mapping[str, str]) -> dict[str, int] | None
 
     def read(stem: str) -> int | None:
         match = SECONDS.fullmatch(stem)
-        return None if match is None else int(match[1]) * NANOSECONDS + int(match[2].ljust(9, "0"))
+        if match is None:
+            return None
+        return (60 * _minutes(stem) + int(match[1])) * NANOSECONDS + int(match[2].rjust(digits, "0").ljust(9, "0"))
 
     parts = [match.groups() for stem in stems.values() if (match := SECONDS.fullmatch(stem))]
+    digits = _fraction_digits([decimals for _, decimals in parts], longest_decimals=9)
     return None if _counts_on(parts) else _times_of(stems, read)
+
+
+def _minutes(stem: str) -> int:
+    """The minutes that stand before the seconds; 0 where a number there counts something else: `frame01_02.345`."""
+    clock = CLOCK.fullmatch(stem)
+    if clock is None or (clock[1] is None and clock[3] == "_"):
+        return 0
+    return 60 * int(clock[1] or 0) + int(clock[2])
 
 
 def _by_number(folder: Path, stems: Mapping[str, str]) -> dict[int, str]:
@@ -177,6 +207,10 @@ def _by_number(folder: Path, stems: Mapping[str, str]) -> dict[int, str]:
         digits = DIGITS.findall(stem)
         if not digits or (place is None and not stem[-1].isdigit()):
             raise DataError(f"expected names that end with the frame's number in {folder}, found {name}; {RENUMBER}")
+        if NEGATIVE.search(stem):
+            raise DataError(
+                f"expected frames' numbers from 0 on in {folder}, found the negative one of {name}; {RENUMBER}"
+            )
         number = int(digits[-1 if place is None else place])
         if number >= LARGEST_NUMBER:
             raise DataError(

@@ -33,6 +33,7 @@ from warpgrasp.errors import DataError
 BT_709, BT_601 = 1, 5
 UNSPECIFIED_MATRICES = (0, 2, 3)
 READ_MATRICES = (1, 4, 5, 6, 7, 9)  # BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020: what FFmpeg's scaler knows
+LIMITED_RANGE, BLACK, WHITE = 1, 16, 235  # of FFmpeg's AVColorRange, and its ends in 8 bits
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 HD_WIDTH, SD_HEIGHT = 1280, 576  # players take an unmarked video from this width on, or above this height, for BT.709
 PROGRESSIVE_ORDERS = (0, 1)  # of FFmpeg's AVFieldOrder: unknown, progressive
@@ -51,7 +52,12 @@ class Showing:
 
     @staticmethod
     def of(stream: VideoStream, first: av.VideoFrame, path: Path) -> "Showing":
-        """What the file asks for. Raises `DataError` when it asks for anything but quarter turns."""
+        """What the file asks for. Raises `DataError` when it asks for more than quarter turns and opaque pixels."""
+        if stream.metadata.get("alpha_mode") == "1":  # WebM keeps it beside the frames, where FFmpeg does not look
+            raise DataError(
+                f"expected an opaque video in {path}, found one with a channel of transparency; put it on a background "
+                f"and write it again"
+            )
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         if not Fraction(1, LARGEST_ASPECT) <= aspect <= LARGEST_ASPECT:
             raise DataError(
@@ -115,7 +121,12 @@ def _rgb(frame: av.VideoFrame, path: Path) -> UInt8[np.ndarray, "h w 3"]:
                 f"write it again"
             )
         return np.ascontiguousarray(pixels[..., :3])
-    return frame.to_ndarray(format="rgb24", src_colorspace=matrix)
+    pixels = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
+    if len(frame.format.components) == 1 and frame.color_range == LIMITED_RANGE and not frame.format.has_palette:
+        # FFmpeg's scaler takes all grey for full range.
+        grey = (pixels.astype(np.float32) - BLACK) * (255 / (WHITE - BLACK))
+        return grey.round().clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def _assumed_matrix(frame: av.VideoFrame, path: Path) -> int | None:

@@ -23,10 +23,12 @@ from warpgrasp.data.recording.calibrations.calibrated import (
     CalibratedCamera,
     Content,
     FileFormat,
+    bending_keys,
     intrinsic_matrix,
     pinhole,
     read_content,
     size_px,
+    stated_pinhole,
     stated_size,
     whole_side,
     without_case,
@@ -104,8 +106,9 @@ def _of_tables(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _values(width: str, height: str, ppx: str, ppy: str, fx: str, fy: str) -> dict[str, Any]:
-    numbers = _numbers(" ".join((width, height, ppx, ppy, fx, fy)))
-    return dict(zip(("width", "height", "ppx", "ppy", "fx", "fy"), numbers, strict=False))
+    words = {"width": width, "height": height, "ppx": ppx, "ppy": ppy, "fx": fx, "fy": fy}
+    # What is no number, as one with a decimal comma, stays a text, which is refused by its name.
+    return {key: (_numbers(word) or [word])[0] if re.fullmatch(NUMBER, word) else word for key, word in words.items()}
 
 
 def _numbers(text: str) -> list[float]:
@@ -146,7 +149,6 @@ def _model(entry: Entry) -> str:
 
 
 MATRICES = ("intrinsics", "k", "intrinsicmatrix", "cameraintrinsics", "intrinsic")
-DISTORTING = re.compile(r"^(k[1-6]|p[12]|.*distort.*|dist(coeffs?)?)$")
 LARGEST_CHANGE = 0.02  # of the focal length, as the camera focuses
 PINCAM = re.compile(r"\A\s*(\d+(?:\.0*)?\s+){2}(\S+\s+){3}\S+\s*\Z")
 
@@ -167,23 +169,15 @@ def _phone_cameras(content: Content) -> list[CalibratedCamera]:
         return [_pincam(content)]
     entry = content.entry
     keys = without_case(entry)
-    bending = [key for name, key in keys.items() if DISTORTING.match(name) and not _is_nothing(entry.values[key])]
+    bending = list(bending_keys(entry).values())
     if bending:
         raise DataError(
             f"expected a camera without distortion in {entry.path}, as telephones write it, found {bending[0][:40]}; "
             f"write it as OpenCV's camera_matrix and distortion_coefficients"
         )
     matrix_key = _matrix_key(entry, keys)
-    if matrix_key is not None:
-        intrinsics = intrinsic_matrix(entry, matrix_key)
-    else:
-        fx, fy, cx, cy = (entry.number(keys[name]) for name in ("fx", "fy", "cx", "cy"))
-        intrinsics = pinhole((fx, fy), (cx, cy))
+    intrinsics = stated_pinhole(entry) if matrix_key is None else intrinsic_matrix(entry, matrix_key)
     return [CalibratedCamera("camera", intrinsics, stated_size(entry), notes=_focusing(entry, float(intrinsics[0, 0])))]
-
-
-def _is_nothing(value: object) -> bool:
-    return value is None or value == 0 or (isinstance(value, list) and not any(value))
 
 
 def _matrix_key(entry: Entry, keys: dict[str, str]) -> str | None:

@@ -43,7 +43,7 @@ class Content:
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML's plain values, and OpenCV's matrices as objects; `1e-05` is a number, and nothing is merged.
+    """YAML's plain values, and OpenCV's matrices as objects; `1e-05` and `-.5` are numbers, and nothing is merged.
 
     `checked.read_yaml` reads small files of plain YAML alone: other programs' cameras have tags, tabs and `%YAML:1.0`.
     """
@@ -78,6 +78,15 @@ class PlainLoader(yaml.SafeLoader):
             raise yaml.YAMLError(f"a number of {len(node.value)} digits")
         return super().construct_yaml_int(node)
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Named values. Raises `YAMLError` for a name with two values."""
+        seen: dict[str, yaml.Node] = {}
+        for key, value in ((key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)):
+            other = seen.setdefault(key.value, value)
+            if other is not value and not (isinstance(value, yaml.ScalarNode) and other.value == value.value):
+                raise yaml.YAMLError(f"the key {key.value[:60]!r} is given twice")
+        return super().construct_mapping(node, deep)
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Leave `<<` alone: merged again and again, a small file would fill the memory."""
 
@@ -90,7 +99,9 @@ PlainLoader.add_constructor("tag:yaml.org,2002:opencv-matrix", _opencv_object)
 PlainLoader.add_constructor("tag:yaml.org,2002:opencv-nd-matrix", _opencv_object)
 PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
 PlainLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?)$"),
+    list("-+.0123456789"),
 )
 
 
@@ -173,6 +184,8 @@ def _number(word: str) -> Any:
 
 CORNER_CONVENTION_PX = 0.5  # the centre of the top-left pixel where (0, 0) is that pixel's corner
 LARGEST_SKEW = 1e-6  # of the focal length
+SKEWS = ("skew", "skx", "sky")
+DISTORTING = re.compile(r"^(k[1-6]|p[12]|.*distort.*|dist(coeffs?)?)$")
 
 
 @dataclass(frozen=True)
@@ -232,6 +245,34 @@ def intrinsic_matrix(entry: Entry, key: str) -> Float[np.ndarray, "3 3"]:
     return pinhole(matrix[[0, 1], [0, 1]].tolist(), matrix[:2, 2].tolist())
 
 
+def stated_pinhole(entry: Entry, names: Sequence[str] = ("fx", "fy", "cx", "cy")) -> Float[np.ndarray, "3 3"]:
+    """The matrix of numbers under these names, however written. Raises `DataError` when a skew stands beside them."""
+    keys = without_case(entry)
+    fx, fy, cx, cy = (entry.number(keys[name]) for name in names)
+    check_skew(entry, fx)
+    return pinhole((fx, fy), (cx, cy))
+
+
+def check_skew(entry: Entry, focal_px: float) -> None:
+    """Raise `DataError` for a skew under a name of its own."""
+    for name, key in without_case(entry).items():
+        if name in SKEWS and abs(skew := entry.number(key)) > LARGEST_SKEW * abs(focal_px):
+            raise DataError(f"expected a camera without skew for {entry.where(key)}, found a skew of {skew:g}")
+
+
+def bending_keys(entry: Entry) -> dict[str, str]:
+    """The keys of what bends pictures, and is not zero, by what `without_case` calls them."""
+    return {
+        name: key
+        for name, key in without_case(entry).items()
+        if DISTORTING.match(name) and not _is_nothing(entry.values[key])
+    }
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value == 0 or (isinstance(value, list) and not any(value))
+
+
 def flat_numbers(entry: Entry, key: str) -> tuple[float, ...]:
     """All numbers of a list, of nested lists or of OpenCV's {rows, cols, data}, in the order in which they stand."""
     value = entry.value(key)
@@ -282,7 +323,7 @@ def stated_size(entry: Entry) -> tuple[int, int] | None:
     for width, height in (("imagewidth", "imageheight"), ("width", "height"), ("w", "h")):
         if width in keys and height in keys:
             return size_px(entry, keys[width], keys[height])
-    for name in ("imagesize", "imgsize", "size", "resolution", "imageresolution", "videoresolution"):
+    for name in ("imagesize", "imgsize", "size", "resolution", "imageresolution", "videoresolution", "dim"):
         if name not in keys:
             continue
         value = entry.values[keys[name]]

@@ -13,20 +13,19 @@
 import re
 from collections.abc import Iterator
 
-import numpy as np
-from jaxtyping import Float
-
 from warpgrasp.checked import Entry
 from warpgrasp.data.recording.calibrations.calibrated import (
     CalibratedCamera,
     Content,
     FileFormat,
+    bending_keys,
     coefficients,
     flat_numbers,
     intrinsic_matrix,
     pinhole,
     side_px,
     size_px,
+    stated_pinhole,
     stated_size,
     whole_side,
     without_case,
@@ -49,6 +48,7 @@ DISTORTIONS = (
 )
 SINGLE = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 SIDES = ("", "0", "1", "2", "left", "right")
+KNOWN = {name for base in DISTORTIONS for side in SIDES for name in (base + side, side + base)}
 MODEL_KEYS = ("model", "distortionmodel", "cameramodel", "calibrationmodel")
 OPENCVS = ("", "pinhole", "plumb_bob", "rational_polynomial", "radtan", "brown", "standard", "perspective", "none")
 FOUR = (
@@ -61,6 +61,8 @@ def _is_opencv(content: Content) -> bool:
     """Whether there is a camera matrix by a name of OpenCV's, or by another name beside distortion coefficients."""
     if content.entry is None:
         return False
+    if content.kind == "XML" and "opencv_storage" not in content.entry.values:
+        return False  # Agisoft's <calibration> has other coefficients by the same names
     entry = _inside(content.entry)
     keys = without_case(entry)
     own = any(name + side in keys or side + name in keys for name in OWN_NAMES for side in SIDES)
@@ -76,11 +78,11 @@ def opencv_cameras(content: Content, *, model: DistortionModel | None = None) ->
 
 
 def _inside(entry: Entry) -> Entry:
-    """The stored values, without an outer element or object that holds all of them."""
+    """The stored values, with those beside an inner object that holds the camera: its size, say, or its distortion."""
     for key in ("opencv_storage", "intrinsics", "calibration", "camera"):
         inner = entry.values.get(key)
         if isinstance(inner, dict) and not list(_matrices(entry)):
-            entry = Entry(inner, entry.path, key)
+            entry = Entry({**entry.values, **inner}, entry.path, key)
     return entry
 
 
@@ -99,13 +101,8 @@ def _matrices(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _opencv_camera(entry: Entry, side: str, matrix_key: str, model: DistortionModel | None) -> CalibratedCamera:
-    keys = without_case(entry)
-    if matrix_key == "fx":
-        fx, fy, cx, cy = (entry.number(keys[name]) for name in ("fx", "fy", "cx", "cy"))
-        intrinsics: Float[np.ndarray, "3 3"] = pinhole((fx, fy), (cx, cy))
-    else:
-        intrinsics = intrinsic_matrix(entry, matrix_key)
-    model = model or _stated_model(entry, keys)
+    intrinsics = stated_pinhole(entry) if matrix_key == "fx" else intrinsic_matrix(entry, matrix_key)
+    model = model or _stated_model(entry, without_case(entry))
     distortion, listed = _opencv_distortion(entry, side, model)
     notes = (FOUR,) if model is None and listed and len(distortion) == 4 else ()
     size = stated_size(entry)
@@ -124,6 +121,12 @@ def _opencv_distortion(entry: Entry, side: str, model: DistortionModel | None) -
         if numbers or model == "fisheye":
             return coefficients(entry, key, model or "opencv"), True
         return (), True
+    for name, other in bending_keys(entry).items():
+        if name not in (*KNOWN, *SINGLE) and "undist" not in name and not isinstance(entry.values[other], str | bool):
+            raise DataError(
+                f"expected distortion under one of OpenCV's names in {entry.path}, found {other[:60]}; write it in "
+                f"OpenCV's order (k1 k2 p1 p2 k3 …) as distortion_coefficients"
+            )
     return _single(entry, model), False
 
 
@@ -149,8 +152,9 @@ def _single(entry: Entry, model: DistortionModel | None) -> tuple[float, ...]:
 
 def _stated_model(entry: Entry, keys: dict[str, str]) -> DistortionModel | None:
     """The model where the file says it: `fisheye_model` of OpenCV's sample, or a name."""
-    if "fisheyemodel" in keys:
-        return "fisheye" if entry.values[keys["fisheyemodel"]] in (1, True, "1", "true") else "opencv"
+    for name in ("fisheyemodel", "isfisheye", "fisheye"):
+        if name in keys:
+            return "fisheye" if entry.values[keys[name]] in (1, True, "1", "true") else "opencv"
     for name in MODEL_KEYS:
         value = str(entry.values[keys[name]]).lower() if name in keys else ""
         if "fisheye" in value or value in ("equidistant", "equi", "kannala_brandt"):

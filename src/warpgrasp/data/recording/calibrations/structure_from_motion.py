@@ -21,6 +21,7 @@ from warpgrasp.data.recording.calibrations.calibrated import (
     CalibratedCamera,
     Content,
     FileFormat,
+    check_skew,
     pinhole,
     size_px,
     whole_side,
@@ -168,6 +169,9 @@ INTRINSICS = (
     "p2",
     "camera_model",
     "distortion_params",
+    "sk_x",
+    "sk_y",
+    "skew",
 )
 ANGLES = ("camera_angle_x", "camera_angle_y", "is_fisheye")
 NAMES = (
@@ -181,6 +185,7 @@ NAMES = (
     "PERSPECTIVE",
 )
 FISHEYES = ("OPENCV_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_RADIAL_FISHEYE")
+CONTRADICTION = 0.05  # between two statements of a focal length
 LARGEST_ANGLE_RAD = math.radians(170)
 
 
@@ -216,8 +221,10 @@ def _transforms_camera(entry: Entry) -> CalibratedCamera:
         focal_px = [
             entry.number(key if entry.has(key) else other) for key, other in (("fl_x", "fl_y"), ("fl_y", "fl_x"))
         ]
+        _check_angle(entry, size, focal_px[0])
     else:
         focal_px = _from_angles(entry, size)
+    check_skew(entry, focal_px[0])
     if entry.has("cx") or entry.has("cy"):
         centre_px, notes = (entry.number("cx"), entry.number("cy")), ()
     else:
@@ -255,6 +262,18 @@ def _from_angles(entry: Entry, size: tuple[int, int] | None) -> list[float]:
     if not focal_px:
         raise DataError(f"expected fl_x or camera_angle_x in {entry.path}, found neither")
     return [focal_px[0], focal_px[-1]]
+
+
+def _check_angle(entry: Entry, size: tuple[int, int] | None, focal_px: float) -> None:
+    """Raise `DataError` where an angle of view beside the focal length is that of pictures of another size."""
+    if size is None or not entry.has("camera_angle_x") or entry.values.get("is_fisheye") is True:
+        return
+    by_angle = _from_angles(entry, size)[0]
+    if abs(by_angle / focal_px - 1) > CONTRADICTION:
+        raise DataError(
+            f"expected one focal length in {entry.path}, found fl_x = {focal_px:g} and, by camera_angle_x and w = "
+            f"{size[0]}, {by_angle:g}: of which size are the pictures? Correct w and h, or leave one of the two out"
+        )
 
 
 def _transforms_distortion(entry: Entry) -> tuple[DistortionModel, tuple[float, ...]]:

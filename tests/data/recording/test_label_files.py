@@ -162,7 +162,7 @@ REFUSED = {
         studio(image_rotation=90),
         r"pictures that are not turned for tasks\[0\]\.annotations\[1\]\.result\[5\]\.image_rotation .*found 90",
     ),
-    "one point of another size": (studio(original_width=128), "expected joints in pictures of 64×48.*found 128×48"),
+    "one point of another size": (studio(original_width=32), "expected joints in pictures of 64×48.*found 32×48"),
     "pictures of several folders": (coco_text(PIXELS).replace("frame_000001", "a/frame_000001"), SEVERAL),
     "pictures of several tasks": (cvat_text(PIXELS).replace('id="1"', 'id="1" task_id="7"'), SEVERAL),
     "confidences": (flagged(0.3), r"expected 0, 1 or 2 as the third number .* for annotations\[0\]\.keypoints"),

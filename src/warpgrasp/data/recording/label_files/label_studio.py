@@ -50,8 +50,8 @@ def read_label_studio(entry: Entry, recording: Recording) -> StatedLabels:
             regions = [one for one in annotation.entries("result") if one.values.get("type") == KEYPOINTS]
             joints = [joint for region in regions for joint in _joints(region, size)]
             if joints:
-                sizes = [one for one in map(_size, regions) if one is not None]
-                hands.add(_picture(task), annotation.place, joints, max(sizes, default=None))
+                others = [one for one in map(_size, regions) if one not in (None, tuple(size.tolist()))]
+                hands.add(_picture(task), annotation.place, joints, others[0] if others else None)
     return hands.stated(KIND)
 
 

@@ -46,6 +46,7 @@ def stated() -> dict[str, list[str]]:
         "JSON of a recording": [
             f"{size(bounded.LARGEST_JSON_BYTES)}, its labels and drafts {size(recording.LARGEST_LABELS_BYTES)}",
             f"{small}, {bounded.DEEPEST_JSON} deep",
+            f"{millions(bounded.MOST_TEXTS)} texts, and {millions(bounded.MOST_LISTS)} lists",
         ],
         "keypoints of other programs": [
             f"JSON {size(programs.LARGEST_JSON_BYTES)} and {millions(programs.MOST_MARKS)} values",

@@ -34,6 +34,8 @@ __all__ = [
 LARGEST_JSON_BYTES = 16_000_000
 LARGEST_TEXT_BYTES = 16_000_000  # of lists and tables; the longest list of a data set has one and a half
 MOST_MARKS = 5_000_000  # brackets and commas of a JSON text: its values take some hundred bytes each in memory
+# Of a JSON text: a text or a key takes two hundred bytes in memory, a list or an object up to three hundred.
+MOST_TEXTS, MOST_LISTS = 2_500_000, 1_500_000
 DEEPEST_JSON = 64  # lists and objects in each other
 MOST_TAGS = 500_000  # of an XML text, which begin and end elements; some hundred bytes each in memory
 ATTRIBUTES_PER_TAG = 4
@@ -120,19 +122,26 @@ def read_json(path: Path, *, largest_bytes: int = LARGEST_JSON_BYTES, most_marks
         raise DataError(f"expected JSON in {path}: {' '.join(str(error).split())[:200]}") from error
 
 
-def parse_json(content: bytes | str, *, most_marks: int = MOST_MARKS) -> Any:
+def parse_json(
+    content: bytes | str, *, most_marks: int = MOST_MARKS, most_texts: int = MOST_TEXTS, most_lists: int = MOST_LISTS
+) -> Any:
     """The values of a JSON text in UTF-8.
 
     Raises `ValueError` for what is none, repeats a key, nests deeper than `DEEPEST_JSON`, holds more than `most_marks`
-    brackets and commas, or half a character; and for characters beyond ASCII in a text above `LARGEST_JSON_BYTES`:
+    brackets and commas, `most_texts` texts, `most_lists` lists and objects, or half a character; and for characters
+    beyond ASCII in a text above `LARGEST_JSON_BYTES`:
     one of them makes four bytes of each other in memory.
     """
     raw = content.encode() if isinstance(content, str) else content
     if len(raw) > LARGEST_JSON_BYTES and not raw.isascii():
         raise ValueError(f"characters beyond ASCII in more than {LARGEST_JSON_BYTES / 1e6:g} MB")
+    if raw.count(b'"') > 2 * most_texts:
+        raise ValueError(f"more than {most_texts} texts")
     marks = np.frombuffer(_TEXT.sub(b"", raw).translate(None, _NO_MARKS), np.uint8)
     if len(marks) > most_marks:
         raise ValueError(f"more than {most_marks} values")
+    if np.count_nonzero(_STEPS[marks] > 0) > most_lists:
+        raise ValueError(f"more than {most_lists} lists and objects")
     if np.cumsum(_STEPS[marks], dtype=np.int32).max(initial=0) > DEEPEST_JSON:
         raise ValueError(f"lists and objects in each other, more than {DEEPEST_JSON} deep")
     values = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_without_repeats)

@@ -30,7 +30,7 @@ MOST_S = 20  # of the processor, that a file takes
 SETUP = f"""
 import resource, signal, time
 from pathlib import Path
-from warpgrasp.data.recording import annotations, calibrations, camera, files, label_files
+from warpgrasp.data.recording import annotations, calibrations, camera, files, label_files, run_lengths
 from warpgrasp.errors import UserError
 from warpgrasp.hand import HandModel, open_hand
 from warpgrasp.keypoints import read_keypoints, read_keypoints_file
@@ -38,6 +38,7 @@ from warpgrasp.pickled import PickleError, load_pickle, plain_set, NUMPY_NAMES
 from warpgrasp.predictions import read_predictions
 from warpgrasp.reconstruction import load_checkpoint
 hand = HandModel(open_hand())
+FRAMES = run_lengths.FrameNames({{0: None, 1: None}}, {{}}, True)
 READERS = {{
     "predictions": read_predictions,
     "weights": lambda path: load_checkpoint(path).network(hand),
@@ -48,6 +49,7 @@ READERS = {{
     "calibration": lambda path: calibrations.chosen_camera(calibrations.read_cameras(path)[1], "no such", path),
     "programs": lambda path: read_keypoints(path, ["a.png"], (64, 48)),
     "label file": lambda path: label_files.read_labels(path, None),
+    "masks": lambda path: run_lengths.read_run_lengths(path, FRAMES, (64, 48)),
     "pickle": lambda path: load_pickle(path, {{**NUMPY_NAMES, ("builtins", "set"): plain_set}}),
 }}
 def run(words):
@@ -75,6 +77,7 @@ FILES = {
     "keypoints": "k.npz",
     "programs": "k.json",
     "label file": "labels.json",
+    "masks": "masks.json",
     "pickle": "a.pkl",
     "calibration": "calibration",
 }
@@ -132,6 +135,10 @@ JSON: dict[str, Callable[[], bytes]] = {
     "deep and open": lambda: b'{"a":' * 200_000,
     "many lists": lambda: b'{"frames": [' + b"[]," * 4_000_000 + b"[]]}",
     "many objects": lambda: b'{"frames": [' + b"{}," * 4_000_000 + b"{}]}",
+    "empty objects": lambda: b'{"annotations": [' + b"{}," * 1_600_000 + b"{}]}",
+    "objects of a value": lambda: b"[" + b'{"a":1},' * 1_600_000 + b"{}]",
+    "many keys": lambda: b"{" + b",".join(b'"%07d":{}' % number for number in range(1_600_000)) + b"}",
+    "many texts": lambda: b"[" + b'"ab",' * 2_600_000 + b"1]",
     "an open text": lambda: b'"' + b'\\"' * 5_000_000,
     "half a character": lambda: b'{"name": "\\ud800", "format": "warpgrasp-object-1", "mesh": "a.obj", "units": "m"}',
     "digits": lambda: b'{"a": ' + b"9" * 1_000_000 + b"}",
@@ -142,7 +149,10 @@ JSON: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize(
     "reader",
-    ["labels", *(pytest.param(one, marks=pytest.mark.slow) for one in ("camera", "object", "programs", "label file"))],
+    [
+        "labels",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("camera", "object", "programs", "label file", "masks")),
+    ],
 )
 def test_json(reading: Forks, tmp_path: Path, reader: str) -> None:
     files = []

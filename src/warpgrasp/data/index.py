@@ -173,7 +173,8 @@ def _decode(data: bytes, header: dict[str, Any]) -> Folders:
     if parse_json(first) != {**header, "sha256": hashlib.sha256(body).hexdigest()}:
         raise ValueError("it is broken, of another folder or of another version")
     # The digest vouches for the shape: nothing but `_encode` writes a line that matches it.
-    return parse_json(body, most_marks=len(body))
+    most = len(body)
+    return parse_json(body, most_marks=most, most_texts=most, most_lists=most)
 
 
 def _progress(*, shown: bool) -> Progress:

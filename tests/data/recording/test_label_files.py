@@ -111,6 +111,29 @@ def test_the_other_hands_joints_are_passed_over(tmp_path: Path, recording: Recor
         stated(tmp_path, text.replace("right", "left"), recording)
 
 
+def test_attributes_say_which_hand_it_is(tmp_path: Path, recording: Recording) -> None:
+    """As people set them in CVAT, and as it writes them into COCO's annotations."""
+    text = cvat_text(PIXELS).replace('"right hand"', '"hand"')
+    for attribute in (
+        '<attribute name="hand_side">Left</attribute>',
+        '<attribute name="left">true</attribute><attribute name="seen from">right</attribute>',
+    ):
+        of_one = text.replace('z_order="0">', f'z_order="0">{attribute}', 1)
+        assert list(stated(tmp_path, of_one, recording).hands) == [4]
+    whole = cvat_text(PIXELS, shape="shape").replace(
+        "></points>", '><attribute name="side">left</attribute></points>', 1
+    )
+    assert list(stated(tmp_path, whole, recording).hands) == [4]
+    content = json.loads(coco_text(PIXELS))
+    content["annotations"][0]["attributes"] = {"occluded": False, "Handedness": "left"}
+    assert list(stated(tmp_path, json.dumps(content), recording).hands) == [4]
+
+
+def test_sizes_that_are_not_known_are_null(tmp_path: Path, recording: Recording) -> None:
+    text = re.sub(r'"original_(width|height)": [0-9]+', r'"original_\1": null', label_studio_text(PIXELS))
+    assert list(stated(tmp_path, text, recording).hands) == [1, 4]
+
+
 def category(change: Callable[[dict], object]) -> str:
     content = json.loads(coco_text(PIXELS))
     change(content["categories"][0])
@@ -121,7 +144,38 @@ def twice(text: str) -> str:
     return text.replace('"frame_000004.PNG"', '"frame_000001.PNG"')
 
 
+def studio(**of_region: object) -> str:
+    content = json.loads(label_studio_text(PIXELS))
+    content[0]["annotations"][1]["result"][5].update(of_region)
+    return json.dumps(content)
+
+
+def flagged(flag: float) -> str:
+    content = json.loads(coco_text(PIXELS))
+    content["annotations"][0]["keypoints"][2] = flag
+    return json.dumps(content)
+
+
+SEVERAL = r"expected pictures of one recording in .*labels, found folder .* and, for .*; keep those of this recording"
 REFUSED = {
+    "a turned picture": (
+        studio(image_rotation=90),
+        r"pictures that are not turned for tasks\[0\]\.annotations\[1\]\.result\[5\]\.image_rotation .*found 90",
+    ),
+    "one point of another size": (studio(original_width=32), "expected joints in pictures of 64×48.*found 32×48"),
+    "pictures of several folders": (coco_text(PIXELS).replace("frame_000001", "a/frame_000001"), SEVERAL),
+    "pictures of several tasks": (cvat_text(PIXELS).replace('id="1"', 'id="1" task_id="7"'), SEVERAL),
+    "confidences": (flagged(0.3), r"expected 0, 1 or 2 as the third number .* for annotations\[0\]\.keypoints"),
+    "results of COCO": ('[{"image_id": 1, "keypoints": []}]', "keypoints with images and categories.* results alone"),
+    "shares of the picture": (coco_text({1: PIXELS[1] / 64}), r"found numbers that are all below 2, as shares"),
+    "pixels of a larger picture": (
+        cvat_text({1: 8 * PIXELS[1]}),
+        r"expected joints in a picture of 64×48, or near it, in image 1 of .*labels, found wrist at .*another size\?",
+    ),
+    "an unknown picture by a hash": (
+        coco_text({1: PIXELS[1]}).replace("frame_000001.PNG", "c0ffee12-1234-4abc-9def-1234567890a2.jpg"),
+        "found c0ffee12-1234.*, which is none of them",
+    ),
     "no names": (category(lambda one: one.pop("keypoints")), r"names of the joints for categories\[0\]\.keypoints in"),
     "a name that is none": (
         category(lambda one: one["keypoints"].__setitem__(3, "elbow")),
@@ -192,7 +246,12 @@ def test_xml_is_read_within_bounds() -> None:
 
 def test_pictures_of_a_video_by_the_numbers_at_the_end(tmp_path: Path, recording: Recording) -> None:
     """What an address asks besides is no frame's number, nor is the end of a longer number."""
-    for name in ("https://a.org/b/frame_000001.png?v=3&Signature=a4", "/data/?d=b/frame_000001.png", "x-0000000000001"):
+    for name in (
+        "https://a.org/b/frame_000001.png?v=3&Signature=a4",
+        "/data/?d=b/frame_000001.png",
+        "x-0000000000001",
+        "frame_000001_png.rf.3f2a9be1b7aa4.jpg",  # Roboflow's
+    ):
         text = coco_text({1: PIXELS[1]}).replace("frame_000001.PNG", name)
         assert list(stated(tmp_path, text, recording).hands) == [1], name
     text = coco_text({1: PIXELS[1]}).replace("frame_000001.PNG", "1700000000001.png")

@@ -253,6 +253,10 @@ def segmentation(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
+        (
+            [{"image_id": f"{name}.png", "category_id": 1, "segmentation": WHOLE} for name in ("a/0003", "b/0004")],
+            "expected pictures of one recording in .*, found a/0003.png, b/0004.png of several folders",
+        ),
         ([], "expected masks as COCO or SAM 2 writes them in"),
         ("[" * 100_000, "more than 64 deep"),
         ("{", "expected masks \\(run lengths\\) in .*, but it cannot be read"),
@@ -291,6 +295,22 @@ def test_what_is_wrong_in_a_file_is_said_in_a_sentence(clip: Clip, content: Any,
     assert len(str(raised.value)) < 600
 
 
+def shown_in(labels: dict[int, np.ndarray | None]) -> list[int]:
+    return [number for number, shown in labels.items() if shown is not None]
+
+
+def test_padded_numbers_are_names(clip: Clip) -> None:
+    """And plain ones count."""
+    assert shown_in(read(clip, {"0003": {"hand": rle(ONE, as_text=True)}})) == [3]
+    assert shown_in(read(clip, {"1": {"hand": rle(ONE, as_text=True)}})) == [4]
+
+
+def test_annotations_without_a_mask_are_passed_over(clip: Clip) -> None:
+    content = coco(drawn(), as_text=True)
+    content["annotations"].insert(0, {"id": 9, "image_id": 104, "category_id": 4, "segmentation": [], "keypoints": []})
+    assert shown_in(read(clip, content)) == [3, 7]
+
+
 def gray(value: int, size: tuple[int, int] = (WIDTH, HEIGHT), mode: str = "L") -> Image.Image:
     return Image.new(mode, size, value)
 
@@ -323,6 +343,26 @@ def test_what_is_wrong_in_a_folder_is_said_in_a_sentence(
         image.save(folder / name)
     with pytest.raises(DataError, match=sentence):
         read_masks(folder, clip)
+
+
+@pytest.mark.parametrize(
+    ("palette", "right"),
+    [([0, 0, 0, 128, 0, 0], True), ([120, 120, 120, 180, 9, 0], True), ([255, 255, 255, 0, 0, 0], False)],
+    ids=["black first", "no black", "black not first"],
+)
+def test_palettes(clip: Clip, tmp_path: Path, palette: list[int], right: bool) -> None:
+    """What is black in a palette that a program has ordered by frequency would be the hand."""
+    image = Image.frombytes("P", (WIDTH, HEIGHT), ONE.astype(np.uint8).tobytes())
+    image.putpalette(palette)
+    for file in (tmp_path / "parts/hand/3.png", tmp_path / "whole/3.png"):
+        file.parent.mkdir(parents=True)
+        image.save(file)
+    for folder in (tmp_path / "parts", tmp_path / "whole"):
+        if right:
+            assert read_masks(folder, clip).hands == 1
+        else:
+            with pytest.raises(DataError, match=r"the black one of the palette in .*3\.png, found another; save"):
+                read_masks(folder, clip)
 
 
 def test_no_such_masks(clip: Clip, tmp_path: Path) -> None:

@@ -164,7 +164,20 @@ def _numbers(file: Path, size: tuple[int, int], *, colours: bool) -> Shaped[np.n
                 f"expected a mask of one number for each pixel in {file}, found colours ({opened.mode}); save it "
                 f"as a grey PNG"
             )
-        return np.array(opened)
+        numbers = np.array(opened)
+        if opened.mode == "P":
+            _check_palette(np.array(opened.getpalette("RGB")).reshape(-1, 3), numbers, file)
+        return numbers
+
+
+def _check_palette(palette: Shaped[np.ndarray, "n 3"], numbers: Shaped[np.ndarray, "h w"], file: Path) -> None:
+    """Refuse colours whose order a program chose: there the number 0, the background, is not the black one."""
+    black = np.flatnonzero(~palette.any(axis=1))
+    if palette[0].any() and np.isin(numbers, black).any():
+        raise DataError(
+            f"expected the number 0, of the background, to be the black one of the palette in {file}, found another; "
+            f"save it as a grey PNG"
+        )
 
 
 def _index_labels(file: Path, size: tuple[int, int]) -> Labels:

@@ -83,13 +83,20 @@ class OnePicture:
 
     path: Path
     stated: dict[int, str] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)  # of named pictures
 
     def of(self, number: int, name: str) -> int:
-        """The number of a frame. Raises `DataError` when another picture was of it."""
+        """The number of a frame. Raises `DataError` when another picture was of it, or one of another folder."""
         before = self.stated.setdefault(number, name)
         if before != name:
             raise DataError(
                 f"expected one picture for each frame in {self.path}, found {shown([before, name])} of frame {number}"
+            )
+        self.folders.setdefault(name.replace("\\", "/").rpartition("/")[0], name)
+        if len(self.folders) > 1:
+            raise DataError(
+                f"expected pictures of one recording in {self.path}, found {shown(self.folders.values())} of several "
+                f"folders; keep those of this recording"
             )
         return number
 
@@ -100,7 +107,7 @@ def read_run_lengths(path: Path, names: FrameNames, size: Size) -> dict[int, Cal
     Told by content: COCO's annotations (CVAT's too), whose categories are named `hand`, `object` or `unknown`; COCO's
     results, a list of `image_id`, `category_id` and `segmentation`; SAM 2's frames, a list of `frame_index` and
     `results`; an object that has, for each frame, an object of masks by name or number. Where there are no names 1 is
-    the hand and 2 the object. Frames that are counted (`frame_index`, keys without an ending) count from 0; an
+    the hand and 2 the object. Frames that are counted (`frame_index`, keys that are plain numbers) count from 0; an
     `image_id` without a file's name is a frame's number. Raises `DataError` for what is none of these, or hostile.
     """
     try:
@@ -150,6 +157,8 @@ def _coco(content: Entry, names: FrameNames) -> Found:
     images, categories = content.by_id("images"), content.by_id("categories")
     only = OnePicture(content.path)
     for annotation in content.each("annotations"):
+        if annotation.values.get("segmentation") == []:  # keypoints or a box alone
+            continue
         image_id = annotation.whole("image_id", least=0, most=LARGEST_ID)
         if image_id in images:
             name = images[image_id].text("file_name", longest=4096)
@@ -181,8 +190,9 @@ def _listed(content: Entry, names: FrameNames) -> Found:
 
 def _by_frame(content: Entry, names: FrameNames) -> Found:
     only = OnePicture(content.path)
+    padded = any(re.fullmatch(r"0[0-9]+", key) for key in content.values)  # as names of pictures are
     for key in content.values:
-        counted = re.fullmatch(r"[0-9]{1,9}", key)
+        counted = not padded and re.fullmatch(r"[0-9]{1,9}", key)
         number = only.of(names.at(int(key), content.path) if counted else names.number(key, content.path), key)
         masks = content.entry(key)
         for part in masks.values:

@@ -64,6 +64,11 @@ def read_labels(path: Path, recording: Recording, *, object_id: int | None = Non
 
 def _of_json(content: Any, path: Path, recording: Recording, object_id: int | None) -> StatedLabels:
     if isinstance(content, list):
+        if content and isinstance(content[0], dict) and "image_id" in content[0]:
+            raise DataError(
+                f"expected COCO's keypoints with images and categories, which name the joints, in {path}, found a list "
+                f"of results alone"
+            )
         return read_label_studio(Entry({"tasks": content}, path), recording)
     entry = Entry.of(content, path)
     if entry.has("annotations") and entry.has("images"):

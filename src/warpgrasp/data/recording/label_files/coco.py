@@ -23,19 +23,21 @@ from warpgrasp.data.recording.label_files.stated import (
     joint_of,
     known_names,
     picture_name,
+    sides_of,
     unknown_joint,
 )
 from warpgrasp.errors import DataError
 from warpgrasp.hand import FINGERS, JOINTS
 
 KIND = "COCO keypoints"
+FLAGS = (0, 1, 2)
 LIKE_COCO = {OUTSIDE: 0, HIDDEN: 1}  # else 2
 
 
 def read_coco(entry: Entry, recording: Recording) -> StatedLabels:
     """The hands of a file. Raises `DataError` naming the file, the member and the fact."""
     images, categories = entry.by_id("images"), entry.by_id("categories")
-    names: dict[int, list[JointName]] = {}
+    names: dict[tuple[int, str], list[JointName]] = {}
     hands = HandsOfFile(recording, entry.path)
     for annotation in entry.each("annotations"):
         if not annotation.values.get("keypoints"):
@@ -43,10 +45,18 @@ def read_coco(entry: Entry, recording: Recording) -> StatedLabels:
         chosen = _id(annotation, "category_id")
         if chosen not in categories:
             raise DataError(f"expected a category for {annotation.where('category_id')}, found none of id {chosen}")
-        if chosen not in names:
-            names[chosen] = _names(categories[chosen])
-        numbers = annotation.numbers("keypoints", (3 * len(names[chosen]),), most=LARGEST_PX).reshape(-1, 3)
-        joints = [PlacedJoint(name, row[:2]) for name, row in zip(names[chosen], numbers, strict=True) if row[2] > 0]
+        attributes = annotation.values.get("attributes")
+        sides = sides_of(attributes.items()) if isinstance(attributes, dict) else ""
+        if (chosen, sides) not in names:
+            names[chosen, sides] = _names(categories[chosen], sides)
+        stated = names[chosen, sides]
+        numbers = annotation.numbers("keypoints", (3 * len(stated),), most=LARGEST_PX).reshape(-1, 3)
+        if not np.isin(numbers[:, 2], FLAGS).all():
+            raise DataError(
+                f"expected 0, 1 or 2 as the third number of each joint (not labelled, hidden, visible) for "
+                f"{annotation.where('keypoints')}, found another; confidences are no labels"
+            )
+        joints = [PlacedJoint(name, row[:2]) for name, row in zip(stated, numbers, strict=True) if row[2] > 0]
         if joints:
             hands.add(*_picture(annotation, images), joints=joints, size=_size(annotation, images))
     return hands.stated(KIND)
@@ -56,14 +66,15 @@ def _id(entry: Entry, key: str) -> int:
     return entry.whole(key, least=0, most=LARGEST_ID)
 
 
-def _names(category: Entry) -> list[JointName]:
+def _names(category: Entry, sides: str) -> list[JointName]:
+    """The joints in their order; `sides` are words that say which hand it is."""
     if not category.values.get("keypoints"):
         raise DataError(
             f"expected the names of the joints for {category.where('keypoints')}, found none: they say in which order "
             f"the numbers stand; write them there ({known_names()})"
         )
     stated = category.items("keypoints", str)
-    of = category.text("name") if category.has("name") else ""
+    of = f"{category.text('name') if category.has('name') else ''} {sides}"
     found = [joint_of(name, of=of) for name in stated]
     names = [name for name in found if name is not None]
     if len(names) != len(found):

@@ -22,6 +22,7 @@ from warpgrasp.data.recording.label_files.stated import (
     StatedLabels,
     joint_of,
     picture_name,
+    sides_of,
     unknown_joint,
 )
 from warpgrasp.errors import DataError
@@ -42,14 +43,24 @@ def read_cvat(root: ElementTree.Element, path: Path, recording: Recording) -> St
         singles = []
         for shape in image:
             if shape.tag == "skeleton":
-                joints = [joint for point in shape for joint in _joints(point, shape.get("label", ""), place, path)]
-                if joints:
-                    hands.add(_picture(image, place, path), place, joints, _size(image, place, path))
+                of = f"{shape.get('label', '')} {_sides(shape)}"
+                joints = [joint for point in shape for joint in _joints(point, of, place, path)]
+                _add(hands, image, place, joints)
             elif shape.tag == "points":
                 singles += _joints(shape, "", place, path)
-        if singles:
-            hands.add(_picture(image, place, path), place, singles, _size(image, place, path))
+        _add(hands, image, place, singles)
     return hands.stated(KIND)
+
+
+def _add(hands: HandsOfFile, image: ElementTree.Element, place: str, joints: Sequence[PlacedJoint]) -> None:
+    if joints:
+        picture, size = _picture(image, place, hands.path), _size(image, place, hands.path)
+        hands.add(picture, place, joints, size, task=image.get("task_id", ""))
+
+
+def _sides(shape: ElementTree.Element) -> str:
+    """The sides that a shape's attributes say."""
+    return sides_of((one.get("name", ""), one.text) for one in shape.findall("attribute"))
 
 
 def _picture(image: ElementTree.Element, place: str, path: Path) -> str:
@@ -70,14 +81,14 @@ def _joints(shape: ElementTree.Element, of: str, place: str, path: Path) -> Iter
     """The joint of a named point, or the 21 of a shape that stands for the hand; none of an `outside` one."""
     if shape.tag != "points" or shape.get("outside") == "1":
         return
-    label = shape.get("label", "")
+    label, of = shape.get("label", ""), f"{of} {_sides(shape)}"
     text = shape.get("points", "")
     if len(text) > LONGEST_PLACES:
         raise DataError(f"expected at most {len(JOINTS)} places for {place} in {path}, found a text of {len(text)}")
     places = [_numbers(pair, place, path, count=2) for pair in text.split(";")]
     name = joint_of(label, of=of)
     if len(places) == len(JOINTS) and name is None:
-        side = joint_of("wrist", of=label)
+        side = joint_of("wrist", of=f"{label} {of}")
         names = [JointName(joint, None if side is None else side.side) for joint in JOINTS]
     elif len(places) == 1 and name is not None:
         names = [name]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from warpgrasp.bounded import shown
 from warpgrasp.checked import Entry
 from warpgrasp.data.pictures import PICTURE_ENDINGS
 from warpgrasp.data.recording.camera import LARGEST_SIDE_PX
@@ -49,11 +50,17 @@ def read_label_studio(entry: Entry, recording: Recording) -> StatedLabels:
             regions = [one for one in annotation.entries("result") if one.values.get("type") == KEYPOINTS]
             joints = [joint for region in regions for joint in _joints(region, size)]
             if joints:
-                hands.add(_picture(task), annotation.place, joints, _size(regions[0]))
+                others = [one for one in map(_size, regions) if one not in (None, tuple(size.tolist()))]
+                hands.add(_picture(task), annotation.place, joints, others[0] if others else None)
     return hands.stated(KIND)
 
 
 def _joints(region: Entry, size: np.ndarray) -> Iterator[PlacedJoint]:
+    if region.values.get("image_rotation") not in (None, 0):
+        raise DataError(
+            f"expected joints in pictures that are not turned for {region.where('image_rotation')}, found "
+            f"{shown([str(region.values['image_rotation'])])}; turn the picture back in Label Studio"
+        )
     value = region.entry("value")
     labels = value.items(KEYPOINTS, str)
     if not labels:  # a point that nobody named
@@ -83,7 +90,7 @@ def _picture(task: Entry) -> str:
 
 
 def _size(region: Entry) -> tuple[int, int] | None:
-    if not (region.has("original_width") and region.has("original_height")):
+    if None in (region.values.get("original_width"), region.values.get("original_height")):
         return None
     width, height = (region.whole(f"original_{side}", least=1, most=LARGEST_SIDE_PX) for side in ("width", "height"))
     return width, height

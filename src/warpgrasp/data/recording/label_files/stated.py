@@ -5,7 +5,7 @@ known. Pictures are told by their names, or by the number at the end of them.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,10 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.picture_names import number_at_end
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
-from warpgrasp.hand import FINGERS, JOINTS, Side
+from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, Side
 
 LARGEST_PX = 1e6
+LARGEST_SHARE = 2  # some joints may lie beyond the picture
 CORNER_PX = 0.5  # the centre of the top-left pixel, where places count from its corner
 # Words of a joint's name, in small letters. Numbers count from the finger's base, the fourth is the tip.
 FINGER_WORDS = {finger: finger for finger in FINGERS}
@@ -31,6 +32,7 @@ THUMB_PARTS = {**PARTS, "cmc": "1", "mcp": "2", "ip": "3"}
 FINGER_PARTS = {**PARTS, "mcp": "1", "pip": "2", "dip": "3"}
 SIDE_WORDS: dict[str, Side] = {"left": "left", "l": "left", "right": "right", "r": "right"}
 MEANINGLESS = {"finger", "hand", "joint"}
+SIDE_KEYS = {"side", "hand", "handedness", "laterality", "chirality"}  # words of the names of attributes
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Label Studio puts eight characters before the name of a picture that was uploaded.
 UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -60,6 +62,18 @@ def joint_of(name: str, *, of: str = "") -> JointName | None:
     (finger,) = fingers
     part = (THUMB_PARTS if finger == "thumb" else FINGER_PARTS).get(rest[0])
     return None if part is None else JointName(f"{finger}_{part}", side)
+
+
+def sides_of(attributes: Iterable[tuple[str, Any]]) -> str:
+    """The sides that the attributes of a hand say, as words: `side` is left, or `left_hand` is true."""
+    sides = []
+    for name, value in attributes:
+        words, text = {word.lower() for word in WORDS.findall(name[:100])}, str(value)[:20].strip().lower()
+        if text in SIDE_WORDS and words & SIDE_KEYS:
+            sides.append(text)
+        elif text in ("true", "1"):
+            sides += words & SIDE_WORDS.keys()
+    return " ".join(sides)
 
 
 def known_names() -> str:
@@ -109,16 +123,33 @@ class HandsOfFile:
     _hands: dict[int, SeenPixels] = field(default_factory=dict)
     _places: dict[int, str] = field(default_factory=dict)
     _others: bool = False  # whether some are said to be of the other hand
+    _source: str | None = None  # the folder, and the task, of the pictures
 
-    def add(self, picture: str | int, place: str, joints: Sequence[PlacedJoint], size: tuple[int, int] | None) -> None:
+    def add(
+        self,
+        picture: str | int,
+        place: str,
+        joints: Sequence[PlacedJoint],
+        size: tuple[int, int] | None,
+        *,
+        task: str = "",
+    ) -> None:
         """Take the joints of one hand in a picture of a name or number; `size` is (width, height) as the file says.
 
-        Raises `DataError` when no frame, or another hand's, is meant, or a joint stands twice.
+        Raises `DataError` when no frame, or another hand's, is meant, a joint stands twice, or the pictures are of
+        several folders or tasks, in which names and numbers begin anew.
         """
         joints = [joint for joint in joints if joint.name.side in (None, self.recording.side)]
         if not joints:
             self._others = True
             return
+        source = f"folder {folder_of(picture) or '-'}, task {task or '-'}"
+        if self._source not in (None, source):
+            raise DataError(
+                f"expected pictures of one recording in {self.path}, found {shown([self._source])} and, for {place}, "
+                f"{shown([source])}; keep those of this recording"
+            )
+        self._source = source
         frame = self._pictures.frame(picture, place)
         lens = self.recording.lens
         if size not in (None, (lens.width, lens.height)):
@@ -143,6 +174,18 @@ class HandsOfFile:
         bent = np.array([pixels[name] for name in names])
         if not (np.isfinite(bent).all() and (np.abs(bent) <= LARGEST_PX).all()):
             raise DataError(f"expected pixels for the joints in {place} of {self.path}, found {np.abs(bent).max():g}")
+        if len(names) >= FEWEST_JOINTS and np.abs(bent).max() < LARGEST_SHARE:
+            raise DataError(
+                f"expected pixels for the joints in {place} of {self.path}, found numbers that are all below "
+                f"{LARGEST_SHARE}, as shares of a picture are; multiply them by its size"
+            )
+        size = np.array([self.recording.lens.width, self.recording.lens.height])
+        beyond = ((bent < -size) | (bent > 2 * size)).any(axis=1)
+        if beyond.any():
+            raise DataError(
+                f"expected joints in a picture of {size[0]}×{size[1]}, or near it, in {place} of {self.path}, found "
+                f"{names[beyond.argmax()]} at {bent[beyond.argmax()].tolist()}; are they of pictures of another size?"
+            )
         straight = self.recording.lens.straight_px(bent)
         unseen = [name for name, pixel in zip(names, straight, strict=True) if not np.isfinite(pixel).all()]
         if unseen:
@@ -200,8 +243,7 @@ class PictureFrames:
         return frozenset(self.numbers)
 
     def _meant(self, picture: str) -> Iterator[int]:
-        before, *query = picture.split("?", 1)  # of an address: the picture's name is before it, or its last value
-        last = re.split(r"[/\\]", before if query and Path(before).suffix else picture)[-1]
+        last = _path_parts(picture)[-1]
         names = [last, re.split(r"[=?&]", last)[-1]]
         names += [UPLOADED.sub("", name) for name in names]
         for name in names:
@@ -210,6 +252,17 @@ class PictureFrames:
                     return iter(self.names[key])
         number = number_at_end(Path(names[-1]).stem)
         return iter([] if number is None or not self.numbered else [number])
+
+
+def _path_parts(picture: str) -> list[str]:
+    """The parts of a path or an address, the last with the picture's name: before what is asked, or its last value."""
+    before, *query = picture.split("?", 1)
+    return re.split(r"[/\\]", before if query and Path(before).suffix else picture)
+
+
+def folder_of(picture: str | int) -> str:
+    """The folder, or the address, before the name of a picture."""
+    return "" if isinstance(picture, int) else "/".join(_path_parts(picture)[:-1])
 
 
 def is_video(recording: Recording) -> bool:

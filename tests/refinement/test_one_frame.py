@@ -17,7 +17,7 @@ from warpgrasp.refinement import GivenMask, RefinedFrame, refine_frame
 from warpgrasp.refinement.one_frame import ONE_FRAME
 from warpgrasp.refinement.refine import Stage
 
-SHORT = replace(ONE_FRAME, stages=(Stage(WIDTH, 40, 0.3),))
+SHORT = replace(ONE_FRAME, stages=(Stage(WIDTH, 30, 0.3),))
 TRUE, LABEL = posed(BESIDE), posed((0.10, 0.03, 0.5))
 NEARER = replace(TRUE, object_centre=0.95 * TRUE.object_centre)  # seen at the same place, by a twentieth too large
 GREY = torch.full((2, 3, HEIGHT, WIDTH), 127, dtype=torch.uint8)  # colours say nothing
@@ -56,13 +56,12 @@ def test_a_part_without_a_mask_has_no_overlap(hand: HandModel) -> None:
 
 def test_a_margin_that_labels_tell_is_taken_away(hand: HandModel) -> None:
     """Masks that are two pixels too wide all around bring the object nearer, unless a label has such a mask, too."""
-    (labels,), (of_label,) = (
-        [cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in true_labels(pose, hand)] for pose in (TRUE, LABEL)
-    )
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    labels, of_label = (cv2.dilate(true_labels(pose, hand)[0], kernel) for pose in (TRUE, LABEL))
     alone, beside_label = (GivenMask(labels, of_labels) for of_labels in ((), ((of_label, LABEL),)))
-    without, known = (depth_error_m(refined(hand, mask).pose) for mask in (alone, beside_label))
-    assert known < 0.01
-    assert without > 2 * known
+    without, known = (depth_error_m(refined(hand, mask, start=TRUE).pose) for mask in (alone, beside_label))
+    assert without > 0.02
+    assert known < 0.6 * without
 
 
 def test_what_the_mask_contradicts_is_refused(hand: HandModel) -> None:

@@ -14,7 +14,7 @@ from tests.annotate.conftest import opened, said_by, shown
 from warpgrasp.annotate.clicks import ClickActions
 from warpgrasp.annotate.masks import Mask, with_mask
 from warpgrasp.annotate.page import AnnotatePage
-from warpgrasp.annotate.painting import PaintActions
+from warpgrasp.annotate.painting import PaintActions, Phase
 from warpgrasp.annotate.refining import RefineActions
 from warpgrasp.annotate.state import AnnotationState, ReadOnlyError
 from warpgrasp.data.recording import HAND, OBJECT, UNKNOWN, Lens, MaskFolder, Recording, read_masks, write_lens
@@ -32,7 +32,8 @@ def painting(page: AnnotatePage) -> PaintActions:
 
 def stroke(painting: PaintActions, pixels: Sequence[tuple[float, float]], *, shift: bool = False) -> None:
     """Drag over pixels of the recording's picture: places on their rays, as a browser tells them."""
-    phases = ["start", *["update"] * (len(pixels) - 2), "end"]
+    between: list[Phase] = ["update"] * (len(pixels) - 2)
+    phases: list[Phase] = ["start", *between, "end"]
     for phase, (u, v) in zip(phases, pixels, strict=True):
         place = 0.7 * np.array([(u - 31.5) / 60, (v - 23.5) / 60, 1.0])
         painting.page.act(lambda phase=phase, place=place: painting.drag(phase, place, EYE, shift=shift))
@@ -125,12 +126,13 @@ def test_masks_are_saved_read_again_and_read_by_densify(folder: Path, hand: Hand
         painted = state.edited(1).mask
     assert [file.name for file in (folder / "masks").iterdir()] == ["000001.png"]
     with Image.open(folder / "masks" / "000001.png") as file:
-        assert (file.mode, file.getpalette()[6:9]) == ("P", [69, 143, 245])
+        assert (file.mode, (file.getpalette() or [])[6:9]) == ("P", [69, 143, 245])
     masks = read_masks(folder / "masks", Recording.read(folder).clip)
     assert (list(masks.readers), masks.objects, masks.hands) == ([1], 1, 0)
     again = opened(folder, hand)
     assert again.drafted == [1]
-    assert again.edited(1).mask == painted is not None
+    assert painted is not None
+    assert again.edited(1).mask == painted
     np.testing.assert_array_equal(masks.labels(1), painted.labels)
     again.go_to(1)
     again.change(replace(again.current, mask=None))

@@ -177,15 +177,27 @@ def test_nothing_is_painted_or_written_where_one_may_only_look(folder: Path, han
     assert not (folder / "masks").exists()
 
 
-def test_a_folder_that_is_not_for_painting_is_left_alone(folder: Path, hand: HandModel) -> None:
-    for name, said in (("hand", "found the sub-folder hand"), ("notes.txt", "expected masks as PNG files")):
-        path = folder / "masks" / name
-        path.parent.mkdir(exist_ok=True)
-        path.mkdir() if name == "hand" else path.write_text("")
-        with shown(opened(folder, hand)) as page:
-            page.act(lambda page=page: PaintActions(page).begin("object"))
-            assert f"nothing can be painted: {'expected one PNG' if name == 'hand' else said}" in said_by(page)
-        path.rmdir() if name == "hand" else path.unlink()
+@pytest.mark.parametrize("there", ["sub-folder", "notes", "link"])
+def test_a_folder_that_is_not_for_painting_is_left_alone(
+    folder: Path, hand: HandModel, tmp_path: Path, there: str
+) -> None:
+    masks = folder / "masks"
+    match there:
+        case "sub-folder":
+            (masks / "hand").mkdir(parents=True)
+            said = "expected one PNG file for each frame"
+        case "notes":
+            masks.mkdir()
+            (masks / "notes.txt").touch()
+            said = "expected masks as PNG files"
+        case _:
+            (tmp_path / "elsewhere").mkdir()
+            masks.symlink_to(tmp_path / "elsewhere")
+            said = "expected a folder of the recording's own to paint masks into"
+    with shown(opened(folder, hand)) as page:
+        page.act(lambda: PaintActions(page).begin("object"))
+        assert f"nothing can be painted: {said}" in said_by(page)
+        assert page.clicking == "nothing"
 
 
 def test_a_mask_goes_through_a_lens_and_back(folder: Path) -> None:

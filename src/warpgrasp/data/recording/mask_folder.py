@@ -37,10 +37,15 @@ class MaskFolder:
     def __init__(self, path: Path, clip: Clip):
         """Find the files; a folder that is not there has none.
 
-        Raises `DataError` for other files in it, and for masks in sub-folders, which are not painted on.
+        Raises `DataError` for a link, for other files in it, and for masks in sub-folders, which are not painted on.
         """
         self.path, self._lens = path, clip.lens
         self._names = FrameNames.of(clip.footage)
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise DataError(
+                f"expected a folder of the recording's own to paint masks into, found that {path} is a file or a link; "
+                f"give masks that lie elsewhere by --masks"
+            )
         if inner := [name for name in PARTS if (path / name).is_dir()]:
             raise DataError(
                 f"expected one PNG file for each frame in {path}, to paint on (0 background, 1 hand, 2 object, 255 "

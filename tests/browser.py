@@ -28,8 +28,12 @@ FLAGS = (
     "--ignore-gpu-blocklist",
 )
 PATIENCE_S = 120  # WebGL in software, on a machine that may be busy
-# What software rendering makes Chromium say; and viser's sorter of splats, which no page here has: it may not evaluate.
-HARMLESS = re.compile(r"GL Driver Message|GPU stall|THREE\.Clock|favicon|Canvas2D|Evaluating a string as JavaScript")
+# What software rendering makes Chromium say; viser's sorter of splats, which no page here has: it may not evaluate; and
+# what viser tries in vain when a node of the scene is dragged.
+HARMLESS = re.compile(
+    r"GL Driver Message|GPU stall|THREE\.Clock|favicon|Canvas2D|Evaluating a string as JavaScript|"
+    r"Unable to preventDefault inside passive event listener"
+)
 
 
 def require_browser() -> None:

@@ -14,7 +14,7 @@ from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.annotate.refining import RefineActions
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
-from warpgrasp.refinement.refine import RefinedFrame
+from warpgrasp.refinement.one_frame import RefinedFrame
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.frame import Pose
 from warpgrasp.geometry.rotation import matrix_from_axis_angle
 from warpgrasp.hand.model import HandModel
-from warpgrasp.refinement.refine import ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
+from warpgrasp.refinement.one_frame import ONE_FRAME, RefinedFrame, refine_frame
+from warpgrasp.refinement.refine import Descent, Stage, refine
 from warpgrasp.scene import posed_hand, posed_object
 
 REFERENCE, TARGET = 3, 4

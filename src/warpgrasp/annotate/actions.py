@@ -94,6 +94,11 @@ class AnnotateActions:
         self.page.hidden = not self.page.hidden
         self.page.draw()
 
+    def toggle_outlines(self) -> None:
+        """Show the outlines of the frame's mask, or hide them."""
+        self.page.panel.outlines.value = not self.page.panel.outlines.value
+        self.page.show_mask()
+
     def set_opacity(self, opacity: float) -> None:
         """Set how opaque hand and object are."""
         self.page.panel.opacity.value = opacity

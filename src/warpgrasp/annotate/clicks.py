@@ -75,6 +75,9 @@ class ClickActions:
             page.show()
         elif page.clicking == "joints" and current.joints_px:
             self._take_joint_back(current.joints_px[-1][0])
+        elif page.clicking == "mask":
+            if page.state.undo():
+                page.show()
         elif page.clicking != "joints" and current.pairs:
             self._take_pair_back(len(current.pairs) - 1)
 

@@ -12,7 +12,8 @@ from warpgrasp.annotate.edited_frame import Part
 from warpgrasp.annotate.finding import FindActions
 from warpgrasp.annotate.grasps import GraspActions
 from warpgrasp.annotate.page import AnnotatePage
-from warpgrasp.annotate.panel import CLICKED, COPIED, MOVED, REFINED, STYLES, TAKEN_BACK
+from warpgrasp.annotate.painting import PaintActions
+from warpgrasp.annotate.panel import CLICKED, COPIED, MOVED, PAINTED, REFINED, STYLES, TAKEN_BACK
 from warpgrasp.annotate.refining import RefineActions
 from warpgrasp.annotate.steps import STEPS, StepActions
 
@@ -34,12 +35,16 @@ KEYS = """
 | Y | hand and object move together, or each for itself |
 | V | back to the camera's view |
 | X | surface, wireframe |
-| B | hide and show |
+| B | hide and show (Shift: outlines of masks) |
 | 1 … 9, 0 | opacity 10 % … 90 %, 100 % |
 | M | find the hand |
 | P, I | click points of the object, joints of the hand |
-| Backspace, Escape | take the last point back, stop clicking |
-| F | refine by the colours of the nearest label (Shift: only what has handles) |
+| Shift+P | paint the mask of the object; again: of the hand, of what is unknown |
+| · drag, click | paint over the picture (Shift: erase); a closed stroke is filled |
+| · T, G · Shift+X | smaller, larger brush · erase, or paint |
+| · Delete | clear this part's mask |
+| Backspace, Escape | take the last point or stroke back, stop clicking |
+| F | refine by the nearest label's colours and the mask (Shift: only what has handles) |
 | Ctrl+K | all commands by name |
 """
 
@@ -47,13 +52,14 @@ KEYS = """
 def connect(page: AnnotatePage) -> None:
     """Let controls, keys, handles and clicks act."""
     actions, clicks = AnnotateActions(page), ClickActions(page)
-    finding, refining = FindActions(page), RefineActions(page)
+    finding, refining, painting = FindActions(page), RefineActions(page), PaintActions(page)
     _connect_frames(page, actions)
     _connect_view(page, actions)
     _connect_poses(page, actions)
-    _connect_clicks(page, clicks, finding)
+    _connect_clicks(page, clicks, finding, painting)
+    _connect_painting(page, painting)
     _connect_slow(page, finding, refining)
-    _connect_keys(page, actions)
+    _connect_keys(page, actions, painting)
     _connect_other_keys(page, clicks, finding, refining)
     _connect_steps(page)
     page.server.on_client_connect(page.welcome)
@@ -99,6 +105,7 @@ def _connect_frames(page: AnnotatePage, actions: AnnotateActions) -> None:
 def _connect_view(page: AnnotatePage, actions: AnnotateActions) -> None:
     panel = page.panel
     _on(page, panel.opacity, page.draw)
+    _on(page, panel.outlines, page.show_mask)
     _on(page, panel.zoom, actions.view_from_camera)
     _on_button(page, panel.camera, actions.view_from_camera)
     _on_group(page, panel.style, {style: lambda style=style: actions.draw_as(style) for style in STYLES})
@@ -135,7 +142,7 @@ def _connect_handle(
             page.state.end_gesture()
 
 
-def _connect_clicks(page: AnnotatePage, clicks: ClickActions, finding: FindActions) -> None:
+def _connect_clicks(page: AnnotatePage, clicks: ClickActions, finding: FindActions, painting: PaintActions) -> None:
     panel = page.panel
     _on_group(page, panel.click, {mode: lambda mode=mode: clicks.click_on(mode) for mode in CLICKED})
     _on(page, panel.joint, page.show_status)
@@ -151,8 +158,30 @@ def _connect_clicks(page: AnnotatePage, clicks: ClickActions, finding: FindActio
         ray = np.array(event.ray_origin), np.array(event.ray_direction)
         if page.clicking == "box":
             finding.clicked(*ray)
+        elif page.clicking == "mask":
+            page.act(lambda: painting.dab(*ray))
         elif page.clicking != "nothing":
             page.act(lambda: clicks.clicked(*ray))
+
+
+def _connect_painting(page: AnnotatePage, painting: PaintActions) -> None:
+    """Connect the controls of masks, and drags over the picture, with and without Shift."""
+    panel = page.panel
+    _on_group(page, panel.painted, {part: lambda part=part: painting.begin(part) for part in PAINTED})
+    for control in (panel.erasing, panel.radius):
+        _on(page, control, page.show_status)
+    _on_button(page, panel.clear_mask, painting.clear)
+
+    async def dragged(event: viser.SceneNodeDragEvent[Any]) -> None:
+        place, eye = np.array(event.end_position), np.array(event.client.camera.position)
+        page.act(lambda: painting.drag(event.phase, place, eye, shift=event.modifier == "shift"))
+
+    page.scene.on_paint(dragged)
+    key = partial(_key, page)
+    key("Paint a mask; again: the next part's", "P", painting.begin_next, modifier="shift")
+    key("Erase a mask instead of painting, or paint again", "X", painting.toggle_erasing, modifier="shift")
+    key("Clear the mask of the part that is painted", "delete", painting.clear)
+    key("Closed strokes of the brush are filled, or not", None, painting.toggle_filling)
 
 
 def _connect_slow(page: AnnotatePage, finding: FindActions, refining: RefineActions) -> None:
@@ -195,10 +224,18 @@ def _connect_steps(page: AnnotatePage) -> None:
         _key(page, f"Step: {STEPS[hotkey].says} (finer)", hotkey, say, modifier="shift")
 
 
-def _connect_keys(page: AnnotatePage, actions: AnnotateActions) -> None:
+def _connect_keys(page: AnnotatePage, actions: AnnotateActions, painting: PaintActions) -> None:
     """Connect the keys of `KEYS` for frames, view and poses. viser keeps W, A, S, D, Q, E and the arrows."""
     page.panel.keys.content = KEYS
     key = partial(_key, page)
+
+    def nearer(factor: float, sign: int) -> None:
+        """Move what has handles; while a mask is painted, change the brush."""
+        if page.clicking == "mask":
+            painting.resize(sign)
+        else:
+            actions.nudge(factor**sign)
+
     key("Next frame", "pagedown", lambda: actions.step(1), slow=True)
     key("Previous frame", "pageup", lambda: actions.step(-1), slow=True)
     key("Ten frames on", "pagedown", lambda: actions.step(10), modifier="shift", slow=True)
@@ -219,12 +256,13 @@ def _connect_keys(page: AnnotatePage, actions: AnnotateActions) -> None:
     key("Move the hand", "H", lambda: actions.move("hand"))
     key("Move nothing", "Z", lambda: actions.move("nothing"))
     for label, hotkey, sign in (("Nearer", "T", -1), ("Farther", "G", 1)):
-        key(label, hotkey, lambda sign=sign: actions.nudge(NUDGE**sign))
-        key(f"{label} (finer)", hotkey, lambda sign=sign: actions.nudge(FINE_NUDGE**sign), modifier="shift")
+        key(label, hotkey, lambda sign=sign: nearer(NUDGE, sign))
+        key(f"{label} (finer)", hotkey, lambda sign=sign: nearer(FINE_NUDGE, sign), modifier="shift")
     key("Hand and object move together, or each for itself", "Y", lambda: actions.couple(not page.coupled))
     key("Back to the camera's view", "V", actions.view_from_camera)
     key("Surface or wireframe", "X", actions.toggle_wireframe)
     key("Hide or show hand and object", "B", actions.toggle_hidden)
+    key("Outlines of masks", "B", actions.toggle_outlines, modifier="shift")
     for digit in range(10):
         key(f"Opacity {digit or 10}0 %", str(digit), lambda digit=digit: actions.set_opacity((digit or 10) / 10))
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from warpgrasp.annotate.masks import Mask
 from warpgrasp.data.recording import LARGEST_DISTANCE_M, LARGEST_SHAPE, HandJoints, HandParameters, Recording, Use
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
@@ -42,7 +43,8 @@ class EditedFrame:
 
     `stated_hand` and `stated_object` (rotation and translation) are what its label states, for as long as nobody moves
     that part: it is written again as it was. `missing` is the part that another program's labels, from which the frame
-    was begun, said nothing of, for as long as nobody moves it.
+    was begun, said nothing of, for as long as nobody moves it. `mask` is what each pixel shows,
+    where somebody has said so.
     """
 
     pose: Pose  # of this frame alone, in float64
@@ -53,6 +55,7 @@ class EditedFrame:
     stated_hand: HandParameters | HandJoints | None = field(default=None, repr=False)
     stated_object: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]] | None = field(default=None, repr=False)
     missing: Part | None = None
+    mask: Mask | None = field(default=None, repr=False)
 
     @property
     def object_rotation(self) -> Float[np.ndarray, "3 3"]:

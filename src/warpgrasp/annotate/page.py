@@ -15,13 +15,21 @@ import viser
 from jaxtyping import Float, UInt8
 
 from warpgrasp.annotate.edited_frame import EditedFrame, Part
+from warpgrasp.annotate.masks import MaskPart
 from warpgrasp.annotate.pairs import PairCheck
 from warpgrasp.annotate.panel import AnnotatePanel, says_where_not, score_strip
 from warpgrasp.annotate.predicted import PredictedPoses
 from warpgrasp.annotate.scene import AnnotateScene, Awaited, at_camera, go_to_camera
 from warpgrasp.annotate.sitting import Sitting
 from warpgrasp.annotate.state import AnnotationState
-from warpgrasp.annotate.wording import says_clicked, says_frame, says_missing, says_steps, says_what_is_asked
+from warpgrasp.annotate.wording import (
+    says_clicked,
+    says_frame,
+    says_missing,
+    says_painting,
+    says_steps,
+    says_what_is_asked,
+)
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.hand import FingerAxes, HandSizes
 from warpgrasp.plain_text import markdown
@@ -45,7 +53,11 @@ class AnnotatePage:
         self.sizes = HandSizes(state.hand)
         shapes = self.sizes.effects()
         self.panel = AnnotatePanel(
-            server.gui, frames=len(state.numbers), shapes=shapes, disabled=state.read_only is not None
+            server.gui,
+            frames=len(state.numbers),
+            width_px=state.recording.lens.width,
+            shapes=shapes,
+            disabled=state.read_only is not None,
         )
         self.positions = {number: position for position, number in enumerate(state.numbers)}
         self.sitting = Sitting(state.frame)
@@ -54,6 +66,7 @@ class AnnotatePage:
         self.stepping = False  # some letters mean steps of what has handles
         self.coupled = False  # hand and object move as one body
         self.clicking = "nothing"
+        self.painted: MaskPart = "object"  # whose mask is painted, while clicks and drags mean that
         self.asked: Float[np.ndarray, " 3"] | None = None  # a point of the object whose pixel is still to come
         self.corner: Float[np.ndarray, " 2"] | None = None  # a box's first corner, whose opposite one is still to come
         self.missed: Float[np.ndarray, " 2"] | None = None  # where the last click was beside the object's mesh
@@ -119,7 +132,7 @@ class AnnotatePage:
         self.panel.fit_shape.value = self.state.shape_is_unknown
         self.panel.predicted_frame.value = frame
         self.await_nothing()
-        self.scene.show_picture(picture, self.state.current)
+        self.scene.set_picture(picture)
         self.show()
 
     def act(self, action: Callable[[], None]) -> None:
@@ -167,6 +180,7 @@ class AnnotatePage:
         with self.server.atomic():
             current = self.state.current
             placed = self._pairs.of(current.pairs)
+            self.show_mask()
             self.scene.show(current, dragged=dragged)
             self.scene.show_points(
                 current, self.awaited, kind=self.clicking, misfits=() if placed is None else placed.misfits
@@ -181,10 +195,17 @@ class AnnotatePage:
             self.draw()
             self.show_status()
 
+    def show_mask(self) -> None:
+        """Draw the frame's mask over the picture: its surface while it is painted, its outline where that is wanted."""
+        painting = self.clicking == "mask"
+        shown = painting or self.panel.outlines.value
+        self.scene.set_paintable(painting)
+        self.scene.set_mask(self.state.current.mask if shown else None, tinted=painting)
+
     def draw(self) -> None:
         """Draw hand and object in the chosen style; hide them where a click on the picture is awaited."""
         clicking = self.clicking != "nothing"
-        pixel_awaited = self.clicking in ("joints", "box") or (clicking and self.asked is not None)
+        pixel_awaited = self.clicking in ("joints", "box", "mask") or (clicking and self.asked is not None)
         self.scene.set_style(
             opacity=self.panel.opacity.value,
             wireframe=self.wireframe,
@@ -245,6 +266,8 @@ class AnnotatePage:
         return "… saving" if self.state.unsaved else f"✓ saved{self._saved_at}"
 
     def _asked(self) -> str:
+        if self.clicking == "mask":
+            return says_painting(self.painted, self.panel.radius.value, erasing=self.panel.erasing.value)
         return says_what_is_asked(self.clicking, self.state.current, self.awaited, joint=self.panel.joint.value)
 
     def suggested(self) -> int | None:

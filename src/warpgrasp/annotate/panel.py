@@ -11,6 +11,7 @@ import viser
 from jaxtyping import Float, UInt8
 
 from warpgrasp.annotate.edited_frame import NEAREST_M, EditedFrame
+from warpgrasp.annotate.masks import MASK_PARTS
 from warpgrasp.annotate.pairs import PlacedObject
 from warpgrasp.hand import FINGERS, JOINTS, FingerAngles, ShapeEffect
 from warpgrasp.keypoints import SURE_SCORE
@@ -23,6 +24,8 @@ LENGTH_HINT = (
 FARTHEST_SLIDER_M = 2.0
 MOVED = ("object", "hand", "nothing")
 CLICKED = ("points", "joints", "box", "nothing")
+PAINTED = (*MASK_PARTS, "nothing")
+RADIUS_PX = (0.5, 100.0)  # of the brush
 TAKEN_BACK = ("last", "this pair", "this joint")
 NO_PAIR: str = "none"
 NO_GRASP: str = "no other label yet"
@@ -54,8 +57,8 @@ class Fingers:
 class AnnotatePanel:
     """The handles of all controls, made once and set to a frame's values."""
 
-    def __init__(self, gui: viser.GuiApi, *, frames: int, shapes: Sequence[ShapeEffect], disabled: bool):
-        """`disabled` makes a panel for looking only."""
+    def __init__(self, gui: viser.GuiApi, *, frames: int, width_px: int, shapes: Sequence[ShapeEffect], disabled: bool):
+        """`width_px` is that of the pictures; `disabled` makes a panel for looking only."""
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="large", dark_mode=True)
         gui.set_panel_label("warpgrasp annotate")
         gui.main_panel.dock_right()
@@ -87,6 +90,8 @@ class AnnotatePanel:
             self._add_finger_controls(gui, shapes, disabled=disabled)
         with gui.add_folder("By clicking"):
             self._add_click_controls(gui, disabled=disabled)
+        with gui.add_folder("Masks"):
+            self._add_mask_controls(gui, width_px, disabled=disabled)
         with gui.add_folder("Keyboard", expand_by_default=False):
             self.keys = gui.add_markdown("")
 
@@ -141,6 +146,15 @@ class AnnotatePanel:
         self.fit_shape = gui.add_checkbox("its shape too", initial_value=False, disabled=disabled)
         self.refine = gui.add_button_group("refine by colours", REFINED, disabled=disabled)
 
+    def _add_mask_controls(self, gui: viser.GuiApi, width_px: int, *, disabled: bool) -> None:
+        self.outlines = gui.add_checkbox("outlines over the picture", initial_value=True)
+        self.painted = gui.add_button_group("paint", PAINTED, disabled=disabled)
+        self.erasing = gui.add_checkbox("erase", initial_value=False, disabled=disabled)
+        bounds = {"min": RADIUS_PX[0], "max": RADIUS_PX[1], "step": 0.5, "disabled": disabled}
+        self.radius = gui.add_slider("radius of the brush (px)", initial_value=usual_radius_px(width_px), **bounds)
+        self.filling = gui.add_checkbox("closed strokes are filled", initial_value=True, disabled=disabled)
+        self.clear_mask = gui.add_button("Clear this part's mask", disabled=disabled)
+
     @property
     def chosen_pair(self) -> int | None:
         """The position of the pair that is chosen."""
@@ -184,6 +198,11 @@ def _set(sliders: Iterable[viser.GuiSliderHandle[float]], values: Iterable[float
         step = slider.step
         rounded = round(float(value) / step) * step
         slider.value = round(min(max(rounded, slider.min), slider.max), 6)
+
+
+def usual_radius_px(width_px: int) -> float:
+    """The brush that one begins with: a hundredth of the picture's width."""
+    return min(max(round(2 * width_px / 100) / 2, RADIUS_PX[0]), RADIUS_PX[1])
 
 
 def score_strip(scores: Float[np.ndarray, " n"], labelled: Sequence[int], here: int) -> UInt8[np.ndarray, "h w 3"]:

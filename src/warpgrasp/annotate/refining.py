@@ -1,6 +1,8 @@
-"""Refining a frame of the annotation page by the colours that its nearest label shows."""
+"""Refining a frame of the annotation page by the colours that its nearest label shows, and by its mask."""
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 
 import torch
 
@@ -11,8 +13,10 @@ from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
 from warpgrasp.geometry import axis_angle_from_matrix
 from warpgrasp.hand import HandModel
-from warpgrasp.refinement import ONE_FRAME, RefinedFrame, refine_frame
+from warpgrasp.refinement import ONE_FRAME, GivenMask, RefinedFrame, refine_frame
 from warpgrasp.scene import posed_hand
+
+MASKED_LABELS = 4  # the nearest, which tell the masks' margins
 
 
 class RefineActions:
@@ -45,7 +49,8 @@ class RefineActions:
             alone = "" if part is None else f", the {part} alone"
             self.page.show_note(
                 f"refined by frame {label}{alone}: colour difference {refined.difference_before:.3f} → "
-                f"{refined.difference_after:.3f}, over {100 * refined.compared_share:.0f} % of its surface; "
+                f"{refined.difference_after:.3f}, over {100 * refined.compared_share:.0f} % of its surface"
+                f"{says_overlaps(refined)}; "
                 f"{says_moved(before, state.current.pose, state.hand)}; U takes it back"
             )
 
@@ -58,14 +63,24 @@ class RefineActions:
         if not others:
             raise UserError("expected a label in another frame, by whose colours to refine this one, found none")
         times = dict(zip(state.numbers, state.recording.clip.times_in_intervals(state.numbers), strict=True))
-        nearest = min(others, key=lambda label: abs(times[label] - times[number]))
+        others.sort(key=lambda label: abs(times[label] - times[number]))
+        nearest = others[0]
         pictures = torch.stack(
             [torch.from_numpy(self.page.read(shown)).permute(2, 0, 1) for shown in (number, nearest)]
         )
         label, model = state.pose(nearest), state.recording.object.model
         descent = ONE_FRAME if part is None else ONE_FRAME.of_part(part)
         parts = {"camera": state.camera, "hand": state.hand, "model": model, "descent": descent}
-        return nearest, refine_frame(pose, label, pictures, **parts)
+        return nearest, refine_frame(pose, label, pictures, **parts, mask=self._mask(number, others))
+
+    def _mask(self, number: int, labels: Sequence[int]) -> GivenMask | None:
+        """The mask of a frame, and of the nearest labels that have one; None where it tells nothing."""
+        state, mask = self.page.state, self.page.state.edited(number).mask
+        if mask is None or not mask.tells:
+            return None
+        labelled = (state.edited(label) for label in labels)
+        masked = ((one.mask.labels, one.pose) for one in labelled if one.mask is not None and one.mask.tells)
+        return GivenMask(mask.labels, tuple(islice(masked, MASKED_LABELS)))
 
 
 def with_part(frame: EditedFrame, pose: Pose, part: Part | None) -> EditedFrame:
@@ -75,6 +90,15 @@ def with_part(frame: EditedFrame, pose: Pose, part: Part | None) -> EditedFrame:
     refined = EditedFrame(pose)
     fields = (f"{part}_rotation", PLACE_OF[part], *(("joint_angles",) if part == "hand" else ()))
     return frame.moved(**{name: getattr(refined, name) for name in fields})
+
+
+def says_overlaps(refined: RefinedFrame) -> str:
+    """How far the silhouettes overlap with the masks, where there are any."""
+    if refined.overlaps is None:
+        return ""
+    overlaps = zip(("hand", "object"), refined.overlaps.T.tolist(), strict=True)
+    said = [f"{part} {before:.2f} → {after:.2f}" for part, (before, after) in overlaps if after == after]
+    return f", overlap with the mask: {', '.join(said)}"
 
 
 @torch.no_grad()

@@ -4,8 +4,9 @@ The frame is a textured rectangle where the camera's matrix puts it, behind ever
 sees hand and object exactly over their picture, whatever the principal point and wherever the viewer looks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from warpgrasp.annotate.edited_frame import EditedFrame, Part
+from warpgrasp.annotate.masks import HAND_COLOUR, OBJECT_COLOUR, Mask, with_mask
 from warpgrasp.data.recording import Lens, Recording
 from warpgrasp.frame import Pose
 from warpgrasp.hand import FINGERS, HandModel
@@ -23,7 +25,6 @@ from warpgrasp.scene import posed_hand
 MARGIN = 1.02  # of the frame's size in the window
 AT_CAMERA_M = 1e-4
 LOOKED_AT_M = 0.5  # the distance of the point about which the view is turned first
-HAND_COLOUR, OBJECT_COLOUR = (250, 158, 66), (69, 143, 245)  # as in reports
 POINT_COLOUR, ASKED_COLOUR, WRONG_COLOUR = (255, 60, 200), (60, 255, 120), (255, 30, 30)
 FINGER_COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 180, 255), (210, 110, 255))
 WRIST_COLOUR = (255, 255, 255)
@@ -69,14 +70,27 @@ class AnnotateScene:
         rest = np.zeros((len(hand.template.vertices), 3))
         self._hand_mesh = scene.add_mesh_simple("/hand/surface", rest, self._hand_faces, color=HAND_COLOUR, **plain)
         self._picture: UInt8[np.ndarray, "h w 3"] | None = None
+        self._drawn: UInt8[np.ndarray, "h w 3"] | None = None  # with the mask
+        self._mask: tuple[Mask, bool] | None = None
         self._image: viser.ImageHandle | None = None
         self._picture_depth_m = 0.0
+        self._paintable, self._on_paint = False, None
         self._posed: Pose | None = None  # the one that the hand's mesh shows
 
-    def show_picture(self, picture: UInt8[np.ndarray, "h w 3"], frame: EditedFrame) -> None:
-        """Show the picture of another frame."""
+    def set_picture(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Take the picture of another frame, which is shown with what is shown next."""
         self._picture, self._picture_depth_m = picture, 0.0
-        self._place_picture(frame)
+        self._drawn, self._mask = picture, None
+
+    def set_mask(self, mask: Mask | None, *, tinted: bool) -> None:
+        """Draw a mask over the picture, its surface or its outline alone; None: nothing."""
+        shown = None if mask is None else (mask, tinted)
+        if self._picture is None or shown == self._mask:
+            return
+        self._mask = shown
+        self._drawn = self._picture if mask is None else with_mask(self._picture, mask.labels, tinted=tinted)
+        if self._image is not None and self._picture_depth_m:
+            self._image.image = self._drawn
 
     def show(self, frame: EditedFrame, *, dragged: Part | None = None) -> None:
         """Show hand and object where a frame has them; set the handles too, but for the one that is being dragged."""
@@ -105,7 +119,7 @@ class AnnotateScene:
         farthest = max(frame.object_centre[2], frame.wrist[2])
         if FRAME_BEHIND * farthest * 0.75 < self._picture_depth_m < FRAME_BEHIND * farthest * 1.5:
             return
-        assert self._picture is not None
+        assert self._drawn is not None
         depth, lens = FRAME_BEHIND * farthest, self._lens
         self._picture_depth_m = depth
         fx, fy, cx, cy = (lens.intrinsics[i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
@@ -113,7 +127,7 @@ class AnnotateScene:
         middle = depth * np.array([((lens.width - 1) / 2 - cx) / fx, ((lens.height - 1) / 2 - cy) / fy, 1.0])
         self._image = self._scene.add_image(
             "/frame",
-            self._picture,
+            self._drawn,
             float(lens.width * depth / fx),
             float(lens.height * depth / fy),
             format="jpeg",
@@ -122,6 +136,27 @@ class AnnotateScene:
             receive_shadow=False,
             position=middle,
         )
+        self._bind_drags()
+
+    def on_paint(
+        self, callback: Callable[[viser.SceneNodeDragEvent[viser.ImageHandle]], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Call this when somebody drags over the picture, with or without Shift, while it is paintable."""
+        self._on_paint = callback
+
+    def set_paintable(self, paintable: bool) -> None:
+        """Let drags over the picture paint, or turn the view again."""
+        if paintable != self._paintable:
+            self._paintable = paintable
+            self._bind_drags()
+
+    def _bind_drags(self) -> None:
+        if self._image is None:
+            return
+        self._image.remove_drag_callback()
+        if self._paintable and self._on_paint is not None:
+            for modifier in (None, "shift"):
+                self._image.on_drag("left", modifier=modifier)(self._on_paint)
 
     def set_style(self, *, opacity: float, wireframe: bool, object_shown: bool, hand_shown: bool) -> None:
         """Set how hand and object are drawn."""

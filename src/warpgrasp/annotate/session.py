@@ -38,7 +38,7 @@ from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.annotate.predicted import PredictedPoses
 from warpgrasp.annotate.state import AnnotationState
 from warpgrasp.annotate.store import writing_alone
-from warpgrasp.data.recording import Recording, open_footage
+from warpgrasp.data.recording import Masks, Recording, open_footage
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.guard import (
     HEADERS,
@@ -89,18 +89,19 @@ def serve(
     read_only: str | None,
     open_browser: bool,
     predictions: Predictions | None = None,
+    masks: Masks | None = None,
     say: Callable[[str], None],
 ) -> None:
     """Serve the annotation page of a recording until the process is told to stop (SIGINT, SIGTERM or SIGHUP).
 
-    Grasps of `predictions` may be copied. The recording is open for reading only when `read_only` says why, or when
-    somebody else is writing it. Raises `UserError` when its labels or drafts are broken, and `OSError` when the last
-    changes cannot be written.
+    Grasps of `predictions` may be copied, and refining goes by `masks`. The recording is open for reading only when
+    `read_only` says why, or when somebody else is writing it. Raises `UserError` when its labels or drafts are broken,
+    and `OSError` when the last changes cannot be written.
     """
     with contextlib.ExitStack() as until_the_end:
         stop = until_the_end.enter_context(_told_to_stop())
         read_only = read_only or _write_lock(recording.folder, until_the_end)
-        state = AnnotationState(recording, hand, read_only=read_only)
+        state = AnnotationState(recording, hand, read_only=read_only, masks=masks)
         server = GuardedServer(host, port)
         predicted = None if predictions is None else PredictedPoses(predictions, hand)
         page = AnnotatePage(server, state, predicted=predicted)

@@ -11,9 +11,10 @@ import torch
 
 from warpgrasp.annotate.clicked_joints import FittedHand, expected_hand, kept_fingers, seen_joints
 from warpgrasp.annotate.edited_frame import EditedFrame, check_pose, first_pose
+from warpgrasp.annotate.masks import FrameMasks
 from warpgrasp.annotate.pairs import PlacedObject, object_pose_from_pairs
 from warpgrasp.annotate.store import AnnotationStore
-from warpgrasp.data.recording import Recording
+from warpgrasp.data.recording import Masks, Recording
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Annotation, Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
@@ -40,13 +41,19 @@ class AnnotationState:
     of it is kept until it is changed. `read_only` says why nothing may be changed, where that is so.
     """
 
-    def __init__(self, recording: Recording, hand: HandModel, *, read_only: str | None = None):
-        """Read the recording's labels and drafts. Raises `DataError` when one is broken."""
+    def __init__(
+        self, recording: Recording, hand: HandModel, *, read_only: str | None = None, masks: Masks | None = None
+    ):
+        """Read the recording's labels, drafts and painted masks; `masks` are given besides.
+
+        Raises `DataError` when a label or a draft is broken.
+        """
         self.recording = recording
         self.hand = hand
         self.read_only = read_only
         self.numbers: Sequence[int] = recording.footage.numbers
-        self._store = AnnotationStore(recording, hand)
+        self.masks = FrameMasks(recording, masks)
+        self._store = AnnotationStore(recording, hand, self.masks)
         self._lock = threading.RLock()
         self._saving = threading.Lock()
         self._histories: dict[int, _History] = {}
@@ -259,4 +266,5 @@ class AnnotationState:
             return self._offer[1]
         source = self._neighbour(frame)
         other = None if source is None else self._store.get(source)
-        return self._first if other is None else EditedFrame(other.pose)
+        first, mask = self._first if other is None else EditedFrame(other.pose), self.masks.get(frame)
+        return first if mask is None else replace(first, mask=mask)

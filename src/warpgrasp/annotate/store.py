@@ -15,11 +15,13 @@ from typing import Any, get_args
 import torch
 
 from warpgrasp.annotate.edited_frame import EditedFrame, Part, PointPair, float64_rows
+from warpgrasp.annotate.masks import FrameMasks
 from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.recording import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording import (
     LARGEST_FRAME,
     LARGEST_LABELS_BYTES,
+    MASKS_FOLDER,
     USES,
     AnnotationFile,
     HandParameters,
@@ -52,6 +54,7 @@ def writing_alone(folder: Path, held: str) -> Iterator[None]:
     """
     with exclusive(folder / LOCK_FILE, held):
         remove_leftovers(folder)
+        remove_leftovers(folder / MASKS_FOLDER)
         yield
 
 
@@ -62,14 +65,14 @@ class AnnotationStore:
     `annotation_drafts.json`. Labels and drafts of frames that were not changed are written again as they were read.
     """
 
-    def __init__(self, recording: Recording, hand: HandModel):
-        """Read both files; `hand` is the model of the recording's own hand, right or left.
+    def __init__(self, recording: Recording, hand: HandModel, masks: FrameMasks | None = None):
+        """Read both files; `hand` is the model of the recording's own hand, right or left. `masks` are their frames'.
 
         Raises `DataError` when one is broken or was made with another hand model.
         """
         # New labels are of the hand model at hand, whatever the file said before there were any.
         self.recording = replace(recording, annotations=AnnotationFile(hand.template.name, (), recording.side))
-        self.hand = hand
+        self.hand, self._masks = hand, masks
         self._labels: dict[int, Label] = {}
         self._unchanged: dict[int, EditedFrame] = {}
         self._label_frames: dict[int, EditedFrame] = {}  # those that labels on disk were written from
@@ -110,9 +113,10 @@ class AnnotationStore:
 
     def _loaded(self, number: int) -> EditedFrame:
         draft, label = self._drafts.frames.get(number), self._labels.get(number)
+        mask = None if self._masks is None else self._masks.get(number)
         if label is None:
             assert draft is not None
-            return draft
+            return draft if mask is None else replace(draft, mask=mask)
         annotation_of(self.recording, label, self.hand)  # raises for what is no hand and object in front of the camera
         return EditedFrame(
             pose_of_label(label, self.hand, self.recording.object.model, dtype=torch.float64),
@@ -122,6 +126,7 @@ class AnnotationStore:
             use=label.use,
             stated_hand=label.hand,
             stated_object=(label.object_rotation, label.object_translation),
+            mask=mask,
         )
 
     def put(self, number: int, frame: EditedFrame) -> None:
@@ -148,6 +153,9 @@ class AnnotationStore:
         if self._signature != _signature(self.recording.folder / FILE):
             self._read_labels()
         written = dict(self._changed)
+        if self._masks is not None:
+            for number in self._unsaved:
+                self._masks.write(number, written[number].mask)
         labels = self._labels_with(written)
         begun = {**self._drafts.frames, **written}
         drafts = {

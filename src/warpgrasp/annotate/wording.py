@@ -63,6 +63,16 @@ def says_steps(part: str) -> str:
     )
 
 
+def says_painting(part: str, radius_px: float, *, erasing: bool) -> str:
+    """What drags and clicks on the picture do to the mask."""
+    what = f"what is {part}" if part == "unknown" else f"the {part}"
+    verb, other = ("Erase", "paints") if erasing else ("Paint", "erases")
+    return (
+        f"🖌️ {verb} **{what}**: drag over the picture, or around what is to be filled (Shift {other}); brush of "
+        f"{radius_px:g} px: T smaller, G larger. (Shift+P the next part, Backspace takes a stroke back, Esc ends)"
+    )
+
+
 def says_what_is_asked(clicking: str, frame: EditedFrame, awaited: Awaited, *, joint: str) -> str:
     """What the next click means."""
     if clicking == "points":

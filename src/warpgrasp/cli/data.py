@@ -102,6 +102,7 @@ def annotate(
     host: str = "127.0.0.1",
     port: int = 8080,
     predictions: Path | None = None,
+    masks: Path | None = None,
     read_only: bool = False,
     open_browser: bool = True,
 ) -> None:
@@ -115,10 +116,13 @@ def annotate(
         host: The network interface to listen on; this machine alone can reach the usual one.
         port: The port to listen on, or the next one that is free.
         predictions: A predictions file of this recording (of `predict` or `densify`), whose grasps may be copied.
+        masks: Silhouettes of hand and object in some or all frames, as `densify --masks` takes them: refining goes by
+            their outlines too. Those that are painted on the page are in the recording's folder `masks`.
         read_only: Only look; somebody else may write.
         open_browser: Open the page in this machine's browser.
     """
     from warpgrasp.annotate import serve
+    from warpgrasp.data.recording import read_masks
 
     annotated = one_recording(recording).of_side(side)
     try:
@@ -128,6 +132,7 @@ def annotate(
             host=host,
             port=port,
             predictions=None if predictions is None else predictions_to_start_from(predictions, annotated),
+            masks=None if masks is None else read_masks(masks, annotated.clip),
             read_only="as asked for by --read-only" if read_only else None,
             open_browser=open_browser,
             say=lambda line: console.print(line, highlight=False, soft_wrap=True),

@@ -7,8 +7,9 @@ from warpgrasp.refinement.labels import (
     distance_to_hand_m,
     solid_of,
 )
+from warpgrasp.refinement.one_frame import ONE_FRAME, GivenMask, RefinedFrame, refine_frame
 from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
-from warpgrasp.refinement.refine import ALL_FRAMES, ONE_FRAME, Descent, RefinedFrame, Stage, refine, refine_frame
+from warpgrasp.refinement.refine import ALL_FRAMES, Descent, Stage, refine
 from warpgrasp.refinement.seen_hand import RecordedHands, RecordingPictures, detected_hands, stated_hands
 from warpgrasp.refinement.suggest import (
     ScannedVideo,
@@ -27,6 +28,7 @@ __all__ = [
     "Criterion",
     "Densified",
     "Descent",
+    "GivenMask",
     "LabelledPictures",
     "RecordedHands",
     "RecordingPictures",

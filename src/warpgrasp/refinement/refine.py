@@ -14,12 +14,10 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from warpgrasp.errors import UserError
 from warpgrasp.files import YOUNGER
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera
 from warpgrasp.hand import HandModel
-from warpgrasp.photometric import MINIMAL_SHARE
 from warpgrasp.refinement.cues import NOTHING_KNOWN, Cues
 from warpgrasp.refinement.offsets import (
     AWAY_SHARE,
@@ -32,7 +30,7 @@ from warpgrasp.refinement.offsets import (
     moved,
     no_offsets,
 )
-from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures, agreement
+from warpgrasp.refinement.quality import AT_ONCE, Comparison, Criterion, LabelledPictures
 
 # Colours say little of single joints, and of depth: a bend by BENT_RAD in every joint costs BEND_COST, and a move of
 # hand and object by MOVED_M the `move_cost`, both as mean colour differences.
@@ -116,7 +114,7 @@ def _fitting(stages: Sequence[Stage], width_px: int) -> list[Stage]:
     return fitting or [replace(stage, width_px=width_px) for stage in stages[:1]]
 
 
-# All frames of a recording together, and one frame that somebody waits for.
+# All frames of a recording together.
 ALL_FRAMES = Descent(
     (Stage(160, 24, 0.2), Stage(320, 24, 0.08)),
     Criterion(),
@@ -128,22 +126,6 @@ ALL_FRAMES = Descent(
     keypoint_cost=1e-3,
     grasp_cost=1e-3,
 )
-ONE_FRAME = Descent(
-    (Stage(160, 60, 0.3), Stage(320, 60, 0.15), Stage(640, 60, 0.08)),
-    Criterion(contrast_share=0.0, both_directions=False),
-    move_cost=3e-3,
-    smallest_share=0.7,
-)
-
-
-@dataclass(frozen=True)
-class RefinedFrame:
-    """One refined frame: its pose, and the agreement with its label before and after, at the finest width."""
-
-    pose: Pose
-    difference_before: float
-    difference_after: float
-    compared_share: float  # of the label's surface, after
 
 
 def refine(
@@ -192,44 +174,6 @@ def refined_offsets(
         comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model)
         _descend(offsets, comparison, free, cues, pictures.times, descent, stage, on_step)
     return {name: offset.detach() for name, offset in offsets.items()}
-
-
-def refine_frame(
-    start: Pose,
-    label: Pose,
-    pictures: UInt8[Tensor, "2 3 h w"],
-    *,
-    camera: Camera,
-    hand: HandModel,
-    model: ObjectModel,
-    descent: Descent = ONE_FRAME,
-) -> RefinedFrame:
-    """Refine one frame by one label of the same camera; `pictures` shows the frame, then the label.
-
-    Raises `UserError` when too little of the label's surface is seen, or when the colours do not become more alike.
-    """
-    labelled = descent.pictures(pictures, camera, torch.tensor([False, True]))
-    width_px = descent.fitting(camera.width)[-1].width_px
-
-    def measured(pose: Pose) -> tuple[float, float]:
-        agreed = agreement(pose, labelled, hand=hand, model=model, width_px=width_px)
-        return float(agreed.difference[0]), float(agreed.compared_share[0])
-
-    both = Pose.joined([start, label])
-    before, share_before = measured(both)
-    if share_before < MINIMAL_SHARE:
-        raise UserError(
-            "expected hand and object to show some of the surface that the nearest label shows, found nearly nothing "
-            "to compare; annotate by hand, or label a frame nearer to this one first"
-        )
-    refined = refine(both, labelled, hand=hand, model=model, descent=descent)
-    after, share_after = measured(refined)
-    if not after < before or share_after <= (descent.smallest_share or 0.0) * share_before:
-        raise UserError(
-            f"expected poses nearby whose colours are more like the nearest label's, found none (difference "
-            f"{before:.3f}, then {after:.3f}); nothing was changed"
-        )
-    return RefinedFrame(refined.rows(slice(0, 1)), before, after, share_after)
 
 
 def _descend(

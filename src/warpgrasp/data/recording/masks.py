@@ -66,11 +66,16 @@ class Masks:
     def undistorted(self, number: int, lens: Lens) -> Labels | None:
         """The same as the pinhole would have seen it; unknown where the lens saw nothing."""
         labels = self.labels(number)
-        if labels is None or not lens.distorted:
-            return labels
-        shown = np.array([HAND, OBJECT, BACKGROUND], np.uint8)
-        shares = lens.undistorted(np.uint8(255) * (labels[..., None] == shown))
-        return np.where(shares.max(axis=2) > 127, shown[shares.argmax(axis=2)], np.uint8(UNKNOWN))
+        return None if labels is None else undistorted_labels(labels, lens)
+
+
+def undistorted_labels(labels: Labels, lens: Lens) -> Labels:
+    """Labels as the pinhole would have seen them; unknown where the lens saw nothing."""
+    if not lens.distorted:
+        return labels
+    shown = np.array([HAND, OBJECT, BACKGROUND], np.uint8)
+    shares = lens.undistorted(np.uint8(255) * (labels[..., None] == shown))
+    return np.where(shares.max(axis=2) > 127, shown[shares.argmax(axis=2)], np.uint8(UNKNOWN))
 
 
 def read_masks(path: Path, clip: Clip) -> Masks:
@@ -113,14 +118,14 @@ def _digest(labels: Labels) -> bytes:
 def _folder_readers(folder: Path, names: FrameNames, size: tuple[int, int]) -> dict[int, Callable[[], Labels]]:
     there = {part: folder / name for name, part in PARTS.items() if (folder / name).is_dir()}
     if not there:
-        files = _mask_files(folder, names)
-        return {number: partial(_index_labels, file, size) for number, file in files.items()}
+        files = mask_files(folder, names)
+        return {number: partial(index_labels, file, size) for number, file in files.items()}
     if stray := [file.name for file in _entries(folder) if file.is_file()]:
         raise DataError(
             f"expected masks in the sub-folders {', '.join(PARTS)} of {folder} alone, found "
             f"{shown(stray[:1])} beside them"
         )
-    of_part = {part: _mask_files(inner, names) for part, inner in there.items()}
+    of_part = {part: mask_files(inner, names) for part, inner in there.items()}
     numbers = sorted(set(chain.from_iterable(of_part.values())))
     return {
         number: partial(
@@ -135,7 +140,7 @@ def _entries(folder: Path) -> Iterator[Path]:
         yield from (folder / name for name in sorted(entry.name for entry in entries if not is_hidden(entry.name)))
 
 
-def _mask_files(folder: Path, names: FrameNames) -> dict[int, Path]:
+def mask_files(folder: Path, names: FrameNames) -> dict[int, Path]:
     """A folder's masks by the numbers of their frames."""
     found: dict[int, Path] = {}
     for file in _entries(folder):
@@ -180,7 +185,8 @@ def _check_palette(palette: Shaped[np.ndarray, "n 3"], numbers: Shaped[np.ndarra
         )
 
 
-def _index_labels(file: Path, size: tuple[int, int]) -> Labels:
+def index_labels(file: Path, size: tuple[int, int]) -> Labels:
+    """What each pixel shows, by a file of labels. Raises `DataError` for other numbers, or another size than (w, h)."""
     numbers = _numbers(file, size, colours=False)
     other = numbers[~np.isin(numbers, (BACKGROUND, HAND, OBJECT, UNKNOWN))]
     if len(other):

@@ -53,6 +53,11 @@ class FrameNames:
             return self.by_stem[stem]
         return self._known(number_at_end(stem) if self.numbered else None, name, where)
 
+    def stem(self, number: int) -> str:
+        """The name, without an ending, of a file on a frame."""
+        stems = {known: stem for stem, known in self.by_stem.items()}
+        return stems.get(number, f"{number:06d}")
+
     def numbered_frame(self, number: int, where: Path) -> int:
         """The frame of this number."""
         return self._known(number, str(number), where)

@@ -43,8 +43,8 @@ def densify(
         out: The folder to write into; the same command goes on with it when it was interrupted.
         keypoints: Where the hand is seen in every frame: `detector`, the shipped one; `none`, by the labels' colours
             alone; or a file of another program (MediaPipe, OpenPose, COCO-WholeBody, HaMeR, WiLoR, a plain array).
-        masks: Silhouettes of hand and object in some or all frames: a folder of PNG files, or COCO's, CVAT's or SAM 2's
-            run lengths in a JSON file (docs/own_video.md says which).
+        masks: Silhouettes of hand, object and what is in front of them in some or all frames: a folder of PNG files, or
+            COCO's, CVAT's or SAM 2's run lengths in a JSON file (docs/own_video.md says which).
         start: Predictions of a network to start from, instead of the labels' poses and the hand that is seen.
         smoothness: How strongly the motion is held to be smooth: 0 for not at all, 10 for slow, even motion.
         hand: The hand model of the labels.
@@ -239,5 +239,10 @@ def _masks(densified: "Densified") -> list[str]:
         said.append(
             f"masks of the {name} in {count} of {len(densified.predictions)} frames: drawn and given silhouettes "
             f"overlap by {float(overlap.nanmean()):.2f} (IoU); {told}"
+        )
+    if masked.masks.occluders:
+        said.append(
+            f"masks of an occluder in {masked.masks.occluders} of {len(densified.predictions)} frames: what it "
+            f"covers is not compared"
         )
     return said

@@ -9,7 +9,7 @@ one colour, an arm before it, light that changes, turns out of sight of the labe
 pictures that are dark and noisy, and all quiet. Two halves by other seeds, each with the other object: on the `chosen`
 half constants may be chosen, the `reported` half is in docs/results.md. Of every frame without a label the true error
 and all columns of `quality.csv` are stored, at once, in docs/results/densify_hard.json; with masks, which are the true
-ones or those made narrower or wider by `MARGIN_PX`, in docs/results/densify_masks.json.
+ones or those made narrower or wider by `MARGIN_PX`, or of the arm alone, in docs/results/densify_masks.json.
 """
 
 import argparse
@@ -54,6 +54,7 @@ from warpgrasp.render import Texture, rasterize, shade
 
 STORED, STORED_MASKS = Path("docs/results/densify_hard.json"), Path("docs/results/densify_masks.json")
 MARGIN_PX = {"true": 0, "narrow": -2, "wide": 2}
+OCCLUDER = "occluder"  # masks of the arm alone
 FRAMES, LABELS = 36, {"two": [8, 28], "one": [18]}
 SEED = {"chosen": 4000, "reported": 5000}
 Half = Literal["chosen", "reported"]
@@ -239,10 +240,13 @@ class Painter:
 
 
 def write_masks(folder: Path, margin: str, sequence: GraspSequence, painter: Painter) -> None:
-    """The masks of each frame; hand and object each for itself narrower or wider, as programs draw them."""
+    """The masks of each frame; hand and object each for itself narrower or wider, as programs draw them.
+
+    Those of the `OCCLUDER` say nothing of them.
+    """
     hand = HandModel(open_hand())
     posed, hand_faces = PosedSequence.of(sequence, hand), len(hand.faces) + len(hand.closing_faces)
-    margin_px = MARGIN_PX[margin]
+    margin_px = MARGIN_PX.get(margin, 0)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * abs(margin_px) + 1] * 2)
     change = cv2.dilate if margin_px > 0 else cv2.erode
     folder.mkdir(parents=True)
@@ -253,6 +257,7 @@ def write_masks(folder: Path, margin: str, sequence: GraspSequence, painter: Pai
         parts = (face_ids >= 0) & (face_ids < hand_faces) & ~hidden, (face_ids >= hand_faces) & ~hidden
         of_hand, of_object = (change(part.astype(np.uint8), kernel).astype(bool) for part in parts)
         labels = np.select([hidden | (of_hand & of_object), of_hand, of_object], [255, 1, 2]).astype(np.uint8)
+        labels = np.uint8(3) * hidden if margin == OCCLUDER else labels
         Image.fromarray(labels).save(folder / f"{index:06d}.png")
 
 
@@ -302,7 +307,7 @@ def main() -> None:
     parser.add_argument("--half", default="reported", choices=list(SEED))
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--ways", nargs="+", default=list(LABELS), choices=list(LABELS))
-    parser.add_argument("--masks", nargs="+", choices=list(MARGIN_PX), help="the ways are those of one label then")
+    parser.add_argument("--masks", nargs="+", choices=[*MARGIN_PX, OCCLUDER], help="by one label")
     options = parser.parse_args()
     stored = STORED_MASKS if options.masks else STORED
     ways = [("one", masks) for masks in options.masks] if options.masks else [(way, None) for way in options.ways]

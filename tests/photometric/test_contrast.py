@@ -28,6 +28,29 @@ def test_it_is_what_scipys_gaussian_gives():
     assert_close(local_contrast(torch.from_numpy(image)[None], sigma_px=SIGMA_PX)[0], expected)
 
 
+def test_what_is_not_seen_has_no_share_in_any_window():
+    """Its colours change nothing elsewhere, where contrasts are those of a mean over what is seen."""
+    image, seen = noise(batch=1), torch.ones(1, 20, 30, dtype=torch.bool)
+    seen[:, 5:12, 10:22] = False
+    other = torch.where(seen[:, None], image, 1 - image)
+    found, changed = (local_contrast(one, sigma_px=SIGMA_PX, seen=seen) for one in (image, other))
+    where = seen[:, None].expand_as(image)
+    assert torch.equal(found[where], changed[where])
+    everywhere = local_contrast(image, sigma_px=SIGMA_PX, seen=torch.ones_like(seen))
+    assert_close(everywhere, local_contrast(image, sigma_px=SIGMA_PX))
+
+    def smoothed(values: np.ndarray) -> np.ndarray:
+        return gaussian_filter(values, SIGMA_PX, mode="nearest", truncate=2.5)
+
+    weight, channels = seen[0].double().numpy(), image[0].numpy()
+    means, squares = (
+        np.stack([smoothed(weight * one) / smoothed(weight).clip(1e-3) for one in some])
+        for some in (channels, channels**2)
+    )
+    expected = (channels - means) / (np.sqrt((squares - means**2).mean(axis=0).clip(0)) + 0.05)
+    assert_close(found[where], torch.from_numpy(expected)[None][where])
+
+
 def test_more_light_everywhere_changes_nothing():
     assert_close(local_contrast(noise() + 0.3, sigma_px=SIGMA_PX), local_contrast(noise(), sigma_px=SIGMA_PX))
 

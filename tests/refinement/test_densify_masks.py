@@ -3,6 +3,7 @@
 import csv
 import importlib
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +141,28 @@ def test_wide_masks_are_taken_without_their_margins(recording: Path, masks: Path
     assert float(overlap.nan_to_num(1)[: WRONG - stretch.first].min()) > 0.95
 
 
-def test_masks_of_many_recordings_are_refused(recording: Path, masks: Path, tmp_path: Path, capsys) -> None:
-    words = ["densify", str(recording.parent), "--out", str(tmp_path / "out"), "--masks", str(masks)]
-    assert main(words) == 2
-    assert "expected one recording with --masks, got a folder of recordings" in capsys.readouterr().err
+def test_masks_of_many_recordings_are_found_by_their_names(
+    recording: Path, masks: Path, tmp_path: Path, capsys
+) -> None:
+    """Each as by itself; a recording without masks is densified without, and named."""
+    folder, of_each, out = (tmp_path / name for name in ("recordings", "masks", "out"))
+    for name in ("A1", "B1"):
+        shutil.copytree(recording, folder / name)
+    words = ["densify", str(folder), "--keypoints", "none", "--out", str(out), "--masks"]
+    assert main([*words, str(masks)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected a folder with masks of each recording for --masks, named as it is (A1/ or A1.json), got" in said
+    shutil.copytree(masks, of_each / "A1")
+    (of_each / "A1.json").write_text("{}")
+    assert main([*words, str(of_each)]) == 2
+    assert "expected one place with masks of A1, got" in " ".join(capsys.readouterr().err.split())
+    (of_each / "A1.json").unlink()
+    assert main([*words, str(of_each)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no masks of B1: densified without" in said
+    assert "A1: masks of the hand in 4 of 8 frames" in said
+    assert "B1: masks of" not in said
+    alone = ["densify", str(recording), "--keypoints", "none", "--out", str(tmp_path / "one"), "--masks"]
+    assert main([*alone, str(of_each / "A1")]) == 0
+    assert (tmp_path / "one" / QUALITY).read_text() == (out / "A1" / QUALITY).read_text()
+    assert "hand_iou" not in lines_of(out / "B1")[0]

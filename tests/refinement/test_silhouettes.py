@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from warpgrasp.data.recording import BACKGROUND, HAND, OBJECT, UNKNOWN
+from warpgrasp.data.recording import BACKGROUND, HAND, OBJECT, OCCLUDER, UNKNOWN
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera, matrix_from_axis_angle, pixel_grid
 from warpgrasp.hand import PLACEMENT_JOINT
@@ -108,6 +108,11 @@ def with_unknown(labels: np.ndarray) -> np.ndarray:
     return found
 
 
+def with_occluder(labels: np.ndarray) -> np.ndarray:
+    """Behind a bar."""
+    return np.where(with_unknown(labels) == UNKNOWN, OCCLUDER, labels).astype(np.uint8)
+
+
 def with_forearm(labels: np.ndarray) -> np.ndarray:
     """With an arm that goes on from the wrist to the picture's border."""
     wrist, knuckle = CAMERA.project(posed_hand(posed(BEHIND), HandModel(open_hand()))[1][0])[[0, PLACEMENT_JOINT]]
@@ -126,7 +131,7 @@ def without_object(labels: np.ndarray) -> np.ndarray:
     return np.where(labels == OBJECT, BACKGROUND, labels).astype(np.uint8)
 
 
-@pytest.mark.parametrize("change", [with_unknown, with_forearm, without_hand, without_object])
+@pytest.mark.parametrize("change", [with_unknown, with_occluder, with_forearm, without_hand, without_object])
 def test_where_a_mask_ends_by_others_it_says_nothing(
     hand: HandModel, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
@@ -208,6 +213,8 @@ def test_the_overlap_is_that_of_counted_pixels(hand: HandModel) -> None:
     shifted = np.roll(labels, 5, axis=1)
     unknown = np.where(np.arange(HEIGHT)[:, None] < 70, shifted, UNKNOWN).astype(np.uint8)
     found = silhouettes([labels, unknown, None], hand).overlap(true, WIDTH)
+    occluded = np.where(unknown == UNKNOWN, OCCLUDER, unknown).astype(np.uint8)
+    assert torch.equal(silhouettes([occluded], hand).overlap(true.rows(slice(1, 2)), WIDTH), found[1:2])
     assert found[0].tolist() == [1, 1]
     drawn, given = (one[:70] == OBJECT for one in (labels, shifted))
     assert float(found[1, 1]) == pytest.approx((drawn & given).sum() / (drawn | given).sum())

@@ -39,7 +39,7 @@ KEYS = """
 | 1 … 9, 0 | opacity 10 % … 90 %, 100 % |
 | M | find the hand |
 | P, I | click points of the object, joints of the hand |
-| Shift+P | paint the mask of the object; again: of the hand, of what is unknown |
+| Shift+P | paint the mask of the object; again: of the hand, of an occluder, of what is unknown |
 | · drag, click | paint over the picture (Shift: erase); a closed stroke is filled |
 | · T, G · Shift+X | smaller, larger brush · erase, or paint |
 | · Delete | clear this part's mask |

@@ -16,6 +16,7 @@ from warpgrasp.data.recording import (
     HAND,
     MASKS_FOLDER,
     OBJECT,
+    OCCLUDER,
     UNKNOWN,
     MaskFolder,
     Masks,
@@ -23,12 +24,13 @@ from warpgrasp.data.recording import (
 )
 from warpgrasp.errors import DataError, UserError
 
-MaskPart = Literal["object", "hand", "unknown"]
+MaskPart = Literal["object", "hand", "occluder", "unknown"]
 HAND_COLOUR, OBJECT_COLOUR = (250, 158, 66), (69, 143, 245)  # as in reports
-UNKNOWN_COLOUR = (235, 60, 235)
+OCCLUDER_COLOUR, UNKNOWN_COLOUR = (90, 200, 90), (235, 60, 235)
+COLOURS = {HAND: HAND_COLOUR, OBJECT: OBJECT_COLOUR, OCCLUDER: OCCLUDER_COLOUR, UNKNOWN: UNKNOWN_COLOUR}
 TINT = 0.45  # of a mask's colour in its pixels
 OUTLINE_SHARE = 1 / 480  # of the picture's width: how wide an outline is
-LABEL_OF: dict[MaskPart, int] = {"object": OBJECT, "hand": HAND, "unknown": UNKNOWN}
+LABEL_OF: dict[MaskPart, int] = {"object": OBJECT, "hand": HAND, "occluder": OCCLUDER, "unknown": UNKNOWN}
 MASK_PARTS = tuple(LABEL_OF)
 SUBPIXEL_BITS = 4  # of the corners of what is painted
 CLOSED_RADII = 3.0  # a stroke that ends so near to where it began is closed,
@@ -64,6 +66,12 @@ class Mask:
     def tells(self) -> bool:
         """Whether it shows some of the hand or of the object."""
         return bool(np.isin(self.labels, (HAND, OBJECT)).any())
+
+    @property
+    def occluded(self) -> Bool[np.ndarray, "h w"] | None:
+        """The pixels that an occluder covers; None without any."""
+        covered = self.labels == OCCLUDER
+        return covered if covered.any() else None
 
     def painted(self, where: Bool[np.ndarray, "h w"], part: MaskPart, *, erasing: bool) -> "Mask":
         """The mask with these pixels marked as a part's, or no longer so."""
@@ -109,7 +117,7 @@ def with_mask(picture: UInt8[np.ndarray, "h w 3"], labels: Labels, *, tinted: bo
     drawn = picture.copy()
     width = max(1, round(OUTLINE_SHARE * labels.shape[1]))
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    for number, colour in ((HAND, HAND_COLOUR), (OBJECT, OBJECT_COLOUR), (UNKNOWN, UNKNOWN_COLOUR)):
+    for number, colour in COLOURS.items():
         inside = (labels == number).astype(np.uint8)
         if not inside.any():
             continue

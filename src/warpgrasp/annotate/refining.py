@@ -70,8 +70,10 @@ class RefineActions:
         )
         label, model = state.pose(nearest), state.recording.object.model
         descent = ONE_FRAME if part is None else ONE_FRAME.of_part(part)
+        masks = state.edited(number).mask, state.edited(nearest).mask
+        occluded = [None if mask is None else mask.occluded for mask in masks]
         parts = {"camera": state.camera, "hand": state.hand, "model": model, "descent": descent}
-        return nearest, refine_frame(pose, label, pictures, **parts, mask=self._mask(number, others))
+        return nearest, refine_frame(pose, label, pictures, **parts, mask=self._mask(number, others), occluded=occluded)
 
     def _mask(self, number: int, labels: Sequence[int]) -> GivenMask | None:
         """The mask of a frame, and of the nearest labels that have one; None where it tells nothing."""

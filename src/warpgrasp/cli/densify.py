@@ -1,6 +1,6 @@
 """`warpgrasp densify`: the labels of a recording carried to all of its frames, or those of many recordings each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,8 +44,10 @@ def densify(
         out: The folder to write into; the same command goes on with it when it was interrupted.
         keypoints: Where the hand is seen in every frame: `detector`, the shipped one; `none`, by the labels' colours
             alone; or a file of another program (MediaPipe, OpenPose, COCO-WholeBody, HaMeR, WiLoR, a plain array).
-        masks: Silhouettes of hand and object in some or all frames: a folder of PNG files, or COCO's, CVAT's or SAM 2's
-            run lengths in a JSON file (docs/own_video.md says which).
+        masks: Silhouettes of hand, object and what is in front of them in some or all frames: a folder of PNG files, or
+            COCO's, CVAT's or SAM 2's run lengths in a JSON file (docs/own_video.md says which). Of a folder of
+            recordings: a folder in which they are named as the recordings are, NAME/ or NAME.json; a recording without
+            any is densified without.
         start: Predictions of a network to start from, instead of the labels' poses and the hand that is seen.
         smoothness: How strongly the motion is held to be smooth: 0 for not at all, 10 for slow, even motion.
         hand: The hand model of the labels.
@@ -65,9 +67,11 @@ def densify(
     if folders:
         if keypoints not in ("detector", "none"):
             raise UsageError(f"expected --keypoints detector or none for many recordings, got the file {keypoints}")
-        if masks is not None:
-            raise UsageError("expected one recording with --masks, got a folder of recordings")
-        each = {folder.name: replace(asked, recording=folder, out=out / folder.name) for folder in folders}
+        found = {} if masks is None else _masks_of_each(masks, folders)
+        each = {
+            folder.name: replace(asked, recording=folder, out=out / folder.name, masks=found.get(folder.name))
+            for folder in folders
+        }
         work = partial(Densifying.carried_out, keeps_finished=True, show_progress=False)
         carry_out_each(work, each, done="densified", ray=ray, workers=workers)
     else:
@@ -115,6 +119,28 @@ class Densifying:
             return [f"finished already: {out}"]
         densified = carry_on(labelled, model, out, program=source_commit(), show_progress=show_progress, **options)
         return _summary(densified, out)
+
+
+def _masks_of_each(folder: Path, recordings: Sequence[Path]) -> dict[str, Path]:
+    """Where each recording's masks lie, by its name; says which recordings have none.
+
+    Raises `UsageError` when nothing in the folder is named as a recording is, or when a recording has two.
+    """
+    found: dict[str, Path] = {}
+    for name in (recording.name for recording in recordings):
+        there = [path for path in (folder / name, folder / f"{name}.json") if path.exists()]
+        if len(there) > 1:
+            raise UsageError(f"expected one place with masks of {name}, got {there[0]} and {there[1]}; remove one")
+        if there:
+            found[name] = there[0]
+    if not found:
+        raise UsageError(
+            f"expected a folder with masks of each recording for --masks, named as it is ({recordings[0].name}/ or "
+            f"{recordings[0].name}.json), got {folder} without any"
+        )
+    if without := [recording.name for recording in recordings if recording.name not in found]:
+        console.print(f"no masks of {', '.join(without)}: densified without", soft_wrap=True, highlight=False)
+    return found
 
 
 def _finder(keypoints: str) -> "Callable[[Recording], RecordedHands] | None":
@@ -200,5 +226,10 @@ def _masks(densified: "Densified") -> list[str]:
         said.append(
             f"masks of the {name} in {count} of {len(densified.predictions)} frames: drawn and given silhouettes "
             f"overlap by {float(overlap.nanmean()):.2f} (IoU); {told}"
+        )
+    if masked.masks.occluders:
+        said.append(
+            f"masks of an occluder in {masked.masks.occluders} of {len(densified.predictions)} frames: what it "
+            f"covers is not compared"
         )
     return said

@@ -22,6 +22,7 @@ from warpgrasp.render import Fragments, Rasterizer, rasterize
 MINIMAL_SHARE = 0.01  # of the reference's pixels: a pair that keeps fewer contributes nothing
 RADIUS_SIGMAS = 2.5  # where the Gaussian window ends
 LEAST_DEVIATION = 0.05  # of colours in [0, 1]: a patch that is flatter than this holds noise rather than texture
+LEAST_SEEN = 1e-3  # of a window: a pixel that is seen has more of it by itself
 USUAL_CONTRAST = 0.2  # brings local contrast, about 1 where there is texture, to the size of colour differences
 
 
@@ -125,30 +126,42 @@ def colours(image: Float[Tensor, "b c h w"], *, contrast_share: float) -> Float[
     return image
 
 
-def local_contrast(image: Float[Tensor, "b c h w"], *, sigma_px: float) -> Float[Tensor, "b c h w"]:
+def local_contrast(
+    image: Float[Tensor, "b c h w"], *, sigma_px: float, seen: Bool[Tensor, "b h w"] | None = None
+) -> Float[Tensor, "b c h w"]:
     """(I - mean) / (deviation + 0.05) under a Gaussian window; unchanged by adding a constant to a picture's colours.
 
     All channels share one deviation (the root of their mean variance), so that hues stay. The border repeats
-    outside. Where texture is strong a change of the light's strength hardly changes it either.
+    outside. Where texture is strong a change of the light's strength hardly changes it either. Pixels that are not
+    `seen` have no share in any window; their own contrast means nothing.
     """
-    channels = image.shape[1]
-    smoothed = _smoothed(torch.cat([image, _mean_square(image)], dim=1), sigma_px)
-    mean, mean_square = smoothed.split([channels, 1], dim=1)
+    smoothed = torch.cat([image, _mean_square(image)], dim=1)
+    if seen is None:
+        smoothed = _smoothed(smoothed, sigma_px)
+    else:
+        weight = seen[:, None].to(image)
+        smoothed = _smoothed(smoothed * weight, sigma_px) / _smoothed(weight, sigma_px).clamp_min(LEAST_SEEN)
+    mean, mean_square = smoothed.split([image.shape[1], 1], dim=1)
     variance = (mean_square - _mean_square(mean)).clamp_min(0)
     return (image - mean) / (variance.sqrt() + LEAST_DEVIATION)
 
 
 def appearance(
-    image: Float[Tensor, "b c h w"], *, contrast_share: float, sigma_px: float = 2.0
+    image: Float[Tensor, "b c h w"],
+    *,
+    contrast_share: float,
+    sigma_px: float = 2.0,
+    seen: Bool[Tensor, "b h w"] | None = None,
 ) -> Float[Tensor, "b k h w"]:
     """The channels by which two pictures are compared: colours and, where it has a share, local contrast.
 
     A mean absolute difference over these channels is (1 - share) times that of the colours plus share times a fifth of
     that of the contrasts. A surface that turns under a fixed light keeps its contrasts while its colours change.
+    `seen` is as in `local_contrast`: where it is False, no channel means anything.
     """
     if contrast_share == 0:
         return image
-    contrast = local_contrast(image, sigma_px=sigma_px)
+    contrast = local_contrast(image, sigma_px=sigma_px, seen=seen)
     # Twice, since the mean is over the channels of both together.
     return torch.cat([2 * (1 - contrast_share) * image, 2 * contrast_share * USUAL_CONTRAST * contrast], dim=1)
 

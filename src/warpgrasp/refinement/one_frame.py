@@ -1,10 +1,11 @@
 """One frame refined by one label, while somebody waits for it: by its colours and, where there is one, by its mask."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from warpgrasp.errors import UserError
@@ -66,17 +67,22 @@ def refine_frame(
     model: ObjectModel,
     descent: Descent = ONE_FRAME,
     mask: GivenMask | None = None,
+    occluded: Sequence[Bool[np.ndarray, "h w"] | None] = (None, None),
 ) -> RefinedFrame:
     """Refine one frame by one label of the same camera; `pictures` shows the frame, then the label.
 
-    With a `mask` its outlines count besides, by `OUTLINE_COST`. Raises `UserError` when too little of the label's
+    With a `mask` its outlines count besides, by `OUTLINE_COST`. Where a picture is `occluded` its colours are not
+    compared. Raises `UserError` when too little of the label's
     surface is seen, or when colours and outlines together do not become more alike.
     """
     if mask is not None:
         descent = replace(descent, outline_cost=OUTLINE_COST)
     parts = {"hand": hand, "model": model}
     given = None if mask is None else mask.silhouettes(camera, descent=descent, **parts)
-    labelled = descent.pictures(pictures, camera, torch.tensor([False, True]))
+    covered = None
+    if any(pixels is not None for pixels in occluded):
+        covered = [None if pixels is None else torch.from_numpy(pixels) for pixels in occluded]
+    labelled = descent.pictures(pictures, camera, torch.tensor([False, True]), occluded=covered)
     width_px = descent.fitting(camera.width)[-1].width_px
 
     @torch.no_grad()

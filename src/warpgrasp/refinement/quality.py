@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from warpgrasp.scene import posed_surface
 
 QUALITY = "quality.csv"
 LARGEST_TABLE_BYTES = 64_000_000  # a frame takes about a hundred
+WHOLE_PIXEL = 0.999  # of a smaller picture's pixel: more of it is free than any occluder's pixel leaves
 AT_ONCE, AT_ONCE_PIXELS = 32, 16 * 160 * 120  # pairs that are compared together, and the pixels of their pictures
 
 
@@ -44,6 +46,7 @@ class LabelledPictures:
     labelled: Bool[Tensor, " n"]
     times: Float[Tensor, " n"]  # in usual intervals between frames
     criterion: Criterion
+    free: Mapping[int, Bool[Tensor, "n _h _w"]] | None = None  # pixels no occluder has a share in; None: all, by width
     references: Int[Tensor, " n"] | None = None  # with which label each frame is compared; None: with the nearest
 
     @staticmethod
@@ -56,22 +59,32 @@ class LabelledPictures:
         widths_px: Iterable[int],
         criterion: Criterion = Criterion(),
         times: Float[Tensor, " n"] | None = None,
+        occluded: Iterable[Bool[Tensor, "h w"] | None] | None = None,
     ) -> "LabelledPictures":
         """Take each picture at the widths of comparison, one after the other: only one lies in memory at its own size.
 
-        Without `times` the frames follow each other evenly.
+        Without `times` the frames follow each other evenly. `occluded` are each frame's pixels that another thing
+        covers, None where there are none: their colours have no influence.
         """
         cameras = {width_px: resized_camera(camera, width_px) for width_px in widths_px}
         count, channels = len(labelled), 3 if criterion.contrast_share == 0 else 6
         images = {width_px: torch.empty(count, channels, c.height, c.width) for width_px, c in cameras.items()}
+        free = None
+        if occluded is not None:
+            free = {width_px: torch.ones(count, c.height, c.width).bool() for width_px, c in cameras.items()}
         whole = torch.empty(1, 3, camera.height, camera.width)  # one for all: many would leave holes in memory
-        for row, picture in enumerate(pictures):
+        for row, (picture, covered) in enumerate(zip(pictures, occluded or repeat(None), strict=False)):
             whole.copy_(picture).div_(255)  # as `colours`
+            if covered is not None:
+                whole[..., covered] = 0
             for width_px, c in cameras.items():
-                small = F.interpolate(whole, size=[c.height, c.width], mode="bilinear", antialias=True)
-                images[width_px][row] = appearance(small, contrast_share=criterion.contrast_share)[0]
+                small, seen = _resized(whole, c), None
+                if covered is not None and free is not None:
+                    seen = _resized((~covered).float()[None, None], c)[0] > WHOLE_PIXEL
+                    free[width_px][row] = seen[0]
+                images[width_px][row] = appearance(small, contrast_share=criterion.contrast_share, seen=seen)[0]
         even = torch.arange(count, dtype=torch.float64)
-        return LabelledPictures(images, camera, labelled, even if times is None else times, criterion)
+        return LabelledPictures(images, camera, labelled, even if times is None else times, criterion, free)
 
     def compared_with(self, row: int) -> "LabelledPictures":
         """The same with one label alone, with which all frames are compared."""
@@ -89,6 +102,10 @@ class LabelledPictures:
         labels = torch.nonzero(self.labelled)[:, 0]
         apart = (self.times[:, None] - self.times[labels]).abs()
         return labels[apart.argmin(dim=1)]
+
+
+def _resized(image: Float[Tensor, "1 c _h _w"], camera: Camera) -> Float[Tensor, "1 c h w"]:
+    return F.interpolate(image, size=[camera.height, camera.width], mode="bilinear", antialias=True)
 
 
 def resized_camera(camera: Camera, width_px: int) -> Camera:
@@ -137,6 +154,7 @@ class Comparison:
     hand: HandModel
     model: ObjectModel
     criterion: Criterion
+    free: Bool[Tensor, "n h w"] | None = None  # the pixels that are compared; None: all
 
     @staticmethod
     @torch.no_grad()
@@ -152,7 +170,8 @@ class Comparison:
         camera, images = resized_camera(pictures.camera, width_px), pictures.images[width_px]
         nearest, single = pictures.reference(), start.to(torch.float32)
         labels = posed_surface(single.rows(nearest), hand, model)
-        return Comparison(single, images, camera, labels, nearest, hand, model, pictures.criterion)
+        free = None if pictures.free is None else pictures.free[width_px]
+        return Comparison(single, images, camera, labels, nearest, hand, model, pictures.criterion, free)
 
     def parts(self, rows: Int[Tensor, " m"]) -> tuple[Int[Tensor, " _"], ...]:
         """The frames in parts that are compared together, small enough for memory."""
@@ -168,7 +187,8 @@ class Comparison:
         """
         camera, label = self._cameras(len(rows)), self._labels(rows)
         target = label.with_vertices(posed_surface(moved, self.hand, self.model).vertices)
-        pair = FramePair(self.images[rows], camera, self.images[self.nearest[rows]], camera, label)
+        valid = () if self.free is None else (self.free[rows], self.free[self.nearest[rows]])
+        pair = FramePair(self.images[rows], camera, self.images[self.nearest[rows]], camera, label, *valid)
         there = photometric_consistency(pair, target, seen=seen)
         if not self.criterion.both_directions:
             return there.loss, there.compared_share

@@ -97,11 +97,11 @@ class Descent:
         labelled: Bool[Tensor, " n"],
         *,
         times: Float[Tensor, " n"] | None = None,
+        occluded: Iterable[Bool[Tensor, "h w"] | None] | None = None,
     ) -> LabelledPictures:
-        """Pictures of one camera as this descent compares them; `times` as in `LabelledPictures.of`."""
-        return LabelledPictures.of(
-            pictures, camera, labelled, widths_px=self.widths(camera.width), criterion=self.criterion, times=times
-        )
+        """Pictures of one camera as this descent compares them; the rest as in `LabelledPictures.of`."""
+        compared: dict[str, Any] = {"widths_px": self.widths(camera.width), "criterion": self.criterion}
+        return LabelledPictures.of(pictures, camera, labelled, **compared, times=times, occluded=occluded)
 
     def widths(self, width_px: int) -> list[int]:
         """All widths at which pictures of this width are compared."""

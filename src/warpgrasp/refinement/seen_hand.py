@@ -3,7 +3,7 @@
 The shipped detector sees it, or another program; its joints are adapted to ours by the labels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from warpgrasp.progress import progress_bar
 from warpgrasp.scene import posed_hand
 
 LEAST_LABELS, CONTRADICTION_SHARE = 2, 1 / 80  # of the picture's width: 4 px of 320
+MOST_OCCLUDED = 0.5  # of a hand's joints, beyond which the others are not followed either
 FRAME_LOSS = 1.0  # the mean loss of a hand's joints from which on its cost grows as the logarithm does
 
 
@@ -198,9 +199,37 @@ def stated_hands(clip: Recording | Clip, path: Path) -> RecordedHands:
     return RecordedHands(hands, path.name, torch.zeros(21, 3))
 
 
-def seen_hand(recorded: RecordedHands, recording: Recording, labels: Mapping[int, Pose], hand: HandModel) -> SeenHand:
-    """The recording's hand as it is seen, the program's joints adapted to ours by the labels, given by position."""
+def unoccluded(detections: Detections, occluded: Iterable[Bool[Tensor, "h w"] | None]) -> Detections:
+    """The same without the joints that lie on an occluder, and without hands that mostly do: they are its own."""
+    confidence = detections.confidence.clone()
+    for row, covered in enumerate(occluded):
+        if covered is None:
+            continue
+        height, width = covered.shape
+        u, v = detections.joints_px[row].nan_to_num().round().long().unbind(dim=-1)
+        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        hidden = inside & covered[v.clamp(0, height - 1), u.clamp(0, width - 1)]
+        confidence[row, hidden] = 0
+        if hidden.float().mean() > MOST_OCCLUDED:
+            confidence[row] = 0
+    return replace(detections, confidence=confidence)
+
+
+def seen_hand(
+    recorded: RecordedHands,
+    recording: Recording,
+    labels: Mapping[int, Pose],
+    hand: HandModel,
+    *,
+    occluded: Iterable[Bool[Tensor, "h w"] | None] | None = None,
+) -> SeenHand:
+    """The recording's hand as it is seen, the program's joints adapted to ours by the labels, given by position.
+
+    `occluded` are the pixels of each frame that an occluder covers, None where there are none.
+    """
     detections = detections_of(recorded.hands, recording.side, least_probability=OTHER_HAND)
+    if occluded is not None:
+        detections = unoccluded(detections, occluded)
     positions = sorted(labels)
     labelled, camera = Pose.joined([labels[position] for position in positions]), recording.lens.camera
     of_labels = detections.rows(torch.tensor(positions))

@@ -2,8 +2,8 @@
 
 The outline of each posed surface is drawn alone. It has to lie where the mask ends, and the mask has to end where it
 lies: both ways, so that the size in the picture tells the distance. A mask says nothing of a part where the other part,
-or what is unknown, lies before it: there it ends without the part's doing so. Nor is anything said of the hand on the
-arm's side of the wrist, where its surface ends and its mask may go on.
+an occluder, or what is unknown, lies before it: there it ends without the part's doing so. Nor is anything said of the
+hand on the arm's side of the wrist, where its surface ends and its mask may go on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from warpgrasp.data.recording import BACKGROUND, HAND, OBJECT, UNKNOWN
+from warpgrasp.data.recording import BACKGROUND, HAND, OBJECT, OCCLUDER, UNKNOWN
 from warpgrasp.frame import ObjectModel, Pose
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import PLACEMENT_JOINT, HandModel
@@ -84,7 +84,7 @@ class Silhouettes:
         none = np.full((camera.height, camera.width), UNKNOWN, np.uint8)
         small: dict[int, list[Tensor]] = {width_px: [] for width_px in widths_px}
         for one in labels:
-            whole = torch.from_numpy(none if one is None else one)
+            whole = torch.from_numpy(none if one is None else np.where(one == OCCLUDER, none, one))
             for width_px, kept in small.items():
                 kept.append(resized_labels(whole, resized_camera(camera, width_px).height, width_px))
         edges = {width_px: Edges.of(torch.stack(kept)) for width_px, kept in small.items()}

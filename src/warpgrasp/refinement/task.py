@@ -1,6 +1,6 @@
 """What is densified: a recording with its labels, where all poses start, and the stretches between the labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from warpgrasp.data.recording import Masks, Recording, label_of_pose, write_annotations
 from warpgrasp.files import fingerprint_of_files, fingerprint_of_values
@@ -108,10 +109,11 @@ class Task:
         if start is not None:
             first = poses_of_predictions(start, labels, numbers, own_hand, symmetry=recording.object.symmetry)
             starts_at = "predictions"
-        task = Task(recording, own_hand, numbers, times, labels, first, starts_at, hand.template.name, descent)
+        names: dict[str, Any] = {"starts_at": starts_at, "right_hand": hand.template.name}
+        task = Task(recording, own_hand, numbers, times, labels, first, **names, descent=descent, masks=masks)
         _ = task.stretches()  # refused before hands are looked for
         seen = (task if look is None else task.with_hands(look(recording)))._near_prediction()
-        return seen if masks is None else seen.with_masks(masks)
+        return seen if masks is None else seen._with_margins(masks)
 
     def stretches(self) -> "list[Stretch]":
         """Its frames from label to label."""
@@ -137,7 +139,7 @@ class Task:
 
     def with_hands(self, hands: RecordedHands) -> "Task":
         """The same with what is seen of the hand and, unless that contradicts the labels, with their grasp."""
-        seen = seen_hand(hands, self.recording, self.labels, self.hand)
+        seen = seen_hand(hands, self.recording, self.labels, self.hand, occluded=self._occluded(self.numbers))
         if seen.contradicts(self.labels):
             return replace(self, seen=seen, follows_seen=False)
         grasp = HeldObject.of(self.labels, self.times, self.hand, self.recording.object.model)
@@ -146,9 +148,9 @@ class Task:
             start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
         return replace(self, start=start, seen=seen, grasp=grasp)
 
-    def with_masks(self, masks: Masks) -> "Task":
-        """The same with masks, whose margins the labels tell."""
-        task = replace(self, masks=masks, descent=replace(self.descent, outline_cost=OUTLINE_COST))
+    def _with_margins(self, masks: Masks) -> "Task":
+        """The same with outlines that cost where they are not the masks', whose margins the labels tell."""
+        task = replace(self, descent=replace(self.descent, outline_cost=OUTLINE_COST))
         positions = [position for position in sorted(self.labels) if self.numbers[position] in masks.readers]
         if not positions:
             return task
@@ -175,6 +177,13 @@ class Task:
             hand=self.hand,
             model=self.recording.object.model,
         )
+
+    def _occluded(self, numbers: Sequence[int]) -> Iterator[Bool[Tensor, "h w"] | None] | None:
+        """The pixels of each frame that an occluder covers; None where no mask has one."""
+        if self.masks is None or not self.masks.occluders:
+            return None
+        covered = (self.masks.occluded(number, self.recording.lens) for number in numbers)
+        return (None if one is None else torch.from_numpy(one) for one in covered)
 
     def _near_prediction(self) -> "Task":
         """The same with a hand that stays near a network's, where nobody sees it: colours alone pull it away."""
@@ -217,7 +226,8 @@ class Task:
         pictures = (torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers)
         labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
         times = torch.from_numpy(self.times[stretch.rows]) * (self.recording.clip.interval_s / SMOOTH_S)
-        kept = self.descent.pictures(pictures, self.recording.lens.camera, labelled, times=times)
+        beside: dict[str, Any] = {"times": times, "occluded": self._occluded(numbers)}
+        kept = self.descent.pictures(pictures, self.recording.lens.camera, labelled, **beside)
         self.recording.footage.close()  # a decoder holds several pictures, which are not needed while poses are refined
         return kept
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from warpgrasp.data.recording.footage import Clip, PictureFolder
 from warpgrasp.data.recording.lens import Lens
-from warpgrasp.data.recording.masks import HAND, OBJECT, UNKNOWN, read_masks
+from warpgrasp.data.recording.masks import HAND, OBJECT, OCCLUDER, UNKNOWN, read_masks
 from warpgrasp.errors import DataError
 
 WIDTH, HEIGHT = 31, 22
@@ -37,6 +37,7 @@ def drawn(seed: int = 0) -> dict[int, np.ndarray]:
     labels[3][4:15, 3:20] = HAND
     labels[3][10:20, 12:29] = OBJECT
     labels[3][generator.random((HEIGHT, WIDTH)) < 0.1] = UNKNOWN
+    labels[3][2:9, 15:22] = OCCLUDER
     labels[7][generator.random((HEIGHT, WIDTH)) < 0.4] = HAND
     labels[7][-1, -1] = HAND
     return labels
@@ -73,7 +74,7 @@ def rle(mask: np.ndarray, *, as_text: bool) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": compressed(runs) if as_text else runs}
 
 
-PARTS = {"hand": HAND, "object": OBJECT, "unknown": UNKNOWN}
+PARTS = {"hand": HAND, "object": OBJECT, "occluder": OCCLUDER, "unknown": UNKNOWN}
 
 
 def masks_of(labels: dict[int, np.ndarray], *, as_text: bool) -> list[tuple[int, str, dict[str, Any]]]:
@@ -87,7 +88,7 @@ def masks_of(labels: dict[int, np.ndarray], *, as_text: bool) -> list[tuple[int,
 
 def coco(labels: dict[int, np.ndarray], *, as_text: bool) -> Any:
     """As CVAT exports it: images by name, categories by name in an order of their own, and one that is not used."""
-    ids = {"object": 1, "hand": 2, "unknown": 9}
+    ids = {"object": 1, "hand": 2, "occluder": 3, "unknown": 9}
     return {
         "images": [{"id": 100 + number, "file_name": f"some/frame_{number:04d}.png"} for number in NUMBERS],
         "categories": [{"id": id_, "name": name.title()} for name, id_ in ids.items()] + [{"id": 4, "name": "table"}],
@@ -166,6 +167,28 @@ def test_pixels_of_both_are_unknown_and_several_masks_are_one(clip: Clip) -> Non
     assert labels[:, 0].tolist() == [HAND] * 4 + [UNKNOWN] + [OBJECT] * 4 + [0] * 6 + [HAND] * 7
 
 
+def test_an_occluder_is_before_all_and_has_other_names(clip: Clip, tmp_path: Path) -> None:
+    """As annotators call it; a pixel of it and of anything else is its own; masks of it alone are masks."""
+    first, second = (np.zeros((HEIGHT, WIDTH), bool) for _ in range(2))
+    first[:5], second[3:9] = True, True
+    for name in ("Occluder", "other hand", "other_hand", "Other", 3):
+        content = coco({3: np.uint8(HAND) * first}, as_text=True)
+        content["categories"][-1] = {"id": 4, "name": name}
+        content["annotations"].append(
+            {"id": 2, "image_id": 103, "category_id": 4, "segmentation": rle(second, as_text=True)}
+        )
+        labels = read(clip, content)[3]
+        assert labels is not None
+        assert labels[:, 0].tolist() == [HAND] * 3 + [OCCLUDER] * 6 + [0] * 13
+    alone = write_folder(tmp_path / "alone", {4: np.uint8(OCCLUDER) * second}, parts=True)
+    masks = read_masks(alone, clip)
+    assert (masks.hands, masks.objects, masks.occluders) == (0, 0, 1)
+    covered = masks.occluded(4, clip.lens)
+    assert covered is not None
+    np.testing.assert_array_equal(covered, second)
+    assert masks.occluded(3, clip.lens) is None
+
+
 def write_folder(root: Path, labels: dict[int, np.ndarray], *, parts: bool, palette: bool = False) -> Path:
     for number, shown in labels.items():
         pictures = {root: shown}
@@ -240,6 +263,11 @@ def test_a_bent_picture_s_masks_are_straightened_with_it(clip: Clip, tmp_path: P
     nothing = lens.undistorted(np.full((HEIGHT, WIDTH, 3), 255, np.uint8))[..., 0] == 0
     assert nothing.any()
     assert (found[nothing] == UNKNOWN).all()
+    labels[2:14, 4:10] = OCCLUDER
+    folder = write_folder(tmp_path / "occluded", {3: labels}, parts=False)
+    covered = read_masks(folder, replace(clip, lens=lens)).occluded(3, lens)
+    share = lens.undistorted(np.repeat(np.uint8(255) * (labels[..., None] == OCCLUDER), 3, axis=2))[..., 0]
+    np.testing.assert_array_equal(covered, share > 0)
 
 
 ONE = np.ones((HEIGHT, WIDTH), bool)
@@ -264,7 +292,10 @@ def segmentation(**changes: Any) -> Any:
         ([{"image_id": 5, "category_id": 1, "segmentation": WHOLE}], "found one of 5, which is none of them"),
         ([{"image_id": "a.png", "category_id": 1, "segmentation": WHOLE}], "found one of a.png, which is none of them"),
         ([{"frame_index": 3, "results": [{"object_id": 1, "mask": WHOLE}]}], "found one of position 3, which is none"),
-        ([{"image_id": 3, "category_id": 7, "segmentation": WHOLE}], "unknown \\(1, 2, 255\\) in .*, found 7; rename"),
+        (
+            [{"image_id": 3, "category_id": 7, "segmentation": WHOLE}],
+            "unknown \\(1, 2, 3, 255\\) in .*, found 7; rename",
+        ),
         ({"3": {"hand": WHOLE}}, "found one of position 3, which is none of them"),
         ({"frame_0003.png": {"mug": WHOLE}}, "found mug; rename the label, or leave it out"),
         ([{"image_id": 3, "category_id": 1, "segmentation": [[0, 0, 1, 1, 1, 0]]}], "found polygons; export"),
@@ -285,7 +316,7 @@ def segmentation(**changes: Any) -> Any:
         ([{"image_id": 3, "category_id": 1}], "expected the key segmentation"),
         (segmentation() * 65, "expected at most 64 masks of a frame and .* found more \\(frame 3\\)"),
         (segmentation(counts="0" * 10**6), "expected runs of 682 pixels together"),
-        (segmentation(counts=[682]), "expected masks of hand or object in .*, found none in 1 frames"),
+        (segmentation(counts=[682]), "expected masks of hand, object or an occluder in .*, found none in 1 frames"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_in_a_sentence(clip: Clip, content: Any, sentence: str) -> None:
@@ -318,9 +349,9 @@ def gray(value: int, size: tuple[int, int] = (WIDTH, HEIGHT), mode: str = "L") -
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        ({}, "expected masks of hand or object in .*, found none in 0 frames"),
+        ({}, "expected masks of hand, object or an occluder in .*, found none in 0 frames"),
         ({"3.png": gray(255)}, "found none in 1 frames .* belong into the sub-folders hand and object"),
-        ({"3.png": gray(3)}, "expected 0 \\(background\\), 1 \\(hand\\), .* found 3"),
+        ({"3.png": gray(4)}, "expected 0 \\(background\\), 1 \\(hand\\), .* found 4"),
         ({"3.png": gray(1, (HEIGHT, WIDTH))}, "expected a mask of the pictures' size, 31×22, .* found 22×31"),
         ({"5.png": gray(1)}, "found one of 5.png, which is none of them"),
         ({"3.jpg": gray(1)}, "expected masks as PNG files in .*, found 3.jpg"),
@@ -328,7 +359,7 @@ def gray(value: int, size: tuple[int, int] = (WIDTH, HEIGHT), mode: str = "L") -
         ({"3.png": gray(1, mode="RGB")}, "found colours \\(RGB\\); save it as a grey PNG"),
         (
             {"hand/3.png": gray(1), "3.png": gray(1)},
-            "in the sub-folders hand, object, unknown of .* found 3.png beside",
+            "in the sub-folders hand, object, occluder, unknown of .* found 3.png beside",
         ),
         ({"hand/3.png": gray(1, mode="RGBA")}, "found colours \\(RGBA\\)"),
     ],

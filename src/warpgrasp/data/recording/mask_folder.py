@@ -16,6 +16,7 @@ from warpgrasp.data.recording.masks import (
     BACKGROUND,
     HAND,
     OBJECT,
+    OCCLUDER,
     UNKNOWN,
     Labels,
     index_labels,
@@ -27,7 +28,14 @@ from warpgrasp.errors import DataError
 from warpgrasp.files import replacing
 
 MASKS_FOLDER = "masks"
-COLOURS = {BACKGROUND: (0, 0, 0), HAND: (250, 158, 66), OBJECT: (69, 143, 245), UNKNOWN: (160, 160, 160)}  # for eyes
+# For eyes.
+COLOURS = {
+    BACKGROUND: (0, 0, 0),
+    HAND: (250, 158, 66),
+    OBJECT: (69, 143, 245),
+    OCCLUDER: (90, 200, 90),
+    UNKNOWN: (160, 160, 160),
+}
 GRID_PX = 16  # between pixels whose places are computed; a lens bends so little in between that a line will do
 
 
@@ -48,8 +56,8 @@ class MaskFolder:
             )
         if inner := [name for name in PARTS if (path / name).is_dir()]:
             raise DataError(
-                f"expected one PNG file for each frame in {path}, to paint on (0 background, 1 hand, 2 object, 255 "
-                f"unknown), found the sub-folder {inner[0]}; give these masks by --masks from another folder"
+                f"expected one PNG file for each frame in {path}, to paint on (0 background, 1 hand, 2 object, 3 "
+                f"occluder, 255 unknown), found the sub-folder {inner[0]}; give them by --masks from another folder"
             )
         self._files = mask_files(path, self._names) if path.is_dir() else {}
 

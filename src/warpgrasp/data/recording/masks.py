@@ -1,7 +1,7 @@
 """Silhouettes of hand and object that a user has drawn, or a program has segmented: PNG files, or run lengths.
 
-A picture of labels says of each pixel what it shows: `BACKGROUND`, `HAND`, `OBJECT`, or `UNKNOWN` where another thing
-is in front of them or nobody can tell.
+A picture of labels says of each pixel what it shows: `BACKGROUND`, `HAND`, `OBJECT`, `OCCLUDER` where another thing is
+in front of them (a second hand, an arm, a tool), or `UNKNOWN` where nobody can tell.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 
 from warpgrasp.bounded import shown
 from warpgrasp.data.pictures import is_hidden, opened_picture
@@ -23,6 +23,7 @@ from warpgrasp.data.recording.run_lengths import (
     BACKGROUND,
     HAND,
     OBJECT,
+    OCCLUDER,
     PARTS,
     UNKNOWN,
     FrameNames,
@@ -32,7 +33,7 @@ from warpgrasp.data.recording.run_lengths import (
 from warpgrasp.errors import DataError
 from warpgrasp.progress import track
 
-__all__ = ["BACKGROUND", "HAND", "OBJECT", "UNKNOWN", "Masks", "read_masks"]
+__all__ = ["BACKGROUND", "HAND", "OBJECT", "OCCLUDER", "UNKNOWN", "Masks", "read_masks"]
 
 MASK_ENDING = ".png"
 GREY_MODES = ("1", "L", "P", "I;16", "I;16L", "I;16B", "I")  # whose numbers are labels; a palette's are not colours
@@ -45,9 +46,10 @@ class Masks:
     """The masks of some frames of a clip, read when they are asked for."""
 
     path: Path
-    readers: Mapping[int, Callable[[], Labels]]  # by the frames' numbers, ascending; frames that show neither have none
+    readers: Mapping[int, Callable[[], Labels]]  # by the frames' numbers, ascending; frames that show nothing have none
     hands: int  # frames with a mask of the hand
     objects: int
+    occluders: int
     fingerprint: str  # of what all of them say
     digests: Mapping[int, bytes]  # of what each says, by the frames' numbers
 
@@ -64,28 +66,45 @@ class Masks:
         return labels
 
     def undistorted(self, number: int, lens: Lens) -> Labels | None:
-        """The same as the pinhole would have seen it; unknown where the lens saw nothing."""
+        """The same as the pinhole would have seen it; unknown where the lens saw nothing.
+
+        A pixel that blends anything of an occluder is the occluder's.
+        """
         labels = self.labels(number)
         return None if labels is None else undistorted_labels(labels, lens)
 
+    def occluded(self, number: int, lens: Lens) -> Bool[np.ndarray, "h w"] | None:
+        """The pixels of a frame that an occluder covers, as the pinhole would have seen it; None without any."""
+        labels = self.undistorted(number, lens) if self.occluders else None
+        covered = None if labels is None else labels == OCCLUDER
+        return covered if covered is not None and covered.any() else None
+
 
 def undistorted_labels(labels: Labels, lens: Lens) -> Labels:
-    """Labels as the pinhole would have seen them; unknown where the lens saw nothing."""
+    """Labels as the pinhole would have seen them; unknown where the lens saw nothing.
+
+    A pixel that blends anything of an occluder is the occluder's.
+    """
     if not lens.distorted:
         return labels
     shown = np.array([HAND, OBJECT, BACKGROUND], np.uint8)
     shares = lens.undistorted(np.uint8(255) * (labels[..., None] == shown))
-    return np.where(shares.max(axis=2) > 127, shown[shares.argmax(axis=2)], np.uint8(UNKNOWN))
+    found = np.where(shares.max(axis=2) > 127, shown[shares.argmax(axis=2)], np.uint8(UNKNOWN))
+    if (labels == OCCLUDER).any():
+        covered = np.uint8(255) * (labels == OCCLUDER)
+        found[lens.undistorted(np.stack([covered] * 3, axis=2))[..., 0] > 0] = OCCLUDER
+    return found
 
 
 def read_masks(path: Path, clip: Clip) -> Masks:
     """The masks of a clip's frames: a folder of PNG files, or a JSON file of run lengths (`read_run_lengths`).
 
-    A folder has either the sub-folders `hand` and `object` (one of them is enough), in whose files whatever is not 0
-    belongs to it, and perhaps `unknown`; or one file for each frame, in which 0 is the background, 1 the hand, 2 the
-    object, and 255 unknown. Files are named as the pictures are, or end with the frame's number. A pixel of hand and
-    object alike is unknown. A mask without a pixel says nothing. Each is read once, so that errors come first; raises
-    `DataError` naming the file for masks of other frames or sizes, and where there is none at all.
+    A folder has either the sub-folders `hand`, `object` and `occluder` (one of them is enough), in whose files whatever
+    is not 0 belongs to it, and perhaps `unknown`; or one file for each frame, in which 0 is the background, 1 the hand,
+    2 the object, 3 an occluder, and 255 unknown. Files are named as the pictures are, or end with the frame's number. A
+    pixel of hand and object alike is unknown, one of an occluder and anything else the occluder's. A mask without a
+    pixel says nothing. Each is read once, so that errors come first; raises `DataError` naming the file for masks of
+    other frames or sizes, and where there is none at all.
     """
     names, size = FrameNames.of(clip.footage), (clip.lens.width, clip.lens.height)
     if path.is_dir():
@@ -94,7 +113,7 @@ def read_masks(path: Path, clip: Clip) -> Masks:
         readers = read_run_lengths(path, names, size)
     else:
         raise DataError(f"expected masks, a folder of PNG files or a JSON file of run lengths, found no {path}")
-    whole, kept, digests, counts = hashlib.sha256(), {}, {}, {HAND: 0, OBJECT: 0}
+    whole, kept, digests, counts = hashlib.sha256(), {}, {}, {HAND: 0, OBJECT: 0, OCCLUDER: 0}
     for number, read in track(sorted(readers.items()), "read the masks"):
         labels = read()
         there = [part for part in counts if (labels == part).any()]
@@ -105,10 +124,12 @@ def read_masks(path: Path, clip: Clip) -> Masks:
             counts[part] += 1
     if not kept:
         raise DataError(
-            f"expected masks of hand or object in {path}, found none in {len(readers)} frames (1 is the hand, 2 the "
-            f"object, 255 unknown; masks of 0 and 255 belong into the sub-folders hand and object)"
+            f"expected masks of hand, object or an occluder in {path}, found none in {len(readers)} frames (1 is the "
+            f"hand, 2 the object, 3 an occluder, 255 unknown; masks of 0 and 255 belong into the sub-folders hand and "
+            f"object)"
         )
-    return Masks(path, kept, counts[HAND], counts[OBJECT], whole.hexdigest()[:16], digests)
+    of_parts = counts[HAND], counts[OBJECT], counts[OCCLUDER]
+    return Masks(path, kept, *of_parts, whole.hexdigest()[:16], digests)
 
 
 def _digest(labels: Labels) -> bytes:
@@ -188,11 +209,11 @@ def _check_palette(palette: Shaped[np.ndarray, "n 3"], numbers: Shaped[np.ndarra
 def index_labels(file: Path, size: tuple[int, int]) -> Labels:
     """What each pixel shows, by a file of labels. Raises `DataError` for other numbers, or another size than (w, h)."""
     numbers = _numbers(file, size, colours=False)
-    other = numbers[~np.isin(numbers, (BACKGROUND, HAND, OBJECT, UNKNOWN))]
+    other = numbers[~np.isin(numbers, (BACKGROUND, *PARTS.values()))]
     if len(other):
         raise DataError(
-            f"expected 0 (background), 1 (hand), 2 (object) or 255 (unknown) in {file}, found {int(other[0])}; masks "
-            f"of one thing belong into the sub-folders hand and object"
+            f"expected 0 (background), 1 (hand), 2 (object), 3 (occluder) or 255 (unknown) in {file}, found "
+            f"{int(other[0])}; masks of one thing belong into the sub-folders hand and object"
         )
     return numbers.astype(np.uint8)
 

@@ -19,8 +19,9 @@ from warpgrasp.data.recording.footage import Footage
 from warpgrasp.data.recording.picture_names import number_at_end
 from warpgrasp.errors import DataError
 
-BACKGROUND, HAND, OBJECT, UNKNOWN = 0, 1, 2, 255
-PARTS = {"hand": HAND, "object": OBJECT, "unknown": UNKNOWN}
+BACKGROUND, HAND, OBJECT, OCCLUDER, UNKNOWN = 0, 1, 2, 3, 255
+PARTS = {"hand": HAND, "object": OBJECT, "occluder": OCCLUDER, "unknown": UNKNOWN}
+OTHER_NAMES = {"other hand": OCCLUDER, "other": OCCLUDER}  # as labels are called
 LARGEST_BYTES, MOST_MARKS = 2**27, 8_000_000  # some thousand pictures' masks
 MOST_OF_A_FRAME, MOST_RUNS = 64, 40_000_000  # masks; runs of all together
 LONGEST_COUNT = 7  # characters of one compressed run: 35 bits
@@ -109,11 +110,12 @@ class OnePicture:
 def read_run_lengths(path: Path, names: FrameNames, size: Size) -> dict[int, Callable[[], UInt8[np.ndarray, "h w"]]]:
     """What reads the labels of each frame of which a JSON file has masks, by the frames' numbers.
 
-    Told by content: COCO's annotations (CVAT's too), whose categories are named `hand`, `object` or `unknown`; COCO's
-    results, a list of `image_id`, `category_id` and `segmentation`; SAM 2's frames, a list of `frame_index` and
-    `results`; an object that has, for each frame, an object of masks by name or number. Where there are no names 1 is
-    the hand and 2 the object. Frames that are counted (`frame_index`, keys that are plain numbers) count from 0; an
-    `image_id` without a file's name is a frame's number. Raises `DataError` for what is none of these, or hostile.
+    Told by content: COCO's annotations (CVAT's too), whose categories are named `hand`, `object`, `occluder` (or `other
+    hand`, `other`) or `unknown`; COCO's results, a list of `image_id`, `category_id` and `segmentation`; SAM 2's
+    frames, a list of `frame_index` and `results`; an object that has, for each frame, an object of masks by name or
+    number. Where there are no names 1 is the hand, 2 the object and 3 an occluder. Frames that are counted
+    (`frame_index`, keys that are plain numbers) count from 0; an `image_id` without a file's name is a frame's number.
+    Raises `DataError` for what is none of these, or hostile.
     """
     try:
         content = read_json(path, largest_bytes=LARGEST_BYTES, most_marks=MOST_MARKS)
@@ -148,12 +150,12 @@ Found = Iterator[tuple[int, int, Entry]]  # frame, part, run lengths
 
 def _part(value: Any, entry: Entry) -> int:
     """Which part a name or a number means."""
-    text = str(value).strip().casefold() if isinstance(value, str | int) else ""
-    for name, part in PARTS.items():
+    text = re.sub("[_ -]+", " ", str(value).strip().casefold()) if isinstance(value, str | int) else ""
+    for name, part in (PARTS | OTHER_NAMES).items():
         if text in (name, str(part)):
             return part
     raise DataError(
-        f"expected masks of hand, object or unknown (1, 2, 255) in {entry.path}, found "
+        f"expected masks of hand, object, occluder or unknown (1, 2, 3, 255) in {entry.path}, found "
         f"{shown([str(value)[:200]]) or 'no name'}; rename the label, or leave it out"
     )
 
@@ -255,7 +257,7 @@ def _decompressed(text: str, segmentation: Entry) -> Runs:
 
 
 def _labels(parts: list[tuple[int, Runs]], size: Size) -> UInt8[np.ndarray, "h w"]:
-    """One picture of labels; where hand and object overlap it is unknown."""
+    """One picture of labels, joined as `labels_of_parts` joins them."""
     masks: dict[int, Bool[np.ndarray, "h w"]] = {}
     for part, runs in parts:
         flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
@@ -265,8 +267,12 @@ def _labels(parts: list[tuple[int, Runs]], size: Size) -> UInt8[np.ndarray, "h w
 
 
 def labels_of_parts(parts: Mapping[int, Bool[np.ndarray, "h w"]], shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    """One picture of labels from a mask for each of some parts; what several claim is unknown."""
+    """One picture of labels from a mask for each of some parts; an occluder is before all, else what several claim is
+    unknown.
+    """
     labels = np.full(shape, BACKGROUND, np.uint8)
     for part, mask in parts.items():
         labels[mask] = np.where(labels[mask] == BACKGROUND, part, UNKNOWN)
+    if OCCLUDER in parts:
+        labels[parts[OCCLUDER]] = OCCLUDER
     return labels

@@ -30,7 +30,7 @@ ROWS = [
     {"frame"},
     {"geometry"},
     {"locks"},
-    {"checked", "files", "pickled", "registry", "progress", "guard"},
+    {"checked", "files", "named_pictures", "pickled", "registry", "progress", "guard"},
     {"archive", "terminal", "signals"},
     {"bounded"},
     {"errors", "plain_text"},

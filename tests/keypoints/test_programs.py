@@ -182,10 +182,10 @@ def test_our_own_file(tmp_path: Path) -> None:
         (openpose(right=[float("nan")] * 63), "found NaN"),
         (openpose(right=[1e9, 1.0, 1.0] * 21), "numbers beyond 1000000"),
         (openpose(right=[1.0, 1.0, -1.0] * 21), "confidences of at least 0"),
-        ([{"image_id": 7, "keypoints": [0.0] * 399}], "0000.jpg to 0002.jpg in .*, found '7', which is none"),
-        ([{"image_id": [], "keypoints": [0.0] * 399}], "a number or a name as `image_id`"),
+        ([{"image_id": 7, "keypoints": [0.0] * 399}], "0000.jpg to 0002.jpg for a hand of .*, found 7, which is none"),
+        ([{"image_id": [], "keypoints": [0.0] * 399}], r"a whole number .* for annotations\[0\]\.image_id in"),
         ([{"image_id": 1, "keypoints": [0.0] * 51}], "COCO-WholeBody's keypoints as a list"),
-        ({"images": [{}], "annotations": [{"image_id": 1}]}, "`id` and `file_name`"),
+        ({"images": [{}], "annotations": [{"image_id": 1}]}, r"the key id of images\[0\] in"),
         ({"0000.jpg": {"a": 1}}, "MediaPipe's landmarks and handedness"),
         ([{"landmarks": [landmarks("left")]}] * 3, "MediaPipe's landmarks and handedness"),
         ([{"landmarks": [landmarks("left")], "handedness": [[{"label": "Both"}]]}] * 3, "as Left or Right"),
@@ -210,7 +210,7 @@ def test_spoilt_json_is_refused(tmp_path: Path, content: Any, sentence: str) -> 
         ({"keypoints_2d": np.full((3, 21, 2), 9.0), "right": [1, 0]}, "expected 0 or 1 for each of 3 hands"),
         ({"keypoints_2d": np.full((3, 21, 2), 9.0), "right": [1, 0, 0.5]}, "expected 0 or 1 for each of 3 hands"),
         ({"keypoints_2d": np.full((2, 21, 2), 9.0)}, "expected keypoints of each of 3 pictures"),
-        ({"keypoints_2d": np.full((1, 21, 2), 9.0), "names": ["0009"]}, "'0009', which is none of them"),
+        ({"keypoints_2d": np.full((1, 21, 2), 9.0), "names": ["0009"]}, "found 0009, which is none of them"),
         ({"keypoints_2d": np.full((1, 21, 2), 9.0), "names": [["0001"]]}, "expected the name or number"),
         (NOWHERE, "expected the array pred_cam_t_full"),
         (
@@ -233,8 +233,87 @@ def test_spoilt_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], sente
 
 def test_names_that_may_be_several_pictures_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", keypoints_2d=HANDS["left"][None], frame=[1])
-    with pytest.raises(DataError, match="which may be several of them"):
+    with pytest.raises(DataError, match="which is any of the frames 0, 1"):
         read_keypoints(tmp_path / "a.npz", ["left_1.jpg", "right_1.jpg"], SIZE)
+
+
+def results(*pictures: str | int | bool, values: list[float] | None = None) -> list[dict[str, Any]]:
+    return [{"image_id": picture, "righthand_kpts": values or xyc("right")} for picture in pictures]
+
+
+@pytest.mark.parametrize("name", ["c0ffee12-aaaa-4bbb-8ccc-d4dddddd0001.jpg", "00c0ffee00c0ffe2", "1234567890002.jpg"])
+def test_ends_of_hashes_and_times_number_no_picture(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"found {name}, which is none of them"):
+        read_keypoints(written(tmp_path / "a.json", results(name)), PICTURES, SIZE)
+
+
+def test_the_number_before_roboflows_hash_is_the_pictures(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", results("0001_jpg.rf.00c0ffee00c0ffee2.jpg"))
+    assert [len(hands) for hands in read_keypoints(path, PICTURES, SIZE)] == [0, 1, 0]
+
+
+def test_numbers_are_the_frames_where_names_tell_times(tmp_path: Path) -> None:
+    pictures, timed = ["0.1.png", "0.2.png"], {"numbers": [0, 1], "numbered": False}
+    path = written(tmp_path / "a.json", results(1))
+    assert [len(hands) for hands in read_keypoints(path, pictures, SIZE, **timed)] == [0, 1]
+    written(path, results("frame_1.png"))
+    with pytest.raises(DataError, match=r"found frame_1\.png, which is none of them"):
+        read_keypoints(path, pictures, SIZE, **timed)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (results("a/0001.jpg", "b/0001.jpg"), "one picture for each frame in .*, found a/0001.jpg, b/0001.jpg of"),
+        (results("a/0001.jpg", "b/0002.jpg"), "pictures of one recording in .*, found a/0001.jpg, b/0002.jpg"),
+        (results("0001.jpg", "0001.png"), "one picture for each frame in .*, found 0001.jpg, 0001.png of"),
+        ({"0001.jpg": None, "0001.png": None}, "one picture for each frame in .*, found 0001.jpg, 0001.png of"),
+        (
+            {"images": [{"id": 3, "file_name": name} for name in PICTURES], "annotations": results(3)},
+            "expected another id for each of images in .*, found 3 twice",
+        ),
+        (results(True), "a whole number .* for .*image_id in .*, found True"),
+    ],
+)
+def test_pictures_that_would_merge_are_refused(tmp_path: Path, content: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read_keypoints(written(tmp_path / "a.json", content), PICTURES, SIZE)
+
+
+def test_two_hands_of_one_picture_are_not_two_pictures(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", results("a/0001.jpg", "a/0001.jpg", "a/0002.jpg"))
+    assert [len(hands) for hands in read_keypoints(path, PICTURES, SIZE)] == [0, 2, 1]
+
+
+SHARES = (np.array(xyc("right")).reshape(21, 3) / [*SIZE, 1]).ravel().tolist()
+IN_PIXELS = [{"x": x, "y": y, "z": 0.0} for x, y in HANDS["right"].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (results("0001.jpg", values=SHARES), "expected joints in pixels .*, found numbers that are all below 2"),
+        (
+            {"people": openpose(right=SHARES)["people"]},
+            "expected joints in pixels .*, found numbers that are all below 2",
+        ),
+        (
+            {"landmarks": [IN_PIXELS], "handedness": [[{"label": "Right"}]]},
+            r"joints in pictures of 640×480, .*, found one at pixel \[192000\.0, 192000\.0\]; .* MediaPipe has shares",
+        ),
+        (results("0001.jpg", values=[3 * value for value in xyc("right")]), "of pictures of another size"),
+    ],
+)
+def test_shares_for_pixels_and_pixels_for_shares_are_refused(tmp_path: Path, content: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read_keypoints(written(tmp_path / "a.json", content), ["0001.jpg"], SIZE)
+
+
+def test_shares_in_arrays_are_refused(tmp_path: Path) -> None:
+    """Also where a hand is missing, which is NaN."""
+    np.save(tmp_path / "a.npy", np.stack([HANDS["right"] / SIZE, np.full((21, 2), np.nan), HANDS["left"] / SIZE]))
+    with pytest.raises(DataError, match="found numbers that are all below 2"):
+        read_keypoints(tmp_path / "a.npy", PICTURES, SIZE)
 
 
 def test_missing_files_are_refused(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ OF_PROGRAMS: dict[str, Any] = {
     "MediaPipe by name": {"a_0.png": HANDS, "a_1.png": None},
     "OpenPose": {"people": [{"hand_left_keypoints_2d": KPTS, "hand_right_keypoints_2d": []}]},
     "COCO-WholeBody": {"images": [{"id": 0, "file_name": "a_0.png"}], "annotations": COCO_HANDS},
-    "COCO's results": [{"image_id": 1, "keypoints": [1.0] * 399, "score": 0.5}],
+    "COCO's results": [{"image_id": 1, "keypoints": [9.0] * 399, "score": 0.5}],
 }
 
 

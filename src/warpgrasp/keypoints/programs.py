@@ -1,11 +1,10 @@
 """Reads keypoints of hands that other programs have found, so that a stronger detector can be brought along.
 
 Every reader gives hands in the order of our joints, derived from the names of theirs. Which hand belongs to which
-picture is told by the picture's name, its file's stem or the number at the end of it; lists and arrays without names
-have one entry for each picture, in order.
+picture is told by the picture's name, its file's stem or the number at the end of it, as in labels; lists and arrays
+without names have one entry for each picture, in order.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,16 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from warpgrasp.bounded import read_json
+from warpgrasp.checked import LARGEST_ID, Entry
 from warpgrasp.errors import DataError
+from warpgrasp.hand import FEWEST_JOINTS
 from warpgrasp.keypoints.file import keypoints_of_arrays, read_arrays
 from warpgrasp.keypoints.hands import BASES, OURS_FROM_DETECTORS, WRIST, HandBox, HandKeypoints
+from warpgrasp.named_pictures import OnePicture, PictureFrames, number_at_end
 
 LARGEST_JSON_BYTES, MOST_MARKS = 2**27, 8_000_000  # ten thousand pictures' whole bodies, and some
 FARTHEST_PX, LARGEST_NUMBER = 1e6, 1e30
+LARGEST_SHARE, LONGEST_NAME = 2, 4096  # some joints may lie beyond the picture
 WHOLE_BODY = 133  # keypoints of COCO-WholeBody: 17 of the body, 6 of the feet, 68 of the face, then the hands
 WHOLE_BODY_HANDS = {"left": slice(91, 112), "right": slice(112, 133)}
 LANDMARK_KEYS = ("multi_hand_landmarks", "hand_landmarks", "handLandmarks", "landmarks")
@@ -37,16 +40,31 @@ Hands = list[list[HandKeypoints]]
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
-def read_keypoints(path: Path, pictures: Sequence[str], size: tuple[int, int]) -> Hands:
+def read_keypoints(
+    path: Path,
+    pictures: Sequence[str],
+    size: tuple[int, int],
+    *,
+    numbers: Sequence[int] | None = None,
+    numbered: bool = True,
+) -> Hands:
     """The hands of each of the named pictures, which are of one size (width, height), from another program's file.
 
     Told by content: a folder of OpenPose's JSON files, or one; COCO-WholeBody's annotations or results; MediaPipe's
     results (a list, or an object by picture); an `.npz` of ours, of HaMeR or of WiLoR; an `.npy` of shape (n, 21, 2)
     or (n, 21, 3) in pixels, the third number a confidence. Coordinates are pixels as those programs write them, taken
     to be counted from the centre of the top left pixel; MediaPipe's are shares of the width and height.
-    Raises `DataError` when the file is none of these, is broken, or speaks of pictures that are not named.
+    `numbers` are the frames' where they are not those at the ends of the names; `numbered` is whether a number in
+    another name is a frame's. Raises `DataError` when the file is none of these, is broken, has shares for pixels or
+    pixels for shares, speaks of pictures that are not named, or of several for one.
     """
-    places = _Places(path, pictures)
+    hands = _hands(_Places(path, pictures, numbers, numbered), size)
+    _check_unit(path, hands, size)
+    return hands
+
+
+def _hands(places: "_Places", size: tuple[int, int]) -> Hands:
+    path = places.path
     if path.is_dir():
         return _openpose_folder(places)
     if path.suffix in (".npz", ".npy"):
@@ -60,7 +78,7 @@ def read_keypoints(path: Path, pictures: Sequence[str], size: tuple[int, int]) -
         and entries
         and all(isinstance(entry, dict) and "image_id" in entry for entry in entries)
     ):
-        return _coco(places, content, entries)
+        return _coco(places, content)
     return _mediapipe(places, content, size)
 
 
@@ -70,6 +88,8 @@ class _Places:
 
     path: Path
     pictures: Sequence[str]
+    numbers: Sequence[int] | None
+    numbered: bool
 
     def in_order(self, hands: Hands) -> Hands:
         """The hands, when there is one entry for each picture."""
@@ -82,27 +102,37 @@ class _Places:
 
     def by_key(self, entries: Sequence[tuple[str | int, Sequence[HandKeypoints]]]) -> Hands:
         """The hands of entries that say which picture they speak of."""
-        rows: dict[str | int, list[int]] = {}
-        for row, name in enumerate(self.pictures):
-            for key in {name, Path(name).stem, *_number_at_end(Path(name).stem)}:
-                rows.setdefault(key, []).append(row)
-        hands: Hands = [[] for _ in self.pictures]
+        ends = [number_at_end(Path(name).stem) for name in self.pictures] if self.numbers is None else self.numbers
+        frames = range(len(self.pictures)) if self.numbers is None else self.numbers
+        known = PictureFrames.of(
+            self.path,
+            f"{self.pictures[0]} to {self.pictures[-1]}" if self.pictures else "no pictures",
+            zip(self.pictures, frames, strict=True),
+            [(number, frame) for number, frame in zip(ends, frames, strict=True) if number is not None],
+            numbered=self.numbered,
+        )
+        only, hands = OnePicture(self.path), {frame: list[HandKeypoints]() for frame in frames}
         for key, picture_hands in entries:
-            tried = [key] if isinstance(key, int) else [key, Path(key).stem, *_number_at_end(Path(key).stem)]
-            matching = next((rows[name] for name in tried if name in rows), [])
-            if len(matching) != 1:
-                known = f"{self.pictures[0]} to {self.pictures[-1]}" if self.pictures else "no pictures"
-                raise DataError(
-                    f"expected keypoints of the pictures {known} in {self.path}, found {str(key)[:100]!r}, which "
-                    f"{'is none of them' if not matching else 'may be several of them'}"
-                )
-            hands[matching[0]] += picture_hands
-        return hands
+            hands[only.of(known.frame(key, "a hand"), str(key))] += picture_hands
+        return list(hands.values())
 
 
-def _number_at_end(stem: str) -> list[int]:
-    digits = re.search(r"([0-9]{1,12})(_keypoints)?$", stem)
-    return [] if digits is None else [int(digits[1])]
+def _check_unit(path: Path, hands: Hands, size: tuple[int, int]) -> None:
+    """Refuse shares of the picture where pixels are expected, and pixels, or another size's, where shares are."""
+    seen = [hand.joints_px[hand.confidence > 0] for of_picture in hands for hand in of_picture]
+    joints, largest = torch.cat([torch.zeros(0, 2), *seen]), torch.tensor(size)
+    if len(joints) >= FEWEST_JOINTS and joints.abs().max() < LARGEST_SHARE:
+        raise DataError(
+            f"expected joints in pixels of the whole picture in {path}, found numbers that are all below "
+            f"{LARGEST_SHARE}, as shares of a picture or a crop are; multiply them by the picture's size"
+        )
+    beyond = joints[((joints < -largest) | (joints > 2 * largest)).any(dim=1)]
+    if len(beyond):
+        raise DataError(
+            f"expected joints in pictures of {size[0]}×{size[1]}, or near them, in {path}, found one at pixel "
+            f"{beyond[0].tolist()}; are they of pictures of another size, or in pixels where MediaPipe has shares of "
+            f"the width and height?"
+        )
 
 
 def _json(path: Path) -> Any:
@@ -190,23 +220,22 @@ def _openpose_hands(path: Path, content: Any) -> list[HandKeypoints]:
     ]
 
 
-def _coco(places: _Places, content: Any, entries: Sequence[dict[str, Any]]) -> Hands:
+def _coco(places: _Places, content: Any) -> Hands:
     """COCO-WholeBody: annotations with their images, or a list of results."""
-    images = content.get("images", []) if isinstance(content, dict) else []
-    try:
-        names = {image["id"]: image["file_name"] for image in images}
-    except (LookupError, TypeError) as error:
-        raise DataError(f"expected `id` and `file_name` of each of COCO's images in {places.path}") from error
-    keyed = []
-    for entry in entries:
-        key = entry["image_id"]
-        if not isinstance(key, int | str) or not isinstance(names.get(key, key), int | str):
-            raise DataError(f"expected a number or a name as `image_id` in {places.path}")
-        keyed.append((names.get(key, key), list(_xyc_hands(places.path, _whole_body_hands(places.path, entry)))))
+    file = Entry.of(content if isinstance(content, dict) else {"annotations": content}, places.path)
+    names = {number: image.text("file_name", longest=LONGEST_NAME) for number, image in file.by_id("images").items()}
+    keyed: list[tuple[str | int, list[HandKeypoints]]] = []
+    for entry in file.each("annotations"):
+        if isinstance(entry.value("image_id"), str):
+            key: str | int = entry.text("image_id", longest=LONGEST_NAME)
+        else:
+            number = entry.whole("image_id", least=0, most=LARGEST_ID)
+            key = names.get(number, number)
+        keyed.append((key, list(_xyc_hands(places.path, _whole_body_hands(places.path, entry.values)))))
     return places.by_key(keyed)
 
 
-def _whole_body_hands(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
+def _whole_body_hands(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     if "lefthand_kpts" in entry or "righthand_kpts" in entry:
         sides = {side: entry.get(f"{side}hand_kpts") for side in ("left", "right")}
         return {side: values for side, values in sides.items() if entry.get(f"{side}hand_valid", True)}
@@ -272,15 +301,12 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
     path = places.path
     if "header" in arrays:
         return places.in_order(keypoints_of_arrays(path, arrays).hands)
-    if set(arrays) == {"array"} and _in_crops(arrays["array"]):
-        raise DataError(
-            f"expected joints in pixels of the whole picture in {path}, found numbers that are all below 2, as shares "
-            f"of a picture or a crop are; multiply them by the picture's size"
-        )
-    key = next((key for key in PIXEL_KEYS if key in arrays and not _in_crops(arrays[key])), "pred_keypoints_3d")
+    projected = "pred_keypoints_3d"
+    given = [key for key in PIXEL_KEYS if key in arrays and not (projected in arrays and _in_crops(arrays[key]))]
+    key = next(iter(given), projected)
     stored = _floats(path, arrays, key, (-1, 21, 3 if arrays.get(key, EMPTY).shape[-1:] == (3,) else 2))
     sides = _sides(path, arrays, len(stored))
-    joints, depth = _projected(path, arrays, stored, sides, size) if key == "pred_keypoints_3d" else (stored, None)
+    joints, depth = _projected(path, arrays, stored, sides, size) if key == projected else (stored, None)
     confidence = joints[..., 2] if joints.shape[2] == 3 else np.where(np.isfinite(joints).all(axis=2), 1.0, 0.0)
     hands = [
         _hand(path, joints[row, :, :2], confidence[row], side, None if depth is None else depth[row])
@@ -297,7 +323,7 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
 
 def _in_crops(array: Shaped[np.ndarray, "..."]) -> bool:
     """Whether points are shares of the crop around the hand, not pixels, as HaMeR's are."""
-    return array.dtype.kind == "f" and array.size > 0 and bool((np.abs(array) < 2).all())
+    return array.dtype.kind == "f" and array.size > 0 and bool((np.abs(array) < LARGEST_SHARE).all())
 
 
 def _floats(path: Path, arrays: Arrays, key: str, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:

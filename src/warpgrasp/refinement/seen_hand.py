@@ -195,7 +195,8 @@ def stated_hands(clip: Recording | Clip, path: Path) -> RecordedHands:
     files = {footage.file_of(number) for number in footage.numbers}
     named = len(files) == len(footage.numbers)
     names = [footage.file_of(number).name if named else str(number) for number in footage.numbers]
-    hands = read_keypoints(path, names, (clip.lens.width, clip.lens.height))
+    size, numbered = (clip.lens.width, clip.lens.height), not named or footage.times_s is None
+    hands = read_keypoints(path, names, size, numbers=footage.numbers, numbered=numbered)
     return RecordedHands(hands, path.name, torch.zeros(21, 3))
 
 

@@ -27,7 +27,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.footage import PictureFolder
 from warpgrasp.data.recording.label_files import WRITERS, joint_of, projected_hands, read_labels
 from warpgrasp.data.recording.label_files.projected import ProjectedHand
-from warpgrasp.data.recording.label_files.stated import PictureFrames
+from warpgrasp.data.recording.label_files.stated import picture_frames
 from warpgrasp.errors import DataError
 from warpgrasp.hand.model import JOINTS, HandModel
 
@@ -266,7 +266,7 @@ def test_pictures_named_by_times_are_not_known_by_numbers(tmp_path: Path, record
         Image.new("RGB", (64, 48)).save(folder / f"{1_700_000_000_000 + time_ms}.png")
     footage = PictureFolder(folder)
     assert footage.times_s is not None
-    named = PictureFrames.of(replace(recording, footage=footage), tmp_path / "labels")
+    named = picture_frames(replace(recording, footage=footage), tmp_path / "labels")
     assert named.frame("1700000000066.png", "task 1") == footage.numbers[2]
     with pytest.raises(DataError, match=r"frame_2\.png, which is none of them"):
         named.frame("frame_2.png", "task 1")

@@ -26,10 +26,6 @@ SECONDS = re.compile(r"(?:^|.*[-_: a-z])([0-9]{1,9})\.([0-9]{1,9})(?:s|sec)?$", 
 CLOCK = re.compile(r"(?:.*?[^0-9])??(?:([0-9]{1,2})[-_:h])?([0-5]?[0-9])([-_:m])[0-5]?[0-9]\.[0-9]+s?", re.IGNORECASE)
 NEGATIVE = re.compile(r"(?:^|[^0-9a-z])-[0-9]", re.IGNORECASE)
 COPY = re.compile(r"(.+?)(?: \([0-9]+\)| [0-9]{1,2}|[-_ ]+copy(?: \(?[0-9]+\)?)?)$", re.IGNORECASE)
-# Roboflow's `0007_png.rf.3f2a…`, and other hashes at the end of names, whose last digits count nothing.
-ROBOFLOW = re.compile(r"_[a-z]{3,4}\.rf\.[0-9a-z]+$", re.IGNORECASE)
-HASH = re.compile(r"(?<![0-9a-z])(?=[0-9a-f]*[0-9][a-f])[0-9a-f]{8,}$", re.IGNORECASE)
-NUMBER_AT_END = re.compile(r"(?<![0-9])0*([0-9]{1,9})$")
 RENUMBER = "number the pictures from 0 in the order of taking: 000000.png, 000001.png …"
 
 
@@ -242,10 +238,3 @@ def _changing_number(folder: Path, stems: Mapping[str, str]) -> int | None:
             f"to {examples[-1]}; {RENUMBER}"
         )
     return changing[0] if changing else None if not columns or next(iter(stems.values()))[-1:].isdigit() else -1
-
-
-def number_at_end(stem: str) -> int | None:
-    """The number that ends a name without its ending; None where there is none, or a longer one: a time, or a hash."""
-    own = ROBOFLOW.sub("", stem)
-    found = None if HASH.search(own) else NUMBER_AT_END.search(own)
-    return None if found is None else int(found[1])

@@ -5,7 +5,7 @@ Runs go down the columns, the first of what is not the mask: lengths in a list, 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from jaxtyping import Bool, Int, UInt8
 from warpgrasp.bounded import read_json, shown
 from warpgrasp.checked import LARGEST_ID, Entry
 from warpgrasp.data.recording.footage import Footage
-from warpgrasp.data.recording.picture_names import number_at_end
 from warpgrasp.errors import DataError
+from warpgrasp.named_pictures import OnePicture, number_at_end
 
 BACKGROUND, HAND, OBJECT, OCCLUDER, UNKNOWN = 0, 1, 2, 3, 255
 PARTS = {"hand": HAND, "object": OBJECT, "occluder": OCCLUDER, "unknown": UNKNOWN}
@@ -79,30 +79,6 @@ class FrameNames:
             raise DataError(
                 f"expected masks of the recording's frames ({first} to {last}) in {where}, found one of "
                 f"{shown([name])}, which is none of them"
-            )
-        return number
-
-
-@dataclass(frozen=True)
-class OnePicture:
-    """Sees to it that a file's pictures are of different frames."""
-
-    path: Path
-    stated: dict[int, str] = field(default_factory=dict)
-    folders: dict[str, str] = field(default_factory=dict)  # of named pictures
-
-    def of(self, number: int, name: str) -> int:
-        """The number of a frame. Raises `DataError` when another picture was of it, or one of another folder."""
-        before = self.stated.setdefault(number, name)
-        if before != name:
-            raise DataError(
-                f"expected one picture for each frame in {self.path}, found {shown([before, name])} of frame {number}"
-            )
-        self.folders.setdefault(name.replace("\\", "/").rpartition("/")[0], name)
-        if len(self.folders) > 1:
-            raise DataError(
-                f"expected pictures of one recording in {self.path}, found {shown(self.folders.values())} of several "
-                f"folders; keep those of this recording"
             )
         return number
 

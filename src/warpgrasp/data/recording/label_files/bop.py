@@ -18,7 +18,7 @@ from warpgrasp.bounded import shown
 from warpgrasp.checked import Entry
 from warpgrasp.data.recording.annotations import LARGEST_DISTANCE_M, LARGEST_FRAME
 from warpgrasp.data.recording.files import Recording
-from warpgrasp.data.recording.label_files.stated import FilePose, PictureFrames, StatedLabels
+from warpgrasp.data.recording.label_files.stated import FilePose, StatedLabels, picture_frames
 from warpgrasp.data.recording.labels import pose_of_label
 from warpgrasp.errors import DataError
 from warpgrasp.geometry import nearest_rotation
@@ -114,7 +114,7 @@ def _stated(placed: list[Placed], recording: Recording, object_id: int | None, p
         found = f"those of {', '.join(map(str, numbers[:20]))}" if numbers else "none"
         named = "an object" if object_id is None else f"object {object_id}"
         raise DataError(f"expected poses of {named} in {path}, found {found}")
-    frames, objects, places = PictureFrames.of(recording, path), {}, {}
+    frames, objects, places = picture_frames(recording, path), {}, {}
     for image, _, place, rotation, translation in wanted:
         frame = frames.frame(image, place)
         if frame in objects:

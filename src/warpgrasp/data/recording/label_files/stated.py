@@ -5,7 +5,7 @@ known. Pictures are told by their names, or by the number at the end of them.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,10 @@ from jaxtyping import Float
 
 from warpgrasp.bounded import shown
 from warpgrasp.data.recording.files import Recording
-from warpgrasp.data.recording.picture_names import number_at_end
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
 from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, Side
+from warpgrasp.named_pictures import PictureFrames, folder_of
 
 LARGEST_PX = 1e6
 LARGEST_SHARE = 2  # some joints may lie beyond the picture
@@ -34,8 +34,6 @@ SIDE_WORDS: dict[str, Side] = {"left": "left", "l": "left", "right": "right", "r
 MEANINGLESS = {"finger", "hand", "joint"}
 SIDE_KEYS = {"side", "hand", "handedness", "laterality", "chirality"}  # words of the names of attributes
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-# Label Studio puts eight characters before the name of a picture that was uploaded.
-UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 
 @dataclass(frozen=True)
@@ -201,68 +199,20 @@ class HandsOfFile:
         return StatedLabels(self.path, kind, hands=dict(sorted(self._hands.items())))
 
     @cached_property
-    def _pictures(self) -> "PictureFrames":
-        return PictureFrames.of(self.recording, self.path)
+    def _pictures(self) -> PictureFrames:
+        return picture_frames(self.recording, self.path)
 
 
-@dataclass(frozen=True)
-class PictureFrames:
-    """Which frame of a recording a picture in a file is: by its name, its name's stem, or the number that ends it."""
-
-    folder: Path
-    path: Path
-    numbers: Sequence[int]
-    names: dict[str, list[int]]  # of picture files and their stems; none of a video's frames
-    numbered: bool  # whether a number in another name is a frame's: not where pictures are named by times
-
-    @staticmethod
-    def of(recording: Recording, path: Path) -> "PictureFrames":
-        """The pictures of a recording, for the file at `path`."""
-        footage, names = recording.footage, {}
-        for number in () if is_video(recording) else footage.numbers:
-            name = footage.file_of(number).name
-            for key in {name, Path(name).stem}:
-                names.setdefault(key, []).append(number)
-        return PictureFrames(recording.folder, path, footage.numbers, names, not names or footage.times_s is None)
-
-    def frame(self, picture: str | int, place: str) -> int:
-        """The frame's number. Raises `DataError` when none, or more than one, is meant."""
-        found = [picture] if isinstance(picture, int) else list(self._meant(picture))
-        found = [number for number in found if number in self._known]
-        if len(found) != 1:
-            stated = str(picture) if isinstance(picture, int) else shown([picture])
-            raise DataError(
-                f"expected the name or number of one picture of {self.folder} (frames {self.numbers[0]} to "
-                f"{self.numbers[-1]}) for {place} of {self.path}, found {stated}, which is "
-                f"{'none of them' if not found else 'any of the frames ' + ', '.join(map(str, found[:8]))}"
-            )
-        return found[0]
-
-    @cached_property
-    def _known(self) -> frozenset[int]:
-        return frozenset(self.numbers)
-
-    def _meant(self, picture: str) -> Iterator[int]:
-        last = _path_parts(picture)[-1]
-        names = [last, re.split(r"[=?&]", last)[-1]]
-        names += [UPLOADED.sub("", name) for name in names]
-        for name in names:
-            for key in (name, Path(name).stem):
-                if key in self.names:
-                    return iter(self.names[key])
-        number = number_at_end(Path(names[-1]).stem)
-        return iter([] if number is None or not self.numbered else [number])
-
-
-def _path_parts(picture: str) -> list[str]:
-    """The parts of a path or an address, the last with the picture's name: before what is asked, or its last value."""
-    before, *query = picture.split("?", 1)
-    return re.split(r"[/\\]", before if query and Path(before).suffix else picture)
-
-
-def folder_of(picture: str | int) -> str:
-    """The folder, or the address, before the name of a picture."""
-    return "" if isinstance(picture, int) else "/".join(_path_parts(picture)[:-1])
+def picture_frames(recording: Recording, path: Path) -> PictureFrames:
+    """The pictures of a recording, for the file at `path`."""
+    footage, video = recording.footage, is_video(recording)
+    return PictureFrames.of(
+        path,
+        f"{recording.folder} (frames {footage.numbers[0]} to {footage.numbers[-1]})",
+        [] if video else [(footage.file_of(number).name, number) for number in footage.numbers],
+        [(number, number) for number in footage.numbers],
+        numbered=video or footage.times_s is None,
+    )
 
 
 def is_video(recording: Recording) -> bool:

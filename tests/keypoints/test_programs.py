@@ -299,7 +299,7 @@ IN_PIXELS = [{"x": x, "y": y, "z": 0.0} for x, y in HANDS["right"].tolist()]
         ),
         (
             {"landmarks": [IN_PIXELS], "handedness": [[{"label": "Right"}]]},
-            r"joints in pictures of 640×480, .*, found one at pixel \[192000\.0, 192000\.0\]; .* MediaPipe has shares",
+            r"joints in pictures of 640×480, .* far away, one at \[192000\.0, 192000\.0\]; .* MediaPipe has shares",
         ),
         (results("0001.jpg", values=[3 * value for value in xyc("right")]), "of pictures of another size"),
     ],

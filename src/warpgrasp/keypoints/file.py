@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from warpgrasp.archive import Archive, array_in_file
 from warpgrasp.bounded import parse_json
@@ -26,6 +26,7 @@ from warpgrasp.keypoints.hands import HandBox, HandKeypoints, KeypointDetector, 
 FORMAT = "warpgrasp-keypoints-1"
 LARGEST_BYTES = 2**28  # of the arrays of a file, together
 MOST_PICTURES = 5_000_000  # two days of video
+LARGEST_NUMBER = 1e30
 ARRAYS = {  # of each hand: the shape of a row
     "joints_px": (21, 2),
     "confidence": (21,),
@@ -161,3 +162,23 @@ def _digest(identity: str, mode: Mode, pictures: Iterable[Picture]) -> str:
     for picture in pictures:
         digest.update(f"{picture.shape}".encode() + np.ascontiguousarray(picture).tobytes())
     return digest.hexdigest()[:32]
+
+
+def floats(
+    path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], key: str, shape: tuple[int, ...]
+) -> Float[np.ndarray, "..."]:
+    """Numbers of a shape; an axis of length 1 behind the first may be there or not. NaN stands for what is not seen.
+
+    Raises `DataError` naming the file for another array.
+    """
+    array = arrays.get(key)
+    if array is None:
+        raise DataError(f"expected the array {key} in {path}, found {', '.join(sorted(arrays))[:200] or 'none'}")
+    lengths, tail = ([length for length in axes if length != 1] for axes in (array.shape, shape[1:]))
+    count = lengths[0] if len(lengths) > len(tail) else 1
+    if array.dtype.kind not in "iuf" or lengths not in (tail, [count, *tail]) or shape[0] not in (-1, count):
+        raise DataError(f"expected numbers of shape {shape} in {key} of {path}, found {array.dtype} {array.shape}")
+    numbers = array.astype(np.float64).reshape(count, *shape[1:])
+    if (np.abs(numbers[np.isfinite(numbers)]) > LARGEST_NUMBER).any():
+        raise DataError(f"expected numbers of at most {LARGEST_NUMBER:g} in {key} of {path}, found larger ones")
+    return numbers

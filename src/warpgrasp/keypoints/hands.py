@@ -7,6 +7,7 @@ The joints are in the order of `hand.JOINTS`.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from warpgrasp.errors import DataError
 from warpgrasp.frame import Detections
-from warpgrasp.hand import FINGERS, JOINTS, Side, permutation
+from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, Side, permutation
 
 Picture = UInt8[np.ndarray, "h w 3"]  # red, green, blue
 
@@ -36,6 +38,8 @@ OTHER_HAND = 0.2  # a tracked hand that is less probably of the side asked for i
 # A hand is looked at again, its square turned and smaller, when it is less probably there and of the side asked for.
 SURE_SCORE = 0.8
 TURNED_SIZE = 0.8
+
+LARGEST_SHARE = 2  # of a picture: some joints may lie beyond it
 
 
 @dataclass(frozen=True)
@@ -212,3 +216,29 @@ def _hands_in(detector: KeypointDetector, picture: Picture, boxes: Sequence[Hand
     """What is seen in each box of a picture by itself: a hand that is seen in two of them is there twice."""
     pictures = np.broadcast_to(picture, (len(boxes), *picture.shape))
     return [hand for hands in detector.detect(pictures, [[box] for box in boxes]) for hand in hands]
+
+
+def are_shares(joints: Float[Tensor, "..."]) -> bool:
+    """Whether numbers are so small that they count no pixels: shares of a picture, or of the crop of a hand."""
+    return joints.numel() > 0 and bool((joints.abs() < LARGEST_SHARE).all())
+
+
+def check_unit(path: Path, hands: Sequence[Sequence[HandKeypoints]], size: tuple[int, int]) -> None:
+    """Refuse shares of the picture where pixels are expected, and pixels, or another size's, where shares are.
+
+    A wild joint now and then is no other unit. Raises `DataError` naming the file.
+    """
+    seen = [hand.joints_px[hand.confidence > 0] for of_picture in hands for hand in of_picture]
+    joints, largest = torch.cat([torch.zeros(0, 2), *seen]), torch.tensor(size)
+    if len(joints) >= FEWEST_JOINTS and are_shares(joints):
+        raise DataError(
+            f"expected joints in pixels of the whole picture in {path}, found numbers that are all below "
+            f"{LARGEST_SHARE}, as shares of a picture or a crop are; multiply them by the picture's size"
+        )
+    beyond = ((joints < -largest) | (joints > 2 * largest)).any(dim=1)
+    if 2 * int(beyond.sum()) > len(joints):
+        raise DataError(
+            f"expected joints in pictures of {size[0]}×{size[1]}, or near them, in {path}, found most of them "
+            f"far away, one at {joints[beyond][0].tolist()}; are they of pictures of another size, or in pixels where "
+            f"MediaPipe has shares of the width and height?"
+        )

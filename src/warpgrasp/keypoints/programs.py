@@ -18,14 +18,20 @@ from torch import Tensor
 from warpgrasp.bounded import read_json
 from warpgrasp.checked import LARGEST_ID, Entry
 from warpgrasp.errors import DataError
-from warpgrasp.hand import FEWEST_JOINTS
-from warpgrasp.keypoints.file import keypoints_of_arrays, read_arrays
-from warpgrasp.keypoints.hands import BASES, OURS_FROM_DETECTORS, WRIST, HandBox, HandKeypoints
+from warpgrasp.keypoints.file import LARGEST_NUMBER, floats, keypoints_of_arrays, read_arrays
+from warpgrasp.keypoints.hands import (
+    BASES,
+    OURS_FROM_DETECTORS,
+    WRIST,
+    HandBox,
+    HandKeypoints,
+    are_shares,
+    check_unit,
+)
 from warpgrasp.named_pictures import OnePicture, PictureFrames, number_at_end
 
 LARGEST_JSON_BYTES, MOST_MARKS = 2**27, 8_000_000  # ten thousand pictures' whole bodies, and some
-FARTHEST_PX, LARGEST_NUMBER = 1e6, 1e30
-LARGEST_SHARE, LONGEST_NAME = 2, 4096  # some joints may lie beyond the picture
+FARTHEST_PX, LONGEST_NAME = 1e6, 4096
 WHOLE_BODY = 133  # keypoints of COCO-WholeBody: 17 of the body, 6 of the feet, 68 of the face, then the hands
 WHOLE_BODY_HANDS = {"left": slice(91, 112), "right": slice(112, 133)}
 LANDMARK_KEYS = ("multi_hand_landmarks", "hand_landmarks", "handLandmarks", "landmarks")
@@ -59,7 +65,7 @@ def read_keypoints(
     pixels for shares, speaks of pictures that are not named, or of several for one.
     """
     hands = _hands(_Places(path, pictures, numbers, numbered), size)
-    _check_unit(path, hands, size)
+    check_unit(path, hands, size)
     return hands
 
 
@@ -115,24 +121,6 @@ class _Places:
         for key, picture_hands in entries:
             hands[only.of(known.frame(key, "a hand"), str(key))] += picture_hands
         return list(hands.values())
-
-
-def _check_unit(path: Path, hands: Hands, size: tuple[int, int]) -> None:
-    """Refuse shares of the picture where pixels are expected, and pixels, or another size's, where shares are."""
-    seen = [hand.joints_px[hand.confidence > 0] for of_picture in hands for hand in of_picture]
-    joints, largest = torch.cat([torch.zeros(0, 2), *seen]), torch.tensor(size)
-    if len(joints) >= FEWEST_JOINTS and joints.abs().max() < LARGEST_SHARE:
-        raise DataError(
-            f"expected joints in pixels of the whole picture in {path}, found numbers that are all below "
-            f"{LARGEST_SHARE}, as shares of a picture or a crop are; multiply them by the picture's size"
-        )
-    beyond = joints[((joints < -largest) | (joints > 2 * largest)).any(dim=1)]
-    if len(beyond):
-        raise DataError(
-            f"expected joints in pictures of {size[0]}×{size[1]}, or near them, in {path}, found one at pixel "
-            f"{beyond[0].tolist()}; are they of pictures of another size, or in pixels where MediaPipe has shares of "
-            f"the width and height?"
-        )
 
 
 def _json(path: Path) -> Any:
@@ -304,7 +292,7 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
     projected = "pred_keypoints_3d"
     given = [key for key in PIXEL_KEYS if key in arrays and not (projected in arrays and _in_crops(arrays[key]))]
     key = next(iter(given), projected)
-    stored = _floats(path, arrays, key, (-1, 21, 3 if arrays.get(key, EMPTY).shape[-1:] == (3,) else 2))
+    stored = floats(path, arrays, key, (-1, 21, 3 if arrays.get(key, EMPTY).shape[-1:] == (3,) else 2))
     sides = _sides(path, arrays, len(stored))
     joints, depth = _projected(path, arrays, stored, sides, size) if key == projected else (stored, None)
     confidence = joints[..., 2] if joints.shape[2] == 3 else np.where(np.isfinite(joints).all(axis=2), 1.0, 0.0)
@@ -323,22 +311,7 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
 
 def _in_crops(array: Shaped[np.ndarray, "..."]) -> bool:
     """Whether points are shares of the crop around the hand, not pixels, as HaMeR's are."""
-    return array.dtype.kind == "f" and array.size > 0 and bool((np.abs(array) < LARGEST_SHARE).all())
-
-
-def _floats(path: Path, arrays: Arrays, key: str, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """Numbers of a shape; an axis of length 1 behind the first may be there or not. NaN stands for what is not seen."""
-    array = arrays.get(key)
-    if array is None:
-        raise DataError(f"expected the array {key} in {path}, found {', '.join(sorted(arrays))[:200] or 'none'}")
-    lengths, tail = ([length for length in axes if length != 1] for axes in (array.shape, shape[1:]))
-    count = lengths[0] if len(lengths) > len(tail) else 1
-    if array.dtype.kind not in "iuf" or lengths not in (tail, [count, *tail]) or shape[0] not in (-1, count):
-        raise DataError(f"expected numbers of shape {shape} in {key} of {path}, found {array.dtype} {array.shape}")
-    numbers = array.astype(np.float64).reshape(count, *shape[1:])
-    if (np.abs(numbers[np.isfinite(numbers)]) > LARGEST_NUMBER).any():
-        raise DataError(f"expected numbers of at most {LARGEST_NUMBER:g} in {key} of {path}, found larger ones")
-    return numbers
+    return array.dtype.kind == "f" and are_shares(torch.from_numpy(array))
 
 
 def _sides(path: Path, arrays: Arrays, count: int) -> Float[np.ndarray, " n"]:
@@ -360,8 +333,8 @@ def _projected(
 
     They give every hand as a right one, so left ones are mirrored here. Their camera looks through the centre.
     """
-    shift = _floats(path, arrays, "pred_cam_t_full", (len(joints), 1, 3))
-    focal = _floats(path, arrays, "scaled_focal_length", (-1, 1, 1))
+    shift = floats(path, arrays, "pred_cam_t_full", (len(joints), 1, 3))
+    focal = floats(path, arrays, "scaled_focal_length", (-1, 1, 1))
     if len(focal) not in (1, len(joints)) or joints.shape[2] != 3:
         raise DataError(f"expected one scaled_focal_length, or one for each of {len(joints)} hands, in {path}")
     points = joints * np.stack([2 * sides - 1, sides**0, sides**0], axis=1)[:, None] + shift

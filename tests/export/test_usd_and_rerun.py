@@ -1,6 +1,9 @@
 """USD files and recordings of Rerun: read again by their own libraries, the meshes are where they are predicted."""
 
 import io
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from tests.footage_files import SIZE, Brought
 from warpgrasp.cli import main
 from warpgrasp.export import rrd, usd
 from warpgrasp.export.sequence import PredictedSequence
+from warpgrasp.frame import FrameName
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
 from warpgrasp.predictions.file import Predictions, read_predictions
@@ -117,8 +121,12 @@ def columns_of(path: Path, entity: str, component: str) -> tuple[list, list]:
     return frames, values
 
 
-def test_a_recording_of_rerun(predicted: Brought, tmp_path: Path, hand: HandModel) -> None:
+@pytest.mark.parametrize("descriptors", [rrd.DESCRIPTORS, Path("/missing")], ids=["by a pipe", "by itself"])
+def test_a_recording_of_rerun(
+    predicted: Brought, tmp_path: Path, hand: HandModel, monkeypatch: pytest.MonkeyPatch, descriptors: Path
+) -> None:
     pytest.importorskip("rerun", reason="needs the extra `rerun`")
+    monkeypatch.setattr(rrd, "DESCRIPTORS", descriptors)
     path = tmp_path / "a.rrd"
     words = ["export", str(predicted.out), "--object", str(predicted.mesh), "--data", str(predicted.video)]
     assert main([*words, "--rrd", str(path)]) == 0
@@ -136,6 +144,44 @@ def test_a_recording_of_rerun(predicted: Brought, tmp_path: Path, hand: HandMode
     assert len(pictures) == 6
     picture = Image.open(io.BytesIO(bytes(np.ravel(pictures[0]).astype(np.uint8))))
     assert picture.size == SIZE
+
+
+# Of about 101 000 bytes: none, the beginning, all but the end.
+@pytest.mark.parametrize("limit", [0, 5_000, 95_000])
+def test_a_recording_on_a_full_disk(words: list[str], predicted: Brought, tmp_path: Path, limit: int) -> None:
+    """The old file stays, and the command ends: Rerun itself waits without end."""
+    pytest.importorskip("rerun", reason="needs the extra `rerun`")
+    pytest.importorskip("resource", reason="limits are POSIX's")
+    path = tmp_path / "a.rrd"
+    path.write_text("what was there before")
+    code = "import resource, sys; from warpgrasp.cli import main; "
+    code += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *words, "--data", str(predicted.video), "--rrd", str(path), "--force"]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    sentences = [row for row in ended.stderr.splitlines() if "the index of" not in row]
+    assert len(sentences) == 1, ended.stderr
+    assert re.match(f"warpgrasp: expected to use {re.escape(str(path))}: File too large; .*kept", sentences[0])
+    assert path.read_text() == "what was there before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_long_recording_that_cannot_be_written_ends_early(
+    hand: HandModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rerun", reason="needs the extra `rerun`")
+    monkeypatch.setattr("warpgrasp.export.sequence.FRAMES_PER_CHUNK", 1)
+    shown = []
+
+    def picture(name: FrameName) -> tuple[np.ndarray, Camera]:
+        shown.append(name.index)
+        return np.random.default_rng(name.index).integers(256, size=(480, 640, 3), dtype=np.uint8), CAMERA
+
+    sequence = sequence_of(hand, predictions_by(hand, count=300), pictures=picture)
+    with pytest.raises(OSError, match="No such file") as raised:
+        rrd.write_rrd(sequence, tmp_path / "missing" / "a.rrd")
+    assert raised.value.filename == str(tmp_path / "missing" / "a.rrd")
+    assert len(shown) < 300
 
 
 @pytest.mark.parametrize(

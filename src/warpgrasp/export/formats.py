@@ -276,7 +276,12 @@ def export_sequence(
             export = EXPORTS[name]
             replaced = replacing_folder(path, overwrite=True) if export.is_folder else replacing(path)
             temporary = until_all_are_written.enter_context(replaced)
-            export.write(sequence, temporary, options)
+            try:
+                export.write(sequence, temporary, options)
+            except OSError as error:
+                if error.filename == str(temporary):
+                    error.filename = str(path)  # the name that was asked for
+                raise
             if name in appeared and _content(temporary) != _content(path):
                 raise _exists_already(path)
     for path in targets.values():

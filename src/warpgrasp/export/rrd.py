@@ -7,8 +7,13 @@ view coordinates say. There are two timelines: `frame`, the frames' numbers, and
 import errno
 import hashlib
 import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -26,6 +31,8 @@ from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR
 APPLICATION = "warpgrasp"
 JPEG_QUALITY = 90
 CORNER_PX = 0.5  # the centre of the top-left pixel, from whose corner Rerun counts
+DESCRIPTORS = Path("/dev/fd")  # where a program opens its own pipes by a path, on Linux and macOS
+BLOCK_BYTES = 1 << 20
 
 
 def check_rrd(sequence: PredictedSequence, path: Path) -> None:
@@ -55,20 +62,67 @@ def _write(sequence: PredictedSequence, path: Path) -> None:
     import rerun as rr  # pyright: ignore[reportMissingImports]
 
     recording = rr.RecordingStream(APPLICATION, recording_id=_identity(sequence))
-    recording.save(path)
-    recording.set_log_time_enabled(False)  # the frames' own times are meant, not when the file was written
-    recording.set_log_tick_enabled(False)
-    recording.log("/", rr.ViewCoordinates.RDF, static=True)
-    _log_meshes(recording, sequence)
-    if sequence.camera is not None:
-        matrix = sequence.camera.intrinsics.double().numpy().copy()
-        matrix[:2, 2] += CORNER_PX
-        size = [sequence.camera.width, sequence.camera.height]
-        pinhole = rr.Pinhole(image_from_camera=matrix, resolution=size, camera_xyz=rr.ViewCoordinates.RDF)
-        recording.log("camera", pinhole, static=True)
-    _log_frames(recording, sequence)
-    recording.flush()
-    recording.disconnect()
+    with _saved(recording, path) as flush:
+        recording.set_log_time_enabled(False)  # the frames' own times are meant, not when the file was written
+        recording.set_log_tick_enabled(False)
+        recording.log("/", rr.ViewCoordinates.RDF, static=True)
+        _log_meshes(recording, sequence)
+        if sequence.camera is not None:
+            matrix = sequence.camera.intrinsics.double().numpy().copy()
+            matrix[:2, 2] += CORNER_PX
+            size = [sequence.camera.width, sequence.camera.height]
+            pinhole = rr.Pinhole(image_from_camera=matrix, resolution=size, camera_xyz=rr.ViewCoordinates.RDF)
+            recording.log("camera", pinhole, static=True)
+        _log_frames(recording, sequence, flush)
+
+
+@contextmanager
+def _saved(recording: Any, path: Path) -> Iterator[Callable[[], None]]:
+    """Save what the block logs to a file; yields what waits until all so far is on its way.
+
+    The recording writes into a pipe, since it would wait without end for a file on a full disk. Both the yielded
+    function and the end of the block raise the `OSError` of a file that cannot be written.
+    """
+    if not DESCRIPTORS.is_dir():  # Windows
+        recording.save(path)
+        yield recording.flush
+        recording.flush()
+        recording.disconnect()
+        return
+    outlet, inlet = os.pipe()
+    errors: list[OSError] = []
+
+    def flush() -> None:
+        recording.flush()
+        if errors:
+            raise errors[0]
+
+    thread = Thread(target=_carry, args=(outlet, path, errors), name="write recording", daemon=True)
+    thread.start()
+    try:
+        try:
+            recording.save(DESCRIPTORS / str(inlet))
+        finally:
+            os.close(inlet)  # the recording has opened it once more
+        yield flush
+        recording.flush()
+    finally:
+        recording.disconnect()  # which ends the pipe
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _carry(outlet: int, path: Path, errors: list[OSError]) -> None:
+    """Write to a file what comes out of a pipe. After an error the rest is read all the same, and thrown away."""
+    with open(outlet, "rb", buffering=0) as pipe:
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(pipe, file, BLOCK_BYTES)
+        except OSError as error:
+            errors.append(OSError(error.errno, error.strerror, str(path)))
+        while pipe.read(BLOCK_BYTES):
+            pass
 
 
 def _identity(sequence: PredictedSequence) -> str:
@@ -94,7 +148,8 @@ def _log_meshes(recording: Any, sequence: PredictedSequence) -> None:
     recording.log("object", thing, static=True)
 
 
-def _log_frames(recording: Any, sequence: PredictedSequence) -> None:
+def _log_frames(recording: Any, sequence: PredictedSequence, flush: Callable[[], None]) -> None:
+    """Log what moves, and flush after each part of the frames."""
     import rerun as rr  # pyright: ignore[reportMissingImports]
 
     rows = sequence.rows
@@ -115,6 +170,7 @@ def _log_frames(recording: Any, sequence: PredictedSequence) -> None:
                 picture, _ = sequence.pictures(FrameName(sequence.name, index))
                 recording.log("camera/picture", _encoded(picture))
             position += 1
+        flush()  # else a long recording gathers in memory
 
 
 def _encoded(picture: np.ndarray) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from warpgrasp.cli.options import AS_USUAL, DataChoice, DataOptions, Positional, UsageError, check_new, hand_model, say
 from warpgrasp.cli.recordings import carry_out_each
+from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
     from warpgrasp.inference import PredictionOptions, Predictor
@@ -94,9 +95,14 @@ def predict(
 
 
 def _inputs(folder: Path, *, videos: bool) -> Mapping[str, Path]:
-    """The recordings of a folder, or its videos, by their names. Raises `UsageError` where there are none."""
+    """The recordings of a folder, or its videos, by their names.
+
+    Raises `UserError` for what is not there, and `UsageError` where there are none.
+    """
     from warpgrasp.data.recording import is_recording, recording_folders, videos_in
 
+    if not folder.exists():
+        raise UserError(f"expected a folder of {'videos' if videos else 'recordings'} at {folder}, found none there")
     if not videos:
         recordings = [] if is_recording(folder) else recording_folders(folder)
         if not recordings:

@@ -167,9 +167,7 @@ def _of_file(file: Path, options: FileOptions, size: tuple[int, int] | None, map
 
 def _check_centre(lens: "Lens", file: Path, *, stated: bool) -> None:
     """Warn of a camera that seems to be of another size. Raises `UserError` where nobody states its size."""
-    from warpgrasp.data.recording import size_by_centre
-
-    other = size_by_centre(lens)
+    other = lens.size_by_centre
     if other is None:
         return
     place = ", ".join(f"{number:g}" for number in lens.intrinsics[:2, 2])

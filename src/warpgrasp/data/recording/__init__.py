@@ -27,7 +27,6 @@ from warpgrasp.data.recording.camera import (
     lens_of,
     read_lens,
     require_size,
-    size_by_centre,
     write_lens,
 )
 from warpgrasp.data.recording.check import examine_recording
@@ -131,7 +130,6 @@ __all__ = [
     "recording_folders",
     "require_size",
     "say_notices",
-    "size_by_centre",
     "videos_in",
     "write_annotations",
     "write_lens",

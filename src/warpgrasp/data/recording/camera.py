@@ -24,7 +24,6 @@ LARGEST_SIDE_PX = 16384
 LONGEST_SOURCE = 1000  # characters
 # Focal lengths outside these shares of the picture's width are fields of view of 1.4° and 157°: no hand is filmed so.
 FOCAL_RANGE = (0.1, 40.0)
-OFF_CENTRE = 0.2  # of the picture's side: no whole sensor's principal point is so far from the middle
 STRETCHED = 0.01  # more than rounding to whole pixels explains
 FILM_WIDTH_MM = 36.0
 # Equivalent focal lengths compare diagonals (CIPA DCG-001, 2005).
@@ -116,13 +115,6 @@ def _check_field(lens: Lens, path: Path) -> None:
             f"turned into a pinhole's, which sees less; crop the video to its middle, and its camera by `warpgrasp "
             f"camera --from {path.name} --crop X Y WIDTH HEIGHT`"
         )
-
-
-def size_by_centre(lens: Lens) -> tuple[int, int] | None:
-    """The (width, height) in whose middle the principal point lies; None where that is about the lens's own."""
-    across, down = (max(1, round(2 * place + 1)) for place in lens.intrinsics[:2, 2])
-    off = max(abs(across / lens.width - 1), abs(down / lens.height - 1)) / 2
-    return (across, down) if off > OFF_CENTRE else None
 
 
 def write_lens(folder: Path, lens: Lens) -> None:

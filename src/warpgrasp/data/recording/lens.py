@@ -19,6 +19,7 @@ from jaxtyping import Float, UInt8
 from warpgrasp.geometry import Camera
 
 CAMERA_FORMAT = "warpgrasp-camera-1"  # of `camera.json`
+OFF_CENTRE = 0.2  # of the picture's side: no whole sensor's principal point is so far from the middle
 ROWS_AT_ONCE = 64  # what is computed for a picture of any size fits into some megabytes
 DistortionModel = Literal["opencv", "fisheye", "inverse-brown-conrady"]
 MODELS: tuple[DistortionModel, ...] = get_args(DistortionModel)
@@ -157,6 +158,13 @@ class Lens:
     def camera(self) -> Camera:
         """The pinhole of the pictures as they are read."""
         return Camera(torch.from_numpy(self.intrinsics).float(), self.width, self.height)
+
+    @property
+    def size_by_centre(self) -> tuple[int, int] | None:
+        """The (width, height) in whose middle the principal point lies; None where that is about the lens's own."""
+        across, down = (max(1, round(2 * place + 1)) for place in self.intrinsics[:2, 2])
+        off = max(abs(across / self.width - 1), abs(down / self.height - 1)) / 2
+        return (across, down) if off > OFF_CENTRE else None
 
     @property
     def distorted(self) -> bool:

@@ -1,6 +1,7 @@
 """A frame refined with a mask: a depth that its outline tells, a margin that labels tell, and what is refused."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.refinement.test_silhouettes import BESIDE, CAMERA, HEIGHT, MODEL, WIDTH, posed, true_labels
-from warpgrasp.data.recording import HAND
+from warpgrasp.data.recording import HAND, OBJECT
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
 from warpgrasp.hand import HandModel
@@ -23,8 +24,10 @@ NEARER = replace(TRUE, object_centre=0.95 * TRUE.object_centre)  # seen at the s
 GREY = torch.full((2, 3, HEIGHT, WIDTH), 127, dtype=torch.uint8)  # colours say nothing
 
 
-def refined(hand: HandModel, mask: GivenMask | None, *, start: Pose = NEARER, pictures: Tensor = GREY) -> RefinedFrame:
-    return refine_frame(start, LABEL, pictures, camera=CAMERA, hand=hand, model=MODEL, descent=SHORT, mask=mask)
+def refined(
+    hand: HandModel, mask: GivenMask | None, *, start: Pose = NEARER, pictures: Tensor = GREY, **more: Any
+) -> RefinedFrame:
+    return refine_frame(start, LABEL, pictures, camera=CAMERA, hand=hand, model=MODEL, descent=SHORT, mask=mask, **more)
 
 
 def depth_error_m(pose: Pose) -> float:
@@ -62,6 +65,22 @@ def test_a_margin_that_labels_tell_is_taken_away(hand: HandModel) -> None:
     without, known = (depth_error_m(refined(hand, mask, start=TRUE).pose) for mask in (alone, beside_label))
     assert without > 0.02
     assert known < 0.6 * without
+
+
+def test_what_an_occluder_covers_is_not_compared(hand: HandModel) -> None:
+    (labels,) = true_labels(TRUE, hand)
+    rows, columns = np.nonzero(labels == OBJECT)
+    covered = np.zeros((HEIGHT, WIDTH), bool)
+    covered[rows.min() : int(rows.mean()), columns.min() : int(columns.mean())] = True
+    other = GREY.clone()
+    other[0, :, torch.from_numpy(covered)] = torch.tensor([[250], [10], [90]], dtype=torch.uint8)
+    ways = [(GREY, (covered, None)), (other, (covered, None)), (other, (None, None))]
+    grey, same, different = (
+        refined(hand, GivenMask(labels), pictures=pictures, occluded=occluded).pose.object_centre
+        for pictures, occluded in ways
+    )
+    assert torch.equal(grey, same)
+    assert not torch.equal(grey, different)
 
 
 def test_what_the_mask_contradicts_is_refused(hand: HandModel) -> None:

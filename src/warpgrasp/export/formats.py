@@ -279,9 +279,9 @@ def export_sequence(
             try:
                 export.write(sequence, temporary, options)
             except OSError as error:
-                if error.filename == str(temporary):
-                    error.filename = str(path)  # the name that was asked for
-                raise
+                if error.filename != str(temporary):
+                    raise
+                raise OSError(error.errno, error.strerror, str(path)) from error  # the name that was asked for
             if name in appeared and _content(temporary) != _content(path):
                 raise _exists_already(path)
     for path in targets.values():

@@ -218,9 +218,12 @@ def _hands_in(detector: KeypointDetector, picture: Picture, boxes: Sequence[Hand
     return [hand for hands in detector.detect(pictures, [[box] for box in boxes]) for hand in hands]
 
 
-def are_shares(joints: Float[Tensor, "..."]) -> bool:
-    """Whether numbers are so small that they count no pixels: shares of a picture, or of the crop of a hand."""
-    return joints.numel() > 0 and bool((joints.abs() < LARGEST_SHARE).all())
+def shares_for_pixels(path: Path) -> DataError:
+    """The error of a file whose numbers are so small that they count no pixels."""
+    return DataError(
+        f"expected joints in pixels of the whole picture in {path}, found numbers that are all below "
+        f"{LARGEST_SHARE}, as shares of a picture or a crop are; multiply them by the picture's size"
+    )
 
 
 def check_unit(path: Path, hands: Sequence[Sequence[HandKeypoints]], size: tuple[int, int]) -> None:
@@ -230,11 +233,8 @@ def check_unit(path: Path, hands: Sequence[Sequence[HandKeypoints]], size: tuple
     """
     seen = [hand.joints_px[hand.confidence > 0] for of_picture in hands for hand in of_picture]
     joints, largest = torch.cat([torch.zeros(0, 2), *seen]), torch.tensor(size)
-    if len(joints) >= FEWEST_JOINTS and are_shares(joints):
-        raise DataError(
-            f"expected joints in pixels of the whole picture in {path}, found numbers that are all below "
-            f"{LARGEST_SHARE}, as shares of a picture or a crop are; multiply them by the picture's size"
-        )
+    if len(joints) >= FEWEST_JOINTS and bool((joints.abs() < LARGEST_SHARE).all()):
+        raise shares_for_pixels(path)
     beyond = ((joints < -largest) | (joints > 2 * largest)).any(dim=1)
     if 2 * int(beyond.sum()) > len(joints):
         raise DataError(

@@ -21,12 +21,13 @@ from warpgrasp.errors import DataError
 from warpgrasp.keypoints.file import LARGEST_NUMBER, floats, keypoints_of_arrays, read_arrays
 from warpgrasp.keypoints.hands import (
     BASES,
+    LARGEST_SHARE,
     OURS_FROM_DETECTORS,
     WRIST,
     HandBox,
     HandKeypoints,
-    are_shares,
     check_unit,
+    shares_for_pixels,
 )
 from warpgrasp.named_pictures import OnePicture, PictureFrames, number_at_end
 
@@ -289,6 +290,8 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
     path = places.path
     if "header" in arrays:
         return places.in_order(keypoints_of_arrays(path, arrays).hands)
+    if set(arrays) == {"array"} and _in_crops(arrays["array"]):  # before a large file becomes hands
+        raise shares_for_pixels(path)
     projected = "pred_keypoints_3d"
     given = [key for key in PIXEL_KEYS if key in arrays and not (projected in arrays and _in_crops(arrays[key]))]
     key = next(iter(given), projected)
@@ -311,7 +314,7 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
 
 def _in_crops(array: Shaped[np.ndarray, "..."]) -> bool:
     """Whether points are shares of the crop around the hand, not pixels, as HaMeR's are."""
-    return array.dtype.kind == "f" and are_shares(torch.from_numpy(array))
+    return array.dtype.kind == "f" and array.size > 0 and bool((np.abs(array) < LARGEST_SHARE).all())
 
 
 def _sides(path: Path, arrays: Arrays, count: int) -> Float[np.ndarray, " n"]:

@@ -129,8 +129,7 @@ def parse_json(
 
     Raises `ValueError` for what is none, repeats a key, nests deeper than `DEEPEST_JSON`, holds more than `most_marks`
     brackets and commas, `most_texts` texts, `most_lists` lists and objects, or half a character; and for characters
-    beyond ASCII in a text above `LARGEST_JSON_BYTES`:
-    one of them makes four bytes of each other in memory.
+    beyond ASCII in a text above `LARGEST_JSON_BYTES`: one of them makes four bytes of each other in memory.
     """
     raw = content.encode() if isinstance(content, str) else content
     if len(raw) > LARGEST_JSON_BYTES and not raw.isascii():

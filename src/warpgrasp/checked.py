@@ -20,13 +20,24 @@ from warpgrasp.archive import Archive
 from warpgrasp.bounded import LARGEST_JSON_BYTES, read_json, read_regular, shown
 from warpgrasp.errors import DataError
 
-__all__ = ["LARGEST_ID", "LARGEST_NUMBER", "Entry", "read_arrays", "read_json_object", "read_yaml"]
+__all__ = [
+    "LARGEST_ID",
+    "LARGEST_NUMBER",
+    "LARGEST_SHARE",
+    "Entry",
+    "are_shares",
+    "far_outside",
+    "read_arrays",
+    "read_json_object",
+    "read_yaml",
+]
 
 Choice = TypeVar("Choice", bound=str)
 
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 LARGEST_ID = 2**53  # of whole numbers that JSON keeps
 LONGEST_TEXT = 200
+LARGEST_SHARE = 2  # of a picture: some places may lie beyond it
 LARGEST_YAML_BYTES = 65_536  # real calibrations have some hundred
 LARGEST_ALIASES = 16  # real calibrations have none; a few cannot make a short file build something huge
 LARGEST_ARRAY_BYTES = 65_536
@@ -314,3 +325,14 @@ def read_arrays(path: Path, *names: str, largest_bytes: int = LARGEST_ARRAY_BYTE
             return Entry({name: archive.read(name) for name in names}, path)
     except FileNotFoundError as error:
         raise DataError(f"expected the arrays of {path}, found no such file") from error
+
+
+def are_shares(places: np.ndarray) -> bool:
+    """Whether numbers of places in a picture are so small that they are shares of it, or of a crop, and no pixels."""
+    return places.size > 0 and bool((np.abs(places) < LARGEST_SHARE).all())
+
+
+def far_outside(places_px: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which of n places, an array (n, 2), lie beyond a picture of a (width, height) by more than that."""
+    beyond = np.logical_or(places_px < -np.array(size), places_px > 2 * np.array(size))
+    return np.logical_or.reduce(beyond, axis=1)

@@ -58,11 +58,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path of the same file name to write to; it replaces `path` when the block ends without an error.
 
     The yielded path lies in a private folder beside `path`, which nobody else can have put a link into. Raises
-    `OSError` when the folder of `path` cannot be written.
+    `OSError` when the folder of `path` cannot be written; one that the block raises of the yielded path names `path`.
     """
     with _private_folder(path) as folder:
         temporary = folder / path.name
-        yield temporary
+        with _named_as(path, temporary):
+            yield temporary
         _sync(temporary)
         temporary.replace(path)
 
@@ -77,7 +78,8 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     with _private_folder(path) as folder:
         temporary = folder / path.name
         temporary.mkdir()
-        yield temporary
+        with _named_as(path, temporary):
+            yield temporary
         before = folder / f"{path.name}{BEFORE}"
         with Waiting():  # between the two there is no folder of that name
             if overwrite and path.is_dir():
@@ -88,6 +90,17 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
                 if before.exists():
                     before.rename(path)
                 raise
+
+
+@contextmanager
+def _named_as(path: Path, temporary: Path) -> Iterator[None]:
+    """Let an error of the private path name the one that was asked for."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename != str(temporary):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def resident_bytes():
 noted = []
 
 @contextmanager
-def counted(description, total, *, unit, done):
+def counted(description, total, *, done, **look):
     def advance(frames):
         before = noted[-1][0] if noted else done
         noted.append([before + frames, resident_bytes()])

@@ -43,8 +43,8 @@ class EditedFrame:
 
     `stated_hand` and `stated_object` (rotation and translation) are what its label states, for as long as nobody moves
     that part: it is written again as it was. `missing` is the part that another program's labels, from which the frame
-    was begun, said nothing of, for as long as nobody moves it. `mask` is what each pixel shows,
-    where somebody has said so.
+    was begun, said nothing of, for as long as nobody moves it. `mask` is what each pixel shows, where
+    somebody has said so.
     """
 
     pose: Pose  # of this frame alone, in float64

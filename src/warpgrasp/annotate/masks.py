@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from warpgrasp.data.recording import (
     BACKGROUND,
     HAND,
+    MASK_COLOURS,
     MASKS_FOLDER,
     OBJECT,
     OCCLUDER,
@@ -25,9 +26,8 @@ from warpgrasp.data.recording import (
 from warpgrasp.errors import DataError, UserError
 
 MaskPart = Literal["object", "hand", "occluder", "unknown"]
-HAND_COLOUR, OBJECT_COLOUR = (250, 158, 66), (69, 143, 245)  # as in reports
-OCCLUDER_COLOUR, UNKNOWN_COLOUR = (90, 200, 90), (235, 60, 235)
-COLOURS = {HAND: HAND_COLOUR, OBJECT: OBJECT_COLOUR, OCCLUDER: OCCLUDER_COLOUR, UNKNOWN: UNKNOWN_COLOUR}
+HAND_COLOUR, OBJECT_COLOUR = MASK_COLOURS[HAND], MASK_COLOURS[OBJECT]
+UNKNOWN_COLOUR = (235, 60, 235)  # the file's grey would hardly be seen over a picture
 TINT = 0.45  # of a mask's colour in its pixels
 OUTLINE_SHARE = 1 / 480  # of the picture's width: how wide an outline is
 LABEL_OF: dict[MaskPart, int] = {"object": OBJECT, "hand": HAND, "occluder": OCCLUDER, "unknown": UNKNOWN}
@@ -117,7 +117,8 @@ def with_mask(picture: UInt8[np.ndarray, "h w 3"], labels: Labels, *, tinted: bo
     drawn = picture.copy()
     width = max(1, round(OUTLINE_SHARE * labels.shape[1]))
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    for number, colour in COLOURS.items():
+    for number in LABEL_OF.values():
+        colour = UNKNOWN_COLOUR if number == UNKNOWN else MASK_COLOURS[number]
         inside = (labels == number).astype(np.uint8)
         if not inside.any():
             continue

@@ -276,12 +276,7 @@ def export_sequence(
             export = EXPORTS[name]
             replaced = replacing_folder(path, overwrite=True) if export.is_folder else replacing(path)
             temporary = until_all_are_written.enter_context(replaced)
-            try:
-                export.write(sequence, temporary, options)
-            except OSError as error:
-                if error.filename != str(temporary):
-                    raise
-                raise OSError(error.errno, error.strerror, str(path)) from error  # the name that was asked for
+            export.write(sequence, temporary, options)
             if name in appeared and _content(temporary) != _content(path):
                 raise _exists_already(path)
     for path in targets.values():

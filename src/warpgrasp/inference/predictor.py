@@ -1,7 +1,7 @@
 """A checkpoint at work: its network on a device, and the predictions of data sets, recordings, footage and pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -233,8 +233,8 @@ class Predictor:
         side: Side = "left" if left else "right"
         stated = None if options.keypoints is None else stated_by_frame(reel, options.keypoints)
         eyes = self._hand_check(side, stated), self._hand_search(side, stated)
-        stream = Stream(reel, self.reconstruct, options.batch, options.bad_frames, mirrored, self.device, *eyes)
-        return replace(stream, show_progress=self.show_progress), postprocessing
+        of_frames = options.batch, options.bad_frames, mirrored, self.device
+        return Stream(reel, self.reconstruct, *of_frames, *eyes, show_progress=self.show_progress), postprocessing
 
     @cached_property
     def _detector(self) -> MediaPipeDetector:

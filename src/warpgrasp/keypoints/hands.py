@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from warpgrasp.checked import LARGEST_SHARE, are_shares, far_outside
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Detections
 from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, Side, permutation
@@ -38,8 +39,6 @@ OTHER_HAND = 0.2  # a tracked hand that is less probably of the side asked for i
 # A hand is looked at again, its square turned and smaller, when it is less probably there and of the side asked for.
 SURE_SCORE = 0.8
 TURNED_SIZE = 0.8
-
-LARGEST_SHARE = 2  # of a picture: some joints may lie beyond it
 
 
 @dataclass(frozen=True)
@@ -232,10 +231,10 @@ def check_unit(path: Path, hands: Sequence[Sequence[HandKeypoints]], size: tuple
     A wild joint now and then is no other unit. Raises `DataError` naming the file.
     """
     seen = [hand.joints_px[hand.confidence > 0] for of_picture in hands for hand in of_picture]
-    joints, largest = torch.cat([torch.zeros(0, 2), *seen]), torch.tensor(size)
-    if len(joints) >= FEWEST_JOINTS and bool((joints.abs() < LARGEST_SHARE).all()):
+    joints = torch.cat([torch.zeros(0, 2), *seen]).numpy()
+    if len(joints) >= FEWEST_JOINTS and are_shares(joints):
         raise shares_for_pixels(path)
-    beyond = ((joints < -largest) | (joints > 2 * largest)).any(dim=1)
+    beyond = far_outside(joints, size)
     if 2 * int(beyond.sum()) > len(joints):
         raise DataError(
             f"expected joints in pictures of {size[0]}×{size[1]}, or near them, in {path}, found most of them "

@@ -16,12 +16,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from warpgrasp.bounded import read_json
-from warpgrasp.checked import LARGEST_ID, Entry
+from warpgrasp.checked import LARGEST_ID, Entry, are_shares
 from warpgrasp.errors import DataError
 from warpgrasp.keypoints.file import LARGEST_NUMBER, floats, keypoints_of_arrays, read_arrays
 from warpgrasp.keypoints.hands import (
     BASES,
-    LARGEST_SHARE,
     OURS_FROM_DETECTORS,
     WRIST,
     HandBox,
@@ -314,7 +313,7 @@ def _arrays(places: _Places, arrays: Arrays, size: tuple[int, int]) -> Hands:
 
 def _in_crops(array: Shaped[np.ndarray, "..."]) -> bool:
     """Whether points are shares of the crop around the hand, not pixels, as HaMeR's are."""
-    return array.dtype.kind == "f" and array.size > 0 and bool((np.abs(array) < LARGEST_SHARE).all())
+    return array.dtype.kind == "f" and are_shares(array)
 
 
 def _sides(path: Path, arrays: Arrays, count: int) -> Float[np.ndarray, " n"]:

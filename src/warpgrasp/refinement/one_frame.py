@@ -72,8 +72,8 @@ def refine_frame(
     """Refine one frame by one label of the same camera; `pictures` shows the frame, then the label.
 
     With a `mask` its outlines count besides, by `OUTLINE_COST`. Where a picture is `occluded` its colours are not
-    compared. Raises `UserError` when too little of the label's
-    surface is seen, or when colours and outlines together do not become more alike.
+    compared. Raises `UserError` when too little of the label's surface is seen, or when colours and outlines together
+    do not become more alike.
     """
     if mask is not None:
         descent = replace(descent, outline_cost=OUTLINE_COST)

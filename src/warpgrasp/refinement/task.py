@@ -109,8 +109,8 @@ class Task:
         if start is not None:
             first = poses_of_predictions(start, labels, numbers, own_hand, symmetry=recording.object.symmetry)
             starts_at = "predictions"
-        names: dict[str, Any] = {"starts_at": starts_at, "right_hand": hand.template.name}
-        task = Task(recording, own_hand, numbers, times, labels, first, **names, descent=descent, masks=masks)
+        right_hand = hand.template.name
+        task = Task(recording, own_hand, numbers, times, labels, first, starts_at, right_hand, descent, masks=masks)
         _ = task.stretches()  # refused before hands are looked for
         seen = (task if look is None else task.with_hands(look(recording)))._near_prediction()
         return seen if masks is None else seen._with_margins(masks)
@@ -226,8 +226,8 @@ class Task:
         pictures = (torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers)
         labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
         times = torch.from_numpy(self.times[stretch.rows]) * (self.recording.clip.interval_s / SMOOTH_S)
-        beside: dict[str, Any] = {"times": times, "occluded": self._occluded(numbers)}
-        kept = self.descent.pictures(pictures, self.recording.lens.camera, labelled, **beside)
+        camera, occluded = self.recording.lens.camera, self._occluded(numbers)
+        kept = self.descent.pictures(pictures, camera, labelled, times=times, occluded=occluded)
         self.recording.footage.close()  # a decoder holds several pictures, which are not needed while poses are refined
         return kept
 

@@ -59,7 +59,7 @@ from warpgrasp.data.recording.footage import (
 )
 from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
 from warpgrasp.data.recording.lens import Lens
-from warpgrasp.data.recording.mask_folder import MASKS_FOLDER, MaskFolder
+from warpgrasp.data.recording.mask_folder import MASK_COLOURS, MASKS_FOLDER, MaskFolder
 from warpgrasp.data.recording.masks import BACKGROUND, HAND, OBJECT, OCCLUDER, UNKNOWN, Masks, read_masks
 from warpgrasp.data.recording.video import BT_601
 
@@ -76,6 +76,7 @@ __all__ = [
     "LARGEST_LABELS_BYTES",
     "LARGEST_SHAPE",
     "MASKS_FOLDER",
+    "MASK_COLOURS",
     "MESH_ENDINGS",
     "OBJECT",
     "OBJECT_FILE",

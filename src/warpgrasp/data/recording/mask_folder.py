@@ -1,6 +1,6 @@
 """The folder beside a recording's labels in which somebody's painted masks are: a PNG file of labels for each frame."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +28,7 @@ from warpgrasp.errors import DataError
 from warpgrasp.files import replacing
 
 MASKS_FOLDER = "masks"
-# For eyes.
-COLOURS = {
+MASK_COLOURS = {  # for eyes
     BACKGROUND: (0, 0, 0),
     HAND: (250, 158, 66),
     OBJECT: (69, 143, 245),
@@ -61,14 +60,9 @@ class MaskFolder:
             )
         self._files = mask_files(path, self._names) if path.is_dir() else {}
 
-    @property
-    def frames(self) -> Sequence[int]:
-        """The numbers of the frames that have a file, ascending."""
-        return sorted(self._files)
-
     def read(self) -> Iterator[tuple[int, Labels]]:
         """The masks, one after the other. Raises `DataError` naming the file that is none of this recording's."""
-        for number in self.frames:
+        for number in sorted(self._files):
             labels = index_labels(self._files[number], (self._lens.width, self._lens.height))
             yield number, undistorted_labels(labels, self._lens)
 
@@ -87,7 +81,7 @@ class MaskFolder:
         self.path.mkdir(exist_ok=True)
         file = self._files.get(number) or self.path / f"{self._names.stem(number)}.png"
         picture = Image.fromarray(self._bent(labels))
-        picture.putpalette(bytes(value for level in range(256) for value in COLOURS.get(level, (0, 0, 0))))
+        picture.putpalette(bytes(value for level in range(256) for value in MASK_COLOURS.get(level, (0, 0, 0))))
         with replacing(file) as temporary:
             picture.save(temporary, format="PNG")
         self._files[number] = file

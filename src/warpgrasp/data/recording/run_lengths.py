@@ -243,9 +243,7 @@ def _labels(parts: list[tuple[int, Runs]], size: Size) -> UInt8[np.ndarray, "h w
 
 
 def labels_of_parts(parts: Mapping[int, Bool[np.ndarray, "h w"]], shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    """One picture of labels from a mask for each of some parts; an occluder is before all, else what several claim is
-    unknown.
-    """
+    """One picture of labels from some parts' masks: an occluder lies before all, what others share is unknown."""
     labels = np.full(shape, BACKGROUND, np.uint8)
     for part, mask in parts.items():
         labels[mask] = np.where(labels[mask] == BACKGROUND, part, UNKNOWN)

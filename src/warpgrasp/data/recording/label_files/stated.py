@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from warpgrasp.bounded import shown
+from warpgrasp.checked import LARGEST_SHARE, are_shares, far_outside
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
@@ -22,7 +23,6 @@ from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, Side
 from warpgrasp.named_pictures import PictureFrames, folder_of
 
 LARGEST_PX = 1e6
-LARGEST_SHARE = 2  # some joints may lie beyond the picture
 CORNER_PX = 0.5  # the centre of the top-left pixel, where places count from its corner
 # Words of a joint's name, in small letters. Numbers count from the finger's base, the fourth is the tip.
 FINGER_WORDS = {finger: finger for finger in FINGERS}
@@ -172,13 +172,13 @@ class HandsOfFile:
         bent = np.array([pixels[name] for name in names])
         if not (np.isfinite(bent).all() and (np.abs(bent) <= LARGEST_PX).all()):
             raise DataError(f"expected pixels for the joints in {place} of {self.path}, found {np.abs(bent).max():g}")
-        if len(names) >= FEWEST_JOINTS and np.abs(bent).max() < LARGEST_SHARE:
+        if len(names) >= FEWEST_JOINTS and are_shares(bent):
             raise DataError(
                 f"expected pixels for the joints in {place} of {self.path}, found numbers that are all below "
                 f"{LARGEST_SHARE}, as shares of a picture are; multiply them by its size"
             )
-        size = np.array([self.recording.lens.width, self.recording.lens.height])
-        beyond = ((bent < -size) | (bent > 2 * size)).any(axis=1)
+        size = self.recording.lens.width, self.recording.lens.height
+        beyond = far_outside(bent, size)
         if beyond.any():
             raise DataError(
                 f"expected joints in a picture of {size[0]}×{size[1]}, or near it, in {place} of {self.path}, found "

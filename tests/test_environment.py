@@ -171,6 +171,7 @@ FULL_AT_THE_END = pytest.param(disk_full_at_the_end, marks=trouble("a full disk"
 READ_ONLY = pytest.param(read_only_folder, marks=trouble("a folder without the permission to write"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", [FULL, FULL_AT_THE_END, READ_ONLY])
 @pytest.mark.parametrize("writing", COMMANDS, indirect=True)
 def test_an_old_file_stays(writing: Writing, lacking: Callable, capsys) -> None:
@@ -183,6 +184,7 @@ def test_an_old_file_stays(writing: Writing, lacking: Callable, capsys) -> None:
     assert any(words in said for words in ("No space left", "File too large", "Permission denied")), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", [FULL, READ_ONLY])
 @pytest.mark.parametrize("writing", NEW_FOLDERS, indirect=True)
 def test_no_half_of_a_folder_is_left(writing: Writing, lacking: Callable, capsys) -> None:
@@ -276,6 +278,7 @@ def test_a_cache_that_cannot_be_written(copied_root: Path, tmp_path: Path, monke
 # --- outputs
 
 
+@pytest.mark.slow
 @trouble("an output that is closed")
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["view", "--help"]], ids=" ".join)
 def test_whoever_reads_the_output_goes(words: list[str]) -> None:
@@ -289,6 +292,7 @@ def test_whoever_reads_the_output_goes(words: list[str]) -> None:
         assert process.wait(timeout=120) == 1
 
 
+@pytest.mark.slow
 @trouble("an output that is full")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"]], ids=" ".join)

@@ -27,6 +27,8 @@ from warpgrasp.photometric import photometric_consistency
 from warpgrasp.predictions import Predictions, read_predictions
 from warpgrasp.reconstruction.encoders import ENCODERS
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parents[1] / "src" / "warpgrasp"
 TITLES = ("A data set", "An encoder", "A photometric term", "An export format", "A metric", "A hand model")
 TINY = ["--network.width", "2", "--stage1.steps", "1", "--stage2.steps", "1", "--tracker", "none"]

@@ -476,6 +476,7 @@ def posed(dataset: Any) -> dict[str, np.ndarray]:
     return {**values, "intrinsics": camera.intrinsics.numpy()}
 
 
+@pytest.mark.slow
 def test_densify_goes_where_it_went(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "densified"
     run("densify", recordings / "right", "--keypoints", "none", "--out", out)
@@ -529,6 +530,7 @@ def test_objects_are_known_by_their_hashes_of_before(data: Path, recordings: Pat
         assert [known.has_mesh_of(model) for model in models] == [digest == mesh_sha256 for _, digest in hashes]
 
 
+@pytest.mark.slow
 def test_sweeps_find_their_folders(data: Path) -> None:
     found = sweep_folders(data)
     for experiment, folders in stored("sweeps.json").items():

@@ -22,6 +22,8 @@ from warpgrasp.data import open_dataset
 from warpgrasp.export.datasets import RecordingOptions, export_recording
 from warpgrasp.hand.model import HandModel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def processes(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
@@ -99,7 +101,6 @@ def test_export(out: str, check, brought: Brought, predicted: Path) -> None:
     check(export_words(brought, predicted, out, "csv", "ply"), spread(4))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", ALL)
 def test_camera_at_every_moment(out: str, check, number: int) -> None:
     """By every signal, also where there is something to replace."""
@@ -113,18 +114,15 @@ def write_recording_in(folder: Path) -> None:
     write_recording(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", ALL)
 def test_tables_at_every_moment(out: str, check, brought: Brought, predicted: Path, number: int) -> None:
     assert check(export_words(brought, predicted, out, "csv", "json"), every, [number]) >= 10
 
 
-@pytest.mark.slow
 def test_predict_everywhere(out: str, check, brought: Brought) -> None:
     assert check(predict_words(brought, out, "4"), spread(12, last=60)) >= 60
 
 
-@pytest.mark.slow
 def test_export_everywhere(out: str, check, brought: Brought, predicted: Path) -> None:
     words = export_words(brought, predicted, out, "glb", "obj", "mp4", "json", "csv", "ply", "bop")
     assert check(words, spread(16, last=8)) >= 20
@@ -138,7 +136,6 @@ def data_set_predictions(sample_root: Path, trained_run: Path, tmp_path_factory:
     return file
 
 
-@pytest.mark.slow
 def test_data_sets_and_scores_everywhere(out: str, check, sample_root: Path, data_set_predictions: Path) -> None:
     file, data = str(data_set_predictions), ["--data", str(sample_root)]
     words = ["evaluate", file, *data, "--out", f"{out}/scores.json", "--submission", f"{out}/pred.zip"]
@@ -146,7 +143,6 @@ def test_data_sets_and_scores_everywhere(out: str, check, sample_root: Path, dat
     assert check(["export", file, *data, "--sequence", "E1", "--ho3d", f"{out}/ho3d"], spread(8, last=4)) >= 8
 
 
-@pytest.mark.slow
 def test_densify_everywhere(out: str, check, labelled: Path) -> None:
     words = ["densify", str(labelled), "--out", out, "--keypoints", "none"]
     assert check(words, spread(16, last=24)) >= 30
@@ -160,20 +156,17 @@ def without_times(path: Path) -> object:
     return path.read_bytes()
 
 
-@pytest.mark.slow
 def test_train_everywhere(out: str, check, sample_root: Path) -> None:
     steps = ["--stage1.steps", "3", "--stage2.steps", "3", "--tracker", "none"]
     words = ["train", "toy", "--data", str(sample_root), "--out", out, *steps]
     assert check(words, spread(16, last=20), content=without_times) >= 30
 
 
-@pytest.mark.slow
 def test_sample_everywhere(out: str, check) -> None:
     words = ["sample", f"{out}/data", "--sequences", "1", "--frames", "2"]
     assert check(words, spread(5, last=3)) >= 6
 
 
-@pytest.mark.slow
 def test_doctor_everywhere(out: str, check, copied_root: Path) -> None:
     """The index in the user's cache."""
     for path in copied_root.rglob("*"):
@@ -181,13 +174,11 @@ def test_doctor_everywhere(out: str, check, copied_root: Path) -> None:
     assert check(["doctor", "--data", str(copied_root)], spread(4, last=6)) >= 6
 
 
-@pytest.mark.slow
 def test_pages_everywhere(out: str, check, brought: Brought, predicted: Path) -> None:
     shown = ["--data", str(brought.video), "--object", str(brought.mesh)]
     assert check(["view", str(predicted), *shown, "--save", f"{out}/page.html"], spread(4, last=6)) >= 6
 
 
-@pytest.mark.slow
 def test_figures_everywhere(out: str, check, sample_root: Path, trained_run: Path) -> None:
     words = ["figure", "4", "--run", f"{out}/run", "--data", str(sample_root), "--out", f"{out}/figure.png"]
 
@@ -197,7 +188,6 @@ def test_figures_everywhere(out: str, check, sample_root: Path, trained_run: Pat
     assert check([*words, "--frames", "E1/0"], spread(3, last=6), begin=begin) >= 6
 
 
-@pytest.mark.slow
 def test_networks_everywhere(out: str, check, brought: Brought, sample_root: Path, trained_run: Path, hand) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
     assert check(["export-onnx", str(brought.weights), "--out", f"{out}/network.onnx"], spread(4, last=4)) >= 6
@@ -221,7 +211,6 @@ def without_durations(path: Path) -> object:
     return without_times(path)
 
 
-@pytest.mark.slow
 def test_demo_everywhere(out: str, check, sample_root: Path) -> None:
     words = ["demo", "--data", str(sample_root), "--out", out, "--recipe", "toy"]
     assert check(words, spread(6, last=4), content=without_durations) >= 5  # runs differ in how often they ask
@@ -230,7 +219,6 @@ def test_demo_everywhere(out: str, check, sample_root: Path) -> None:
 SOON = ("camera", "predict", "export", "densify", "train", "evaluate", "view", "sample")  # commands that write
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SOON)
 def test_killed_soon_after_the_first_file(
     name: str, out: str, check, brought: Brought, predicted: Path, labelled: Path, sample_root: Path, request
@@ -254,7 +242,6 @@ def test_killed_soon_after_the_first_file(
     check(words, soon(9), numbers, content=without_times if name == "train" else Path.read_bytes)
 
 
-@pytest.mark.slow
 def test_reproduce_everywhere(out: str, check, sample_root: Path) -> None:
     words = ["reproduce", "table3", "--data", "sample", "--out", out, "--quick", "--seeds", "0"]
     assert check(words, spread(6, last=4), content=without_times) >= 8

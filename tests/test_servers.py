@@ -191,6 +191,7 @@ def test_a_body_is_no_second_request(server: Served) -> None:
     assert server.page()
 
 
+@pytest.mark.slow
 @attack("requests that do not come whole")
 @pytest.mark.usefixtures("quiet")
 def test_half_a_request_ends_in_time(start: Start, monkeypatch) -> None:

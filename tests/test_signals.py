@@ -159,6 +159,7 @@ def begun(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 # A file interrupted between being opened and being held by its `with` is closed by the garbage collector, which warns.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("every", [211, pytest.param(3, marks=pytest.mark.slow)])

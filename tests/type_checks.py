@@ -2,12 +2,13 @@
 
 jaxtyping's wrapper keeps a memory of axis lengths for every call, in Python: half the suite's time, most of it for
 functions that name no axis. Here those are wrapped by the type checker alone: the same types, without the memory.
+Each function is wrapped when it is called first: to wrap them all takes longer than to import them.
 To be imported before the package.
 """
 
 import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any, get_args
 
 import jaxtyping
@@ -31,9 +32,27 @@ def checked(decorated: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
     """What jaxtyping's import hook calls for each function and class, instead of `jaxtyped`."""
     if decorated is None:
         return partial(checked, typechecker=typechecker)
-    if inspect.isfunction(decorated) and not any(map(names_axes, decorated.__annotations__.values())):
-        return typechecker(decorated)
-    return with_axes(decorated, typechecker=typechecker)  # calls this for a class's, a method's, a property's functions
+    if not inspect.isfunction(decorated):
+        return with_axes(
+            decorated, typechecker=typechecker
+        )  # calls this for a class's, a method's, a property's functions
+    if not decorated.__annotations__:  # nothing to check; a compiler may want the function as it is
+        return decorated
+    return checked_when_called(decorated, typechecker)
+
+
+def checked_when_called(function: Callable[..., Any], typechecker: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The function with its types checked."""
+    made: list[Callable[..., Any]] = []
+
+    @wraps(function)
+    def call(*values: Any, **named: Any) -> Any:
+        if not made:
+            bare = not any(map(names_axes, function.__annotations__.values()))
+            made.append(typechecker(function) if bare else with_axes(function, typechecker=typechecker))
+        return made[0](*values, **named)
+
+    return call
 
 
 jaxtyping.jaxtyped = jaxtyping._decorator.jaxtyped = checked

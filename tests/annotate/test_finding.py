@@ -152,6 +152,7 @@ def test_a_found_hand_makes_a_draft_of_a_label(finding: Callable[[Path], FindAct
     assert label.hand.pose.shape == (48,)  # what the file holds is as ever
 
 
+@pytest.mark.slow
 def test_frames_that_are_turned_to(finding: Callable[[Path], FindActions], labelled: Path, dataset: Dataset) -> None:
     """Far from the label the found hand is offered, and is no draft; near it the copy is as good, and stays."""
     actions = finding(labelled)
@@ -240,6 +241,7 @@ def test_who_may_only_look_finds_nothing(folder: Path, hand: HandModel) -> None:
     server.stop()
 
 
+@pytest.mark.slow
 def test_labels_are_looked_at_a_few_at_a_time(often_labelled: Path, hand: HandModel) -> None:
     """The nearest four first, then the others; none twice."""
     state = opened(often_labelled, hand)
@@ -284,6 +286,7 @@ def short(labelled: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_frame(finding: Callable[[Path], FindActions], short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores of a short video; the second time they come from the cache, and the page shows them."""
     told: list[float] = []

@@ -77,6 +77,7 @@ def check(folder: Path, truth: list[Label], hand: HandModel, frames: tuple[int, 
             np.testing.assert_allclose(found[wanted.frame].object_translation, wanted.object_translation, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_hands_and_objects_meet(folder: Path, files: Path, truth: list[Label], hand: HandModel, capsys) -> None:
     assert main(words(folder, files, "hands.xml", "scene_gt.json")) == 0
     assert "wrote 2 labels to" in capsys.readouterr().out
@@ -86,6 +87,7 @@ def test_hands_and_objects_meet(folder: Path, files: Path, truth: list[Label], h
     assert opened(folder, hand).edited(3).joints_px[0][0] == "wrist"  # which the page shows, to fit them again
 
 
+@pytest.mark.slow
 def test_halves_are_drafts_until_the_other_half_comes(
     folder: Path, files: Path, truth: list[Label], hand: HandModel, capsys
 ) -> None:
@@ -155,6 +157,7 @@ def test_frames_with_few_joints_are_named(folder: Path, files: Path, capsys) -> 
     assert "expected joints of a hand in" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_joints_that_are_no_hands_are_named(folder: Path, files: Path, capsys) -> None:
     random = np.random.default_rng(0).uniform(2, 44, (21, 2))
     (files / "noise.json").write_text(coco_text({1: random}))

@@ -16,6 +16,8 @@ pytest.importorskip("viser", reason="needs the extra `viewer`")
 
 from warpgrasp.annotate.session import _write_lock
 
+pytestmark = pytest.mark.slow
+
 # `run` changes a frame, a draft and a label by turns, says what it has saved, and dies before the n-th renaming.
 SETUP = """
 import os, signal, sys

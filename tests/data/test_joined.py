@@ -153,6 +153,7 @@ def test_added_frames_have_their_share_of_every_batch(both: list[Ho3d], tmp_path
     assert fingerprint(training) != fingerprint(replace(training, recipe=replace(recipe, added_share=0.5)))
 
 
+@pytest.mark.slow
 def test_train_with_extra_data(sample_root: Path, synthetic_root: Path, tmp_path: Path, capsys) -> None:
     run = tmp_path / "run"
     words = ["train", "toy", "--data", str(sample_root), "--extra-data", str(synthetic_root), "--out", str(run)]

@@ -33,6 +33,7 @@ def test_everything_lies_in_one_folder(finished: tuple[Demo, Path]) -> None:
     assert sorted(path.name for path in finished[1].iterdir()) == sorted(names)
 
 
+@pytest.mark.slow
 def test_each_network_is_that_of_its_own_training(
     finished: tuple[Demo, Path], sample_root: Path, tmp_path: Path, undisturbed: str
 ) -> None:

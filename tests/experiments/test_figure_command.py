@@ -55,6 +55,7 @@ def three_arms(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
+@pytest.mark.slow
 def test_overlays_and_turned_views(three_arms: Path, sample_root: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "new" / "fig.png"
     assert draw("4", [three_arms], sample_root, out) == 0

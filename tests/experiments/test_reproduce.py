@@ -39,6 +39,7 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_a_table_from_nothing_and_again(sample_root: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     assert run("table3", tmp_path) == 0
     printed = " ".join(capsys.readouterr().out.split())

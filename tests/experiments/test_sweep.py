@@ -139,6 +139,7 @@ def test_data_change_the_folder_and_their_place_does_not(sample_root: Path, copi
     assert not set(folders(pair(short_recipe()), copied_root)) & set(there)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_and_a_finished_one_is_left_alone(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:

@@ -146,6 +146,7 @@ def test_a_recording_of_rerun(
     assert picture.size == SIZE
 
 
+@pytest.mark.slow
 # Of about 101 000 bytes: none, the beginning, all but the end.
 @pytest.mark.parametrize("limit", [0, 5_000, 95_000])
 def test_a_recording_on_a_full_disk(words: list[str], predicted: Brought, tmp_path: Path, limit: int) -> None:

@@ -27,6 +27,7 @@ def hands(hand: HandModel, *, mean_size: bool) -> list[tuple[torch.Tensor, torch
     return found
 
 
+@pytest.mark.slow
 def test_known_hands_are_found_again(hand: HandModel) -> None:
     """In the picture to two pixels; in space, at the known shape, to a centimetre."""
     for joints, pixels, shape in hands(hand, mean_size=False):

@@ -267,6 +267,7 @@ def test_a_pickle_of_something_else_is_refused(tmp_path, content):
     assert f"found a {type(content).__name__}" in message_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_broken_files_never_give_another_error(tmp_path):
     """Truncated or with one wrong byte, a file is read or refused, whatever the byte is."""
     whole = dumps(mano_content(small_template(rings=2, sides=3)), python=2)

@@ -232,6 +232,7 @@ def test_a_batch_at_a_time_or_all_at_once(tmp_path: Path) -> None:
     assert np.isfinite(presence).tolist() == [True, False, False, True] * 2
 
 
+@pytest.mark.slow
 def test_keypoints_of_another_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every frame is compared with what the file says of it, and moved there; frames without a hand are flagged."""
     brought = bring(tmp_path / "own")
@@ -259,6 +260,7 @@ def test_keypoints_of_another_program(tmp_path: Path, capsys: pytest.CaptureFixt
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_keypoints_that_name_no_picture_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     brought = bring(tmp_path / "own")
     folder = write_pictures(tmp_path / "shots", range(8))

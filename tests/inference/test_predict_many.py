@@ -46,6 +46,7 @@ def assert_same_files(found: Path, expected: Path) -> None:
         np.testing.assert_array_equal(values, others[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_each_is_as_by_itself_and_one_that_fails_is_named(brought: Brought, tmp_path: Path, capsys) -> None:
     out = tmp_path / "new" / "all"
     assert main(words(brought, out, "--each")) == 1
@@ -59,6 +60,7 @@ def test_each_is_as_by_itself_and_one_that_fails_is_named(brought: Brought, tmp_
         assert_same_files(out / f"{name}.npz", tmp_path / f"{name}.npz")
 
 
+@pytest.mark.slow
 def test_finished_ones_are_kept_while_their_inputs_are_the_same(brought: Brought, tmp_path: Path, capsys) -> None:
     folder, out = tmp_path / "many", tmp_path / "out"
     for name in NAMES:

@@ -18,6 +18,7 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Brought:
     return bring(tmp_path_factory.mktemp("brought"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_the_same_as_the_command(brought: Brought, tmp_path: Path, side: str) -> None:
     folder = write_pictures(tmp_path / "shots", range(5))

@@ -87,6 +87,7 @@ def expected_vertices(pictures: list[np.ndarray]) -> np.ndarray:
     return np.stack(found)
 
 
+@pytest.mark.slow
 def test_each_frame_of_a_video_is_predicted_under_its_number(brought: Brought, capsys) -> None:
     assert main(brought.words("--batch", "2")) == 0
     predictions, header = read_predictions(brought.out)
@@ -164,6 +165,7 @@ def test_interrupted_and_gone_on_with_is_the_same_file(brought: Brought, monkeyp
     assert brought.out.read_bytes() == undisturbed.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["video", "camera", "smooth", "check_hands", "refine"])
 def test_shards_of_another_input_are_not_gone_on_with(brought: Brought, monkeypatch, capsys, change: str) -> None:
     write = ShardWriter.write
@@ -291,6 +293,7 @@ def test_a_video_needs_object_and_camera(brought: Brought, capsys) -> None:
     refused(brought, capsys, r"expected --camera camera\.json with", [*words, "--object", str(brought.mesh)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1000, 100, 1 / 0.0254])
 def test_a_mesh_in_other_units_is_known_by_its_shape(brought: Brought, scale: float) -> None:
     assert main(brought.words()) == 0
@@ -356,6 +359,7 @@ def left_and_right(brought: Brought, tmp_path: Path) -> tuple[Predictions, Predi
     return read_predictions(tmp_path / "r.npz")[0], read_predictions(tmp_path / "l.npz")[0]
 
 
+@pytest.mark.slow
 def test_a_left_hand_with_an_object_that_is_like_its_mirror_image(brought: Brought, tmp_path: Path) -> None:
     right, left = left_and_right(brought, tmp_path)
     np.testing.assert_allclose(left.hand_vertices, right.hand_vertices * [-1, 1, 1], atol=1e-6)
@@ -370,6 +374,7 @@ def test_a_left_hand_with_an_object_that_is_like_its_mirror_image(brought: Broug
         assert sorted(apart.argmin(axis=1)) == list(range(8))
 
 
+@pytest.mark.slow
 def test_a_left_hand_with_an_object_whose_mirror_image_is_known(brought: Brought, tmp_path: Path, capsys) -> None:
     wedge = load_mesh_in(write_obj(brought.mesh, WEDGE, WEDGE_FACES), "wedge", "m")
     write_checkpoint(brought.weights, [wedge])
@@ -388,6 +393,7 @@ def test_a_left_hand_with_an_object_whose_mirror_image_is_known(brought: Brought
     np.testing.assert_allclose(surfaces(left, wedge), seen * [-1, 1, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_smoothing_is_noted_and_keeps_the_hand_a_hand(brought: Brought) -> None:
     assert main(brought.words(out=brought.folder / "raw.npz")) == 0
     assert main(brought.words("--smooth", "2")) == 0

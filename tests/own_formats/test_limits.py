@@ -21,7 +21,10 @@ from tests.predictions.test_file import predictions
 from warpgrasp.bounded import parse_json
 from warpgrasp.predictions.file import write_predictions
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are Linux's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are Linux's"),
+]
 
 LARGEST_MB = 400  # of memory, beyond what the imports take
 MOST_MB = 1000  # that the process gets at all
@@ -164,7 +167,6 @@ def test_json(reading: Forks, tmp_path: Path, reader: str) -> None:
     refused(reading, *files)
 
 
-@pytest.mark.slow
 def test_calibrations(reading: Forks, tmp_path: Path) -> None:
     files = []
     for name, content in CALIBRATIONS.items():
@@ -192,7 +194,6 @@ def bomb(name: str) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.slow
 def test_archives_that_unpack_to_more_than_there_is(reading: Forks, tmp_path: Path) -> None:
     path = tmp_path / "p.npz"
     write_predictions(path, predictions(1), {})

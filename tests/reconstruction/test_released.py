@@ -48,6 +48,7 @@ def test_the_same_vertices(tmp_path: Path, sample_root: Path, hand: HandModel, a
     assert ours.hand.joints[0, 4].sub(ours.hand.joints[0, 0]).norm() > 0.01
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_predictions(tmp_path: Path, sample_root: Path, hand: HandModel, capsys) -> None:
     path = stored(tmp_path / "released.pth", oracle.random_state(hand.template, adapted=True))
     out, predictions = tmp_path / "weights.safetensors", tmp_path / "p.npz"

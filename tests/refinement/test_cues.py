@@ -39,6 +39,7 @@ def test_what_it_costs_to_leave_it(poses: Pose, hand: HandModel) -> None:
     assert float(lost.max()) < 20 * log(2)  # where a network is lost, other cues may say more
 
 
+@pytest.mark.slow
 def test_a_hand_without_any_other_cue_comes_back(poses: Pose, hand: HandModel) -> None:
     """In grey pictures, in which no colour tells anything."""
     grey = torch.full((3, SIZE[1], SIZE[0]), 128, dtype=torch.uint8)

@@ -141,6 +141,7 @@ def test_poses_survive_labels_and_predictions(recording_folder: Path, densified:
             assert_close(values, getattr(pose, name), rtol=0, atol=2e-5, msg=name)
 
 
+@pytest.mark.slow
 def test_an_interrupted_one_goes_on(
     recording_folder: Path, densified: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
@@ -165,6 +166,7 @@ def test_an_interrupted_one_goes_on(
     assert "overwrite it by --force" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_starts_from_predictions_too(recording_folder: Path, densified: Path, tmp_path: Path) -> None:
     out = tmp_path / "again"
     start = str(densified / PREDICTIONS)
@@ -175,6 +177,7 @@ def test_it_starts_from_predictions_too(recording_folder: Path, densified: Path,
     assert read_predictions(out / PREDICTIONS)[1]["start"] == "predictions"
 
 
+@pytest.mark.slow
 def test_a_left_hand(sample: Sample, densified: Path, hand: HandModel, tmp_path: Path, capsys) -> None:
     """The mirror image of the recording gives the mirror image of what the recording gives."""
     folder, out = exported(sample, hand, tmp_path / "A1", "left"), tmp_path / "out"

@@ -26,6 +26,8 @@ from warpgrasp.refinement import ALL_FRAMES, QUALITY, Stage, detected_hands, sta
 from warpgrasp.refinement.densify import PREDICTIONS
 from warpgrasp.refinement.task import Task
 
+pytestmark = pytest.mark.slow
+
 module = importlib.import_module("warpgrasp.refinement.densify")  # the package has a function of this name
 LABEL = 1
 SHORT = replace(ALL_FRAMES, stages=(Stage(80, 5, 0.2),), end_stages=(Stage(80, 5, 0.2),))
@@ -163,7 +165,6 @@ def test_keypoints_that_are_refused(
     assert "expected footage whose lens bends nothing" in said(bent, str(joints_file), 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_one_label_of_a_generated_recording(
     hand: HandModel, tmp_path: Path, side: Side, monkeypatch: pytest.MonkeyPatch

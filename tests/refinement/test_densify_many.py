@@ -50,6 +50,7 @@ def assert_same_files(found: Path, expected: Path) -> None:
         np.testing.assert_array_equal(values, others[name], err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unmoved")
 def test_each_is_as_by_itself_and_one_that_fails_is_named(recordings: Path, tmp_path: Path, capsys) -> None:
     words = ["--keypoints", "none", "--out"]

@@ -75,6 +75,7 @@ def lines_of(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_masks_of_some_frames(recording: Path, masks: Path, tmp_path: Path, capsys) -> None:
     """They are counted, and a frame that is unlike its mask is doubtful; without masks nothing is said of any."""
     command = ["densify", str(recording), "--keypoints", "none", "--out"]
@@ -141,6 +142,7 @@ def test_wide_masks_are_taken_without_their_margins(recording: Path, masks: Path
     assert float(overlap.nan_to_num(1)[: WRONG - stretch.first].min()) > 0.95
 
 
+@pytest.mark.slow
 def test_masks_of_many_recordings_are_found_by_their_names(
     recording: Path, masks: Path, tmp_path: Path, capsys
 ) -> None:

@@ -101,6 +101,7 @@ def brighten_a_picture(recording: Path) -> None:
     Image.fromarray(pixels).save(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -133,6 +134,7 @@ def test_other_options_are_not_gone_on_with(recording: Path, tmp_path: Path, mon
     assert "(different: inputs.options)" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_other_keypoints_are_not_gone_on_with(recording: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     """Of another program, of a changed file, and none at all."""
     files = [tmp_path / "joints.npy", tmp_path / "others.npy"]
@@ -154,6 +156,7 @@ def test_other_keypoints_are_not_gone_on_with(recording: Path, tmp_path: Path, m
     assert main([*begun, str(files[0])]) == 0
 
 
+@pytest.mark.slow
 def test_other_masks_are_not_gone_on_with(recording: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     """Changed by a pixel, or none at all; with the same in another kind of files it goes on."""
     height, width = np.array(Image.open(next((recording / "frames").iterdir()))).shape[:2]
@@ -177,6 +180,7 @@ def test_other_masks_are_not_gone_on_with(recording: Path, tmp_path: Path, monke
     assert main([*begun, "--masks", str(folder)]) == 0
 
 
+@pytest.mark.slow
 def test_a_label_that_is_not_looked_at_decides_nothing(recording: Path, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "out"
     interrupted(recording, out, monkeypatch)
@@ -184,6 +188,7 @@ def test_a_label_that_is_not_looked_at_decides_nothing(recording: Path, tmp_path
     assert main(["densify", str(recording), "--out", str(out)]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", ["write_labels", "write_quality"])
 def test_one_that_was_killed_between_its_last_files_is_not_finished(
     recording: Path, tmp_path: Path, monkeypatch, last: str
@@ -214,6 +219,7 @@ def test_one_that_was_killed_between_its_last_files_is_not_finished(
     assert main([*command, str(out)]) == 1
 
 
+@pytest.mark.slow
 def test_a_finished_one_whose_labels_were_edited_is_not_overwritten(recording: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
     assert main(["densify", str(recording), "--out", str(out)]) == 0
@@ -222,6 +228,7 @@ def test_a_finished_one_whose_labels_were_edited_is_not_overwritten(recording: P
     assert "overwrite it by --force" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_quality_of_another_run_is_refused(recording: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
     assert main(["densify", str(recording), "--out", str(out)]) == 0
@@ -233,6 +240,7 @@ def test_the_quality_of_another_run_is_refused(recording: Path, tmp_path: Path, 
     assert "expected the quality.csv that was written with" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_a_corrected_camera_is_not_that_of_the_predictions(recording: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
     assert main(["densify", str(recording), "--out", str(out)]) == 0

@@ -74,6 +74,7 @@ def short() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_its_colours_have_no_influence(recording: Path, masks: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     """Not on a bit, whatever they are, at a label or elsewhere; without the mask they have."""

@@ -49,6 +49,7 @@ def test_the_outline_tells_a_depth_that_no_colour_tells(hand: HandModel) -> None
         refined(hand, None)  # grey on grey
 
 
+@pytest.mark.slow
 def test_a_part_without_a_mask_has_no_overlap(hand: HandModel) -> None:
     (labels,) = true_labels(TRUE, hand)
     found = refined(hand, GivenMask(np.where(labels == HAND, 0, labels).astype(np.uint8)))
@@ -57,6 +58,7 @@ def test_a_part_without_a_mask_has_no_overlap(hand: HandModel) -> None:
     assert depth_error_m(found.pose) < 0.008
 
 
+@pytest.mark.slow
 def test_a_margin_that_labels_tell_is_taken_away(hand: HandModel) -> None:
     """Masks that are two pixels too wide all around bring the object nearer, unless a label has such a mask, too."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
@@ -67,6 +69,7 @@ def test_a_margin_that_labels_tell_is_taken_away(hand: HandModel) -> None:
     assert known < 0.6 * without
 
 
+@pytest.mark.slow
 def test_what_an_occluder_covers_is_not_compared(hand: HandModel) -> None:
     (labels,) = true_labels(TRUE, hand)
     rows, columns = np.nonzero(labels == OBJECT)

@@ -100,6 +100,7 @@ def test_labels_say_how_far_off_the_detector_is(hand: HandModel) -> None:
     assert sightings.error_px.tolist() == pytest.approx([0, 0, 5 * math.sqrt(2)], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_hand_starts_where_it_is_seen(hand: HandModel) -> None:
     """From one label; in three frames in a row the detector sees another hand, in four it sees none."""
     truth = swinging(30, hand)

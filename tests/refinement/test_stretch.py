@@ -45,6 +45,7 @@ def between(true: StretchRefinement) -> StretchRefinement:
     return replace(true, start=between_labels(ends, np.arange(float(COUNT))))
 
 
+@pytest.mark.slow
 def test_it_is_no_worse_than_the_better_of_its_starts(true: StretchRefinement) -> None:
     """Nor than what either end alone makes of them, by more than noise."""
     begun = between(true)

@@ -63,6 +63,7 @@ def test_a_bad_frame_is_refused_by_name_unless_told(copied_root: Path, tmp_path:
     assert f"A1/rgb/000{name.index}.jpg" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_in_a_bad_file_does_not_matter_and_it_is_listed_once(
     copied_root: Path, tmp_path: Path, undisturbed: str, capsys
 ) -> None:
@@ -84,6 +85,7 @@ def test_what_is_in_a_bad_file_does_not_matter_and_it_is_listed_once(
     assert "found no such file" in bad_frames(tmp_path / "scribbled")["frames"][1]["error"]
 
 
+@pytest.mark.slow
 def test_without_bad_frames_skipping_changes_nothing(sample_root: Path, tmp_path: Path, undisturbed: str) -> None:
     assert train_both(skipping(sample_root), tmp_path).sha256 == undisturbed
 
@@ -136,6 +138,7 @@ def test_an_empty_batch_ends_the_training(copied_root: Path, tmp_path: Path, cap
     assert "expected a readable frame or pair in a batch of 4, found only bad ones" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_its_list_and_its_weights(copied_root: Path, tmp_path: Path, monkeypatch) -> None:
     for name in (A3, A4):
         halve(copied_root, name)

@@ -24,6 +24,7 @@ print(steps(5))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
 def test_a_step_gets_the_memory_of_the_one_before():
     def pages(first: str) -> int:

@@ -108,6 +108,7 @@ def test_the_bias_is_found_on_the_annotated_frames(keypoints: FrameKeypoints) ->
     assert keypoints.seen_share == 1
 
 
+@pytest.mark.slow
 def test_hands_of_added_frames_are_looked_for(
     source: FrameSource, keypoints: FrameKeypoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +213,7 @@ def test_what_a_network_is_told_lies_in_the_view_that_it_sees(source: FrameSourc
     assert (detections.confidence > 0).all(dim=1).tolist() == [True, False, True]
 
 
+@pytest.mark.slow
 def test_a_network_is_told_in_both_stages_and_as_a_control(sample: Sample, exact: Recipe, tmp_path: Path) -> None:
     """Its joints change every weight of stage 1, without being a term; in the control of stage 2 too."""
     training = told(sample, exact, 0.0)
@@ -230,6 +232,7 @@ def test_a_network_is_told_in_both_stages_and_as_a_control(sample: Sample, exact
     assert not any("keypoints" in json.loads(line) for line in (tmp_path / "weights.jsonl").read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_some_frames_are_told_nothing(source: FrameSource, keypoints: FrameKeypoints) -> None:
     """One in five, drawn anew in every step: the network learns to do without."""
     frames = keypoints.told(source.frames(source.dataset.names("train")[:8]))

@@ -138,6 +138,7 @@ def test_errors_are_measured_beside_the_training_and_change_no_weight(sample_roo
     assert main([*words, "--out", str(tmp_path / "none"), "--measure-every", "-1"]) == 2
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_shows_each_step_once(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:

@@ -60,6 +60,7 @@ def toy_command(root: Path, out: Path, steps: int = 6) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [1, 4, 7, 11])
 def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch, call: int) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
@@ -79,6 +80,7 @@ def test_interrupted_at_a_step(sample_root: Path, tmp_path: Path, undisturbed: s
     assert not list(tmp_path.glob("*.state.*"))
 
 
+@pytest.mark.slow
 def test_what_was_made_after_the_last_save_is_made_again(
     sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch
 ) -> None:
@@ -111,6 +113,7 @@ def test_what_was_made_after_the_last_save_is_made_again(
     assert save is loop.save_checkpoint
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_with_by_new_processes(sample_root: Path, tmp_path: Path, undisturbed: str, capsys) -> None:
     # New processes matter: whatever a library changes in the state of a process (numba's OpenMP pool once changed
     # torch's number of threads, at its first use in stage 2) must not change the weights.
@@ -162,6 +165,7 @@ def test_killed_at_any_moment(sample_root: Path, tmp_path: Path) -> None:
         assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_reading_ahead_changes_no_weight(sample_root: Path, tmp_path: Path, undisturbed: str, monkeypatch) -> None:
     training = prepare(sample_root, short_recipe())
     asked, ahead = [], training.source.ahead

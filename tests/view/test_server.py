@@ -232,6 +232,7 @@ def test_flow_colours() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_saved_page_holds_them_when_asked(sample_root: Path, trained_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "p.npz"
     words = ["predict", str(sample_root), "--weights", str(trained_run), "--split", "train", "--out", str(file)]

@@ -37,6 +37,7 @@ def moves(sequence: GraspSequence) -> np.ndarray:
     return np.linalg.norm(np.diff(world, axis=0), axis=-1).max(axis=1)
 
 
+@pytest.mark.slow
 def test_nothing_goes_through_anything(scene) -> None:
     _, sequence = scene
     assert distances(sequence).min() > -DEEPEST_M
@@ -48,6 +49,7 @@ def test_nothing_goes_through_anything(scene) -> None:
     assert solid[..., 2].min() > -1e-6
 
 
+@pytest.mark.slow
 def test_an_object_that_moves_is_held_and_one_that_is_not_stands_on_the_table(scene) -> None:
     _, sequence = scene
     fingers, moved = touching(distances(sequence)), moves(sequence)
@@ -59,6 +61,7 @@ def test_an_object_that_moves_is_held_and_one_that_is_not_stands_on_the_table(sc
     np.testing.assert_allclose(solid[loose][..., 2].min(axis=1), 0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_each_kind_is_what_it_says(scene) -> None:
     kind, sequence = scene
     fingers = touching(distances(sequence))
@@ -78,6 +81,7 @@ def test_each_kind_is_what_it_says(scene) -> None:
             assert held.all()
 
 
+@pytest.mark.slow
 def test_a_sliding_grip_moves_on_the_object() -> None:
     sequence = make_scene(np.random.default_rng(5), held_object(THING), "slide", 60)
     rotation, origin = sequence.camera_from_object[:, :3, :3], sequence.camera_from_object[:, None, :3, 3]

@@ -34,6 +34,7 @@ def test_a_written_object_is_read_as_the_same_surface(name: str, tmp_path) -> No
     np.testing.assert_allclose(vertices[faces], thing.surface.triangles, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_every_stored_grasp_holds(name: str) -> None:
     thing, gripper = held_object(name), open_gripper()

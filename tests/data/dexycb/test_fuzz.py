@@ -87,6 +87,7 @@ def outcome(root: Path, hand: HandModel, name: str, whole: Whole) -> str:
     return "same" if all(torch.equal(*pair) for pair in pairs) else "other"
 
 
+@pytest.mark.slow
 @CORPUS_SHARES
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("name", "count"), [(LABELS, 250), (PICTURE, 60), (INTRINSICS, 150), (SHAPE, 150)])

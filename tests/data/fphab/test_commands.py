@@ -71,6 +71,7 @@ def test_train_predict_and_evaluate(sample: FphabSample, run: Path, tmp_path: Pa
     assert written["scores"]["hand_joint_error_px"] == pytest.approx(np.mean(distances), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_other_protocols_are_named_in_results_and_kept(sample: FphabSample, tmp_path: Path, capsys) -> None:
     for protocol in ("subjects", "fphab/subjects-near-10mm"):
         out = tmp_path / protocol.rpartition("/")[2]
@@ -177,6 +178,7 @@ def test_doctor_warns_of_joints_that_are_no_hand(copied: Path, capsys) -> None:
     assert "nothing is missing" in out
 
 
+@pytest.mark.slow
 def test_doctor_says_when_fits_are_of_another_hand(copied: Path, hand: HandModel, capsys, monkeypatch) -> None:
     mirrored = HandModel(hand.template.mirrored("mano right (tips: manopth)"))
     monkeypatch.setattr(import_module("warpgrasp.cli.data"), "hand_model", lambda *_, **__: mirrored)

@@ -109,6 +109,7 @@ def assert_sane(read: Any) -> None:
         assert 0 <= read.image.min() <= read.image.max() <= 1
 
 
+@pytest.mark.slow
 @CORPUS_SHARES
 @pytest.mark.parametrize("file", SPOILT)
 def test_bytes_that_went_wrong(root: Path, hand: HandModel, spoil, file: str, share: float) -> None:
@@ -120,6 +121,7 @@ def test_bytes_that_went_wrong(root: Path, hand: HandModel, spoil, file: str, sh
     assert found["refused"] > found.total() / 10, found
 
 
+@pytest.mark.slow
 def test_skeletons_that_a_hand_is_fitted_to(root: Path, hand: HandModel, spoil) -> None:
     """No MANO fits: the hand is fitted to whatever joints there are."""
     random, content = np.random.default_rng(8), (root / BARE_SKELETON).read_bytes()
@@ -142,6 +144,7 @@ def test_skeletons_that_a_hand_is_fitted_to(root: Path, hand: HandModel, spoil) 
 STRANGE_WORDS = ("nan", "inf", "-inf", "1e300", "1e400", "-1e9", "9" * 400, "one", "0x10", "--1", "1,5", "1_0", "½")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "columns"), [(SKELETON, 64), (POSES, 17)])
 @pytest.mark.parametrize("word", STRANGE_WORDS)
 def test_words_that_are_no_coordinates(root: Path, hand: HandModel, spoil, file: str, columns: int, word: str) -> None:
@@ -191,6 +194,7 @@ STRANGE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["fullpose", "trans", "shape"])
 def test_strange_values_in_a_fit(root: Path, hand: HandModel, spoil, key: str) -> None:
     original = pickle.loads((root / FITS).read_bytes())  # noqa: S301 (our own file)
@@ -234,6 +238,7 @@ class Call:
         return self.called
 
 
+@pytest.mark.slow
 def test_hostile_fits(root: Path, hand: HandModel, spoil, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     touch = f"open({str(ran)!r}, 'w').close()"
@@ -352,6 +357,7 @@ def lying_header(shape: str) -> bytes:
     return archive.getvalue()
 
 
+@pytest.mark.slow
 def test_spoilt_caches_cost_only_time(root: Path, hand: HandModel) -> None:
     """The kept fit lies beside the data, where others may write: broken or hostile, it is made again, and the same."""
     shutil.rmtree(root / ".warpgrasp")  # with what other tests fitted

@@ -134,6 +134,7 @@ STRANGE: dict[str, Any] = {
 KEYS = ("camMat", "objName", "objRot", "objTrans", "handPose", "handTrans", "handBeta", "handJoints3D")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 def test_strange_values_in_an_annotation(small_root: Path, hand, spoil, key: str) -> None:
     original = read_meta(small_root / META)
@@ -166,6 +167,7 @@ class Call:
         return self.called
 
 
+@pytest.mark.slow
 def test_hostile_pickles(small_root: Path, hand, spoil, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     touch = f"open({str(ran)!r}, 'w').close()"

@@ -114,6 +114,7 @@ def test_a_second_start_reads_no_annotation(copied_root: Path, gaps, hand: HandM
     assert half.folder is second.folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["v2", "v3 with gaps"])
 def test_train_predict_evaluate(copied_root: Path, tmp_path: Path, version: str) -> None:
     gaps = {}

@@ -52,6 +52,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_a_known_lens_is_found_again(bent_pictures: list[np.ndarray], tmp_path: Path, capsys) -> None:
     """K within half a per cent, and every ray within a pixel."""
     board, recording = write_pictures(tmp_path / "board", bent_pictures), tmp_path / "mug"
@@ -96,6 +97,7 @@ def test_flat_boards_are_refused() -> None:
         calibrate(views, CORNERS, size=SIZE)
 
 
+@pytest.mark.slow
 def test_too_few_views_are_refused(bent_pictures: list[np.ndarray]) -> None:
     points = find_board(bent_pictures[0], CORNERS)
     assert points is not None
@@ -141,6 +143,7 @@ class WideLens:
 WIDE = WideLens()
 
 
+@pytest.mark.slow
 def test_a_wide_lens_gets_as_many_coefficients_as_it_needs() -> None:
     found = calibrate(WIDE.views(11), CORNERS, size=WIDE.size)
     assert found.coefficients in (8, "fisheye")
@@ -167,6 +170,7 @@ def test_a_straight_lens_gets_no_coefficients() -> None:
     assert found.lens.distortion == ()
 
 
+@pytest.mark.slow
 def test_boards_counted_from_behind_are_turned_round() -> None:
     """Every second view has its rows counted from right to left, as a mirrored board: the camera is the same."""
     views = views_of(BENT, TILTED)

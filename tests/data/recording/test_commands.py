@@ -39,6 +39,7 @@ def test_predict_and_evaluate(run: Path, exported: Path, tmp_path: Path, capsys)
     assert (stored["frames"], stored["frames_without_truth"]) == (6, 8)
 
 
+@pytest.mark.slow
 def test_a_bad_frame_is_refused_by_name_or_left_out_and_listed(exported: Path, tmp_path: Path, capsys) -> None:
     root = Path(shutil.copytree(exported, tmp_path / "copied"))
     (picture,) = root.glob("A1/frames/*2.png")

@@ -117,6 +117,7 @@ def test_doctor_says_whose_hand_it_is(left: Path, capsys) -> None:
     assert float(fitted[1]) < 1
 
 
+@pytest.mark.slow
 def test_training_prediction_and_scores_are_of_the_same_hand(
     left: Path, run: Path, hand: HandModel, tmp_path: Path
 ) -> None:
@@ -160,6 +161,7 @@ def test_sides_that_do_not_fit(left: Path, exported: Path, run: Path, tmp_path: 
         Recording.read(both / "A1")
 
 
+@pytest.mark.slow
 def test_left_and_right_recordings_are_trained_together(left: Path, exported: Path, tmp_path: Path) -> None:
     both = tmp_path / "both"
     shutil.copytree(left / "A1", both / "A1")

@@ -106,6 +106,7 @@ def test_one_picture_under_two_endings() -> None:
         numbered_pictures(FOLDER, ["0001.jpg", "0001.png", "0002.jpg"])
 
 
+@pytest.mark.slow
 def test_many_pictures_take_little_time() -> None:
     begin = time.process_time()
     assert len(numbered(*(f"frame_{number:06d}" for number in range(100_000))).names) == 100_000

@@ -21,6 +21,7 @@ from warpgrasp.data.sample.grasp import (
 pytestmark = pytest.mark.parametrize("name", HELD)
 
 
+@pytest.mark.slow
 def test_every_stored_grasp_holds_with_all_fingers(name):
     gripper, distance, grips = open_gripper(), object_distance(name), stored_grips(name)
     grip = closed(gripper, distance, opened(grips))

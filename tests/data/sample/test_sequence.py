@@ -32,11 +32,13 @@ def keeps_contact(sequence: GraspSequence) -> bool:
     return bool((touch.touching().sum(axis=1) >= TOUCHING_FINGERS).all() and touch.hand.min() >= -DEEPEST_M)
 
 
+@pytest.mark.slow
 def test_hand_holds_the_object_in_every_frame(sequence):
     assert keeps_contact(sequence)
     assert exact_contact(sequence).touching()[:, THUMB].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift_m", [(-0.012, 0, 0), (0.012, 0, 0), (0, 0, 0.012), (0, 0, -0.012)])
 def test_a_shifted_hand_breaks_the_rule(sequence, shift_m):
     assert not keeps_contact(replace(sequence, hand_translation=sequence.hand_translation + np.array(shift_m)))
@@ -103,6 +105,7 @@ def test_surface_motion_of_a_known_translation(sequence):
     np.testing.assert_allclose(surface_motion_px(moved), FOCAL_PX * 0.5 / depth, rtol=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HELD)
 def test_surfaces_move_as_much_as_promised(name):
     motion = np.concatenate([surface_motion_px(make_sequence(seed=seed, object_name=name)) for seed in range(2)])

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,17 @@ def test_train_help_lists_the_recipes(capsys) -> None:
     assert main(["train", "--help"]) == 0
     page = capsys.readouterr().out
     assert all(name in page for name in RECIPES)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["-V"]])
+def test_the_version(arguments: list[str], capsys) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"warpgrasp {version('warpgrasp')}\n"
+
+
+def test_a_misspelt_command_is_known(capsys) -> None:
+    assert main(["denisfy", "mug"]) == 2
+    assert capsys.readouterr().err.endswith("got 'denisfy'; densify is one\n")
 
 
 def test_no_command_is_bad_usage(capsys) -> None:

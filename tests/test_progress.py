@@ -1,10 +1,11 @@
-"""The progress bar, as it is printed where there is no terminal: once, at the end."""
+"""The progress bar, as it is printed where there is no terminal: once, at the end; notices, printed or kept."""
 
 import re
+from threading import Thread
 
 import pytest
 
-from warpgrasp.progress import progress_bar
+from warpgrasp.progress import kept_notices, notice, progress_bar
 
 
 def printed(capsys, **options) -> str:
@@ -28,3 +29,14 @@ def test_the_rate_is_named_by_its_unit(capsys, unit: str) -> None:
 @pytest.mark.parametrize("options", [{"kept": False}, {"kept": True, "shown": False}])
 def test_nothing_stays_of_a_bar_that_is_not_kept_or_not_shown(capsys, options: dict) -> None:
     assert printed(capsys, **options).strip() == ""
+
+
+def test_notices_are_printed_or_kept_whichever_thread_has_them(capsys) -> None:
+    with kept_notices() as notices:
+        notice("one")
+        thread = Thread(target=notice, args=["two"])
+        thread.start()
+        thread.join()
+    notice("three")
+    assert notices == ["one", "two"]
+    assert capsys.readouterr() == ("", "warpgrasp: three\n")

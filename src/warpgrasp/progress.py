@@ -13,9 +13,25 @@ from warpgrasp.terminal import Terminal
 Item = TypeVar("Item")
 
 
+_kept: list[list[str]] = []  # the innermost last; of the process, since threads that read ahead notice things too
+
+
 def notice(text: str) -> None:
     """Print a line to the error stream: something that the user should know, though the work goes on."""
-    Terminal(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False)
+    if _kept:
+        _kept[-1].append(text)
+    else:
+        Terminal(stderr=True).print(f"warpgrasp: {text}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def kept_notices() -> Iterator[list[str]]:
+    """While the body runs its notices are kept in the yielded list, for whoever says what they are of."""
+    _kept.append([])
+    try:
+        yield _kept[-1]
+    finally:
+        _kept.pop()
 
 
 def track(items: Iterable[Item], description: str, *, transient: bool = True, disable: bool = False) -> Iterator[Item]:

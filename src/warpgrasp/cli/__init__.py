@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
+import warpgrasp
 from warpgrasp.cli.camera import camera
 from warpgrasp.cli.data import annotate, doctor, sample, suggest, symmetry
 from warpgrasp.cli.densify import densify
@@ -56,7 +58,7 @@ def usage() -> str:
     return (
         "usage: warpgrasp COMMAND [OPTIONS] [--debug]\n\n"
         + "\n".join(lines)
-        + "\n\n`warpgrasp COMMAND --help` says more."
+        + "\n\n`warpgrasp COMMAND --help` says more, `warpgrasp --version` which version this is."
     )
 
 
@@ -80,8 +82,13 @@ def _run(words: Sequence[str], *, debug: bool, alone: bool) -> int:
             for row in usage().splitlines():
                 console.print(row, highlight=False, soft_wrap=True)
             return 0 if words else 2
+        if words[0] in ("-V", "--version"):
+            console.print(f"warpgrasp {warpgrasp.__version__}", highlight=False)
+            return 0
         if words[0] not in COMMANDS:
-            raise UsageError(f"expected a command ({', '.join(COMMANDS)}), got {words[0]!r}")
+            near = get_close_matches(words[0], COMMANDS, n=1)
+            meant = f"; {near[0]} is one" if near else ""
+            raise UsageError(f"expected a command ({', '.join(COMMANDS)}), got {words[0]!r}{meant}")
         if words[0] == "train":
             train(words[1:])
         else:

@@ -1,15 +1,24 @@
 """Many recordings worked on by one command, one after the other or spread by Ray, whatever becomes of each."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from warpgrasp.cli.options import check_workers, console
 from warpgrasp.cli.trouble import trouble_of
 from warpgrasp.errors import UserError
-from warpgrasp.progress import progress_bar
+from warpgrasp.progress import kept_notices, progress_bar
 
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What there is to say of one recording, in lines: warnings, and what came of it or why it failed."""
+
+    lines: list[str]
+    is_made: bool
 
 
 def carry_out_each(
@@ -30,12 +39,11 @@ def carry_out_each(
     check_workers(ray, workers)
     failed = []
     with progress_bar(done, len(items), unit="recordings") as advance:
-        for (name, _), ended in _ended(partial(_attempted, work), items, ray, workers, uses_gpu):
+        for (name, _), ended in _each(partial(_attempted, work), items, ray, workers, uses_gpu):
             advance(1)
-            if isinstance(ended, Exception):
+            if not ended.is_made:
                 failed.append(name)
-                ended = [f"failed: {' '.join(str(ended).split())}"]
-            for row in ended:
+            for row in ended.lines:
                 console.print(f"{name}: {row}", soft_wrap=True, highlight=False)
     if failed:
         raise UserError(
@@ -44,25 +52,33 @@ def carry_out_each(
         )
 
 
-def _ended(
-    attempt: Callable[[tuple[str, Item]], list[str] | Exception],
+def _each(
+    attempt: Callable[[tuple[str, Item]], Ended],
     items: Mapping[str, Item],
     ray: str | None,
     workers: int | None,
     uses_gpu: bool,
-) -> Iterator[tuple[tuple[str, Item], list[str] | Exception]]:
-    """Each with its lines or its error, as they end."""
+) -> Iterator[tuple[tuple[str, Item], Ended]]:
+    """Each with what there is to say of it, as they end."""
     if ray is None:
         yield from ((named, attempt(named)) for named in items.items())
     else:
         from warpgrasp.experiments import each_on_ray
 
-        yield from each_on_ray(attempt, list(items.items()), address=ray, workers=workers, uses_gpu=uses_gpu)
+        for named, ended in each_on_ray(attempt, list(items.items()), address=ray, workers=workers, uses_gpu=uses_gpu):
+            yield named, _failure(ended) if isinstance(ended, Exception) else ended  # its process died
 
 
-def _attempted(work: Callable[[Item], list[str]], named: tuple[str, Item]) -> list[str] | Exception:
-    """The lines of one, or its error in one sentence."""
-    try:
-        return work(named[1])
-    except (UserError, OSError, MemoryError, RuntimeError) as error:
-        return UserError(str(trouble_of(error) or error))
+def _attempted(work: Callable[[Item], list[str]], named: tuple[str, Item]) -> Ended:
+    """Work on one; what is said on the way is said with its name, wherever the work is done."""
+    with kept_notices() as notices:
+        try:
+            made = work(named[1])
+            return Ended([*notices, *made], is_made=True)
+        except (UserError, OSError, MemoryError, RuntimeError) as error:
+            return _failure(error, notices)
+
+
+def _failure(error: Exception, notices: Sequence[str] = ()) -> Ended:
+    reason = " ".join(str(trouble_of(error) or error).split())
+    return Ended([*notices, f"failed: {reason}"], is_made=False)

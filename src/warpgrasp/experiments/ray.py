@@ -69,11 +69,15 @@ def each_on_ray(
 
 
 def _worked(work: Callable[[Item], Made], item: Item, threads: int, folder: str) -> Made:
-    """Work in the folder that relative paths are of: a cluster's processes begin where it was started."""
+    _settle(threads, folder)
+    return work(item)
+
+
+def _settle(threads: int, folder: str) -> None:
+    """Go to the folder that relative paths are of: a cluster's processes begin where it was started."""
     if os.path.isdir(folder):
         os.chdir(folder)
     torch.set_num_threads(threads)
-    return work(item)
 
 
 def _room(ray: Any, workers: int | None, *, uses_gpu: bool = True) -> tuple[int, int, int]:
@@ -118,7 +122,7 @@ def _carry_out(
     # A job that its machine died under goes on from its last state on another one.
     task = ray.remote(num_cpus=threads, num_gpus=min(1, gpus), max_retries=3)(_job_of_a_worker)
     shared = ray.put(setting)
-    waiting, running, failures = list(jobs), {}, []
+    waiting, running, failures, folder = list(jobs), {}, [], os.getcwd()
     open_marks = {job.fingerprint for job in jobs}
 
     def end(job: Job, failure: Failure | None) -> None:
@@ -135,7 +139,7 @@ def _carry_out(
                 end(job, failure)
             elif len(running) < at_once:
                 waiting.remove(job)
-                running[task.remote(job, shared, job.fingerprint in sweep.scored, threads)] = job
+                running[task.remote(job, shared, job.fingerprint in sweep.scored, threads, folder)] = job
                 watcher.started(job)
         done, _ = ray.wait(list(running), num_returns=1) if running else ([], [])
         for reference in done:
@@ -148,6 +152,6 @@ def _carry_out(
     return failures
 
 
-def _job_of_a_worker(job: Job, setting: Setting, scored: bool, threads: int) -> Failure | None:
-    torch.set_num_threads(threads)
+def _job_of_a_worker(job: Job, setting: Setting, scored: bool, threads: int, folder: str) -> Failure | None:
+    _settle(threads, folder)
     return attempt(job, setting, scored=scored)

@@ -22,7 +22,7 @@ for line in sys.stdin:
         sys.exit(run(words))
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-LONG_IMPORTS = "import roma, warpgrasp.report, warpgrasp.training.loop\n"  # seconds: what training imports when needed
+LONG_IMPORTS = "import warpgrasp.report, warpgrasp.training.loop\n"  # seconds: what training imports when needed
 COMMAND = LONG_IMPORTS + "from warpgrasp.cli import main as run\n"
 
 

@@ -7,7 +7,12 @@ from scipy.spatial.transform import Rotation
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from warpgrasp.geometry.rotation import axis_angle_from_matrix, matrix_from_axis_angle, mean_rotation
+from warpgrasp.geometry.rotation import (
+    axis_angle_from_matrix,
+    matrix_from_axis_angle,
+    mean_rotation,
+    nearest_rotation,
+)
 
 ANGLES = [0.0, 1e-300, 1e-12, 1e-8, 1e-4, 0.1, 1.0, 3.0, np.pi - 1e-4, np.pi - 1e-8, np.pi]
 AXES = np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, 1], [0.6, 0, -0.8], [0.48, 0.6, 0.64], [-0.48, 0.6, -0.64]])
@@ -71,6 +76,21 @@ def test_mean_rotation_is_scipys_and_has_no_reflection():
     ours = mean_rotation(torch.from_numpy(rotations.as_matrix()))
     np.testing.assert_allclose(ours.numpy(), rotations.mean().as_matrix(), atol=1e-10)
     assert torch.linalg.det(ours).item() == pytest.approx(1)
+
+
+def test_the_vector_of_a_rotation_nearly_one_is_that_of_scipy():
+    matrices = Rotation.random(50, random_state=1).as_matrix() + 1e-9 * np.random.default_rng(0).normal(size=(50, 3, 3))
+    ours = axis_angle_from_matrix(torch.from_numpy(matrices)).numpy()
+    np.testing.assert_allclose(ours, Rotation.from_matrix(matrices).as_rotvec(), atol=1e-7)
+
+
+def test_nearest_rotation_is_scipys_for_reflections_too():
+    matrices = np.random.default_rng(2).normal(size=(40, 3, 3))
+    assert (np.linalg.det(matrices) < 0).sum() > 10
+    ours = nearest_rotation(torch.from_numpy(matrices)).numpy()
+    for matrix, rotation in zip(matrices, ours, strict=True):  # the rotation R that makes R eᵢ most alike to M eᵢ
+        expected, _ = Rotation.align_vectors(matrix.T, np.eye(3))
+        np.testing.assert_allclose(rotation, expected.as_matrix(), atol=1e-6)
 
 
 def test_mean_of_two_is_half_way():

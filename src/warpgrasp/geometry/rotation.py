@@ -1,7 +1,4 @@
-"""Rotations. Axis-angle vectors are in radians; matrices are `destination_from_source`.
-
-roma serves what is rarely needed, and is imported there: with it comes PyTorch's compiler, a second of every start.
-"""
+"""Rotations. Axis-angle vectors are in radians; matrices are `destination_from_source`."""
 
 from typing import Any
 
@@ -64,19 +61,39 @@ class _Rodrigues(torch.autograd.Function):
 
 
 def axis_angle_from_matrix(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
-    """The axis-angle vector, of length at most π, of a rotation matrix."""
-    import roma
+    """The axis-angle vector, of length at most π, of a rotation matrix; differentiable but at half a turn.
 
-    return roma.rotmat_to_rotvec(matrix)
+    By way of the unit quaternion q: its products 4 q qᵀ are sums of the matrix's entries, and the row of the largest
+    component keeps its digits (Markley 2008, eq. 7 to 9).
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(-1) for row in matrix.unbind(-2))
+    across, along, up = xy + yx, xz + zx, yz + zy
+    about_x, about_y, about_z = zy - yz, xz - zx, yx - xy
+    products = [
+        *(1 + xx - yy - zz, across, along, about_x),
+        *(across, 1 + yy - zz - xx, up, about_y),
+        *(along, up, 1 + zz - xx - yy, about_z),
+        *(about_x, about_y, about_z, 1 + xx + yy + zz),
+    ]
+    rows = torch.stack(products, dim=-1).unflatten(-1, (4, 4))
+    largest = rows.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
+    row = rows.gather(-2, largest[..., None, None].expand(*largest.shape, 1, 4))[..., 0, :]
+    quaternion = row / torch.linalg.norm(row, dim=-1, keepdim=True)
+    quaternion = torch.where(quaternion[..., 3:] > 0, quaternion, -quaternion)  # at most half a turn
+    vector, cosine = quaternion[..., :3], quaternion[..., 3]
+    squared = vector.square().sum(-1)
+    small = squared < SMALL
+    sine = torch.where(small, 1, squared).sqrt()
+    scale = torch.where(small, 2 + squared / 3 + 3 * squared.square() / 20, 2 * torch.atan2(sine, cosine) / sine)
+    return scale[..., None] * vector
 
 
 def nearest_rotation(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
-    """The rotation nearest to a matrix (special orthogonal Procrustes)."""
-    import roma
-
-    rotation = roma.special_procrustes(matrix)
-    assert isinstance(rotation, Tensor)  # a pair only when singular values are asked for
-    return rotation
+    """The rotation nearest to a matrix (special orthogonal Procrustes: Umeyama 1991, eq. 40)."""
+    left, _, right = torch.linalg.svd(matrix)
+    sign = torch.linalg.det(left @ right).sign()
+    turned = torch.cat([left[..., :2], left[..., 2:] * sign[..., None, None]], dim=-1)
+    return turned @ right
 
 
 def mean_rotation(matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "3 3"]:

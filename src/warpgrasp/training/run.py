@@ -38,7 +38,7 @@ from warpgrasp.training.settings import Recipe
 NOTES, TRACKING_FOLDER = "run.json", "tracking"  # in a run's folder
 STATE = ".state.safetensors"  # ends the name of what an unfinished stage goes on from
 LARGEST_ANNOTATION_BYTES = 128_000_000  # of a file: the labels of a recording
-VERSIONS = ("torch", "numpy", "numba", "kornia", "accelerate", "roma")
+VERSIONS = ("torch", "numpy", "numba", "kornia", "accelerate")
 # The settings that every fingerprint has held from the first on, by their class. A setting that is added to a class
 # later enters a fingerprint only where it differs from its default: runs of before, which had no choice, are known
 # again. So nothing is ever added here.

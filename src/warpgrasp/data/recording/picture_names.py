@@ -15,9 +15,15 @@ EARLIEST_S, LATEST_S = 10**9, 4 * 10**9  # Unix times from 2001 to 2096
 DIGITS = re.compile(r"[0-9]+")
 # A date and a time of day: 20230405_123456, 2023-04-05 12.34.56, PXL_20230405_123456789, 2023-04-05-12-34-56-123456,
 # 2023-04-05-12h34m56s789.
-CALENDAR = re.compile(
+_HOURS = "([01][0-9]|2[0-3])"
+_CALENDAR = (
     r"(?<![0-9])((?:19|20)[0-9]{2})[-_.:]?(0[1-9]|1[0-2])[-_.:]?(0[1-9]|[12][0-9]|3[01])(?:[-_ .T]| at )?"
-    r"([01][0-9]|2[0-3])[-_.:h]?([0-5][0-9])[-_.:m]?([0-5][0-9])([-_.,s]?)([0-9]{0,9})(?![0-9])"
+    rf"{_HOURS}[-_.:h]?([0-5][0-9])[-_.:m]?([0-5][0-9])([-_.,s]?)([0-9]{{0,9}})(?![0-9])"
+)
+CALENDAR = re.compile(_CALENDAR)
+# 2023-04-05 at 1.34.56 PM, by a narrow space in some; without the half of the day one in the afternoon is before noon.
+TWELVE_HOURS = re.compile(
+    _CALENDAR.replace(_HOURS, "(1[0-2]|0?[1-9])") + "[-_. \u00a0\u202f]?([ap])[.]?m(?![a-z0-9])", re.IGNORECASE
 )
 UNIX_FRACTION = re.compile(r"(?<![0-9])([0-9]{10})[._]([0-9]{1,9})(?![0-9])")
 UNIX = re.compile(r"(?<![0-9])([0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19})(?![0-9])")
@@ -127,7 +133,7 @@ def _counts_on(parts: Sequence[Sequence[str]]) -> bool:
 
 
 def _calendar_ns(folder: Path, stems: Mapping[str, str]) -> dict[str, int] | None:
-    matches = {name: match for name, stem in stems.items() if (match := CALENDAR.search(stem))}
+    matches = {name: match for name, stem in stems.items() if (match := _calendar_match(stem))}
     if len({match.groups()[:6] for match in matches.values()}) < 2 and not _all_have_fractions(matches, stems):
         return None  # it is the time when the recording began; another number counts the frames
     if len(matches) < len(stems):
@@ -166,12 +172,19 @@ def _counts_within_a_second(matches: Mapping[str, re.Match[str]]) -> bool:
     )
 
 
+def _calendar_match(stem: str) -> re.Match[str] | None:
+    return TWELVE_HOURS.search(stem) or CALENDAR.search(stem)
+
+
 def _calendar_time_ns(stem: str) -> int | None:
-    match = CALENDAR.search(stem)
+    match = _calendar_match(stem)
     if match is None:
         return None
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    if match.re is TWELVE_HOURS:
+        hour = hour % 12 + (12 if match[9] in "pP" else 0)
     try:
-        moment = datetime(*(int(part) for part in match.groups()[:6]), tzinfo=UTC)  # type: ignore[arg-type]
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:  # 31 February
         return None
     return int(moment.timestamp()) * NANOSECONDS + int(match[8].ljust(9, "0"))

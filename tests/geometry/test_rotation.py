@@ -93,6 +93,14 @@ def test_nearest_rotation_is_scipys_for_reflections_too():
         np.testing.assert_allclose(rotation, expected.as_matrix(), atol=1e-6)
 
 
+def test_what_is_not_finite_has_no_nearest_rotation_and_spoils_no_other():
+    matrices = torch.eye(3).repeat(3, 1, 1)
+    matrices[1, 0, 2] = torch.nan
+    found = nearest_rotation(matrices)
+    assert found[1].isnan().all()
+    assert_close(found[::2], matrices[::2])
+
+
 def test_mean_of_two_is_half_way():
     two = Rotation.from_rotvec([[0, 0, 0], [0, 0, 1.0]])
     half = Rotation.from_rotvec([0, 0, 0.5]).as_matrix()

@@ -89,11 +89,15 @@ def axis_angle_from_matrix(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b
 
 
 def nearest_rotation(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
-    """The rotation nearest to a matrix (special orthogonal Procrustes: Umeyama 1991, eq. 40), found in float64."""
-    left, _, right = torch.linalg.svd(matrix.double())
+    """The rotation nearest to a matrix (special orthogonal Procrustes: Umeyama 1991, eq. 40), found in float64.
+
+    NaN for a matrix that is not finite.
+    """
+    known = matrix.isfinite().all(dim=-1).all(dim=-1)[..., None, None]
+    left, _, right = torch.linalg.svd(torch.where(known, matrix.double(), 0))
     sign = torch.linalg.det(left @ right).sign()
     turned = torch.cat([left[..., :2], left[..., 2:] * sign[..., None, None]], dim=-1)
-    return (turned @ right).to(matrix)
+    return torch.where(known, turned @ right, torch.nan).to(matrix)
 
 
 def mean_rotation(matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "3 3"]:

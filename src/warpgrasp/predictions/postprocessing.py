@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from warpgrasp.frame import ObjectModel
-from warpgrasp.geometry import MIRROR, Camera, mirrored_points, mirrored_rotation
+from warpgrasp.geometry import MIRROR, Camera, mirrored_points, mirrored_rotation, nearest_rotation
 from warpgrasp.predictions.file import Predictions
 from warpgrasp.predictions.shards import ShardContext
 
@@ -307,9 +307,8 @@ def mean_numbers(shares: Float[np.ndarray, "m n"], values: Float[np.ndarray, "n 
 
 def mean_rotations(shares: Float[np.ndarray, "m n"], values: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "m 3 3"]:
     """Chordal means of rotations: the rotations nearest to their averages."""
-    u, _, vt = np.linalg.svd(mean_numbers(shares, values.astype(np.float64)))
-    u[..., -1] *= np.linalg.det(u @ vt)[..., None]
-    return (u @ vt).astype(values.dtype)
+    averages = mean_numbers(shares, values.astype(np.float64))
+    return nearest_rotation(torch.from_numpy(averages)).numpy().astype(values.dtype)
 
 
 def as_left_hands(predictions: Predictions, reflections: Float[np.ndarray, "n 3"]) -> Predictions:

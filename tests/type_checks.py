@@ -2,7 +2,7 @@
 
 jaxtyping's wrapper keeps a memory of axis lengths for every call, in Python: half the suite's time, most of it for
 functions that name no axis. Here those are wrapped by the type checker alone: the same types, without the memory.
-Each function is wrapped when it is called first: to wrap them all takes longer than to import them.
+Each function is wrapped when it is called first: to wrap them all takes seconds of every process.
 To be imported before the package.
 """
 
@@ -32,10 +32,8 @@ def checked(decorated: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
     """What jaxtyping's import hook calls for each function and class, instead of `jaxtyped`."""
     if decorated is None:
         return partial(checked, typechecker=typechecker)
-    if not inspect.isfunction(decorated):
-        return with_axes(
-            decorated, typechecker=typechecker
-        )  # calls this for a class's, a method's, a property's functions
+    if not inspect.isfunction(decorated):  # it calls this for a class's, a method's, a property's functions
+        return with_axes(decorated, typechecker=typechecker)
     if not decorated.__annotations__:  # nothing to check; a compiler may want the function as it is
         return decorated
     return checked_when_called(decorated, typechecker)

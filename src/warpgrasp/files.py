@@ -86,7 +86,7 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
                 path.rename(before)
             try:
                 temporary.rename(path)
-            except BaseException:
+            except BaseException:  # Ctrl+C too, which waits in our commands alone
                 if before.exists():
                     before.rename(path)
                 raise

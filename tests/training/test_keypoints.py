@@ -23,7 +23,7 @@ from warpgrasp.keypoints import DETECTORS, HandBox, HandKeypoints, Picture, usua
 from warpgrasp.reconstruction import load_checkpoint
 from warpgrasp.training.keypoints import FrameKeypoints
 from warpgrasp.training.loop import train_stage
-from warpgrasp.training.objective import UNTOLD_SHARE, _told
+from warpgrasp.training.objective import UNTOLD_SHARE, _Draw, _told
 from warpgrasp.training.run import Training, inputs_of
 from warpgrasp.training.settings import Recipe
 
@@ -233,13 +233,13 @@ def test_a_network_is_told_in_both_stages_and_as_a_control(sample: Sample, exact
 
 
 @pytest.mark.slow
-def test_some_frames_are_told_nothing(source: FrameSource, keypoints: FrameKeypoints) -> None:
+def test_some_frames_are_told_nothing(source: FrameSource, keypoints: FrameKeypoints, exact: Recipe) -> None:
     """One in five, drawn anew in every step: the network learns to do without."""
     frames = keypoints.told(source.frames(source.dataset.names("train")[:8]))
     generator, shares = torch.Generator().manual_seed(0), []
     for _ in range(100):
-        view = augment(frames.image, frames.camera, AugmentConfig(), generator)
-        said = _told(frames, view, generator, None)
+        draw = _Draw.of(frames, exact, generator, None)
+        said = _told(frames, draw.augmentation.of(frames.image, frames.camera), draw)
         assert said is not None
         shares.append(float((said.confidence == 0).all(dim=1).float().mean()))
     assert abs(np.mean(shares) - UNTOLD_SHARE) < 0.05

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from warpgrasp.data.augment import (
+    Augmentation,
     AugmentConfig,
     Rows,
     View,
@@ -56,6 +57,7 @@ __all__ = [
     "DATASETS",
     "SPLITS",
     "AugmentConfig",
+    "Augmentation",
     "DataError",
     "Dataset",
     "DexYcb",

@@ -8,6 +8,7 @@ another object with a name of its own. Projection commutes with mirroring, and m
 keep their numbers, and faces turn round, so that a mirrored left hand has the right hand's faces.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -59,6 +60,13 @@ class View:
     valid: Bool[Tensor, "b h w"]  # False in padding
     zoom: Float[Tensor, " b"] | None = None  # how many times as large everything is shown; None: as it was
 
+    def split(self, sizes: Sequence[int]) -> list["View"]:
+        """The views of batches that stand one after the other."""
+        zooms = [None] * len(sizes) if self.zoom is None else self.zoom.split(sizes)
+        cameras = [replace(self.camera, intrinsics=own) for own in self.camera.intrinsics.split(sizes)]
+        columns = (one.split(sizes) for one in (self.view_from_camera, self.valid))
+        return [View(*row) for row in zip(self.image.split(sizes), cameras, *columns, zooms, strict=True)]
+
     def seen(self, points_px: Float[Tensor, "b n 2"], camera: Camera) -> Float[Tensor, "b n 2"]:
         """Where the view shows points of the pictures, which `camera` took."""
         return self._taken_by.project(camera.rays(points_px) @ self.view_from_camera.transpose(-1, -2))
@@ -98,6 +106,59 @@ class Rows:
         return slice(self.first, self.first + self.count)
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """What is drawn for each frame of a batch, on the CPU, so that a seed means the same on every device."""
+
+    config: AugmentConfig
+    drawn: Float[Tensor, "8 b"]  # brightness, contrast, saturation, hue, blur, shift along u and v, roll
+    zoom: Float[Tensor, " b"] | None  # None: nothing comes nearer
+
+    @staticmethod
+    def draw(
+        config: AugmentConfig, generator: torch.Generator, rows: Rows, *, height: int, zooms: bool = False
+    ) -> "Augmentation":
+        """Draw for pictures of a height; with `zooms` a zoom too, which is for annotated frames.
+
+        It is drawn for all of the batch of which the frames are some `rows`, so that a frame's draw does not depend on
+        how the batch is shared out. All in one draw: numbers that are drawn by themselves cost a GPU's host as much as
+        a product of pictures each.
+        """
+        total, shift = rows.total, config.shift * height
+        largest = (config.brightness, config.contrast, config.saturation, config.hue, config.blur_px)
+        largest = torch.tensor([*largest, shift, shift, config.roll])
+        colours, shifts, rolls = torch.rand(8 * total, generator=generator).split([5 * total, 2 * total, total])
+        parts = [colours.view(5, total), shifts.view(total, 2).T, rolls[None]]
+        drawn = (2 * torch.cat(parts)[:, rows.own] - 1) * largest[:, None]
+        zoom = None
+        if zooms and config.zoom > 0:
+            zoom = ((2 * torch.rand(total, generator=generator)[rows.own] - 1) * config.zoom).exp()
+        return Augmentation(config, drawn, zoom)
+
+    @staticmethod
+    def joined(parts: Sequence["Augmentation"]) -> "Augmentation":
+        """Those of several batches, one after the other, by one configuration."""
+        zoom = None
+        if any(part.zoom is not None for part in parts):
+            ones = (torch.ones(part.drawn.shape[1]) for part in parts)
+            zoom = torch.cat([one if part.zoom is None else part.zoom for part, one in zip(parts, ones, strict=True)])
+        return Augmentation(parts[0].config, torch.cat([part.drawn for part in parts], dim=1), zoom)
+
+    def of(self, image: Float[Tensor, "b 3 h w"], camera: Camera) -> View:
+        """Apply it to the pictures for which it was drawn."""
+        drawn = self.drawn.to(image.device, image.dtype, non_blocking=True)
+        zoom = None if self.zoom is None else self.zoom.to(image, non_blocking=True)
+        factors, (hue, blur_px, shift_u, shift_v, roll) = 1 + drawn[:3], drawn[3:].unbind()
+        image = _recolour(image, factors)
+        if self.config.hue > 0:
+            import kornia.enhance  # a quarter of a second, which the demo does not need
+
+            image = kornia.enhance.adjust_hue(image, 2 * torch.pi * hue)
+        if self.config.blur_px > 0:
+            image = _blur(image, blur_px.abs())
+        return _move(image, camera, torch.stack([shift_u, shift_v], dim=1), roll, zoom)
+
+
 def augment(
     image: Float[Tensor, "b 3 h w"],
     camera: Camera,
@@ -107,40 +168,9 @@ def augment(
     rows: Rows | None = None,
     zooms: bool = False,
 ) -> View:
-    """Draw and apply an augmentation of each frame of a batch, which may be zoomed where it is annotated.
-
-    The draws are made on the CPU, so that a seed means the same on every device. Where the frames are some `rows` of a
-    batch, it is drawn for all of them, so that a frame's draw does not depend on how the batch is shared out.
-    """
+    """Draw and apply an augmentation of each frame of a batch, all of it or some `rows` (`Augmentation.draw`)."""
     rows = Rows(0, len(image), len(image)) if rows is None else rows
-    drawn = _drawn(config, camera.height, rows, generator).to(image.device, image.dtype, non_blocking=True)
-    factors, (hue, blur_px, shift_u, shift_v, roll) = 1 + drawn[:3], drawn[3:].unbind()
-    image = _recolour(image, factors)
-    if config.hue > 0:
-        import kornia.enhance  # a quarter of a second, which the demo does not need
-
-        image = kornia.enhance.adjust_hue(image, 2 * torch.pi * hue)
-    if config.blur_px > 0:
-        image = _blur(image, blur_px.abs())
-    shift_px = torch.stack([shift_u, shift_v], dim=1)
-    zoom = None
-    if zooms and config.zoom > 0:
-        uniform = torch.rand(rows.total, generator=generator)[rows.own]
-        zoom = ((2 * uniform - 1) * config.zoom).exp().to(image, non_blocking=True)
-    return _move(image, camera, shift_px, roll, zoom)
-
-
-def _drawn(config: AugmentConfig, height: int, rows: Rows, generator: torch.Generator) -> Float[Tensor, "8 b"]:
-    """A number within ± the largest of each kind of change, for each of the rows.
-
-    All in one draw: numbers that are drawn by themselves cost a GPU's host as much as a product of pictures each.
-    """
-    total, shift = rows.total, config.shift * height
-    largest = (config.brightness, config.contrast, config.saturation, config.hue, config.blur_px)
-    largest = torch.tensor([*largest, shift, shift, config.roll])
-    colours, shifts, rolls = torch.rand(8 * total, generator=generator).split([5 * total, 2 * total, total])
-    parts = [colours.view(5, total), shifts.view(total, 2).T, rolls[None]]
-    return (2 * torch.cat(parts)[:, rows.own] - 1) * largest[:, None]
+    return Augmentation.draw(config, generator, rows, height=camera.height, zooms=zooms).of(image, camera)
 
 
 def zoomed(camera: Camera, zoom: Float[Tensor, " b"]) -> Camera:

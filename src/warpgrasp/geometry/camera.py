@@ -29,7 +29,7 @@ class Camera:
     @property
     def focal_px(self) -> Float[Tensor, "*b 2"]:
         """Focal lengths (fx, fy), in pixels."""
-        return torch.stack([self.intrinsics[..., 0, 0], self.intrinsics[..., 1, 1]], dim=-1)
+        return self.intrinsics.diagonal(dim1=-2, dim2=-1)[..., :2]
 
     @property
     def principal_point_px(self) -> Float[Tensor, "*b 2"]:

@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 
 MIRROR = (-1.0, 1.0, 1.0)  # the reflection in the camera's plane x = 0
 SMALL = 1e-6  # squared radians: below, three terms of the Taylor series are exact in float64
+LEAST = 1e-30  # squared radians: its root is no angle of zero, and as good as one
 
 
 def matrix_from_axis_angle(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
@@ -21,11 +22,10 @@ def matrix_from_axis_angle(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "
 def _rodrigues(axis_angle: Float[Tensor, "*b 3"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The matrix; θ², sin θ / θ and (1 - cos θ) / θ²."""
     squared = axis_angle.square().sum(-1)
-    small = squared < SMALL
-    angle = torch.where(small, 1, squared).sqrt()
-    sine = torch.where(small, 1 - squared / 6 + squared.square() / 120, angle.sin() / angle)
+    angle = squared.clamp_min(LEAST).sqrt()
+    sine = angle.sin() / angle
     # 1 - cos θ = 2 sin² (θ / 2) keeps its digits.
-    versine = torch.where(small, 0.5 - squared / 24 + squared.square() / 720, 2 * ((angle / 2).sin() / angle).square())
+    versine = 2 * ((angle / 2).sin() / angle).square()
     x, y, z = (axis_angle * sine[..., None]).unbind(-1)
     cosine = 1 - versine * squared
     skew_and_diagonal = torch.stack([cosine, -z, y, z, cosine, -x, -y, x, cosine], dim=-1).unflatten(-1, (3, 3))

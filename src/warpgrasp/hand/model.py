@@ -220,10 +220,14 @@ class HandModel(nn.Module):
         joints in the order of `MANO_JOINTS`, `shape` the shape parameters. The wrist stays where the shape puts it, as
         in MANO: add a translation for camera space.
         """
+        vectors = torch.cat([rotation, pose], dim=-1).unflatten(-1, (-1, 3))
+        return self.by_rotations(matrix_from_axis_angle(vectors), shape)
+
+    def by_rotations(self, rotations: Float[Tensor, "b 16 3 3"], shape: Float[Tensor, "b s"]) -> PosedHand:
+        """Pose the hand by rotations of the whole hand about its wrist and of the 15 joints, as `forward` does."""
         shaped = torch.addmm(self.template_vertices.flatten(), shape, self.shape_directions.flatten(0, 1).T)
         shaped = shaped.unflatten(1, (-1, 3))
         rest = self.level_regressor @ shaped
-        rotations = matrix_from_axis_angle(torch.cat([rotation, pose], dim=-1).unflatten(-1, (-1, 3)))
         if self.pose_directions is not None:
             offsets = (rotations[:, 1:] - torch.eye(3, device=rotations.device, dtype=rotations.dtype)).flatten(1)
             shaped = shaped + torch.einsum("vkp,bp->bvk", self.pose_directions, offsets)

@@ -1,6 +1,7 @@
 """Optical flow rendered from two meshes, and an image sampled where it points (paper Sec. 3.1)."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -75,9 +76,15 @@ class Warped:
 def sample(image: Float[Tensor, "b c h w"], positions_px: Float[Tensor, "b n 2"]) -> Float[Tensor, "b c n"]:
     """Bilinear colours at positions (u, v) in pixels, pixel centres at whole numbers; the border repeats outside."""
     height, width = image.shape[-2:]
-    u, v = positions_px.unbind(-1)
-    grid = torch.stack([2 * u / max(width - 1, 1) - 1, 2 * v / max(height - 1, 1) - 1], dim=-1)
+    grid = 2 * positions_px / _last_pixel(height, width, positions_px.device, positions_px.dtype) - 1
     return F.grid_sample(image, grid[:, None], mode="bilinear", padding_mode="border", align_corners=True)[:, :, 0]
+
+
+@cache
+@torch.inference_mode(mode=False)  # the cached tensor may be needed with a gradient the next time
+def _last_pixel(height: int, width: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "2"]:
+    """(u, v) of the last pixel, at least 1: what `grid_sample` has at 1, with 0 at -1."""
+    return torch.tensor([max(width - 1, 1), max(height - 1, 1)], device=device, dtype=dtype)
 
 
 def colours_at(image: Float[Tensor, "b c h w"], pixels: Int[Tensor, "b n 2"]) -> Float[Tensor, "b c n"]:

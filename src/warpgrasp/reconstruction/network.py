@@ -23,7 +23,7 @@ from warpgrasp.frame import (
     pose_points,
 )
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import FINGERTIPS, HO3D_JOINTS, JOINTS, PLACEMENT_JOINT, HandModel, permutation
+from warpgrasp.hand import FINGERTIPS, HO3D_JOINTS, JOINTS, PLACEMENT_JOINT, HandModel, PosedHand, permutation
 from warpgrasp.reconstruction.encoders import Encoder, Precision, new_encoder
 from warpgrasp.reconstruction.joint_input import FEATURES, JointInput, nothing_seen
 
@@ -31,7 +31,9 @@ LEARNED_JOINTS = len(JOINTS) - 1 - len(FINGERTIPS)  # of the skeleton adaptation
 DEPTH_OFFSET_M = 0.4  # Eq. 2, z_off: "empirically set to 40cm"
 
 
-def place(focal_depth: Float[Tensor, " b"], offset_px: Float[Tensor, "b 2"], camera: Camera) -> Float[Tensor, "b 3"]:
+def place(
+    focal_depth: Float[Tensor, "*k b"], offset_px: Float[Tensor, "*k b 2"], camera: Camera
+) -> Float[Tensor, "*k b 3"]:
     """The point at Z = fx·d_f + 0.4 m that is seen `offset_px` from the centre of the image (Eq. 2)."""
     depth = camera.focal_px[..., 0] * focal_depth + DEPTH_OFFSET_M
     from_axis_px = offset_px + camera.image_centre_px - camera.principal_point_px
@@ -64,17 +66,17 @@ class OutputScales:
     """Metres of one unit in depth and, at 0.4 m, sideways."""
 
     def place(
-        self, raw: Float[Tensor, "b 3"], camera: Camera, origin_px: Float[Tensor, "b 2"] | None = None
-    ) -> Float[Tensor, "b 3"]:
+        self, raw: Float[Tensor, "*k b 3"], camera: Camera, origin_px: Float[Tensor, "*k b 2"] | None = None
+    ) -> Float[Tensor, "*k b 3"]:
         """Place by raw outputs (depth, u, v), from the image's centre or from another pixel."""
         from_centre_px = 0 if origin_px is None else origin_px - camera.image_centre_px
         match self.kind:
             case "paper":
-                offset_px = self.translation_scale_px * raw[:, 1:] + from_centre_px
-                return place(self.depth_scale * raw[:, 0], offset_px, camera)
+                offset_px = self.translation_scale_px * raw[..., 1:] + from_centre_px
+                return place(self.depth_scale * raw[..., 0], offset_px, camera)
             case "metric":
-                focal_depth = self.unit_m * raw[:, 0] / camera.focal_px[..., 0]
-                offset_px = self.unit_m / DEPTH_OFFSET_M * camera.focal_px * raw[:, 1:] + from_centre_px
+                focal_depth = self.unit_m * raw[..., 0] / camera.focal_px[..., 0]
+                offset_px = self.unit_m / DEPTH_OFFSET_M * camera.focal_px * raw[..., 1:] + from_centre_px
                 return place(focal_depth, offset_px, camera)
             case unknown:
                 assert_never(unknown)
@@ -185,18 +187,24 @@ class HandObjectNetwork(nn.Module):
 
         `rows` says which of `object_names` the objects are; unless it is given, their names do.
         """
-        told, origin_px = None, None
+        told, from_px = None, None
         if self.joint_input is not None:
-            told, origin_px = self.joint_input(detections or nothing_seen(features), camera)
+            told, seen_px = self.joint_input(detections or nothing_seen(features), camera)
+            # Of hand and object.
+            from_px = torch.stack([seen_px, seen_px if self.config.object_told else camera.image_centre_px.to(seen_px)])
         raw = self.heads(features, told)
         rows = self.object_rows(objects.names, device=features.device) if rows is None else rows
-        turns = matrix_from_axis_angle(torch.stack([raw.hand_rotation, raw.object_rotation]))
-        hand_rotation, object_rotation = turns[0] @ self.hand_base_rotation, turns[1] @ self.object_base_rotations[rows]
-        scales = self.config.scales
-        translation = scales.place(raw.hand_placement, camera, origin_px)
-        hand = self.posed_hand(hand_rotation, translation, pose=raw.hand_pose, shape=raw.hand_shape)
-        from_px = origin_px if self.config.object_told else None
-        object_translation = scales.place(raw.object_placement, camera, from_px)
+        # In one call: of hand, object, wrist, which stays as it is, and joints.
+        pose = self.hand.pose_from_coefficients(raw.hand_pose)
+        vectors = [raw.hand_rotation, raw.object_rotation, torch.zeros_like(raw.hand_rotation), pose]
+        turns = matrix_from_axis_angle(torch.cat(vectors, dim=-1).unflatten(-1, (-1, 3)))
+        hand_turn, object_turn, joint_turns = turns.split([1, 1, 16], dim=1)
+        hand_rotation = hand_turn[:, 0] @ self.hand_base_rotation
+        object_rotation = object_turn[:, 0] @ self.object_base_rotations[rows]
+        placements = torch.stack([raw.hand_placement, raw.object_placement])
+        hand_translation, object_translation = self.config.scales.place(placements, camera, from_px).unbind()
+        posed = self.hand.by_rotations(joint_turns, raw.hand_shape)
+        hand = self._placed_hand(posed, hand_rotation, hand_translation, pose=raw.hand_pose, shape=raw.hand_shape)
         return Reconstruction(hand, _posed(objects, object_rotation, object_translation))
 
     def object_rows(self, names: Sequence[str], *, device: torch.device) -> Int[Tensor, " b"]:
@@ -216,6 +224,17 @@ class HandObjectNetwork(nn.Module):
     ) -> HandReconstruction:
         """The hand of these parameters: surface and joints as the network gives them, skeleton adaptation included."""
         posed = self.hand(torch.zeros_like(translation), self.hand.pose_from_coefficients(pose), shape)
+        return self._placed_hand(posed, rotation, translation, pose=pose, shape=shape)
+
+    def _placed_hand(
+        self,
+        posed: PosedHand,
+        rotation: Float[Tensor, "b 3 3"],
+        translation: Float[Tensor, "b 3"],
+        *,
+        pose: Float[Tensor, "b p"],
+        shape: Float[Tensor, "b s"],
+    ) -> HandReconstruction:
         joints = posed.joints if self.adaptation is None else self.adaptation(posed.vertices, posed.joints)
         origin = joints[:, PLACEMENT_JOINT : PLACEMENT_JOINT + 1]
         return HandReconstruction(

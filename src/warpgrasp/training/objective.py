@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from warpgrasp.data import Rows, View, augment
+from warpgrasp.data import Augmentation, Rows, View
 from warpgrasp.frame import (
     Annotation,
     Detections,
@@ -20,7 +20,7 @@ from warpgrasp.frame import (
     Reconstruction,
     pose_points,
 )
-from warpgrasp.geometry import Camera, nearest_of_each
+from warpgrasp.geometry import nearest_of_each
 from warpgrasp.hand import HandModel
 from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisation, reprojection, supervision
 from warpgrasp.training.keypoints import TargetKeypoints
@@ -82,7 +82,7 @@ class StepTerms:
 
 def weighted(terms: Terms, weights: Mapping[str, float]) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """The weighted sum of the terms' means, and the means. Raises `KeyError` for a term without a weight."""
-    means = {name: term.mean() for name, term in terms.items()}
+    means = dict(zip(terms, torch.stack(list(terms.values())).mean(dim=1).unbind(), strict=True))
     return torch.stack([weights[name] * mean for name, mean in means.items()]).sum(), means
 
 
@@ -174,53 +174,68 @@ class StepLoss(nn.Module):
         return self._terms(batch, generator).minimised(weights)
 
     def _terms(self, batch: StepBatch, generator: torch.Generator) -> StepTerms:
-        network, recipe, frames = self.network, self._recipe, batch.frames
-        view = augment(frames.image, frames.camera, recipe.augment, generator, rows=batch.frame_rows, zooms=True)
-        told = _told(frames, view, generator, batch.frame_rows)
+        network, recipe, frames, pairs = self.network, self._recipe, batch.frames, batch.pairs
         in_picture = recipe.loss.reprojection > 0
-        if batch.pairs is None:
-            reconstruction = network(view.image, view.camera, frames.objects, told)
+        own = _Draw.of(frames, recipe, generator, batch.frame_rows, zooms=True)
+        if pairs is None:
+            view = own.augmentation.of(frames.image, frames.camera)
+            reconstruction = network(view.image, view.camera, frames.objects, _told(frames, view, own))
             return StepTerms(supervised(reconstruction, frames, view, in_picture=in_picture))
-        pairs = _view_pairs(batch.pairs, recipe, generator)
-        # One pass for both batches: its cost has a large part that the batch does not change.
-        of_frames, of_targets = _reconstructed(
-            network, [view, pairs.target_view], [frames.objects, pairs.targets.objects], [told, pairs.told]
-        )
+        targets, references = pairs.targets, pairs.references
+        drawn = _Draw.of(targets, recipe, generator, pairs.rows)
+        (view, of_frames), (target_view, of_targets) = _reconstructed(network, [frames, targets], [own, drawn])
+        augmented = recipe.photometric.compare == "augmented"
+        reference_view = drawn.augmentation.of(references.image, references.camera) if augmented else None
         of_annotated = supervised(of_frames, frames, view, in_picture=in_picture)
-        targets, compared = on_pairs(
+        of_unannotated, compared = on_pairs(
             network.hand,
             of_targets,
-            pairs,
+            PairBatch(targets, references, target_view, reference_view, pairs.keypoints),
             recipe.photometric,
             compare=recipe.photometric.weight > 0,
             cache=self._cache,
         )
-        return StepTerms(of_annotated, targets, compared)
+        return StepTerms(of_annotated, of_unannotated, compared)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What a step draws for a batch."""
+
+    augmentation: Augmentation
+    told: Bool[Tensor, "b 1"] | None  # the frames of which the network is told where the hand is seen
+
+    @staticmethod
+    def of(
+        frames: Frames, recipe: Recipe, generator: torch.Generator, rows: Rows | None, *, zooms: bool = False
+    ) -> "_Draw":
+        """Of some frames the network is told nothing, so that it learns to do without."""
+        rows = Rows(0, len(frames.image), len(frames.image)) if rows is None else rows
+        augmentation = Augmentation.draw(recipe.augment, generator, rows, height=frames.camera.height, zooms=zooms)
+        if frames.detections is None:
+            return _Draw(augmentation, None)
+        return _Draw(augmentation, (torch.rand(rows.total, generator=generator)[rows.own] >= UNTOLD_SHARE)[:, None])
 
 
 def _reconstructed(
-    network: HandObjectNetwork,
-    views: Sequence[View],
-    objects: Sequence[Objects],
-    told: Sequence[Detections | None],
-) -> list[Reconstruction]:
-    """The reconstructions of several batches by one pass of the network."""
-    first = views[0].camera
-    camera = Camera(torch.cat([view.camera.intrinsics for view in views]), first.width, first.height)
+    network: HandObjectNetwork, batches: Sequence[Frames], draws: Sequence[_Draw]
+) -> list[tuple[View, Reconstruction]]:
+    """The views of several batches and their reconstructions, by one pass: much of its cost is that of any batch."""
+    first, sizes = batches[0].camera, [len(batch.image) for batch in batches]
+    camera = replace(first, intrinsics=torch.cat([batch.camera.intrinsics for batch in batches]))
+    augmentation = Augmentation.joined([draw.augmentation for draw in draws])
+    every = augmentation.of(torch.cat([batch.image for batch in batches]), camera)
+    views = every.split(sizes)
+    told = [_told(*one) for one in zip(batches, views, draws, strict=True)]
     detections = [one for one in told if one is not None]
-    every = network(
-        torch.cat([view.image for view in views]),
-        camera,
-        _joined(objects),
-        Detections.joined(detections) if len(detections) == len(views) else None,
-    )
-    sizes = [len(view.image) for view in views]
-    hands, posed = (_split(part, sizes) for part in (every.hand, every.object))
+    joined = Detections.joined(detections) if len(detections) == len(views) else None
+    found = network(every.image, every.camera, _joined([batch.objects for batch in batches]), joined)
+    hands, posed = (_split(part, sizes) for part in (found.hand, found.object))
     own = [
-        replace(one, vertices=one.vertices[:, : batch.vertices.shape[1]])
-        for one, batch in zip(posed, objects, strict=True)
+        replace(one, vertices=one.vertices[:, : batch.objects.vertices.shape[1]])
+        for one, batch in zip(posed, batches, strict=True)
     ]
-    return [Reconstruction(hand, one) for hand, one in zip(hands, own, strict=True)]
+    return [(view, Reconstruction(hand, one)) for view, hand, one in zip(views, hands, own, strict=True)]
 
 
 def _joined(parts: Sequence[Objects]) -> Objects:
@@ -249,26 +264,10 @@ def _split(part: Part, sizes: Sequence[int]) -> list[Part]:
     return [type(part)(*rows) for rows in zip(*columns, strict=True)]
 
 
-def _view_pairs(pairs: PairFrames, recipe: Recipe, generator: torch.Generator) -> PairBatch:
-    """The targets as the network sees them; and the references, by the same draw, where augmented ones are compared."""
-    targets, references, rows = pairs.targets, pairs.references, pairs.rows
-    before = generator.get_state()
-    target_view = augment(targets.image, targets.camera, recipe.augment, generator, rows=rows)
-    if recipe.photometric.compare == "original":
-        told = _told(targets, target_view, generator, rows)
-        return PairBatch(targets, references, target_view, None, pairs.keypoints, told)
-    generator.set_state(before)
-    reference_view = augment(references.image, references.camera, recipe.augment, generator, rows=rows)
-    told = _told(targets, target_view, generator, rows)
-    return PairBatch(targets, references, target_view, reference_view, pairs.keypoints, told)
-
-
-def _told(frames: Frames, view: View, generator: torch.Generator, rows: Rows | None) -> Detections | None:
-    """Where a view shows the hand, as the network is told; of some frames nothing, so that it learns to do without."""
+def _told(frames: Frames, view: View, draw: _Draw) -> Detections | None:
+    """Where a view shows the hand, as the network is told."""
     detections = frames.detections
-    if detections is None:
+    if detections is None or draw.told is None:
         return None
-    rows = Rows(0, len(view.image), len(view.image)) if rows is None else rows
-    kept = (torch.rand(rows.total, generator=generator)[rows.own] >= UNTOLD_SHARE)[:, None]
     joints_px = view.seen(detections.joints_px, frames.camera)
-    return Detections(joints_px, detections.confidence * kept.to(joints_px, non_blocking=True))
+    return Detections(joints_px, detections.confidence * draw.told.to(joints_px, non_blocking=True))

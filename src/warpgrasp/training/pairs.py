@@ -10,7 +10,7 @@ from torch import Tensor
 
 from warpgrasp.data import View
 from warpgrasp.errors import DataError
-from warpgrasp.frame import Detections, FrameName, FramePair, Frames, Reconstruction, pose_points
+from warpgrasp.frame import FrameName, FramePair, Frames, Reconstruction, pose_points
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel
 from warpgrasp.photometric import PHOTOMETRIC_TERMS, PhotometricConsistency, photometric_consistency
@@ -32,7 +32,6 @@ class PairBatch:
     target_view: View
     reference_view: View | None  # made by the same draw; only when augmented pictures are compared
     keypoints: TargetKeypoints | None = None  # of the targets
-    told: Detections | None = None  # what the network is told of the hand in `target_view`
 
 
 @dataclass(frozen=True)
@@ -229,13 +228,13 @@ class FrameCache:
 
 def _stacked(parts: Sequence[Fragments]) -> Fragments:
     """One batch, padded to the longest."""
-    longest = max(part.face_ids.shape[1] for part in parts)
+    counts = [part.face_ids.shape[1] for part in parts]
+    real = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
 
     def padded(tensors: Sequence[Tensor]) -> Tensor:
-        stacked = tensors[0].new_zeros((len(tensors), longest, *tensors[0].shape[2:]))
-        for row, tensor in enumerate(tensors):
-            stacked[row, : tensor.shape[1]] = tensor[0]
-        return stacked
+        every = torch.cat(list(tensors), dim=1)[0]
+        stacked = every.new_zeros((*real.shape, *every.shape[1:]))
+        return stacked.masked_scatter_(real.view(*real.shape, *[1] * (every.ndim - 1)), every)
 
     return replace(
         parts[0],

@@ -17,7 +17,7 @@ LONGEST_IMPORT_S = 0.5
 
 
 def in_a_new_process(code: str) -> str:
-    run = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], check=True, timeout=300, capture_output=True, text=True)
     return run.stdout.strip()
 
 

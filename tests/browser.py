@@ -27,6 +27,7 @@ FLAGS = (
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 )
+MARGIN = 1.02  # of the frame in the window, as the page has it
 PATIENCE_S = 120  # WebGL in software, on a machine that may be busy
 # What software rendering makes Chromium say; viser's sorter of splats, which no page here has: it may not evaluate; and
 # what viser tries in vain when a node of the scene is dragged.
@@ -103,7 +104,7 @@ class Page:
         page.goto(f"{address}{'&' if '?' in address else '?'}fixedDpr=1")
         page.wait_for_selector("canvas")
         nodes = ("/object/surface", "/hand/surface", "/frame")
-        self.until(lambda: all(map(self.is_shown, nodes)) and self.at_camera(), "the scene")
+        self.until(lambda: all(map(self.is_shown, nodes)) and self.at_camera() and self.fits(), "the scene")
         self.until(lambda: "saved" in self.text() or "read only" in self.text(), "the panel")
 
     def _note(self, kind: str, text: str) -> None:
@@ -150,6 +151,23 @@ class Page:
         """Whether the view is the camera's."""
         script = "() => { const c = window.__viserMutable?.camera; return c ? c.position.length() < 1e-6 : false; }"
         return self.page.evaluate(script)
+
+    def fits(self) -> bool:
+        """Whether the frame fills the window but for its margin: until then the view is still to be widened."""
+        script = """() => {
+            const camera = window.__viserMutable.camera, state = window.__viserSceneTree.getState();
+            const { wxyz } = state[""], { render_width, render_height } = state["/frame"].message.props;
+            const place = window.__viserMutable.nodePoseData["/frame"]?.position ?? [0, 0, 0];
+            const turn = camera.quaternion.clone().set(wxyz[1], wxyz[2], wxyz[3], wxyz[0]);
+            const reached = [-0.5, 0.5].flatMap((across) => [-0.5, 0.5].flatMap((down) => {
+                const corner = camera.position.clone();
+                corner.set(place[0] + across * render_width, place[1] + down * render_height, place[2]);
+                corner.applyQuaternion(turn).project(camera);
+                return [Math.abs(corner.x), Math.abs(corner.y)];
+            }));
+            return Math.max(...reached);
+        }"""
+        return abs(self.page.evaluate(script) - 1 / MARGIN) < 1e-3
 
     def screen(self, point: np.ndarray) -> np.ndarray:
         """The window's pixel of a point in the recording's camera space."""

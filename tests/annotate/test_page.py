@@ -56,6 +56,7 @@ def test_a_move_is_saved_and_found_again(folder: Path, hand: HandModel) -> None:
     before = labelled(folder)
     with browsing() as browse, serving(folder) as server:
         page = browse(server.address)
+        page.still_picture()  # with the handle
         _, start = page.pose("/object")
         taken = arrow(page, "/object", 0)
         drag(page, taken, taken + np.array([60.0, 25.0]))

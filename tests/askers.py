@@ -2,15 +2,17 @@
 
     python -m tests.askers PORT PATH COUNT
 
-prints `asking` once all threads ask, asks until its standard input ends, and prints how many were answered at all.
+prints `asking` once all threads ask, asks until its standard input ends, waits for the answers to what was asked until
+then, and prints how many threads were answered at all.
 """
 
 import contextlib
 import http.client
 import sys
 import threading
+import time
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def main(port: int, path: str, count: int) -> None:
@@ -38,6 +40,9 @@ def main(port: int, path: str, count: int) -> None:
     sys.stdout.flush()
     sys.stdin.read()
     stop.set()
+    end = time.monotonic() + PATIENCE_S
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
     sys.stdout.write(f"{sum(times > 0 for times in answered)}\n")
 
 

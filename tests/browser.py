@@ -27,6 +27,7 @@ FLAGS = (
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 )
+MARGIN = 1.02  # of the frame in the window, as the page has it
 PATIENCE_S = 120  # WebGL in software, on a machine that may be busy
 # What software rendering makes Chromium say; viser's sorter of splats, which no page here has: it may not evaluate; and
 # what viser tries in vain when a node of the scene is dragged.
@@ -34,6 +35,12 @@ HARMLESS = re.compile(
     r"GL Driver Message|GPU stall|THREE\.Clock|favicon|Canvas2D|Evaluating a string as JavaScript|"
     r"Unable to preventDefault inside passive event listener"
 )
+
+# viser lays a notice over the scene, at some time, when it finds that WebGL is in software: it is told another name.
+HARDWARE = """for (const context of [WebGLRenderingContext, WebGL2RenderingContext]) {
+    const real = context.prototype.getParameter, renderer = 0x9246;  // UNMASKED_RENDERER_WEBGL
+    context.prototype.getParameter = function (name) { return name === renderer ? "hardware" : real.call(this, name); };
+}"""
 
 
 def require_browser() -> None:
@@ -89,16 +96,16 @@ class Page:
 
     def __init__(self, page: Any, address: str):
         self.page, self.complaints = page, list[str]()
+        page.set_default_timeout(1000 * PATIENCE_S)
+        page.add_init_script(HARDWARE)
         page.on("console", lambda message: self._note(message.type, message.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
         # On a slow machine viser draws fewer pixels and scales them up, unless it is told how many.
         page.goto(f"{address}{'&' if '?' in address else '?'}fixedDpr=1")
-        page.wait_for_selector("canvas", timeout=1000 * PATIENCE_S)
-        self.until(lambda: self.node("/frame") is not None and self.at_camera(), "the scene")
+        page.wait_for_selector("canvas")
+        nodes = ("/object/surface", "/hand/surface", "/frame")
+        self.until(lambda: all(map(self.is_shown, nodes)) and self.at_camera() and self.fits(), "the scene")
         self.until(lambda: "saved" in self.text() or "read only" in self.text(), "the panel")
-
-        for notice in self.page.locator(".mantine-Notification-closeButton").all():
-            notice.click()  # that WebGL is in software: it would lie over the scene
 
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not HARMLESS.search(text):
@@ -125,19 +132,42 @@ class Page:
         self.page.evaluate("document.activeElement && document.activeElement.blur()")
         self.page.keyboard.press(key)
 
-    def node(self, name: str) -> dict[str, Any] | None:
-        """A node of the scene as the browser has it."""
-        return self.page.evaluate("name => window.__viserSceneTree?.getState()[name] ?? null", name)
+    def is_shown(self, name: str) -> bool:
+        """Whether a node of the scene is there, as the browser has it, and not hidden."""
+        return self.page.evaluate("name => window.__viserSceneTree?.getState()[name]?.visibility ?? false", name)
+
+    def property(self, name: str, wanted: str) -> Any:
+        """A property of a node of the scene as the browser has it."""
+        script = "([name, wanted]) => window.__viserSceneTree.getState()[name].message.props[wanted]"
+        return self.page.evaluate(script, [name, wanted])
 
     def pose(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Where the browser shows a node: quaternion (w first) and place."""
-        pose = self.page.evaluate("name => window.__viserMutable.nodePoseData[name]", name)
+        script = "name => window.__viserMutable.nodePoseData[name] ?? null"
+        pose = self.until(lambda: self.page.evaluate(script, name), f"a pose of {name}")
         return np.array(pose["wxyz"]), np.array(pose["position"])
 
     def at_camera(self) -> bool:
         """Whether the view is the camera's."""
         script = "() => { const c = window.__viserMutable?.camera; return c ? c.position.length() < 1e-6 : false; }"
         return self.page.evaluate(script)
+
+    def fits(self) -> bool:
+        """Whether the frame fills the window but for its margin: until then the view is still to be widened."""
+        script = """() => {
+            const camera = window.__viserMutable.camera, state = window.__viserSceneTree.getState();
+            const { wxyz } = state[""], { render_width, render_height } = state["/frame"].message.props;
+            const place = window.__viserMutable.nodePoseData["/frame"]?.position ?? [0, 0, 0];
+            const turn = camera.quaternion.clone().set(wxyz[1], wxyz[2], wxyz[3], wxyz[0]);
+            const reached = [-0.5, 0.5].flatMap((across) => [-0.5, 0.5].flatMap((down) => {
+                const corner = camera.position.clone();
+                corner.set(place[0] + across * render_width, place[1] + down * render_height, place[2]);
+                corner.applyQuaternion(turn).project(camera);
+                return [Math.abs(corner.x), Math.abs(corner.y)];
+            }));
+            return Math.max(...reached);
+        }"""
+        return abs(self.page.evaluate(script) - 1 / MARGIN) < 1e-3
 
     def screen(self, point: np.ndarray) -> np.ndarray:
         """The window's pixel of a point in the recording's camera space."""
@@ -158,23 +188,26 @@ class Page:
         x, y, width, height = (round(box[name]) for name in ("x", "y", "width", "height"))
         return shot[y : y + height, x : x + width].astype(int)
 
-    def picture_after(self, key: str, before: np.ndarray | None = None) -> np.ndarray:
-        """The scene once it has changed (from `before`) after a key and is still."""
-        self.press(key)
+    def still_picture(self, true: Callable[[np.ndarray], bool] = lambda picture: True) -> np.ndarray:
+        """The scene once something is true of it and it is still: what the server sends comes in parts."""
         last, times = None, 0
 
         def still() -> bool:
-            """Four times the same: what the server sends comes in parts."""
+            """Four times the same."""
             nonlocal last, times
             self.page.wait_for_timeout(400)
             previous, last = last, self.picture()
-            changed = before is None or (last.shape == before.shape and np.abs(last - before).max() > 60)
-            times = times + 1 if previous is not None and bool((last == previous).all()) else 0
-            return changed and times >= 3
+            times = times + 1 if previous is not None and np.array_equal(last, previous) else 0
+            return times >= 3 and true(last)
 
         self.until(still, "a still picture")
         assert last is not None
         return last
+
+    def picture_after(self, key: str, before: np.ndarray) -> np.ndarray:
+        """The scene once it has changed from `before` after a key and is still."""
+        self.press(key)
+        return self.still_picture(lambda after: after.shape == before.shape and np.abs(after - before).max() > 60)
 
 
 @contextlib.contextmanager
@@ -183,7 +216,7 @@ def browsing(width: int = 960, height: int = 600) -> Iterator[Callable[[str], Pa
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=1000 * PATIENCE_S)
         try:
             yield lambda address: Page(browser.new_page(viewport={"width": width, "height": height}), address)
         finally:

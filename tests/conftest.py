@@ -6,11 +6,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny tensors gain
 
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton, where it is installed: kernels run on the CPU
@@ -40,6 +42,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the cache of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WARPGRASP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def alone_with_ray() -> Iterator[None]:
+    """While it lasts, no other test of this machine has a Ray cluster: `--ray auto` would join it."""
+    pytest.importorskip("ray")
+    with FileLock(Path(tempfile.gettempdir(), f"warpgrasp-tests-{os.getuid()}.lock")):
         yield
 
 

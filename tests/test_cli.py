@@ -158,6 +158,6 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 def test_the_console_entry() -> None:
     program = Path(sys.executable).with_name("warpgrasp")
-    refused = subprocess.run([program, "fly"], capture_output=True, text=True, timeout=120, check=False)
+    refused = subprocess.run([program, "fly"], capture_output=True, text=True, timeout=300, check=False)
     assert refused.returncode == 2
     assert refused.stderr.startswith("warpgrasp: expected a command (sample, demo, train,")

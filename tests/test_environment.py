@@ -289,7 +289,7 @@ def test_whoever_reads_the_output_goes(words: list[str]) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(timeout=120) == 1
+        assert process.wait(timeout=300) == 1
 
 
 @pytest.mark.slow
@@ -299,7 +299,7 @@ def test_whoever_reads_the_output_goes(words: list[str]) -> None:
 def test_an_output_that_is_full(words: list[str]) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "warpgrasp.cli", *words]
-        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
     assert ended.returncode == 1
     assert re.fullmatch(r"warpgrasp: expected [^\n]*No space left on device[^\n]*\n", ended.stderr)
 
@@ -309,7 +309,7 @@ def test_an_output_that_is_full(words: list[str]) -> None:
 def test_streams_that_are_closed(closed: str) -> None:
     redirected = {"out": ">&-", "error": "2>&-", "both": ">&- 2>&-"}[closed]
     command = f"exec {sys.executable} -m warpgrasp.cli fly {redirected}"
-    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr + ended.stdout
 
@@ -331,7 +331,8 @@ def test_too_little_memory_ends_training(sample_root: Path, tmp_path: Path, mega
         timeout=600,
         check=False,
     )
-    by_a_library = ended.returncode in (-signal.SIGABRT, -signal.SIGSEGV) or "OpenBLAS error" in ended.stderr
+    said_by_a_library = any(words in ended.stderr for words in ("OpenBLAS error", "libgomp: "))  # which exit by 1
+    by_a_library = ended.returncode in (-signal.SIGABRT, -signal.SIGSEGV) or said_by_a_library
     if ended.returncode != 0 and not by_a_library:
         assert ended.returncode == 1, ended.stderr[-2000:]
         assert re.search(

@@ -30,6 +30,6 @@ def test_in_this_process(capsys) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("alone_with_ray")
 def test_by_ray(capsys) -> None:
-    pytest.importorskip("ray")
     assert carried_out("auto", capsys) == SAID

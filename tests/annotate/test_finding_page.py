@@ -36,9 +36,9 @@ def test_a_hand_is_found_corrected_and_saved(recording: Path, hand: HandModel, d
     with browsing(1280, 900) as browse, serving(recording) as server:
         page = browse(server.address)
         page.page.get_by_text("in new frames too").click()  # off
-        for _ in range(3):
+        for frame in (10, 20, 30):
             page.press("Shift+PageDown")
-        page.until_said(r"frame 30 · not begun")
+            page.until_said(rf"frame {frame} · not begun")
         copied = page.pose("/hand")
         page.press("m")
         page.until_said(r"hand found, score [01]\.\d\d, right; of the size in frame 0; the object moved with it")
@@ -64,22 +64,26 @@ def test_where_the_hand_is_seen_and_a_box(recording: Path, hand: HandModel, data
         page = browse(server.address)
         page.page.get_by_role("button", name="Find the hand in every frame").click()
         page.until_said(r"no hand is seen in 20 of 60 frames: 40 to 59")
-        for _ in range(5):
+        for frame in (10, 20, 30, 40, 50):
             page.press("Shift+PageDown")
-        page.until_said(r"frame 50 · not begun")
+            page.until_said(rf"frame {frame} · not begun")
         page.press("m")
         page.until_said(r"no hand is found in this picture")
         page.until_said(r"Click on one corner of a box")
-        for _ in range(5):
+        for frame in (40, 30, 20, 10, 0):
             page.press("Shift+PageUp")
+            page.until_said(rf"frame {frame} · ")
         page.until_said(r"frame 0 · label")
         page.page.get_by_role("button", name="box", exact=True).click()
         page.until_said(r"Click on one corner of a box")
         joints = true_joints(dataset, 0)
         pixels = joints[:, :2] / joints[:, 2:]
-        for corner in (pixels.min(axis=0), pixels.max(axis=0)):
-            page.page.mouse.click(*page.screen(np.array([*corner, 1.0]) * 0.5).tolist())
-            page.page.wait_for_timeout(300)
+        first, opposite = (
+            page.screen(np.array([*corner, 1.0]) * 0.5).tolist() for corner in (pixels.min(axis=0), pixels.max(axis=0))
+        )
+        page.page.mouse.click(*first)
+        page.until_said(r"Click on the opposite corner of a box")
+        page.page.mouse.click(*opposite)
         page.until_said(r"hand found, score [01]\.\d\d, right; its size, and with it its depth, is a guess")
         page.until_said(r"frame 0 · draft")
         assert page.complaints == []

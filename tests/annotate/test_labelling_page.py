@@ -88,11 +88,12 @@ def test_the_hand_is_refined_alone(tmp_path: Path, hand: HandModel) -> None:
     with browsing() as browse, serving(shipped_recording(dataset, tmp_path / "shipped", labels=(0,))) as server:
         page = browse(server.address)
         page.page.get_by_text("in new frames too").click()  # off: a copy
-        page.press("PageDown")
-        page.press("PageDown")
-        page.until_said(r"frame 2 · not begun")
+        for frame in (1, 2):
+            page.press("PageDown")
+            page.until_said(rf"frame {frame} · not begun")
         before = page.pose("/hand")[1]
         page.press("h")
+        page.until(lambda: not page.property("/hand", "disable_axes"), "handles of the hand")
         page.press("Shift+F")
         page.until_said(
             r"refined by frame 0, the hand alone: colour difference 0\.\d+ → 0\.\d+, over \d+ % of its surface; "

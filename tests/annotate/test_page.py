@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from tests.annotate.conftest import opened
 from tests.browser import Page, browsing, require_browser, serving
 from tests.data.recording.recording_files import simple_label, write_obj, write_recording
-from warpgrasp.data.recording.annotations import read_annotations, write_annotations
+from warpgrasp.data.recording.annotations import Label, read_annotations, write_annotations
 from warpgrasp.data.recording.camera import write_lens
 from warpgrasp.data.recording.check import LabelledSurface
 from warpgrasp.data.recording.files import write_object
@@ -47,19 +47,28 @@ def arrow(page: Page, name: str, axis: int) -> np.ndarray:
     return origin + 0.55 * HANDLE_PX * towards / np.linalg.norm(towards)
 
 
+def labelled(folder: Path) -> Label:
+    """The label of the first frame on the disk."""
+    return read_annotations(folder).labels[0]
+
+
 def test_a_move_is_saved_and_found_again(folder: Path, hand: HandModel) -> None:
-    before = read_annotations(folder).labels[0]
+    before = labelled(folder)
     with browsing() as browse, serving(folder) as server:
         page = browse(server.address)
+        page.still_picture()  # with the handle
         _, start = page.pose("/object")
         taken = arrow(page, "/object", 0)
         drag(page, taken, taken + np.array([60.0, 25.0]))
         page.until(lambda: np.linalg.norm(page.pose("/object")[1] - start) > 0.005, "the object to move")
-        page.until_said(r"saved at \d\d:\d\d:\d\d")
-        label = read_annotations(folder).labels[0]
+        shown = page.pose("/object")
+        # The server hears of the last moves after the browser has shown them, and may have saved others before.
+        moved = before.object_translation + shown[1] - start
+        page.until(lambda: np.allclose(labelled(folder).object_translation, moved, atol=1e-6), "the last move on disk")
+        page.until_said(r"✓ saved at \d\d:\d\d:\d\d")
+        label = labelled(folder)
         assert np.linalg.norm(label.object_translation - before.object_translation) > 0.005
         np.testing.assert_array_equal(label.hand.pose, before.hand.pose)
-        shown = page.pose("/object")
         again = browse(server.address)  # a second tab
         for one, other in zip(again.pose("/object"), shown, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-6)
@@ -85,8 +94,11 @@ def test_the_keyboard(folder: Path) -> None:
         page.until_said(r"3 labels: 0, 1, 3")
         page.press("u")
         page.until_said(r"frame 1 · draft")
+        near = page.pose("/object")[1][2]
         page.press("Control+z")
+        page.until(lambda: page.pose("/object")[1][2] > near + 1e-6, "the object to go back")
         page.press("r")
+        page.until(lambda: page.pose("/object")[1][2] < near + 1e-9, "the object to come again")
         page.press("r")
         page.until_said(r"frame 1 · label")
         page.press("k")
@@ -94,13 +106,12 @@ def test_the_keyboard(folder: Path) -> None:
         page.press("c")
         page.until_said(r"copied from frame 1")
         page.press("b")
-        page.until(
-            lambda: page.page.evaluate("!window.__viserSceneTree.getState()['/hand/surface'].visibility"), "hiding"
-        )
+        page.until(lambda: not page.is_shown("/hand/surface"), "hiding")
         page.press("b")
+        page.until(lambda: page.is_shown("/hand/surface"), "showing")
         page.press("r")
         page.until_said(r"there is nothing to redo in this frame")
-        page.until_said(r"saved at")
+        page.until_said(r"✓ saved at")
         assert page.complaints == []
     assert [label.frame for label in read_annotations(folder).labels] == [0, 1, 3]
 
@@ -231,20 +242,27 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return float((first & second).sum() / (first | second).sum())
 
 
+def whites(picture: np.ndarray) -> np.ndarray:
+    return picture.min(axis=-1) > 128
+
+
 def test_surfaces_lie_over_their_picture(tmp_path: Path, hand: HandModel) -> None:
     """A frame that shows the silhouettes of its own label in white, its principal point 20 px off the middle."""
     folder = silhouette_recording(tmp_path / "exact", hand)
     with browsing(1760, 900) as browse, serving(folder) as server:
         page = browse(server.address)
-        page.press("z")  # no handles
-        page.press("0")  # opaque
-        photographed = page.picture_after("b")
+        page.press("z")
+        page.until(lambda: page.property("/object", "disable_axes"), "no handles")
+        page.press("0")
+        page.until(lambda: page.property("/hand/surface", "opacity") is None, "opaque surfaces")
+        page.press("b")
+        page.until(lambda: not page.is_shown("/hand/surface"), "hiding")
+        photographed = page.still_picture(lambda picture: whites(picture).sum() > 20_000)
         drawn = page.picture_after("b", photographed)
-        white = photographed.min(axis=-1) > 128
+        white = whites(photographed)
         blue = photographed[..., 2] > photographed[..., 0] + 25
         columns = np.nonzero((white | blue).any(axis=0))[0]
         assert columns.max() - columns.min() >= 1280
-        assert white.sum() > 20_000
         surface = np.abs(drawn - photographed).max(axis=-1) > 12  # whatever its shade
         assert iou(white, surface) >= 0.99
         assert page.complaints == []

@@ -39,7 +39,7 @@ def answer(
     """The raw request that any program could send."""
     own = {"Host": f"127.0.0.1:{server.get_port()}", **(headers or {})}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in own.items() if value), "", ""]
-    with socket.create_connection(("127.0.0.1", server.get_port()), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.get_port()), timeout=60) as connection:
         connection.sendall("\r\n".join(lines).encode())
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -132,7 +132,7 @@ def test_no_file_is_served(server: GuardedServer, path: str, tmp_path: Path, mon
 
 
 def test_nothing_is_loaded_from_elsewhere(server: GuardedServer) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.get_port(), timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.get_port(), timeout=60)
     connection.request("GET", f"/{server.guard.token}/")
     response = connection.getresponse()
     response.read()

@@ -213,8 +213,8 @@ def test_without_ray_it_is_said_how_to_install_it(tmp_path: Path, capsys) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("alone_with_ray")
 def test_two_ray_workers_measure_what_one_process_does(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     here, there = tmp_path / "here", tmp_path / "there"
     assert run("fig7", here) == 0
     assert run("fig7", there, "--ray", "auto", "--workers", "2") == 0

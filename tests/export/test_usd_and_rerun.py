@@ -158,7 +158,7 @@ def test_a_recording_on_a_full_disk(words: list[str], predicted: Brought, tmp_pa
     code = "import resource, sys; from warpgrasp.cli import main; "
     code += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *words, "--data", str(predicted.video), "--rrd", str(path), "--force"]
-    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=600, check=False)
     assert ended.returncode == 1
     sentences = [row for row in ended.stderr.splitlines() if "the index of" not in row]
     assert len(sentences) == 1, ended.stderr

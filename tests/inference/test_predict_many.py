@@ -135,8 +135,8 @@ def test_what_is_of_one_is_refused_of_many(brought: Brought, tmp_path: Path, cap
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("alone_with_ray")
 def test_two_nodes_of_a_cluster_write_what_one_process_writes(brought: Brought, tmp_path: Path, monkeypatch) -> None:
-    pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

@@ -103,8 +103,8 @@ def test_what_is_of_many_is_refused_of_one(recordings: Path, tmp_path: Path, cap
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("alone_with_ray")
 def test_two_nodes_of_a_cluster_write_what_one_process_writes(recordings: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     words = ["densify", str(recordings), "--keypoints", "none", "--out"]

@@ -8,6 +8,7 @@ from warpgrasp.training.processes import keep_freed_memory
 PAGES_OF_STEPS = """
 import ctypes, resource
 libc = ctypes.CDLL(None)
+libc.prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: some systems give memory in pages of two megabytes
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 {first}
 def steps(count):

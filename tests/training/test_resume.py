@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from warpgrasp.cli import main
 from warpgrasp.reconstruction.checkpoint import load_checkpoint
 from warpgrasp.training import log, loop, objective
 
-# `run` is `warpgrasp …`, saving after every step; it kills itself by SIGKILL at the n-th call of a function, if asked.
+# `run` is `warpgrasp …`, saving after every step; it kills itself at the n-th call of a function, if asked: by SIGKILL,
+# or, where a time is given besides (`n+seconds`), so much later by SIGALRM, which ends a process as surely.
 SETUP = """
 import os, signal, sys
 import torch
@@ -29,14 +29,16 @@ def run(words):
     sample.unpack_shipped = lambda root: root  # a tiny data set stands there
     torch.set_num_threads(1)
     loop.SAVE_EVERY_S, log.LOG_EVERY_STEPS = 0.0, 1
-    where, when = words[0], int(words[1])
+    where, (when, _, after_s) = words[0], words[1].partition("+")
     module = {"supervised": objective, "on_pairs": objective, "save_file": checkpoint}.get(where)
     if module is not None:
         real, calls = getattr(module, where), []
         def deadly(*arguments, **options):
             calls.append(1)
             result = real(*arguments, **options)  # for save_file: the temporary file is whole, but not renamed
-            if len(calls) == when:
+            if len(calls) == int(when) and after_s:
+                signal.setitimer(signal.ITIMER_REAL, float(after_s))
+            elif len(calls) == int(when):
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
         setattr(module, where, deadly)
@@ -44,7 +46,7 @@ def run(words):
 """
 
 
-def driven(arguments: list[str], where: str = "never", when: int = 0) -> subprocess.Popen[bytes]:
+def driven(arguments: list[str], where: str = "never", when: int | str = 0) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", SETUP + "sys.exit(run(sys.argv[1:]))", where, str(when), *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -147,13 +149,10 @@ def test_killed_at_any_moment(sample_root: Path, tmp_path: Path) -> None:
     assert driven(toy_command(sample_root, whole, steps)).wait(timeout=600) == 0
 
     for target in sorted(generator.sample(range(1, 2 * steps - 10), 4)):  # in both stages
-        process = driven(toy_command(sample_root, broken, steps))
-        deadline = time.monotonic() + 300
-        while logged_steps(broken) < target and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        time.sleep(generator.uniform(0, 0.05))  # at any moment of a step
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
+        more = max(1, target - logged_steps(broken))
+        moment = f"{more}+{generator.uniform(0.001, 0.05)}"  # any of a step
+        process = driven(toy_command(sample_root, broken, steps), "supervised", moment)
+        assert process.wait(timeout=600) == -signal.SIGALRM
     assert driven(toy_command(sample_root, broken, steps)).wait(timeout=600) == 0
     hashes = [load_checkpoint(out / "weights.safetensors").sha256 for out in (whole, broken)]
     assert hashes[0] == hashes[1]

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.browser import CHROMIUM, FLAGS, HARMLESS
+from tests.browser import CHROMIUM, FLAGS, HARMLESS, PATIENCE_S
 from tests.export.predicted_sequences import predictions_by, sequence_of
 from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
@@ -64,7 +64,7 @@ def server(hand: HandModel) -> Iterator[FrameServer]:
 
 
 def asked(server: FrameServer, path: str, *, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE_S)
     try:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
@@ -285,7 +285,7 @@ class Command:
         raise AssertionError("".join(said))
 
     def get(self, path: str) -> bytes:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as connection:
             connection.request("GET", self.token + path)
             answer = connection.getresponse()
             assert answer.status == 200
@@ -328,7 +328,7 @@ def test_ten_thousand_frames_are_not_loaded(predicted, tmp_path: Path) -> None:
 
 def until(page, true: str) -> None:
     """Wait, without a string being evaluated in the page, which its policy forbids."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while not page.evaluate(true):
         assert time.monotonic() < end, true
         page.wait_for_timeout(50)
@@ -346,8 +346,9 @@ def test_a_browser_looks_at_it(trained_run: Path, sample_root: Path, tmp_path: P
         Command(str(file), "--data", str(sample_root), "--sequence", "A1") as command,
         playwright.sync_playwright() as pw,
     ):
-        browser = pw.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = pw.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=1000 * PATIENCE_S)
         page = browser.new_page(viewport={"width": 1280, "height": 760})
+        page.set_default_timeout(1000 * PATIENCE_S)
 
         def note(message) -> None:
             if message.type in ("error", "warning") and not HARMLESS.search(message.text):

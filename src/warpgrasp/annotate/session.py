@@ -75,6 +75,7 @@ FIRST_SCRIPT = (
     "{{ const made = make.call(document, name, ...rest); if (String(name).toLowerCase() === 'script') {{ "
     "made.nonce = '{nonce}'; document.createElement = make; }} return made; }};}}</script>"
 )
+TRYING_S = 60.0  # for an answer while the guard is tried out, on a machine that may be busy
 CLOSING_S = 1.0  # for a browser to say goodbye; Ctrl+C waits no longer
 RequestHook = Callable[[ServerConnection, Request], Response | None]
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -303,7 +304,7 @@ class GuardedServer(viser.ViserServer):
         ]
         reached = "localhost" if is_wildcard(self.guard.host) else self.guard.host
         for path, headers, wanted in tried:
-            connection = http.client.HTTPConnection(reached, port, timeout=10)
+            connection = http.client.HTTPConnection(reached, port, timeout=TRYING_S)
             try:
                 connection.request("GET", path, headers=headers)
                 answered = connection.getresponse().status

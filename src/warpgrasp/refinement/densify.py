@@ -1,8 +1,9 @@
 """From a few labels of a recording to hand and object in every frame, without a network."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from warpgrasp.refinement.quality import (
 )
 from warpgrasp.refinement.refine import ALL_FRAMES
 from warpgrasp.refinement.seen_hand import RecordedHands, Sightings
+from warpgrasp.refinement.side_by_side import side_by_side
 from warpgrasp.refinement.stretch import StretchRefinement
 from warpgrasp.refinement.task import SIGNS, Stretch, Task, write_labels
 
@@ -139,7 +141,6 @@ def densify(
     out.mkdir(parents=True, exist_ok=True)
     postprocessing = Postprocessing(lambda _: recording.object.model, lambda _: recording.clip.interval_s)
     parts: list[Predictions] = []
-    overlaps: list[Float[Tensor, "n 2"]] = []
 
     def finished(context: ShardContext) -> Predictions:
         parts.append(postprocessing(context))
@@ -147,8 +148,10 @@ def densify(
 
     def densified(predictions: Predictions, poses: Pose) -> Densified:
         sightings = task.seen and Sightings.of(task.seen, poses, labelled, used=task.follows_seen)
+        overlaps = [one.overlap for one in measured if one.overlap is not None]
         masked = None if task.masks is None else Masked(task.masks, task.margins, torch.cat(overlaps))
-        return Densified(predictions, labelled, task.times, *agreed, sightings=sightings, masked=masked)
+        before, after = (_joined(column) for column in zip(*((one.before, one.after) for one in measured), strict=True))
+        return Densified(predictions, labelled, task.times, before, after, sightings=sightings, masked=masked)
 
     def write_companions() -> dict[str, Any]:
         """Write what stands beside the predictions before these appear, so that they are there in a finished folder."""
@@ -160,8 +163,7 @@ def densify(
 
     with ShardWriter(out / PREDICTIONS, header) as writer:
         remove_leftovers(out)
-        agreements = list(_refined_stretches(task, stretches, writer, overlaps, show_progress))
-        agreed = tuple(map(_joined, zip(*agreements, strict=True)))
+        measured = _refined_stretches(task, stretches, writer, show_progress)
         writer.finish(len(stretches), finished, write_companions)
     predictions = read_predictions(out / PREDICTIONS)[0]
     return densified(predictions, pose_of_predictions(predictions, task.hand))
@@ -213,37 +215,47 @@ def is_unfinished(out: Path) -> bool:
     return any(fingerprint_of_files([out / name]) != fingerprint for name, fingerprint in noted.items())
 
 
-def _refined_stretches(
-    task: Task,
-    stretches: Sequence[Stretch],
-    writer: ShardWriter,
-    overlaps: list[Float[Tensor, "n 2"]],
-    show_progress: bool,
-) -> Iterator[tuple[Agreement, Agreement]]:
-    """Write each stretch as a shard that is not written yet, and measure its stored frames before and after.
+@dataclass(frozen=True)
+class _Measured:
+    """How well the stored frames of a stretch agree with the pictures."""
 
-    `overlaps` gets those of the masks, where there are any.
-    """
+    before: Agreement
+    after: Agreement
+    overlap: Float[Tensor, "n 2"] | None  # of hand and object with their masks; None without any
+
+
+def _refined_stretches(
+    task: Task, stretches: Sequence[Stretch], writer: ShardWriter, show_progress: bool
+) -> list[_Measured]:
+    """Write each stretch as a shard that is not written yet, several at once, and measure its stored frames."""
+    steps, width_px = task.descent.steps, task.descent.finest_px(task.recording.lens.width)
     parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
-    steps, width_px, cues = task.descent.steps, task.descent.finest_px(task.recording.lens.width), task.cues
+    one_reader = Lock()  # a video's decoder stands at one frame
+
+    def refined(shard: int, check: Callable[[], None]) -> _Measured:
+        def on_step() -> None:
+            check()
+            advance(1)
+
+        stretch = stretches[shard]
+        with one_reader:
+            pictures, silhouettes = task.pictures(stretch), task.silhouettes(stretch)
+        start = task.start.rows(stretch.rows)
+        if writer.has(shard):
+            advance(steps)
+        else:
+            cues = replace(task.cues.rows(stretch.rows), silhouettes=silhouettes)
+            refinement = StretchRefinement(start, pictures, **parts, descent=task.descent, cues=cues, on_step=on_step)
+            writer.write(shard, task.stored(refinement.refined(), stretch))
+        # As it is stored, so that an interrupted run measures what an undisturbed one does.
+        stored = pose_of_predictions(writer.read(shard), task.hand)
+        end = Pose.joined([stored, start.rows(stretch.beyond)])
+        before, after = (agreement(pose, pictures, **parts, width_px=width_px) for pose in (start, end))
+        overlap = None if silhouettes is None else silhouettes.overlap(end, width_px)[stretch.stored]
+        return _Measured(before.rows(stretch.stored), after.rows(stretch.stored), overlap)
+
     with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
-        for shard, stretch in enumerate(stretches):
-            pictures, start = task.pictures(stretch), task.start.rows(stretch.rows)
-            silhouettes = task.silhouettes(stretch)
-            if writer.has(shard):
-                advance(steps)
-            else:
-                known = replace(cues.rows(stretch.rows), silhouettes=silhouettes)
-                beyond: dict[str, Any] = {"cues": known, "on_step": lambda: advance(1)}
-                refinement = StretchRefinement(start, pictures, **parts, descent=task.descent, **beyond)
-                writer.write(shard, task.stored(refinement.refined(), stretch))
-            # As it is stored, so that an interrupted run measures what an undisturbed one does.
-            stored = pose_of_predictions(writer.read(shard), task.hand)
-            end = Pose.joined([stored, start.rows(stretch.beyond)])
-            before, after = (agreement(pose, pictures, **parts, width_px=width_px) for pose in (start, end))
-            if silhouettes is not None:
-                overlaps.append(silhouettes.overlap(end, width_px)[stretch.stored])
-            yield before.rows(stretch.stored), after.rows(stretch.stored)
+        return list(side_by_side(refined, len(stretches)))
 
 
 def _joined(parts: Sequence[Agreement]) -> Agreement:

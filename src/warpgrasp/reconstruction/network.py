@@ -23,7 +23,16 @@ from warpgrasp.frame import (
     pose_points,
 )
 from warpgrasp.geometry import Camera, matrix_from_axis_angle
-from warpgrasp.hand import FINGERTIPS, HO3D_JOINTS, JOINTS, PLACEMENT_JOINT, HandModel, PosedHand, permutation
+from warpgrasp.hand import (
+    FINGERTIPS,
+    HO3D_JOINTS,
+    JOINTS,
+    MANO_JOINTS,
+    PLACEMENT_JOINT,
+    HandModel,
+    PosedHand,
+    permutation,
+)
 from warpgrasp.reconstruction.encoders import Encoder, Precision, new_encoder
 from warpgrasp.reconstruction.joint_input import FEATURES, JointInput, nothing_seen
 
@@ -198,7 +207,7 @@ class HandObjectNetwork(nn.Module):
         pose = self.hand.pose_from_coefficients(raw.hand_pose)
         vectors = [raw.hand_rotation, raw.object_rotation, torch.zeros_like(raw.hand_rotation), pose]
         turns = matrix_from_axis_angle(torch.cat(vectors, dim=-1).unflatten(-1, (-1, 3)))
-        hand_turn, object_turn, joint_turns = turns.split([1, 1, 16], dim=1)
+        hand_turn, object_turn, joint_turns = turns.split([1, 1, len(MANO_JOINTS)], dim=1)
         hand_rotation = hand_turn[:, 0] @ self.hand_base_rotation
         object_rotation = object_turn[:, 0] @ self.object_base_rotations[rows]
         placements = torch.stack([raw.hand_placement, raw.object_placement])

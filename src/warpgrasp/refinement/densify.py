@@ -39,7 +39,7 @@ from warpgrasp.refinement.quality import (
 )
 from warpgrasp.refinement.refine import ALL_FRAMES
 from warpgrasp.refinement.seen_hand import RecordedHands, Sightings
-from warpgrasp.refinement.side_by_side import side_by_side
+from warpgrasp.refinement.side_by_side import OnStep, side_by_side
 from warpgrasp.refinement.stretch import StretchRefinement
 from warpgrasp.refinement.task import SIGNS, Stretch, Task, write_labels
 
@@ -150,7 +150,7 @@ def densify(
         sightings = task.seen and Sightings.of(task.seen, poses, labelled, used=task.follows_seen)
         overlaps = [one.overlap for one in measured if one.overlap is not None]
         masked = None if task.masks is None else Masked(task.masks, task.margins, torch.cat(overlaps))
-        before, after = (_joined(column) for column in zip(*((one.before, one.after) for one in measured), strict=True))
+        before, after = _joined([one.before for one in measured]), _joined([one.after for one in measured])
         return Densified(predictions, labelled, task.times, before, after, sightings=sightings, masked=masked)
 
     def write_companions() -> dict[str, Any]:
@@ -232,11 +232,7 @@ def _refined_stretches(
     parts: dict[str, Any] = {"hand": task.hand, "model": task.recording.object.model}
     one_reader = Lock()  # a video's decoder stands at one frame
 
-    def refined(shard: int, check: Callable[[], None]) -> _Measured:
-        def on_step() -> None:
-            check()
-            advance(1)
-
+    def refined(shard: int, on_step: OnStep) -> _Measured:
         stretch = stretches[shard]
         with one_reader:
             pictures, silhouettes = task.pictures(stretch), task.silhouettes(stretch)
@@ -255,7 +251,7 @@ def _refined_stretches(
         return _Measured(before.rows(stretch.stored), after.rows(stretch.stored), overlap)
 
     with progress_bar(f"densify {task.sequence}", steps * len(stretches), unit="steps", shown=show_progress) as advance:
-        return list(side_by_side(refined, len(stretches)))
+        return list(side_by_side(refined, len(stretches), lambda: advance(1)))
 
 
 def _joined(parts: Sequence[Agreement]) -> Agreement:

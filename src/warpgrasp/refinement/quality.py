@@ -185,11 +185,11 @@ class Comparison:
 
         `seen` is what the camera sees of the labels, where that is computed already.
         """
-        seen = self.seen_labels(rows) if seen is None else seen
         camera, label = self._cameras(len(rows)), self._labels(rows)
         target = label.with_vertices(posed_surface(moved, self.hand, self.model).vertices)
         valid = () if self.free is None else (self.free[rows], self.free[self.nearest[rows]])
         pair = FramePair(self.images[rows], camera, self.images[self.nearest[rows]], camera, label, *valid)
+        seen = Fragments.of(rasterize(label, camera)) if seen is None else seen
         target_seen = rasterize(target, camera)
         there = photometric_consistency(pair, target, seen=seen, target_face_ids=target_seen.face_ids)
         if not self.criterion.both_directions:

@@ -19,26 +19,30 @@ class _EndedError(Exception):
     """Whoever wanted the result is gone."""
 
 
-def side_by_side(work: Callable[[int, Callable[[], None]], Result], count: int) -> Iterator[Result]:
-    """The results of `work(0, check)`, `work(1, check)` and so on, in order, several at once.
+OnStep = Callable[[], None]
 
-    `work` calls `check` every now and then; it raises when the results are wanted no more, as after Ctrl+C. The first
-    error in the order of the parts is raised here, once the others have ended.
+
+def side_by_side(work: Callable[[int, OnStep], Result], count: int, on_step: OnStep = lambda: None) -> Iterator[Result]:
+    """The results of `work(0, step)`, `work(1, step)` and so on, in order, several at once.
+
+    `work` calls `step` every now and then: it calls `on_step`, and raises when the results are wanted no more, as after
+    Ctrl+C. The first error in the order of the parts is raised here, once the others have ended.
     """
     threads = torch.get_num_threads()
     workers = min(threads, count, MOST_AT_ONCE)
     if workers <= 1:
-        yield from (work(number, lambda: None) for number in range(count))
+        yield from (work(number, on_step) for number in range(count))
         return
     ended = Event()
 
-    def check() -> None:
+    def step() -> None:
         if ended.is_set():
             raise _EndedError
+        on_step()
 
     pool = ThreadPoolExecutor(workers, "refinement", initializer=torch.set_num_threads, initargs=(threads // workers,))
     try:
-        yield from pool.map(lambda number: work(number, check), range(count))
+        yield from pool.map(lambda number: work(number, step), range(count))
     finally:
         ended.set()
         pool.shutdown(cancel_futures=True)

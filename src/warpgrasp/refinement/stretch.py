@@ -20,7 +20,7 @@ from warpgrasp.refinement.doubt import LEAST_OVERLAP, Signs
 from warpgrasp.refinement.offsets import AWAY_SHARE, Offsets, moved, no_offsets
 from warpgrasp.refinement.quality import AT_ONCE, LabelledPictures, agreement
 from warpgrasp.refinement.refine import Descent, refined_offsets
-from warpgrasp.refinement.side_by_side import side_by_side
+from warpgrasp.refinement.side_by_side import OnStep, side_by_side
 from warpgrasp.scene import posed_hand
 
 APART = 0.02  # of its distance, by which each of the two begins nearer or farther
@@ -104,11 +104,7 @@ class StretchRefinement:
     def _from_ends(self) -> Iterator[Offsets]:
         """What either end says, the two side by side."""
 
-        def of_one_end(end: int, check: Callable[[], None]) -> Offsets:
-            def on_step() -> None:
-                check()
-                self.on_step()
-
+        def of_one_end(end: int, on_step: OnStep) -> Offsets:
             row, share = self._labels[end], (-APART, APART)[end]
             pictures, begin = self.pictures.compared_with(row), self._apart(row, share)
             known = {**self._known, "on_step": on_step}
@@ -116,7 +112,7 @@ class StretchRefinement:
             assert offsets is not None
             return offsets
 
-        return side_by_side(of_one_end, 2)
+        return side_by_side(of_one_end, 2, self.on_step)
 
     def _apart(self, row: int, share: float) -> Offsets:
         """Offsets that move hand and object along the line of sight by a share of their distance."""

@@ -527,13 +527,13 @@ def test_it_ends_in_two_seconds_with_clients_attached(command: tuple[Served, Any
         assert time.monotonic() - began < PATIENCE_S
         time.sleep(0.02)
     took_s = time.monotonic() - began
-    took_s -= sum(starved_for - before.get(thread, 0.0) for thread, starved_for in starved.items())
+    waits_s = [starved_for - before.get(thread, 0.0) for thread, starved_for in starved.items()]
     rest, _ = process.communicate(timeout=PATIENCE_S)
     what, measured = f"Ctrl+C with {len(kept)} clients attached", f"{took_s:.2f} s"
     record_property("attack", {"kind": "servers", "what": what, "tried": 1, "measured": measured})
     assert process.returncode == 0
     assert "Traceback" not in rest
-    assert took_s < 2.0
+    assert took_s - max(waits_s, default=0.0) < 2.0
     for connection in kept:
         with contextlib.suppress(Exception):
             connection.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.forked import LONG_IMPORTS, Forks, forks
 
 MOST_MB = 1000  # that a command takes beyond the imports
-MOST_S = 60.0  # of the processor: a slow and busy one takes several times what a fast one does
+MOST_S = 20.0  # of the processor
 # `run` gives commands one after the other, and writes down how each ended; what is no sentence is an error.
 SETUP = """
 import io, json, os, resource, signal, sys, time, traceback

@@ -1,4 +1,4 @@
-"""Hundreds of files that ask for trouble, in whole commands: done, or one sentence, in a minute and a gigabyte."""
+"""Hundreds of files that ask for trouble, in whole commands: done, or one sentence, in 20 s and a gigabyte."""
 
 import sys
 from collections import Counter

@@ -1,13 +1,21 @@
 """`annotations.json`: what is written is read again to the last bit, and nothing else is read."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.data.recording.recording_files import edit, simple_label
-from warpgrasp.data.recording.annotations import HandJoints, HandParameters, Label, read_annotations, write_annotations
+from warpgrasp.data.recording.annotations import (
+    AnnotationFile,
+    HandJoints,
+    HandParameters,
+    Label,
+    read_annotations,
+    write_annotations,
+)
 from warpgrasp.errors import DataError
 
 
@@ -35,6 +43,72 @@ def test_labels_come_back_exactly(tmp_path: Path) -> None:
     for first, second in zip(found.labels, labels[::-1], strict=True):
         assert_same(first, second)
     assert [path.name for path in tmp_path.iterdir()] == ["annotations.json"]
+
+
+def both_hands() -> tuple[list[Label], AnnotationFile]:
+    """Labels of the right hand in frames 2 and 7, and of the left one in 7 and 9."""
+    right, random = random_labels(), np.random.default_rng(1)
+    left = HandParameters(random.normal(size=48), random.normal(size=10), random.normal(size=3))
+    there = replace(right[0], hand=left), Label(9, left, random.normal(size=3), random.normal(size=3))
+    return right, AnnotationFile("open-hand left", there, "left")
+
+
+def test_labels_of_both_hands_come_back_exactly(tmp_path: Path) -> None:
+    labels, other = both_hands()
+    write_annotations(tmp_path, labels, hand_model="open-hand right", other=other)
+    found = read_annotations(tmp_path)
+    assert found.other is not None
+    assert found.sides == ("right", "left")
+    assert (found.side, found.hand_model, found.other.side, found.other.hand_model) == (
+        *("right", "open-hand right"),
+        *("left", "open-hand left"),
+    )
+    pairs = [*zip(found.labels, labels[::-1], strict=True), *zip(found.other.labels, other.labels, strict=True)]
+    for first, second in pairs:
+        assert_same(first, second)
+    left = found.of_side("left")
+    assert left.labels == found.other.labels
+    assert left.other is not None
+    assert left.of_side("right") == found == found.of_side("right")
+    before = (tmp_path / "annotations.json").read_bytes()
+    write_annotations(tmp_path, left.labels, hand_model=left.hand_model, side="left", other=left.other)
+    assert (tmp_path / "annotations.json").read_bytes() == before
+
+
+def test_the_object_has_one_pose_in_a_frame_of_both_hands(tmp_path: Path) -> None:
+    labels, other = both_hands()
+    for changed in ({"object_translation": np.ones(3)}, {"use": "train"}):
+        moved = replace(other, labels=(replace(other.labels[0], **changed),))
+        with pytest.raises(DataError, match=r"one pose of the object, and one use, of frame 7 for both hands"):
+            write_annotations(tmp_path, labels, hand_model="open-hand right", other=moved)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "sentence"),
+    [
+        (("hands",), "two", r"expected one of both for hands in .*annotations\.json, found 'two'"),
+        (("side",), "left", r"only the keys format, hands, hand_models, frames .*'side'"),
+        (("hand_models",), {"right": "open-hand right"}, r"the key left of hand_models"),
+        (("hand_models",), {"middle": "open-hand"}, r"only the keys right, left .*'middle'"),
+        (("frames", 0, "hands"), {}, r"right, left or both for frames\[0\]\.hands in .*, found neither"),
+        (("frames", 0, "hands"), {"third": {}}, r"only the keys right, left .*'third'"),
+        (("frames", 0, "hand"), {}, r"only the keys frame, hands, object, use .*'hand'"),
+        (("frames", 2, "frame"), 2, r"each frame once in .*, found frame 2 twice"),
+    ],
+)
+def test_files_of_both_hands_that_are_refused(tmp_path: Path, keys: tuple, value: object, sentence: str) -> None:
+    labels, other = both_hands()
+    write_annotations(tmp_path, labels, hand_model="open-hand right", other=other)
+
+    def change(content: Any) -> None:
+        for key in keys[:-1]:
+            content = content[key]
+        content[keys[-1]] = value
+
+    edit(tmp_path / "annotations.json", change)
+    with pytest.raises(DataError, match=sentence):
+        read_annotations(tmp_path)
 
 
 def test_no_file_is_no_labels(tmp_path: Path) -> None:

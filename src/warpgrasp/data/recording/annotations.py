@@ -3,11 +3,12 @@
 Everything is in OpenCV camera axes, metres and radians. A label's hand is either the parameters of the named hand model
 (X = model(pose, shape) + translation; the wrist stays where the shape puts it, as in MANO) or its 21 joints by name.
 The object's rotation (axis-angle) and translation act on the mesh file's own coordinates in metres: X = R·x + t.
-All labels are of one hand, the right one unless the file's `side` says `left`.
+All labels are of one hand, the right one unless the file's `side` says `left`; or its `hands` says `both`, and each
+frame has either or both of them beside the one object.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,6 +26,7 @@ ANNOTATIONS_FILE = "annotations.json"
 Use = Literal["train", "evaluation"]
 USES: tuple[Use, ...] = get_args(Use)
 SIDES: tuple[Side, ...] = get_args(Side)
+BOTH = "both"
 POSE_COUNT = 48  # the whole hand's rotation, then the 15 joints', in the order of MANO_JOINTS
 OF_JOINTS = " of the whole hand, then of each of its 15 joints: no coefficients of principal components"
 LARGEST_LABELS_BYTES = 128_000_000  # a label takes about 2 kB: sixty thousand of them
@@ -69,10 +71,25 @@ class AnnotationFile:
     hand_model: str | None  # None when every hand is given by its joints
     labels: tuple[Label, ...]
     side: Side = "right"
+    other: "AnnotationFile | None" = None
+    """The labels of the other hand, where the file is of both; in frames of both the object's pose is the same."""
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The hands that it is of."""
+        return (self.side,) if self.other is None else SIDES
+
+    def of_side(self, side: Side) -> "AnnotationFile":
+        """The same with the labels of that hand first. Raises `ValueError` when it is not of that hand."""
+        if side == self.side:
+            return self
+        if self.other is None:
+            raise ValueError(f"expected labels of the {side} hand, found those of the {self.side} one alone")
+        return replace(self.other, other=replace(self, other=None))
 
 
 def read_annotations(folder: Path) -> AnnotationFile:
-    """Read a recording's `annotations.json`, or no labels where there is no such file.
+    """Read a recording's `annotations.json`, or no labels where there is no such file; of both hands the right first.
 
     Raises `DataError` naming the file, the label and the fact.
     """
@@ -80,24 +97,61 @@ def read_annotations(folder: Path) -> AnnotationFile:
     if not path.exists() and not path.is_symlink():
         return AnnotationFile(None, ())
     entry = read_json_object(path, FORMAT, largest_bytes=LARGEST_LABELS_BYTES)
-    entry.only("format", "hand_model", "side", "frames")
-    labels = sorted((_label(frame) for frame in entry.entries("frames")), key=lambda label: label.frame)
-    for first, second in pairwise(labels):
-        if first.frame == second.frame:
-            raise DataError(f"expected each frame once in {path}, found frame {first.frame} twice")
+    if not entry.has("hands"):
+        entry.only("format", "hand_model", "side", "frames")
+        side = entry.choice("side", SIDES) if entry.has("side") else "right"
+        return _of_side(
+            side, entry, "hand_model", _each_once(path, [_label(frame) for frame in entry.entries("frames")])
+        )
+    entry.only("format", "hands", "hand_models", "frames")
+    entry.choice("hands", (BOTH,))
+    models = entry.entry("hand_models") if entry.has("hand_models") else Entry({}, path, "hand_models")
+    models.only(*SIDES)
+    frames = [_labels_of_both(frame) for frame in entry.entries("frames")]
+    _each_once(path, [next(iter(labels.values())) for labels in frames])
+    right, left = (
+        _of_side(side, models, side, [labels[side] for labels in frames if side in labels]) for side in SIDES
+    )
+    return replace(right, other=left)
+
+
+def _each_once(path: Path, labels: list[Label]) -> list[Label]:
+    """The labels, if each is of another frame."""
+    for first, second in pairwise(sorted(label.frame for label in labels)):
+        if first == second:
+            raise DataError(f"expected each frame once in {path}, found frame {first} twice")
+    return labels
+
+
+def _of_side(side: Side, models: Entry, model: str, labels: Sequence[Label]) -> AnnotationFile:
+    """One hand's labels, in order; `models` names its model under the key `model`."""
     by_parameters = any(isinstance(label.hand, HandParameters) for label in labels)
-    hand_model = entry.text("hand_model") if by_parameters or entry.has("hand_model") else None
-    side = entry.choice("side", SIDES) if entry.has("side") else "right"
-    return AnnotationFile(hand_model, tuple(labels), side)
+    ordered = sorted(labels, key=lambda label: label.frame)
+    return AnnotationFile(models.text(model) if by_parameters or models.has(model) else None, tuple(ordered), side)
 
 
 def _label(entry: Entry) -> Label:
     entry.only("frame", "hand", "object", "use")
-    frame = entry.whole("frame", least=0, most=LARGEST_FRAME)
-    hand, target = entry.entry("hand"), entry.entry("object")
+    return _label_with(entry.entry("hand"), entry)
+
+
+def _labels_of_both(entry: Entry) -> dict[Side, Label]:
+    """The labels of a frame by their hands: of one, or of both."""
+    entry.only("frame", "hands", "object", "use")
+    hands = entry.entry("hands")
+    hands.only(*SIDES)
+    labels: dict[Side, Label] = {side: _label_with(hands.entry(side), entry) for side in SIDES if hands.has(side)}
+    if not labels:
+        raise DataError(f"expected right, left or both for {entry.where('hands')}, found neither")
+    return labels
+
+
+def _label_with(hand: Entry, entry: Entry) -> Label:
+    """The label of one hand in a frame's entry."""
+    target = entry.entry("object")
     target.only("rotation", "translation")
     return Label(
-        frame,
+        entry.whole("frame", least=0, most=LARGEST_FRAME),
         _joints(hand) if hand.has("joints") else _parameters(hand),
         _angles(target, "rotation", 3),
         _translation(target),
@@ -167,23 +221,55 @@ def _likely_units(distance: float) -> str:
     return ""
 
 
-def write_annotations(folder: Path, labels: Sequence[Label], *, hand_model: str | None, side: Side = "right") -> None:
+def write_annotations(
+    folder: Path,
+    labels: Sequence[Label],
+    *,
+    hand_model: str | None,
+    side: Side = "right",
+    other: AnnotationFile | None = None,
+) -> None:
     """Write a recording's `annotations.json`, whole or not at all.
 
-    `hand_model` names the model of the labels' parameters, `side` says whose hand it is. Raises `DataError` for numbers
-    that are not finite.
+    `hand_model` names the model of the labels' parameters, `side` says whose hand it is. With `other`, the labels of
+    the other hand, the file is of both. Raises `DataError` for numbers that are not finite, and for frames that are
+    labelled in both with different poses of the object, or for different uses.
     """
-    frames = [_written(label) for label in sorted(labels, key=lambda label: label.frame)]
-    named = {} if hand_model is None else {"hand_model": hand_model}
-    named |= {} if side == "right" else {"side": side}
-    write_document(folder / ANNOTATIONS_FILE, {"format": FORMAT, **named, "frames": frames})
+    if other is None:
+        frames = [_written(label, {"hand": _written_hand(label)}) for label in labels]
+        named = {} if hand_model is None else {"hand_model": hand_model}
+        named |= {} if side == "right" else {"side": side}
+    else:
+        frames = _written_both(folder, {side: labels, other.side: other.labels})
+        models = {side: hand_model, other.side: other.hand_model}
+        named = {"hands": BOTH, "hand_models": {key: models[key] for key in SIDES if models[key] is not None}}
+    ordered = sorted(frames, key=lambda frame: frame["frame"])
+    write_document(folder / ANNOTATIONS_FILE, {"format": FORMAT, **named, "frames": ordered})
 
 
-def _written(label: Label) -> dict[str, Any]:
+def _written_both(folder: Path, labels: Mapping[Side, Sequence[Label]]) -> list[dict[str, Any]]:
+    """The frames that have a label of either hand, each once."""
+    frames: dict[int, dict[str, Any]] = {}
+    for side in SIDES:
+        for label in labels[side]:
+            frame = frames.setdefault(label.frame, _written(label, {"hands": {}}))
+            if frame != _written(label, {"hands": frame["hands"]}):
+                raise DataError(
+                    f"expected one pose of the object, and one use, of frame {label.frame} for both hands to write to "
+                    f"{folder / ANNOTATIONS_FILE}, got two"
+                )
+            frame["hands"][side] = _written_hand(label)
+    return list(frames.values())
+
+
+def _written(label: Label, hands: Mapping[str, Any]) -> dict[str, Any]:
+    target = {"rotation": label.object_rotation.tolist(), "translation": label.object_translation.tolist()}
+    return {"frame": label.frame, "use": label.use, **hands, "object": target}
+
+
+def _written_hand(label: Label) -> dict[str, Any]:
     match label.hand:
         case HandParameters(pose, shape, translation):
-            hand = {"pose": pose.tolist(), "shape": shape.tolist(), "translation": translation.tolist()}
+            return {"pose": pose.tolist(), "shape": shape.tolist(), "translation": translation.tolist()}
         case HandJoints(joints):
-            hand = {"joints": dict(zip(JOINTS, joints.tolist(), strict=True))}
-    target = {"rotation": label.object_rotation.tolist(), "translation": label.object_translation.tolist()}
-    return {"frame": label.frame, "use": label.use, "hand": hand, "object": target}
+            return {"joints": dict(zip(JOINTS, joints.tolist(), strict=True))}

@@ -264,7 +264,8 @@ class Recording:
         footage = open_footage(folder)
         numbers = footage.numbers
         known = numbers if isinstance(numbers, range) else set(numbers)
-        for label in annotations.labels:
+        others = () if annotations.other is None else annotations.other.labels
+        for label in (*annotations.labels, *others):
             if label.frame not in known:
                 raise DataError(
                     f"expected labels of the frames {numbers[0]} to {numbers[-1]} of "
@@ -275,16 +276,18 @@ class Recording:
 
     @property
     def side(self) -> Side:
-        """Which hand the labels are of."""
+        """Which hand the labels are of; of a recording of both, the hand that is meant: the right one at first."""
         return self.annotations.side
 
     def of_side(self, side: Side | None) -> "Recording":
         """The recording taken as one of that hand; None leaves the hand that the labels are of.
 
-        Raises `DataError` when there are labels, and they are of the other hand.
+        Raises `DataError` when there are labels, and they are of the other hand alone.
         """
         if side in (None, self.side):
             return self
+        if self.annotations.other is not None:
+            return replace(self, annotations=self.annotations.of_side(side))
         if self.annotations.labels:
             raise DataError(
                 f"expected --side {self.side}, as {self.folder / ANNOTATIONS_FILE} says of its labels, got {side}"

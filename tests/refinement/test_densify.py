@@ -3,10 +3,12 @@
 import csv
 import importlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +28,9 @@ from warpgrasp.hand.model import HandModel
 from warpgrasp.hand.templates import Side, left_hand
 from warpgrasp.predictions.file import read_predictions, write_predictions
 from warpgrasp.predictions.poses import pose_of_predictions
-from warpgrasp.refinement.densify import PREDICTIONS, densify
+from warpgrasp.predictions.postprocessing import Flag
+from warpgrasp.refinement.densify import PREDICTIONS, Contradiction, densify
+from warpgrasp.refinement.doubt import CONTRADICTION_MM
 from warpgrasp.refinement.labels import DensifyError, between_labels
 from warpgrasp.refinement.quality import QUALITY
 from warpgrasp.refinement.refine import ALL_FRAMES, Stage
@@ -234,3 +238,52 @@ def test_frames_are_suggested_far_from_labels(recording_folder: Path, tmp_path: 
     assert len(capsys.readouterr().out.split()) == TRAIN_FRAMES - 3
     assert main(["suggest", str(recording_folder), "--count", "0"]) == 2
     assert main(["suggest", str(tmp_path)]) == 1
+
+
+def test_labels_that_contradict_each_other_are_named(
+    recording_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label's object was put 69 mm beside where it is: the command says so, and the frames are doubtful."""
+    folder = tmp_path / "A1"
+    shutil.copytree(recording_folder, folder)
+    stated = read_annotations(folder)
+    labels = [
+        replace(label, object_translation=label.object_translation + 0.04 * (label.frame == LABELS[1]))
+        for label in stated.labels
+    ]
+    write_annotations(folder, labels, hand_model=stated.hand_model)
+    assert main(["densify", str(folder), "--out", str(tmp_path / "out"), *COLOURS]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"labels that lie elsewhere than either is carried to from the other: 1 and 6 \(\d\d mm\)", said)
+    with (tmp_path / "out" / QUALITY).open(newline="") as file:
+        closures = [row["closure_mm"] for row in csv.DictReader(file)]
+    assert closures[0] == closures[-1] == ""  # before the first label and after the last
+    assert len(set(closures[1:6])) == 1
+    assert float(closures[1]) > CONTRADICTION_MM
+    assert (read_predictions(tmp_path / "out" / PREDICTIONS)[0].flags[1:6] & Flag.DOUBTFUL).all()
+
+
+def test_labels_that_agree_are_not(densified: Path) -> None:
+    closures = read_predictions(densified / PREDICTIONS)[0].closure_mm
+    assert np.isnan(closures[[0, 7]]).all()
+    assert (closures[1:6] < CONTRADICTION_MM).all()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "lines"),
+    [
+        ([], []),
+        ([(3, 9, 40.4)], ["either is carried to from the other: 3 and 9 (40 mm); one of the two is wrong"]),
+        ([(3, 9, 40.4), (9, 20, 30.0)], ["the labels on both sides are carried to: 9 (40 and 30 mm); look at them"]),
+        (
+            [(3, 9, 40.4), (9, 20, 30.0), (20, 28, 50.0), (40, 50, 60.0)],
+            ["carried to: 9 (40 and 30 mm), 20 (30 and 50 mm);", "from the other: 40 and 50 (60 mm);"],
+        ),
+    ],
+)
+def test_what_is_said_of_labels_that_contradict_each_other(pairs: list, lines: list[str]) -> None:
+    found = SimpleNamespace(contradictions=[Contradiction(*pair) for pair in pairs])
+    said = importlib.import_module("warpgrasp.cli.densify")._contradictions(found)
+    assert len(said) == len(lines)
+    for line, part in zip(said, lines, strict=True):
+        assert part in line

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from warpgrasp.refinement.doubt import FLOOR_MM, HELPED, Signs, most_helpful, runs
+from warpgrasp.refinement.doubt import CONTRADICTION_MM, FLOOR_MM, HELPED, Signs, most_helpful, runs
 
 
 def signs(count: int = 3) -> Signs:
     """Frames of which no sign says anything."""
     none = torch.zeros(count)
-    return Signs(none, none, none, none + 1, none, none)
+    return Signs(none, none, none, none + 1, none, none, none)
 
 
 def test_frames_without_a_sign_are_as_good_as_any() -> None:
@@ -22,14 +22,16 @@ def test_frames_without_a_sign_are_as_good_as_any() -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(Signs)])
 def test_the_expected_error_grows_with_every_sign_alone(name: str) -> None:
     worse = {"difference": [0.02, 0.05, 0.2], "compared_share": [0.9, 0.6, 0.0], "unseen_hand": [0.1, 0.5, 1.0]}
+    worse["closure_mm"] = [CONTRADICTION_MM + 1, 50.0, 90.0]
     values = torch.tensor(worse.get(name, [4.0, 10.0, 50.0]))
     expected = replace(signs(), **{name: values}).expected_error_mm()
     assert bool((expected.diff() > 0).all())
     assert expected[0] > FLOOR_MM
 
 
-def test_a_sign_that_was_not_measured_says_nothing() -> None:
-    unknown = replace(signs(), keypoints_mm=torch.full((3,), torch.nan))
+@pytest.mark.parametrize("name", ["keypoints_mm", "closure_mm"])
+def test_a_sign_that_was_not_measured_says_nothing(name: str) -> None:
+    unknown = replace(signs(), **{name: torch.full((3,), torch.nan)})
     assert torch.equal(unknown.expected_error_mm(), signs().expected_error_mm())
 
 

@@ -25,7 +25,7 @@ from warpgrasp.refinement.quality import (
 
 LINES = [
     FrameQuality(3, 1, 0, 0.0, 0.0, 1.0, math.nan),
-    FrameQuality(4, 0, 1, 0.25, 0.125, 0.5, 1.5, 4.0, 2.0, 8.5),
+    FrameQuality(4, 0, 1, 0.25, 0.125, 0.5, 1.5, 4.0, 2.0, 3.0, 8.5),
     FrameQuality(6, 0, 2, 0.5, math.nan, 0.0, math.nan),
 ]
 
@@ -88,8 +88,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_quality(path, LINES)
     assert path.read_bytes() == (
         b"frame,labelled,frames_to_label,difference_before,difference_after,compared_share,acceleration_mm_per_frame2,"
-        b"disagreement_mm,depth_pull_mm,expected_error_mm\r\n"
-        b"3,1,0,0.0,0.0,1.0,,,,\r\n4,0,1,0.25,0.125,0.5,1.5,4.0,2.0,8.5\r\n6,0,2,0.5,,0.0,,,,\r\n"
+        b"disagreement_mm,depth_pull_mm,closure_mm,expected_error_mm\r\n"
+        b"3,1,0,0.0,0.0,1.0,,,,,\r\n4,0,1,0.25,0.125,0.5,1.5,4.0,2.0,3.0,8.5\r\n6,0,2,0.5,,0.0,,,,,\r\n"
     )
     assert read_quality(path, "difference_before") == {3: 0.0, 4: 0.25, 6: 0.5}
     differences = read_quality(path, "difference_after")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,6 +168,7 @@ def _summary(densified: "Densified", out: Path) -> list[str]:
         f"{len(densified.labelled)} labels, {len(others)} other frames; difference to the nearest label {before:.3f}, "
         f"then {after:.3f}",
         _doubts(densified),
+        *_contradictions(densified),
         *_sightings(densified),
         *_masks(densified),
         f"wrote predictions.npz, annotations.json, quality.csv in {out}",
@@ -184,6 +186,27 @@ def _doubts(densified: "Densified") -> str:
         f"{doubtful.count} of {len(densified.predictions)} frames are doubtful, expected to be off by more than "
         f"{DOUBTFUL_MM:g} mm: {doubtful.frames}; a label of frame {doubtful.help_by} would help most (quality.csv)"
     )
+
+
+def _contradictions(densified: "Densified") -> list[str]:
+    """A line on labels that both labels beside them contradict, and one on other pairs that contradict each other."""
+    pairs = densified.contradictions
+    both = [(before, after) for before, after in pairwise(pairs) if before.last == after.first]
+    named = {before.last for before, _ in both}
+    others = [pair for pair in pairs if not named & {pair.first, pair.last}]
+    lines = []
+    if both:
+        wrong = ", ".join(
+            f"{before.last} ({before.closure_mm:.0f} and {after.closure_mm:.0f} mm)" for before, after in both
+        )
+        lines.append(f"labels that lie elsewhere than the labels on both sides are carried to: {wrong}; look at them")
+    if others:
+        apart = ", ".join(f"{pair.first} and {pair.last} ({pair.closure_mm:.0f} mm)" for pair in others)
+        lines.append(
+            f"labels that lie elsewhere than either is carried to from the other: {apart}; one of the two is wrong, or "
+            "what lies between cannot be followed"
+        )
+    return lines
 
 
 CONTRADICTION = (

@@ -59,7 +59,10 @@ MEMBERS = {
     "flags": Member(("u1",), ("frames",), required=False),
     "hand_presence": _column(required=False, least=0.0, most=1.0),
     **{f"{kind}_distance_px": _column(required=False, least=0.0) for kind in ("keypoint", "refined")},
-    **{f"{sign}_mm": _column(required=False, least=0.0) for sign in ("disagreement", "depth_pull", "expected_error")},
+    **{
+        f"{sign}_mm": _column(required=False, least=0.0)
+        for sign in ("disagreement", "depth_pull", "closure", "expected_error")
+    },
 }
 
 
@@ -104,6 +107,8 @@ class Predictions:
     """How far what two labels say of hand or object lies apart, where `densify` carried both to the frame."""
     depth_pull_mm: Float[np.ndarray, " n"] | None = None
     """How much nearer or farther the colours alone would have hand and object."""
+    closure_mm: Float[np.ndarray, " n"] | None = None
+    """How far from a label its pose lies as it is carried there from the label at the other end; NaN with one label."""
     expected_error_mm: Float[np.ndarray, " n"] | None = None
     """How far off hand or object are expected to be, by all signs that `densify` has of it."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,7 +28,7 @@ from warpgrasp.predictions import (
     read_predictions,
 )
 from warpgrasp.progress import progress_bar
-from warpgrasp.refinement.doubt import most_helpful, runs
+from warpgrasp.refinement.doubt import CONTRADICTION_MM, most_helpful, runs
 from warpgrasp.refinement.mask_margins import Margins
 from warpgrasp.refinement.quality import (
     QUALITY,
@@ -54,6 +55,15 @@ class Doubtful:
     count: int
     frames: str
     help_by: int
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Two labels, of which one does not lie where it is carried to from the other."""
+
+    first: int  # their frames' numbers
+    last: int
+    closure_mm: float
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,16 @@ class Densified:
         helpful = most_helpful(self.predictions.arrays["expected_error_mm"], self.labelled)
         assert helpful is not None  # what is flagged has no label
         return Doubtful(int(flagged.sum()), runs(flagged, numbers), numbers[helpful])
+
+    @property
+    def contradictions(self) -> list[Contradiction]:
+        """The labels beside each other that contradict each other by more than `CONTRADICTION_MM`, in order."""
+        closures, numbers = self.predictions.arrays["closure_mm"], self.predictions.index.tolist()
+        return [
+            Contradiction(numbers[first], numbers[last], float(closures[first]))
+            for first, last in pairwise(self.labelled)
+            if closures[first] > CONTRADICTION_MM
+        ]
 
     def _nearest_label(self, position: int) -> int:
         """The position of the label that is nearest in time; of two as near the earlier."""

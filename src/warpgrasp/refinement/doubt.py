@@ -17,6 +17,7 @@ DISAGREEMENT, DEPTH_PULL, KEYPOINTS = 0.4, 1.5, 0.6  # mm of error for a millime
 DIFFERENCE_MM, NOT_COMPARED_MM = 150.0, 100.0  # for a difference of colours of 1; where nothing is compared
 UNSEEN_HAND_MM = 10.0
 UNLIKE_MASK_MM, LEAST_OVERLAP = 20.0, 0.7  # where a silhouette's overlap with its mask is less: doubtful by itself
+CONTRADICTION_MM, CONTRADICTED = 40.0, 0.6  # a closure from which on labels contradict each other; mm for a mm of it
 HELPED = 5.0  # frames to both sides that a label helps
 
 
@@ -30,6 +31,7 @@ class Signs:
     compared_share: Float[Tensor, " n"]  # of the surface that this label shows
     keypoints_mm: Float[Tensor, " n"]  # of the hand's joints from the detected, across the line of sight
     unseen_hand: Float[Tensor, " n"]  # 1 where a detector has looked and sees no hand
+    closure_mm: Float[Tensor, " n"]  # of what is carried from one label to the other, and of this label; NaN with one
     unlike_masks: Float[Tensor, " n"] | None = None  # 1 where a silhouette is not its mask's; None: no masks
 
     def expected_error_mm(self) -> Float[Tensor, " n"]:
@@ -41,6 +43,7 @@ class Signs:
             DIFFERENCE_MM * self.difference,
             NOT_COMPARED_MM * (1 - self.compared_share).clamp_min(0),
             UNSEEN_HAND_MM * self.unseen_hand,
+            CONTRADICTED * self.closure_mm * (self.closure_mm > CONTRADICTION_MM),
         ]
         if self.unlike_masks is not None:
             terms.append(UNLIKE_MASK_MM * self.unlike_masks)

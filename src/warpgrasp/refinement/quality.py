@@ -225,6 +225,7 @@ class FrameQuality:
     acceleration_mm_per_frame2: float
     disagreement_mm: float = np.nan  # of what is carried from either end of a stretch
     depth_pull_mm: float = np.nan  # how much nearer or farther colours alone would have hand and object
+    closure_mm: float = np.nan  # of what is carried from one label to the other, and of this label
     expected_error_mm: float = np.nan  # by all signs together (`Signs.expected_error_mm`)
     keypoints_px: float | None = None  # mean distance of the hand's joints from the detected; None: nobody looked
     hand_iou: float | None = None  # of the drawn silhouette and the given; None: no masks were given

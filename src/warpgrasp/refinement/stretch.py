@@ -54,7 +54,7 @@ class StretchRefinement:
     def refined(self) -> RefinedStretch:
         """The stretch from both ends, joined and refined as a whole."""
         if bool(self.pictures.labelled.all()):
-            return RefinedStretch(self.start, self._signs(self.start, (self.start, self.start)))
+            return RefinedStretch(self.start, self._signs(self.start, (self.start, self.start), torch.nan))
         ends = list(self._from_ends())
         poses = [self._moved(offsets) for offsets in ends]
         whole = refined_offsets(
@@ -62,11 +62,11 @@ class StretchRefinement:
         )
         assert whole is not None
         pose = self._moved(whole)
-        return RefinedStretch(pose, self._signs(pose, poses))
+        return RefinedStretch(pose, self._signs(pose, poses, self._closure_mm(ends)))
 
     @torch.no_grad()
-    def _signs(self, pose: Pose, ends: Sequence[Pose]) -> Signs:
-        """What says how far off the poses may be; nothing does of the labels."""
+    def _signs(self, pose: Pose, ends: Sequence[Pose], closure_mm: float) -> Signs:
+        """What says how far off the poses may be; of the labels only what is carried to them does."""
         width_px = self.descent.finest_px(self.pictures.camera.width)
         agreed = agreement(pose, self.pictures, hand=self.hand, model=self.model, width_px=width_px)
         none = torch.zeros(len(pose))
@@ -81,6 +81,7 @@ class StretchRefinement:
             torch.where(free, agreed.compared_share, 1),
             free * seen_px * 1000 * pose.wrist[:, 2].float() / float(self.pictures.camera.focal_px.mean()),
             free * unseen,
+            torch.full((len(pose),), closure_mm),
             None if self.cues.silhouettes is None else free * self._unlike_masks(pose),
         )
 
@@ -128,6 +129,23 @@ class StretchRefinement:
         """The poses at these offsets; the labels', as they are."""
         free = ~self.pictures.labelled[:, None]
         return moved(self.start, {name: (offset * free).to(self.start.wrist) for name, offset in offsets.items()})
+
+    @torch.no_grad()
+    def _closure_mm(self, ends: Sequence[Offsets]) -> float:
+        """How far what is carried from one label to the other lies from this label; NaN where there is one alone.
+
+        It is the less of the two directions, since a track may be lost in one. Where both are far off either a label is
+        wrong or neither track holds.
+        """
+        first, last = self._labels
+        if first == last:
+            return torch.nan
+
+        def missed_mm(end: Offsets, label: int) -> float:
+            there = moved(self.start, {name: offset.to(self.start.wrist) for name, offset in end.items()})
+            return float(self.apart_mm(there, self.start)[label])
+
+        return min(missed_mm(ends[0], last), missed_mm(ends[1], first))
 
     def _joined(self, ends: list[Offsets], poses: list[Pose]) -> Offsets:
         """What both ends say, each the more the nearer it is, and the more the pictures agree with it."""

@@ -26,7 +26,7 @@ from warpgrasp.refinement.seen_hand import RecordedHands, SeenHand, seen_hand
 from warpgrasp.refinement.silhouettes import Silhouettes
 from warpgrasp.refinement.stretch import RefinedStretch
 
-SIGNS = ("disagreement_mm", "depth_pull_mm", "expected_error_mm")
+SIGNS = ("disagreement_mm", "depth_pull_mm", "closure_mm", "expected_error_mm")
 SMOOTH_S = 1 / 30  # the unit of time in which accelerations are weighed, at any rate of pictures
 PREDICTED_COST = 3e-3  # chosen on generated sequences, among 0 and 3e-3
 OUTLINE_COST = 1e-2  # chosen on generated recordings that are not reported, among 1e-3, 3e-3 and 1e-2
@@ -236,7 +236,7 @@ class Task:
         numbers = self.numbers[stretch.rows][stretch.stored]
         times_s = np.array([self.recording.clip.time_s(number) for number in numbers])
         signs = refined.signs
-        measured = (signs.disagreement_mm, signs.depth_pull_mm, signs.expected_error_mm())
+        measured = (signs.disagreement_mm, signs.depth_pull_mm, signs.closure_mm, signs.expected_error_mm())
         predictions = predictions_of_pose(
             refined.pose.rows(stretch.stored),
             sequence=self.sequence,

@@ -56,6 +56,7 @@ class AnnotatePage:
             server.gui,
             frames=len(state.numbers),
             width_px=state.recording.lens.width,
+            of_both=state.is_of_both,
             shapes=shapes,
             disabled=state.read_only is not None,
         )
@@ -204,7 +205,7 @@ class AnnotatePage:
 
     def draw(self) -> None:
         """Draw hand and object in the chosen style; hide them where a click on the picture is awaited."""
-        clicking = self.clicking != "nothing"
+        state, clicking = self.state, self.clicking != "nothing"
         pixel_awaited = self.clicking in ("joints", "box", "mask") or (clicking and self.asked is not None)
         self.scene.set_style(
             opacity=self.panel.opacity.value,
@@ -212,6 +213,8 @@ class AnnotatePage:
             object_shown=not (self.hidden or pixel_awaited),
             hand_shown=not (self.hidden or clicking),
         )
+        other = None if self.hidden or clicking or not self.panel.ghost.value else state.other_annotation(state.frame)
+        self.scene.show_ghost(None if other is None else other.hand_vertices, state.other_hand.hand)
         self.scene.set_handles("nothing" if clicking or self.hidden else self.moved)
 
     @property

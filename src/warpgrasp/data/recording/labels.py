@@ -22,7 +22,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle, mirrored_axis_angle, mirrored_points
-from warpgrasp.hand import HandFit, HandModel, Side, fit_cost, fit_hand, pose_cost, refusal, same_hand
+from warpgrasp.hand import HandFit, HandModel, Side, fit_cost, fit_hand, other_side, pose_cost, refusal, same_hand
 from warpgrasp.progress import notice
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
@@ -43,7 +43,7 @@ def pose_of_label(label: Label, hand: HandModel, model: ObjectModel, *, dtype: t
             parts = fit.rotation[0], fit.pose[0], fit.shape, fit.joints[0, 0]
             rotation, joint_angles, shape, wrist = (part.to(dtype) for part in parts)
     hand_rotation = matrix_from_axis_angle(rotation)
-    object_rotation, object_centre = _object_pose(label, model)
+    object_rotation, object_centre = object_pose(label, model)
     parts = object_rotation, object_centre, hand_rotation, wrist, joint_angles, shape
     return Pose(*(part.to(dtype)[None] for part in parts))
 
@@ -64,6 +64,12 @@ def label_of_pose(frame: int, pose: Pose, hand: HandModel, model: ObjectModel, *
     )
 
 
+def object_pose(label: Label, model: ObjectModel) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 3"]]:
+    """The object's rotation and the centre of its bounding box, in float64."""
+    rotation = matrix_from_axis_angle(torch.from_numpy(label.object_rotation))
+    return rotation, rotation @ model.centre_m.double() + torch.from_numpy(label.object_translation)
+
+
 def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annotation:
     """Hand and object of a label, in camera space.
 
@@ -75,7 +81,7 @@ def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annota
             vertices, joints, hand_rotation = _posed(recording, label.hand, hand, where)
         case HandJoints():
             vertices, joints, hand_rotation = _fitted(label.hand, hand, recording.side, where)
-    object_rotation, object_centre = _object_pose(label, recording.object.model)
+    object_rotation, object_centre = object_pose(label, recording.object.model)
     _check(joints, object_centre, where)
     return Annotation(vertices, joints, object_rotation.float(), object_centre.float(), hand_rotation)
 
@@ -93,12 +99,6 @@ def check_labels(recording: Recording, labels: Sequence[Label], hand: HandModel)
 def fitted_hand(stated: HandJoints, hand: HandModel) -> HandFit:
     """The hand model fitted to one label's joints."""
     return fit_hand(hand, torch.from_numpy(stated.joints).float()[None])
-
-
-def _object_pose(label: Label, model: ObjectModel) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 3"]]:
-    """The object's rotation and the centre of its bounding box, in float64."""
-    rotation = matrix_from_axis_angle(torch.from_numpy(label.object_rotation))
-    return rotation, rotation @ model.centre_m.double() + torch.from_numpy(label.object_translation)
 
 
 def _rest_wrist(hand: HandModel, shape: Float[Tensor, " s"]) -> Float[Tensor, " 3"]:
@@ -210,11 +210,6 @@ def say_doubts(path: Path, labels: Sequence[LabelInCamera]) -> bool:
     for line in lines:
         notice(f"warning: {path}: {line}; `warpgrasp doctor` checks all labels")
     return bool(lines)
-
-
-def other_side(side: Side) -> Side:
-    """The other hand."""
-    return "left" if side == "right" else "right"
 
 
 def fits_other_hand(joints: Float[Tensor, "21 3"], hand: HandModel) -> bool:

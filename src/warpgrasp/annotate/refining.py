@@ -8,7 +8,6 @@ import torch
 
 from warpgrasp.annotate.actions import Action
 from warpgrasp.annotate.edited_frame import PLACE_OF, EditedFrame, Part
-from warpgrasp.annotate.masks import Mask
 from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.errors import UserError
 from warpgrasp.frame import Pose
@@ -74,14 +73,13 @@ class RefineActions:
         masks = state.seen(number), state.seen(nearest)
         occluded = [None if mask is None else mask.occluded for mask in masks]
         parts = {"camera": state.camera, "hand": state.hand, "model": model, "descent": descent}
-        mask = self._mask(masks[0], others)
-        return nearest, refine_frame(pose, label, pictures, **parts, mask=mask, occluded=occluded)
+        return nearest, refine_frame(pose, label, pictures, **parts, mask=self._mask(number, others), occluded=occluded)
 
-    def _mask(self, mask: Mask | None, labels: Sequence[int]) -> GivenMask | None:
+    def _mask(self, number: int, labels: Sequence[int]) -> GivenMask | None:
         """The mask of a frame, and of the nearest labels that have one; None where it tells nothing."""
+        state, mask = self.page.state, self.page.state.seen(number)
         if mask is None or not mask.tells:
             return None
-        state = self.page.state
         with_mask = ((label, state.edited(label).mask) for label in labels)
         seen = ((state.seen(label), state.pose(label)) for label, own in with_mask if own is not None and own.tells)
         masked = ((one.labels, pose) for one, pose in seen if one is not None)

@@ -62,7 +62,8 @@ def doctor(*, data: Path | None = None, read: DataChoice = AS_USUAL) -> None:
     console.print(f"PyTorch {torch.__version__} on {device}")
     console.print(f"hand: {model.template.name}, {len(model.template.vertices)} vertices")
     if data is not None:
-        for line in examine(data, model, layout=read.named_layout, protocol=read.protocol, sides=read.sides()):
+        sides = read.of_recordings_too(data).sides()
+        for line in examine(data, model, layout=read.named_layout, protocol=read.protocol, sides=sides):
             console.print(line, soft_wrap=True)
 
 

@@ -151,7 +151,7 @@ def _fitted(
 def _likely_reason(stated: HandJoints, hand: HandModel, side: Side) -> str:
     if fits_other_hand(torch.from_numpy(stated.joints), hand):
         other = other_side(side)
-        return f'they are those of a {other} hand: write "side": "{other}" in {FILE}'
+        return f"they are those of a {other} hand: {_as_of(other)}"
     return "does each joint carry its own name?"
 
 
@@ -212,6 +212,11 @@ def say_doubts(path: Path, labels: Sequence[LabelInCamera]) -> bool:
     return bool(lines)
 
 
+def _as_of(side: Side) -> str:
+    """How the file says whose hand a label is."""
+    return f'write "side": "{side}" in {FILE} or, where that is of both hands, "{side}" in the frame\'s "hands"'
+
+
 def fits_other_hand(joints: Float[Tensor, "21 3"], hand: HandModel) -> bool:
     """Whether 21 joints (metres) fit the other hand clearly better than this one."""
     stated, mirrored = joints[None].float(), mirrored_points(joints[None].float())
@@ -234,7 +239,7 @@ def _side_doubt(label: LabelInCamera) -> str | None:
     other = other_side(label.side)
     if not is_other:
         return None
-    return f'{numbers} those of a {other} hand; for a {other} hand write "side": "{other}" in annotations.json'
+    return f"{numbers} those of a {other} hand; for a {other} hand {_as_of(other)}"
 
 
 def _bend_doubt(label: LabelInCamera) -> str | None:

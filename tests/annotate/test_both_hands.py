@@ -88,9 +88,7 @@ def test_labels_of_one_hand_become_those_of_both(folder: Path, hand: HandModel) 
 
 
 def test_one_hand_needs_its_own_side_or_both(folder: Path, hand: HandModel) -> None:
-    with pytest.raises(
-        DataError, match=r"the left hand too by `warpgrasp annotate .*small --hands both --side left`"
-    ):
+    with pytest.raises(DataError, match=r"the left hand too by `warpgrasp annotate .*small --hands both --side left`"):
         Recording.read(folder).of_side("left")
     (folder / "annotations.json").unlink()
     state = opened_both(folder, hand, "left")

@@ -63,7 +63,8 @@ class AnnotatePage:
         self.positions = {number: position for position, number in enumerate(state.numbers)}
         self.sitting = Sitting(state.frame)
         self.wanted = state.frame  # the frame asked for last
-        self.moved: Shown = "object" if state.read_only is None else "nothing"
+        first: Part = "hand" if state.labelled_other else "object"  # which is where the other hand's labels have it
+        self.moved: Shown = first if state.read_only is None else "nothing"
         self.stepping = False  # some letters mean steps of what has handles
         self.coupled = False  # hand and object move as one body
         self.clicking = "nothing"
@@ -205,7 +206,7 @@ class AnnotatePage:
 
     def draw(self) -> None:
         """Draw hand and object in the chosen style; hide them where a click on the picture is awaited."""
-        state, clicking = self.state, self.clicking != "nothing"
+        clicking = self.clicking != "nothing"
         pixel_awaited = self.clicking in ("joints", "box", "mask") or (clicking and self.asked is not None)
         self.scene.set_style(
             opacity=self.panel.opacity.value,
@@ -213,9 +214,13 @@ class AnnotatePage:
             object_shown=not (self.hidden or pixel_awaited),
             hand_shown=not (self.hidden or clicking),
         )
-        other = None if self.hidden or clicking or not self.panel.ghost.value else state.other_annotation(state.frame)
-        self.scene.show_ghost(None if other is None else other.hand_vertices, state.other_hand.hand)
+        self._draw_ghost(shown=self.panel.ghost.value and not (self.hidden or clicking))
         self.scene.set_handles("nothing" if clicking or self.hidden else self.moved)
+
+    def _draw_ghost(self, *, shown: bool) -> None:
+        other = self.state.other_annotation(self.state.frame) if shown else None
+        vertices = None if other is None else other.hand_vertices
+        self.scene.show_ghost(vertices, self.state.other_hand.hand, opacity=self.panel.opacity.value)
 
     @property
     def awaited(self) -> Awaited:

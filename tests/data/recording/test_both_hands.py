@@ -85,6 +85,7 @@ def test_a_data_set_reads_one_hand_and_says_so(both: Path, hand: HandModel, caps
     left = DataOptions(side="left").open(both)
     assert isinstance(left, Recordings)
     assert "those of the left one are read" in said(capsys)[1]
+    assert (right.protocol, left.protocol) == ("recording", "recording left")
     assert [name.index for name in left.names("train") if left.is_annotated(name)] == [3]
     assert [name.index for name in left.names("evaluation")] == [4]
     name = FrameName("both", 3)

@@ -84,12 +84,20 @@ class Recordings:
         return chosen
 
     def read_for(self, side: Side) -> "Recordings":
-        """The same recordings; of those with labels of both hands, the labels of that one."""
-        return self if side == self.side else replace(self, side=side, examined={})
+        """The same recordings, of those with labels of both hands those of one; the protocol says so of the left."""
+        if side == self.side:
+            return self
+        protocol = f"{PROTOCOL} left" if side == "left" and self._of_both else PROTOCOL
+        return replace(self, side=side, protocol=protocol, examined={})
+
+    @property
+    def _of_both(self) -> list[str]:
+        """The recordings with labels of both hands."""
+        return [name for name, recording in self.recordings.items() if recording.annotations.other is not None]
 
     def say_side(self) -> None:
         """Print on the error stream whose labels are read, where some recordings have labels of both hands."""
-        both = [name for name, recording in self.recordings.items() if recording.annotations.other is not None]
+        both = self._of_both
         if both:
             named = both[0] if len(both) == 1 else f"{len(both)} recordings, the first {both[0]}"
             notice(f"labels of both hands in {self.root} ({named}): those of the {self.side} one are read; see --side")

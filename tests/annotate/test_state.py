@@ -13,9 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from tests.annotate.conftest import opened
 from tests.data.recording.recording_files import edit, simple_label
+from warpgrasp.annotate.drafts import DRAFTS_FILE as DRAFTS
 from warpgrasp.annotate.edited_frame import PointPair
 from warpgrasp.annotate.state import AnnotationState, ReadOnlyError
-from warpgrasp.annotate.store import DRAFTS_FILE as DRAFTS
 from warpgrasp.data.recording.annotations import HandJoints, Label, read_annotations, write_annotations
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.files import Recording

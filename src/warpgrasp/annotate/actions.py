@@ -94,6 +94,13 @@ class AnnotateActions:
         self.page.hidden = not self.page.hidden
         self.page.draw()
 
+    def toggle_ghost(self) -> None:
+        """Show the other hand, or hide it."""
+        if not self.page.state.is_of_both:
+            raise UserError("this recording is of one hand; `warpgrasp annotate --hands both` labels the other one too")
+        self.page.panel.ghost.value = not self.page.panel.ghost.value
+        self.page.draw()
+
     def toggle_outlines(self) -> None:
         """Show the outlines of the frame's mask, or hide them."""
         self.page.panel.outlines.value = not self.page.panel.outlines.value

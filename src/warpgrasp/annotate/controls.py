@@ -1,5 +1,6 @@
 """The controls, keys, handles and clicks of the annotation page, connected with the actions."""
 
+import asyncio
 from functools import partial
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ KEYS = """
 | V | back to the camera's view |
 | X | surface, wireframe |
 | B | hide and show (Shift: outlines of masks) |
+| Shift+Y | hide and show the other hand, where both are labelled |
 | 1 … 9, 0 | opacity 10 % … 90 %, 100 % |
 | M | find the hand |
 | P, I | click points of the object, joints of the hand |
@@ -106,6 +108,7 @@ def _connect_view(page: AnnotatePage, actions: AnnotateActions) -> None:
     panel = page.panel
     _on(page, panel.opacity, page.draw)
     _on(page, panel.outlines, page.show_mask)
+    _on(page, panel.ghost, page.draw)
     _on(page, panel.zoom, actions.view_from_camera)
     _on_button(page, panel.camera, actions.view_from_camera)
     _on_group(page, panel.style, {style: lambda style=style: actions.draw_as(style) for style in STYLES})
@@ -198,16 +201,17 @@ def _key(
 ) -> None:
     """Let a key run an action; a slow one locks the page itself, and turns to frames outside of the lock.
 
-    While keys mean steps, those of `STEPS` mean these.
+    Keys are understood in the order in which they were pressed, among other controls; only what is slow runs beside
+    them. While keys mean steps, those of `STEPS` mean these.
     """
     steps, fine = StepActions(page), modifier == "shift"
     means_step = hotkey in STEPS and modifier in (None, "shift")
 
-    def pressed(event: Any) -> None:
+    async def pressed(event: Any) -> None:
         if page.stepping and means_step:
             page.act(lambda: steps.step(hotkey, fine=fine))
         elif slow:
-            action()
+            asyncio.get_running_loop().run_in_executor(None, action)
         else:
             page.act(action)
 
@@ -262,6 +266,7 @@ def _connect_keys(page: AnnotatePage, actions: AnnotateActions, painting: PaintA
     key("Back to the camera's view", "V", actions.view_from_camera)
     key("Surface or wireframe", "X", actions.toggle_wireframe)
     key("Hide or show hand and object", "B", actions.toggle_hidden)
+    key("Hide or show the other hand", "Y", actions.toggle_ghost, modifier="shift")
     key("Outlines of masks", "B", actions.toggle_outlines, modifier="shift")
     for digit in range(10):
         key(f"Opacity {digit or 10}0 %", str(digit), lambda digit=digit: actions.set_opacity((digit or 10) / 10))

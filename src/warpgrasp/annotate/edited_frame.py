@@ -118,8 +118,14 @@ class EditedFrame:
         return replace(moved, missing=other) if coupled and self.missing == other else moved
 
     def posed(self, pose: Pose) -> "EditedFrame":
-        """The same frame with another pose."""
-        return replace(self, pose=pose, stated_hand=None, stated_object=None, missing=None)
+        """The same frame with another pose; what a label states of a part stays where the part does."""
+        still = {
+            part: all(torch.equal(pose.arrays[name], self.pose.arrays[name]) for name in names)
+            for part, names in FIELDS_OF.items()
+        }
+        stated_hand = self.stated_hand if still["hand"] else None
+        stated_object = self.stated_object if still["object"] else None
+        return replace(self, pose=pose, stated_hand=stated_hand, stated_object=stated_object, missing=None)
 
     def with_joint(self, joint: str, pixel: Float[np.ndarray, " 2"] | None) -> "EditedFrame":
         """The same frame with a joint's pixel set, or taken away; in the order of `JOINTS`."""

@@ -108,7 +108,8 @@ class HandFinder:
         shown = before.pose.to(torch.float32)
         missed = joint_misses_m(self._joints(shown), shown.hand_rotation, keypoints, camera=camera, offsets=offsets)
         pose = _pose_of(fit, before.pose, nearest)
-        holds = nearest is not None and number not in state.begun and self._holds_object(labels[0])
+        known = number in state.begun or number in state.labelled_other  # where the object is
+        holds = nearest is not None and not known and self._holds_object(labels[0])
         if holds:
             assert nearest is not None
             pose = carried(nearest, pose)

@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from warpgrasp.annotate.clicked_joints import seen_joints
+from warpgrasp.annotate.drafts import DRAFTS_FILE
 from warpgrasp.annotate.edited_frame import EditedFrame, Part, check_pose, first_pose
-from warpgrasp.annotate.store import DRAFTS_FILE, AnnotationStore, writing_alone
+from warpgrasp.annotate.store import AnnotationStore, writing_alone
 from warpgrasp.data.recording import ANNOTATIONS_FILE, Recording, Use
 from warpgrasp.data.recording.label_files import FilePose, SeenPixels, StatedLabels
 from warpgrasp.errors import DataError, UserError
@@ -75,14 +76,14 @@ def import_labels(
         frames = {}
         for number in sorted(fits.keys() | objects.keys()):
             placed = None if number not in objects else _object_pose(recording, objects[number])
-            frames[number] = _frame(store.get(number), fresh, hands.get(number), fits.get(number), placed)
+            beginning = store.beside_other(number, fresh)
+            frames[number] = _frame(store.get(number), beginning, hands.get(number), fits.get(number), placed)
         for number, frame in frames.items():
             try:
                 check_pose(frame)
             except UserError as error:
                 raise DataError(f"{error}, for frame {number} of {stated[0].path}") from error
-            known = store.get(number)
-            store.put(number, replace(frame, use=use or ("train" if known is None else known.use)))
+            store.put(number, replace(frame, use=use or frame.use))
         store.save()
     lacking: dict[Part, tuple[int, ...]] = {
         part: tuple(number for number, frame in frames.items() if not frame.done and frame.missing == part)
@@ -112,6 +113,8 @@ def _refuse_known(
     force: bool,
 ) -> None:
     """Raise `DataError` for frames of which is known already what is stated, unless `force`."""
+    if placed := sorted(objects.keys() & store.beside.keys()):
+        _refuse(placed, recording.folder / ANNOTATIONS_FILE, force=force)
     for name, known in ((ANNOTATIONS_FILE, store.labelled), (DRAFTS_FILE, store.drafted)):
         refused = []
         for number in known:
@@ -125,11 +128,17 @@ def _refuse_known(
             )
             if any(parts.values()) and not completed:
                 refused.append(number)
-        if refused and not force:
-            raise DataError(
-                f"expected frames of which nothing is known yet, but {listed(refused)} of {recording.folder / name} "
-                f"{'is' if len(refused) == 1 else 'are'} there already; replace what is stated of them by --force"
-            )
+        if refused:
+            _refuse(refused, recording.folder / name, force=force)
+
+
+def _refuse(frames: Sequence[int], path: Path, *, force: bool) -> None:
+    """Raise `DataError` for frames of which a file knows already what is stated, unless `force`."""
+    if not force:
+        raise DataError(
+            f"expected frames of which nothing is known yet, but {listed(frames)} of {path} "
+            f"{'is' if len(frames) == 1 else 'are'} there already; replace what is stated of them by --force"
+        )
 
 
 def _fitted(
@@ -197,7 +206,8 @@ def _frame(
     if placed is not None:
         frame = replace(frame.moved(object_rotation=placed[0], object_centre=placed[1]), pairs=())
     if before is None or (fit is not None and placed is not None):
-        missing: Part | None = "object" if placed is None else "hand" if fit is None else None
+        has_object = placed is not None or frame.stated_object is not None  # as the other hand's label has it
+        missing: Part | None = "hand" if fit is None else None if has_object else "object"
         return replace(frame, missing=missing, done=missing is None)
     return replace(frame, done=frame.done or (before.missing is not None and frame.missing is None))
 

@@ -56,13 +56,15 @@ class AnnotatePage:
             server.gui,
             frames=len(state.numbers),
             width_px=state.recording.lens.width,
+            of_both=state.is_of_both,
             shapes=shapes,
             disabled=state.read_only is not None,
         )
         self.positions = {number: position for position, number in enumerate(state.numbers)}
         self.sitting = Sitting(state.frame)
         self.wanted = state.frame  # the frame asked for last
-        self.moved: Shown = "object" if state.read_only is None else "nothing"
+        first: Part = "hand" if state.labelled_other else "object"  # which is where the other hand's labels have it
+        self.moved: Shown = first if state.read_only is None else "nothing"
         self.stepping = False  # some letters mean steps of what has handles
         self.coupled = False  # hand and object move as one body
         self.clicking = "nothing"
@@ -212,7 +214,13 @@ class AnnotatePage:
             object_shown=not (self.hidden or pixel_awaited),
             hand_shown=not (self.hidden or clicking),
         )
+        self._draw_ghost(shown=self.panel.ghost.value and not (self.hidden or clicking))
         self.scene.set_handles("nothing" if clicking or self.hidden else self.moved)
+
+    def _draw_ghost(self, *, shown: bool) -> None:
+        other = self.state.other_annotation(self.state.frame) if shown else None
+        vertices = None if other is None else other.hand_vertices
+        self.scene.show_ghost(vertices, self.state.other_hand.hand, opacity=self.panel.opacity.value)
 
     @property
     def awaited(self) -> Awaited:

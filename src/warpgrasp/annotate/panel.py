@@ -57,8 +57,20 @@ class Fingers:
 class AnnotatePanel:
     """The handles of all controls, made once and set to a frame's values."""
 
-    def __init__(self, gui: viser.GuiApi, *, frames: int, width_px: int, shapes: Sequence[ShapeEffect], disabled: bool):
-        """`width_px` is that of the pictures; `disabled` makes a panel for looking only."""
+    def __init__(
+        self,
+        gui: viser.GuiApi,
+        *,
+        frames: int,
+        width_px: int,
+        shapes: Sequence[ShapeEffect],
+        of_both: bool,
+        disabled: bool,
+    ):
+        """`width_px` is that of the pictures; `of_both` tells that the other hand is labelled too.
+
+        `disabled` makes a panel for looking only.
+        """
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="large", dark_mode=True)
         gui.set_panel_label("warpgrasp annotate")
         gui.main_panel.dock_right()
@@ -69,6 +81,7 @@ class AnnotatePanel:
             self._add_find_controls(gui, disabled=disabled)
         with gui.add_folder("View"):
             self.opacity = gui.add_slider("opacity", min=0.05, max=1.0, step=0.05, initial_value=0.5)
+            self.ghost = gui.add_checkbox("the other hand", initial_value=True, visible=of_both)
             self.style = gui.add_button_group("draw as", STYLES)
             self.zoom = gui.add_slider("zoom", min=1.0, max=8.0, step=0.1, initial_value=1.0)
             self.camera = gui.add_button("Back to the camera's view")

@@ -70,18 +70,19 @@ class RefineActions:
         )
         label, model = state.pose(nearest), state.recording.object.model
         descent = ONE_FRAME if part is None else ONE_FRAME.of_part(part)
-        masks = state.edited(number).mask, state.edited(nearest).mask
+        masks = state.seen(number), state.seen(nearest)
         occluded = [None if mask is None else mask.occluded for mask in masks]
         parts = {"camera": state.camera, "hand": state.hand, "model": model, "descent": descent}
         return nearest, refine_frame(pose, label, pictures, **parts, mask=self._mask(number, others), occluded=occluded)
 
     def _mask(self, number: int, labels: Sequence[int]) -> GivenMask | None:
         """The mask of a frame, and of the nearest labels that have one; None where it tells nothing."""
-        state, mask = self.page.state, self.page.state.edited(number).mask
+        state, mask = self.page.state, self.page.state.seen(number)
         if mask is None or not mask.tells:
             return None
-        labelled = (state.edited(label) for label in labels)
-        masked = ((one.mask.labels, one.pose) for one in labelled if one.mask is not None and one.mask.tells)
+        with_mask = ((label, state.edited(label).mask) for label in labels)
+        seen = ((state.seen(label), state.pose(label)) for label, own in with_mask if own is not None and own.tells)
+        masked = ((one.labels, pose) for one, pose in seen if one is not None)
         return GivenMask(mask.labels, tuple(islice(masked, MASKED_LABELS)))
 
 

@@ -33,6 +33,7 @@ DOT_DEPTH_M = 0.1  # dots lie in front of everything
 DOT_SHARE = 0.0045  # a dot's radius, of the frame's width
 HANDLE_SCALE = 150.0  # pixels
 MOST_NUMBERED = 40  # pairs; further ones have no number in the scene
+GHOST_COLOUR, GHOST_SHARE = (170, 90, 230), 0.6  # of the other hand; of the opacity of what is edited
 JPEG_QUALITY = 92
 AMBIENT = 0.8
 
@@ -69,6 +70,8 @@ class AnnotateScene:
         )
         rest = np.zeros((len(hand.template.vertices), 3))
         self._hand_mesh = scene.add_mesh_simple("/hand/surface", rest, self._hand_faces, color=HAND_COLOUR, **plain)
+        self._ghost: viser.MeshHandle | None = None
+        self._ghostly: Float[Tensor, "v 3"] | None = None  # the vertices that it shows
         self._picture: UInt8[np.ndarray, "h w 3"] | None = None
         self._drawn: UInt8[np.ndarray, "h w 3"] | None = None  # with the mask
         self._mask: tuple[Mask, bool] | None = None
@@ -107,6 +110,20 @@ class AnnotateScene:
             self._posed = pose
         if self._picture is not None:
             self._place_picture(frame)
+
+    def show_ghost(self, vertices: Float[Tensor, "v 3"] | None, hand: HandModel, *, opacity: float) -> None:
+        """Show another hand, which does not move, where it is; None: nowhere."""
+        if self._ghost is not None:
+            self._ghost.visible, self._ghost.opacity = vertices is not None, GHOST_SHARE * opacity
+        if vertices is None or vertices is self._ghostly:
+            return
+        self._ghostly = vertices
+        if self._ghost is not None:
+            self._ghost.vertices = vertices.numpy()
+            return
+        faces = torch.cat([hand.faces, hand.closing_faces]).numpy()
+        drawn = {"color": GHOST_COLOUR, "opacity": GHOST_SHARE * opacity, "cast_shadow": False, "receive_shadow": False}
+        self._ghost = self._scene.add_mesh_simple("/other hand", vertices.numpy(), faces, side="double", **drawn)
 
     def _about_wrist(self, pose: Pose) -> Float[Tensor, "v 3"]:
         """The surface of the unturned hand, its wrist in the origin."""

@@ -11,7 +11,8 @@ import torch
 
 from warpgrasp.annotate.clicked_joints import FittedHand, expected_hand, kept_fingers, seen_joints
 from warpgrasp.annotate.edited_frame import EditedFrame, check_pose, first_pose
-from warpgrasp.annotate.masks import FrameMasks
+from warpgrasp.annotate.masks import FrameMasks, Mask
+from warpgrasp.annotate.other_hand import OtherHand
 from warpgrasp.annotate.pairs import PlacedObject, object_pose_from_pairs
 from warpgrasp.annotate.store import AnnotationStore
 from warpgrasp.data.recording import Masks, Recording
@@ -37,8 +38,9 @@ class _History:
 class AnnotationState:
     """The annotation of one recording.
 
-    A frame that nobody has begun has the pose of the last begun frame before it, unless another one is offered; nothing
-    of it is kept until it is changed. `read_only` says why nothing may be changed, where that is so.
+    A frame that nobody has begun has the pose of the last begun frame before it, with the object where a label of the
+    other hand has it, unless another one is offered; nothing of it is kept until it is changed. `read_only` says why
+    nothing may be changed, where that is so.
     """
 
     def __init__(
@@ -54,11 +56,12 @@ class AnnotationState:
         self.numbers: Sequence[int] = recording.footage.numbers
         self.masks = FrameMasks(recording, masks)
         self._store = AnnotationStore(recording, hand, self.masks)
+        self.other_hand = OtherHand(recording, hand)
         self._lock = threading.RLock()
         self._saving = threading.Lock()
         self._histories: dict[int, _History] = {}
         self._first = EditedFrame(first_pose(recording, hand))
-        self._frame = min(self.begun, default=self.numbers[0])
+        self._frame = min(self.begun or self.labelled_other, default=self.numbers[0])
         self._offer: tuple[int, EditedFrame] | None = None  # a frame that nobody has begun, as it might begin
 
     @property
@@ -93,6 +96,24 @@ class AnnotationState:
         """The frames that are begun and not finished, ascending."""
         with self._lock:
             return self._store.drafted
+
+    @property
+    def is_of_both(self) -> bool:
+        """Whether the other hand is labelled too, or is to be."""
+        with self._lock:
+            return self._store.other is not None
+
+    @property
+    def labelled_other(self) -> list[int]:
+        """The frames with a label of the other hand, ascending."""
+        with self._lock:
+            return sorted(self._store.beside)
+
+    def other_annotation(self, number: int) -> Annotation | None:
+        """The other hand of a frame, and the object, in camera space; None where it has no label that can be shown."""
+        with self._lock:
+            other, label = self._store.other, self._store.beside.get(number)
+            return None if other is None or label is None else self.other_hand.annotation(other, label)
 
     @property
     def begun(self) -> set[int]:
@@ -155,14 +176,18 @@ class AnnotationState:
             return True
 
     def copy_from_previous(self) -> int | None:
-        """Take the pose of the last begun frame before this one, or of the first after it; its number is returned."""
+        """Take the pose of the last begun frame before this one, or of the first after it; its number is returned.
+
+        The object stays where the other hand's label has it.
+        """
         with self._lock:
             source = self._neighbour(self._frame)
             if source is None:
                 return None
             other = self._store.get(source)
             assert other is not None
-            self.change(self.current.posed(other.pose))
+            copied = self._store.beside_other(self._frame, self.current.posed(other.pose))
+            self.change(replace(copied, use=self.current.use))
             return source
 
     def set_done(self, done: bool) -> None:
@@ -230,6 +255,14 @@ class AnnotationState:
         """The pose of a frame."""
         return self.edited(number).pose
 
+    def seen(self, number: int) -> Mask | None:
+        """What is known of each pixel of a frame: its mask, in which the other hand, where it is labelled, occludes."""
+        mask, annotation = self.edited(number).mask, self.other_annotation(number)
+        if annotation is None:
+            return mask
+        pixels = self.other_hand.pixels(annotation)
+        return (mask or Mask.empty(*pixels.shape)).painted(pixels, "occluder", erasing=False)
+
     def offer(self, frame: EditedFrame) -> None:
         """Let the frame at hand, which nobody has begun, look so until it is changed or left; nothing is kept of it."""
         with self._lock:
@@ -267,4 +300,5 @@ class AnnotationState:
         source = self._neighbour(frame)
         other = None if source is None else self._store.get(source)
         first, mask = self._first if other is None else EditedFrame(other.pose), self.masks.get(frame)
+        first = self._store.beside_other(frame, first)
         return first if mask is None else replace(first, mask=mask)

@@ -3,6 +3,9 @@
 Labels are in `annotations.json`. `annotation_drafts.json` holds frames that are not finished, and the points clicked
 on, so that a restart loses nothing. Only `warpgrasp annotate` reads this file; deleting it deletes unfinished work and
 no label.
+
+In a recording of both hands one of them is edited, and the other's labels stay what they are on disk. A frame that both
+label has one object, and one use: what is said here of a label counts for both.
 """
 
 import os
@@ -10,40 +13,34 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
 
+import numpy as np
 import torch
 
-from warpgrasp.annotate.edited_frame import EditedFrame, Part, PointPair, float64_rows
+from warpgrasp.annotate.drafts import Drafts
+from warpgrasp.annotate.edited_frame import EditedFrame
 from warpgrasp.annotate.masks import FrameMasks
-from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.data.recording import ANNOTATIONS_FILE as FILE
 from warpgrasp.data.recording import (
-    LARGEST_FRAME,
-    LARGEST_LABELS_BYTES,
     MASKS_FOLDER,
-    USES,
     AnnotationFile,
     HandParameters,
     Label,
     Recording,
     annotation_of,
     label_of_pose,
+    object_pose,
     pose_of_label,
     read_annotations,
     write_annotations,
 )
 from warpgrasp.errors import DataError
-from warpgrasp.files import remove_leftovers, write_document
-from warpgrasp.frame import Annotation, Pose
-from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from warpgrasp.hand import JOINTS, HandModel, same_hand
+from warpgrasp.files import remove_leftovers
+from warpgrasp.frame import Annotation
+from warpgrasp.hand import HandModel, same_hand
 from warpgrasp.locks import exclusive
 
-FORMAT = "warpgrasp-drafts-1"
-DRAFTS_FILE = "annotation_drafts.json"
 LOCK_FILE = ".annotate.lock"  # held by whoever writes either file
-PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @contextmanager
@@ -68,19 +65,24 @@ class AnnotationStore:
     def __init__(self, recording: Recording, hand: HandModel, masks: FrameMasks | None = None):
         """Read both files; `hand` is the model of the recording's own hand, right or left. `masks` are their frames'.
 
-        Raises `DataError` when one is broken or was made with another hand model.
+        The recording is of both hands where its `annotations` are, also when there are none of one. Raises `DataError`
+        when a file is broken or was made with another hand model.
         """
         # New labels are of the hand model at hand, whatever the file said before there were any.
         self.recording = replace(recording, annotations=AnnotationFile(hand.template.name, (), recording.side))
-        self.hand, self._masks = hand, masks
+        self.hand, self._masks, self._of_both = hand, masks, recording.annotations.other is not None
+        self.other: AnnotationFile | None = None
+        """The other hand's labels, as they are on disk, in a recording of both."""
+        self.beside: dict[int, Label] = {}
+        """The same by frame."""
         self._labels: dict[int, Label] = {}
         self._unchanged: dict[int, EditedFrame] = {}
         self._label_frames: dict[int, EditedFrame] = {}  # those that labels on disk were written from
         self._signature: tuple[int, ...] | None = None
-        self._read_labels()
-        self._drafts = _Drafts.read(recording.folder, hand)
         self._changed: dict[int, EditedFrame] = {}  # since the files were read
         self._unsaved: set[int] = set()
+        self._read_labels()
+        self._drafts = Drafts.read(recording.folder, hand, of_both=self.other is not None)
 
     @property
     def unsaved(self) -> frozenset[int]:
@@ -116,6 +118,8 @@ class AnnotationStore:
         mask = None if self._masks is None else self._masks.get(number)
         if label is None:
             assert draft is not None
+            if number in self._drafts.placed_by_other or draft.missing == "object":
+                draft = self.beside_other(number, draft)
             return draft if mask is None else replace(draft, mask=mask)
         annotation_of(self.recording, label, self.hand)  # raises for what is no hand and object in front of the camera
         return EditedFrame(
@@ -128,6 +132,15 @@ class AnnotationStore:
             stated_object=(label.object_rotation, label.object_translation),
             mask=mask,
         )
+
+    def beside_other(self, number: int, frame: EditedFrame) -> EditedFrame:
+        """The frame with the object, and the use, of the other hand's label, where there is one."""
+        label = self.beside.get(number)
+        if label is None:
+            return frame
+        rotation, centre = object_pose(label, self.recording.object.model)
+        moved = frame.moved(object_rotation=rotation.numpy(), object_centre=centre.numpy())
+        return replace(moved, stated_object=(label.object_rotation, label.object_translation), use=label.use)
 
     def put(self, number: int, frame: EditedFrame) -> None:
         """Change a frame; `save` writes it."""
@@ -147,7 +160,8 @@ class AnnotationStore:
     def save(self) -> None:
         """Write what has changed, so that no moment exists in which neither file holds it.
 
-        A label that somebody else changed in the meantime is kept, unless the same frame was changed here. Raises
+        A label that somebody else changed in the meantime is kept, unless the same frame was changed here. Where both
+        hands are labelled, the other's label gets the object and the use that they have here. Raises
         `OSError` when a file cannot be written, and `DataError` when somebody else broke the labels' file.
         """
         if self._signature != _signature(self.recording.folder / FILE):
@@ -157,20 +171,31 @@ class AnnotationStore:
             for number in self._unsaved:
                 self._masks.write(number, written[number].mask)
         labels = self._labels_with(written)
+        beside = {number for number, frame in written.items() if self._is_beside(number, frame, self.beside)}
         begun = {**self._drafts.frames, **written}
         drafts = {
             number: frame for number, frame in begun.items() if number not in labels or frame.pairs or frame.joints_px
         }
         if labels.keys() != self._labels.keys() or any(labels[number] is not self._labels[number] for number in labels):
             gained = {number: frame for number, frame in written.items() if number not in self._labels}
-            self._drafts.write({**drafts, **gained})
-            model, side = self._model_of(labels), self.recording.side
-            write_annotations(self.recording.folder, list(labels.values()), hand_model=model, side=side)
-            self._signature = _signature(self.recording.folder / FILE)
-            self._labels = labels
+            self._drafts.write({**drafts, **gained}, beside)
+            self._write_labels(labels)
             self._label_frames = {number: frame for number, frame in written.items() if frame.done}
-        self._drafts.write(drafts)
+        self._drafts.write(drafts, beside)
         self._unsaved -= {number for number, frame in written.items() if self._changed[number] is frame}
+
+    def _write_labels(self, labels: dict[int, Label]) -> None:
+        """Write these labels, with those of the other hand."""
+        others = {number: _with_object(label, labels.get(number, label)) for number, label in self.beside.items()}
+        other = None if self.other is None else replace(self.other, labels=tuple(others.values()))
+        folder, own = self.recording.folder, list(labels.values())
+        write_annotations(folder, own, hand_model=self._model_of(labels), side=self.recording.side, other=other)
+        self._signature = _signature(folder / FILE)
+        self._labels, self.beside, self.other = labels, others, other
+
+    def _is_beside(self, number: int, frame: EditedFrame, others: Mapping[int, Label]) -> bool:
+        """Whether object and use of a frame are those of the other hand's label."""
+        return number in others and _with_object(others[number], self._label(number, frame)) is others[number]
 
     def _labels_with(self, changed: Mapping[int, EditedFrame]) -> dict[int, Label]:
         labels = dict(self._labels)
@@ -188,9 +213,7 @@ class AnnotationStore:
     def _read_labels(self) -> None:
         folder = self.recording.folder
         self._signature = _signature(folder / FILE)
-        file = read_annotations(folder)
-        if file.labels and file.side != self.recording.side:
-            raise DataError(f"expected labels of a {self.recording.side} hand in {folder / FILE}, found {file.side}")
+        file = self._of_own_side(read_annotations(folder))
         by_parameters = any(isinstance(label.hand, HandParameters) for label in file.labels)
         if by_parameters and not same_hand(str(file.hand_model), self.hand.template.name):
             raise DataError(
@@ -199,6 +222,30 @@ class AnnotationStore:
             )
         self._labels = {label.frame: label for label in file.labels}
         self._unchanged, self._label_frames = {}, {}
+        before, self.other = self.beside, file.other
+        self.beside = {} if file.other is None else {label.frame: label for label in file.other.labels}
+        for number, frame in self._changed.items():  # whose object somebody else has moved, and nobody here
+            if self._is_beside(number, frame, before):
+                self._changed[number] = self.beside_other(number, frame)
+
+    def _of_own_side(self, file: AnnotationFile) -> AnnotationFile:
+        """The labels of the own hand, with the other's in a recording of both. Raises `DataError` without that."""
+        side = self.recording.side
+        if self._of_both or file.other is not None:
+            return file.of_both(side)
+        if file.labels and file.side != side:
+            raise DataError(f"expected labels of a {side} hand in {self.recording.folder / FILE}, found {file.side}")
+        return file
+
+
+def _with_object(label: Label, other: Label) -> Label:
+    """A label with the object and the use of another one; the same label where it has them."""
+    parts = "object_rotation", "object_translation"
+    if label.use == other.use and all(np.array_equal(getattr(label, part), getattr(other, part)) for part in parts):
+        return label
+    return replace(
+        label, object_rotation=other.object_rotation, object_translation=other.object_translation, use=other.use
+    )
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
@@ -208,87 +255,3 @@ def _signature(path: Path) -> tuple[int, ...] | None:
     except FileNotFoundError:
         return None
     return (status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-class _Drafts:
-    """`annotation_drafts.json`: frames as they were read, and as the file holds them now."""
-
-    def __init__(self, path: Path, hand_model: str, frames: Mapping[int, EditedFrame], entries: Mapping[int, Any]):
-        self.frames = frames
-        self._path, self._hand_model, self._entries = path, hand_model, entries
-        self._on_disk = [entries[number] for number in sorted(entries)]
-
-    @staticmethod
-    def read(folder: Path, hand: HandModel) -> "_Drafts":
-        """Read the drafts of a recording; none where there is no file.
-
-        Raises `DataError` naming the file and the fact, also when they were made with another hand model.
-        """
-        path, hand_model = folder / DRAFTS_FILE, hand.template.name
-        if not path.exists():
-            return _Drafts(path, hand_model, {}, {})
-        document = read_json_object(path, FORMAT, largest_bytes=LARGEST_LABELS_BYTES)
-        document.only("format", "hand_model", "frames")
-        if document.text("hand_model") != hand_model:
-            raise DataError(
-                f"expected drafts made with {hand_model} in {path}, found {document.text('hand_model')}; choose it by "
-                f"--hand open|mano and --side right|left, or delete the file"
-            )
-        frames, entries = {}, {}
-        for entry in document.entries("frames"):
-            entry.only("frame", "use", "hand", "object", "object_points", "hand_joints", "missing")
-            number = entry.whole("frame", least=0, most=LARGEST_FRAME)
-            frames[number], entries[number] = _frame_of(entry, hand.shape_count), dict(entry.values)
-        return _Drafts(path, hand_model, frames, entries)
-
-    def write(self, drafts: Mapping[int, EditedFrame]) -> None:
-        """Write drafts, whole or not at all; without any, no file. Nothing is written when nothing has changed."""
-        entries = [
-            self._entries[number] if frame is self.frames.get(number) else _entry_of(number, frame)
-            for number, frame in sorted(drafts.items())
-        ]
-        if entries == self._on_disk:
-            return
-        if entries or self._path.exists():
-            write_document(self._path, {"format": FORMAT, "hand_model": self._hand_model, "frames": entries})
-        self._on_disk = entries
-
-
-def _frame_of(entry: Entry, shape_count: int) -> EditedFrame:
-    hand, target, joints = entry.entry("hand"), entry.entry("object"), entry.entry("hand_joints")
-    joints.only(*JOINTS)
-    pose = Pose(
-        matrix_from_axis_angle(float64_rows(target.numbers("rotation", (3,)))),
-        float64_rows(target.numbers("centre", (3,))),
-        matrix_from_axis_angle(float64_rows(hand.numbers("rotation", (3,)))),
-        float64_rows(hand.numbers("wrist", (3,))),
-        float64_rows(hand.numbers("joints", (45,))),
-        float64_rows(hand.numbers("shape", (shape_count,))),
-    )
-    pairs = (
-        PointPair(pair.numbers("point", (3,)), pair.numbers("pixel", (2,))) for pair in entry.entries("object_points")
-    )
-    joints_px = tuple((name, joints.numbers(name, (2,))) for name in JOINTS if joints.has(name))
-    missing = entry.choice("missing", PARTS) if entry.has("missing") else None
-    return EditedFrame(pose, tuple(pairs), joints_px, use=entry.choice("use", USES), missing=missing)
-
-
-def _entry_of(number: int, frame: EditedFrame) -> dict[str, Any]:
-    pose = frame.pose
-    hand_rotation, object_rotation = (
-        axis_angle_from_matrix(matrix)[0].tolist() for matrix in (pose.hand_rotation, pose.object_rotation)
-    )
-    return {
-        "frame": number,
-        "use": frame.use,
-        "hand": {
-            "rotation": hand_rotation,
-            "wrist": frame.wrist.tolist(),
-            "joints": frame.joint_angles.tolist(),
-            "shape": frame.shape.tolist(),
-        },
-        "object": {"rotation": object_rotation, "centre": frame.object_centre.tolist()},
-        "object_points": [{"point": pair.point.tolist(), "pixel": pair.pixel.tolist()} for pair in frame.pairs],
-        "hand_joints": {name: pixel.tolist() for name, pixel in frame.joints_px},
-        **({} if frame.missing is None or frame.done else {"missing": frame.missing}),
-    }

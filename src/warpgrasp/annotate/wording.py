@@ -1,12 +1,15 @@
 """What the annotation page says of the frame at hand, in Markdown. Nothing is decided here."""
 
+from collections.abc import Sequence
+
 import torch
 
 from warpgrasp.annotate.edited_frame import EditedFrame
 from warpgrasp.annotate.pairs import FEWEST_PAIRS, PlacedObject, says_misfits
 from warpgrasp.annotate.scene import Awaited
 from warpgrasp.annotate.state import AnnotationState
-from warpgrasp.hand import FEWEST_JOINTS
+from warpgrasp.hand import FEWEST_JOINTS, other_side
+from warpgrasp.plain_text import markdown
 
 LISTED_LABELS = 12
 
@@ -14,14 +17,23 @@ LISTED_LABELS = 12
 def says_frame(state: AnnotationState, suggested: int | None) -> str:
     """The frame, the labels, and which frame to go to next."""
     kind = "label" if state.current.done else "draft" if state.frame in state.drafted else "not begun"
-    labels = state.labelled
-    listed = ", ".join(map(str, labels[:LISTED_LABELS])) + (" …" if len(labels) > LISTED_LABELS else "")
-    lines = [
-        f"**frame {state.frame}** · {kind}",
-        f"{len(labels)} label{'' if len(labels) == 1 else 's'}{': ' + listed if labels else ''}",
-    ]
+    lines = [f"**frame {state.frame}** · {kind}", says_labels(state.labelled)]
     lines += [] if suggested is None else [f"suggested next: {suggested}"]
+    lines += [says_hands(state)] if state.is_of_both else []
     return "  \n".join(lines)
+
+
+def says_labels(labels: Sequence[int]) -> str:
+    """How many labels there are, and of which frames."""
+    listed = ", ".join(map(str, labels[:LISTED_LABELS])) + (" …" if len(labels) > LISTED_LABELS else "")
+    return f"{len(labels)} label{'' if len(labels) == 1 else 's'}{': ' + listed if labels else ''}"
+
+
+def says_hands(state: AnnotationState) -> str:
+    """Which hand is edited, and of which frames the other one is labelled."""
+    side = state.recording.side
+    trouble = f" · ⚠️ {markdown(state.other_hand.trouble)}" if state.other_hand.trouble else ""
+    return f"edits the **{side}** hand · {other_side(side)} hand: {says_labels(state.labelled_other)}{trouble}"
 
 
 def says_missing(state: AnnotationState, placed: PlacedObject | None) -> str:

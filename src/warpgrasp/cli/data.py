@@ -8,6 +8,7 @@ from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
     from warpgrasp.data.recording import Recording
+    from warpgrasp.hand import Side
     from warpgrasp.predictions import Predictions
 
 SAMPLE_SEQUENCES, BENCHMARK_SEQUENCES = 8, 100
@@ -61,7 +62,8 @@ def doctor(*, data: Path | None = None, read: DataChoice = AS_USUAL) -> None:
     console.print(f"PyTorch {torch.__version__} on {device}")
     console.print(f"hand: {model.template.name}, {len(model.template.vertices)} vertices")
     if data is not None:
-        for line in examine(data, model, layout=read.named_layout, protocol=read.protocol, sides=read.sides()):
+        sides = read.of_recordings_too(data).sides()
+        for line in examine(data, model, layout=read.named_layout, protocol=read.protocol, sides=sides):
             console.print(line, soft_wrap=True)
 
 
@@ -99,6 +101,7 @@ def annotate(
     hand: HandChoice = "open",
     mano_folder: Path | None = None,
     side: Literal["right", "left"] | None = None,
+    hands: Literal["one", "both"] = "one",
     host: str = "127.0.0.1",
     port: int = 8080,
     predictions: Path | None = None,
@@ -112,7 +115,8 @@ def annotate(
         recording: The recording's folder: pictures, camera.json and object.json.
         hand: The hand model of the labels.
         mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
-        side: Which hand it is; as its labels say, where there are any, or else the right one.
+        side: Which hand is annotated; as the labels say, where they are of one hand, or else the right one.
+        hands: `both` lets a recording with labels of one hand get those of the other one beside them.
         host: The network interface to listen on; this machine alone can reach the usual one.
         port: The port to listen on, or the next one that is free.
         predictions: A predictions file of this recording (of `predict` or `densify`), whose grasps may be copied.
@@ -124,7 +128,7 @@ def annotate(
     from warpgrasp.annotate import serve
     from warpgrasp.data.recording import read_masks
 
-    annotated = one_recording(recording).of_side(side)
+    annotated = of_hands(one_recording(recording), side, hands)
     try:
         serve(
             annotated,
@@ -145,7 +149,7 @@ def annotate(
         ) from error
 
 
-def suggest(recording: Positional, /, *, count: int = 3) -> None:
+def suggest(recording: Positional, /, *, count: int = 3, side: Literal["right", "left"] | None = None) -> None:
     """Name the frames of a recording whose labels would help most: each brings all others nearest, in motion, to one.
 
     Of nearby frames that are nearly as good it is one in which hand and object are sharper.
@@ -153,12 +157,13 @@ def suggest(recording: Positional, /, *, count: int = 3) -> None:
     Args:
         recording: The folder of one recording, with labels or without.
         count: How many frames.
+        side: The hand whose labels count; as they say, where they are of one hand, or else the right one.
     """
     from warpgrasp.refinement import suggested_frames
 
     if count < 1:
         raise UsageError(f"expected --count of at least 1, got {count}")
-    frames = suggested_frames(one_recording(recording), count)
+    frames = suggested_frames(one_recording(recording).of_side(side), count)
     if not frames:
         console.print("every frame has a label")
         return
@@ -172,6 +177,11 @@ def one_recording(folder: Path) -> "Recording":
     if not is_recording(folder):
         raise UserError(f"expected the folder of one recording (camera.json, object.json, a video), found {folder}")
     return Recording.read(folder)
+
+
+def of_hands(recording: "Recording", side: "Side | None", hands: Literal["one", "both"]) -> "Recording":
+    """The recording taken as one of that hand, or of both. Raises `DataError` where labels are of the other alone."""
+    return recording.of_both(side) if hands == "both" else recording.of_side(side)
 
 
 def predictions_to_start_from(start: Path, recording: "Recording") -> "Predictions":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from warpgrasp.cli.data import one_recording
+from warpgrasp.cli.data import of_hands, one_recording
 from warpgrasp.cli.options import HandChoice, Positional, UsageError, check_new, hand_model, say, warn
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def labels(
     hand: HandChoice = "open",
     mano_folder: Path | None = None,
     side: Literal["right", "left"] | None = None,
+    hands: Literal["one", "both"] = "one",
     force: bool = False,
 ) -> None:
     """Take labels of CVAT, Label Studio, COCO or BOP into a recording's annotations.json, or write its own as theirs.
@@ -43,12 +44,13 @@ def labels(
         use: Whether the labels are for training or held out; for training, unless drafts or labels say it already.
         hand: The hand model of the labels.
         mano_folder: Where MANO_RIGHT.pkl lies, for `--hand mano`.
-        side: Which hand it is; as its labels say, where there are any, or else the right one.
+        side: Which hand it is; as the labels say, where they are of one hand, or else the right one.
+        hands: `both` lets a recording with labels of one hand get those of the other one beside them.
         force: Replace what is stated of frames that have a label or a draft already, or overwrite the file.
     """
     if bool(files) == (to is not None):
         raise UsageError(f"expected either --from FILE or --to FILE, got {'both' if files else 'neither'}")
-    labelled = one_recording(recording).of_side(side)
+    labelled = of_hands(one_recording(recording), side, hands)
     model = labelled.hand(hand_model(hand, mano_folder))
     if to is not None:
         _write(labelled, model, to, format or _format_of(to), 1 if object_id is None else object_id, force=force)

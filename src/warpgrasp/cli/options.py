@@ -114,7 +114,8 @@ class DataOptions:
     mano_folder: Path | None = None
     """Where MANO_RIGHT.pkl lies (and MANO_LEFT.pkl, where left hands are read), for `--hand mano`."""
     side: Literal["right", "left", "both"] = "right"
-    """Which hands of DexYCB are read, left ones as their mirror image; or which hand `predict` finds in a video."""
+    """Which hands of DexYCB are read, left ones as their mirror image; which hand of recordings with labels of both; or
+    which hand `predict` finds in a video."""
     left_shapedirs: Literal["as-labelled", "corrected"] = "as-labelled"
     """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
 
@@ -128,10 +129,13 @@ class DataOptions:
         from warpgrasp.data.sample import shipped_if_named
 
         root = shipped_if_named(root)
-        model = hand_model(self.hand, self.mano_folder)
-        sides = self.sides()
+        model, sides = hand_model(self.hand, self.mano_folder), self.of_recordings_too(root).sides()
         dataset = open_dataset(root, model, size=size, layout=self.named_layout, protocol=self.protocol, sides=sides)
-        return dataset.as_shown() if as_shown and isinstance(dataset, Recordings) else dataset
+        if not isinstance(dataset, Recordings):
+            return dataset
+        dataset = dataset.of_side("left" if self.side == "left" else "right")
+        dataset.say_side()
+        return dataset.as_shown() if as_shown else dataset
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
         """The same, but for recordings without a side: they are read alike, whichever hand they show."""

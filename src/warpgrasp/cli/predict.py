@@ -158,7 +158,7 @@ class Predicting:
         predictor = self._loaded
         if self.object is None and self.camera is None and not input.is_file():
             left = self.read.side == "left"
-            read = self.read.of_recordings_too(input).in_splits_of(_trained_splits(self.weights, input), input)
+            read = self.read.in_splits_of(_trained_splits(self.weights, input), input)
             dataset = read.open(input, size=predictor.size)
             if not self.among_many:  # recordings have the hand that is given, data sets may know its fingertips better
                 predictor = replace(predictor, hand=dataset.hand)

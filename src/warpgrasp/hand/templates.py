@@ -33,6 +33,7 @@ MANO_FINGERTIPS: dict[Fingertips, tuple[int, ...]] = {
 MANO_LEFT_FINGERTIPS = {**MANO_FINGERTIPS, "manopth": (745, 317, 445, 556, 673)}
 TIPS_IN_NAME = re.compile(r" \(tips: (\w+)\)")
 MANO_SIZE = (778, 1538)
+MIRRORED = " (mirrored)"  # ends the name of a left hand that is a right one's mirror image
 
 KEYS = (
     "v_template",
@@ -87,7 +88,27 @@ def left_hand(right: HandModel) -> HandModel:
     template = right.template
     if template.name == open_hand().name:
         return HandModel(open_hand("left"))
-    return HandModel(template.mirrored(f"{template.name} (mirrored)"))
+    return HandModel(template.mirrored(f"{template.name}{MIRRORED}"))
+
+
+def other_side(side: Side) -> Side:
+    """The other hand."""
+    return "left" if side == "right" else "right"
+
+
+def side_of_hand(name: str) -> Side:
+    """Which hand a model is, by its name: the left ones of recordings are those of `left_hand`."""
+    return "left" if name == open_hand("left").name or MIRRORED in name else "right"
+
+
+def other_hand(hand: HandModel) -> HandModel:
+    """The other hand of the same person: `left_hand` of a right one, and the inverse of a left one."""
+    name = hand.template.name
+    if side_of_hand(name) == "right":
+        return left_hand(hand)
+    if name == open_hand("left").name:
+        return HandModel(open_hand())
+    return HandModel(hand.template.mirrored(name.replace(MIRRORED, "")))
 
 
 def skin_textures() -> list[Path]:

@@ -57,7 +57,14 @@ from warpgrasp.data.recording.footage import (
     say_notices,
     videos_in,
 )
-from warpgrasp.data.recording.labels import annotation_of, check_labels, fitted_hand, label_of_pose, pose_of_label
+from warpgrasp.data.recording.labels import (
+    annotation_of,
+    check_labels,
+    fitted_hand,
+    label_of_pose,
+    object_pose,
+    pose_of_label,
+)
 from warpgrasp.data.recording.lens import Lens
 from warpgrasp.data.recording.mask_folder import MASK_COLOURS, MASKS_FOLDER, MaskFolder
 from warpgrasp.data.recording.masks import BACKGROUND, HAND, OBJECT, OCCLUDER, UNKNOWN, Masks, read_masks
@@ -120,6 +127,7 @@ __all__ = [
     "mirror_symmetry",
     "models_in_any_units",
     "near_symmetries",
+    "object_pose",
     "open_clip",
     "open_footage",
     "open_pictures",

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from warpgrasp.checked import Entry, read_json_object
 from warpgrasp.errors import DataError
 from warpgrasp.files import write_document
-from warpgrasp.hand import JOINTS, Side
+from warpgrasp.hand import JOINTS, Side, other_side
 
 FORMAT = "warpgrasp-annotations-1"
 ANNOTATIONS_FILE = "annotations.json"
@@ -86,6 +86,11 @@ class AnnotationFile:
         if self.other is None:
             raise ValueError(f"expected labels of the {side} hand, found those of the {self.side} one alone")
         return replace(self.other, other=replace(self, other=None))
+
+    def of_both(self, side: Side) -> "AnnotationFile":
+        """The same as labels of both hands, those of `side` first; of a hand there may be none."""
+        other = self.other or AnnotationFile(None, (), other_side(self.side))
+        return replace(self, other=other).of_side(side)
 
 
 def read_annotations(folder: Path) -> AnnotationFile:

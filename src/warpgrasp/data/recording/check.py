@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
-from warpgrasp.data.recording.annotations import HandJoints
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.files import Recording, near_symmetries
 from warpgrasp.data.recording.footage import count_as_said
-from warpgrasp.data.recording.labels import EXAMINED, doubts, fitted_hand
+from warpgrasp.data.recording.label_check import label_lines, of_each_hand
 from warpgrasp.frame import Annotation, FrameName, ObjectModel, pose_points
 from warpgrasp.geometry import Camera, Mesh, join
 from warpgrasp.hand import HandModel
@@ -178,12 +177,16 @@ def _farthest(paths: Sequence[Float[np.ndarray, "n 2"]], *, between: bool) -> fl
 def examine_recording(dataset: Recordings) -> Iterator[str]:
     """Lines about recordings; every frame and label is read. Raises `DataError` at the first that is broken."""
     dataset = dataset.as_shown()
+    annotated = 0
     for name, recording in dataset.recordings.items():
+        shown = of_each_hand(dataset, recording)
         yield from (f"{name}: {line}" for line in _facts(recording))
-        yield from (f"{name}: {line}" for line in _labels(dataset, name, recording))
+        for one in shown:
+            yield from (f"{name}: {line}" for line in label_lines(one, name))
         yield from (f"{name}: {line}" for line in _shape(recording))
-        yield from (f"{name}: {line}" for line in _pictures(dataset, name, recording))
-    annotated = sum(len(recording.labels) for recording in dataset.recordings.values())
+        first = next((one for one in shown if one.recordings[name].labels), dataset)
+        yield from (f"{name}: {line}" for line in _pictures(first, name, first.recordings[name]))
+        annotated += sum(len(one.recordings[name].labels) for one in shown)
     yield (
         "nothing is missing"
         if annotated
@@ -209,33 +212,6 @@ def _facts(recording: Recording) -> Iterator[str]:
     yield f"camera {lens.width}×{lens.height}, fx {fx:.1f}, fy {fy:.1f}, centre ({cx:.1f}, {cy:.1f}) px{bent}"
     size = " × ".join(f"{1000 * float(side):.0f}" for side in model.vertices.amax(dim=0) - model.vertices.amin(dim=0))
     yield f"object {model.name}, {size} mm, {len(model.vertices)} vertices, {len(model.faces)} faces"
-
-
-def _labels(dataset: Recordings, name: str, recording: Recording) -> Iterator[str]:
-    labels = recording.annotations.labels
-    held_out = [label.frame for label in labels if label.use == "evaluation"]
-    shown = ", ".join(str(label.frame) for label in labels[:20]) + (", …" if len(labels) > 20 else "")
-    of_left = " of a left hand" if recording.side == "left" else ""
-    yield f"{len(labels)} labels{of_left}, {len(held_out)} of them for evaluation" + (
-        f": frames {shown}" if labels else ""
-    )
-    dataset.examined[name] = EXAMINED  # all of them are, below
-    truths = [dataset.truth(FrameName(name, label.frame)) for label in labels]
-    hand = dataset.hand_of(name)
-    residuals = [
-        (1000 * float(fitted_hand(label.hand, hand).residual_m), label.frame)
-        for label in labels
-        if isinstance(label.hand, HandJoints)
-    ]
-    if residuals:
-        worst, frame = max(residuals)
-        mean = sum(residual for residual, _ in residuals) / len(residuals)
-        yield (
-            f"{len(residuals)} hands fitted to 21 joints, {mean:.1f} mm away on average, "
-            f"{worst:.1f} mm at most (frame {frame})"
-        )
-    in_camera = [dataset.in_camera(name, label, truth.annotation) for label, truth in zip(labels, truths, strict=True)]
-    yield from (f"warning: {line}" for line in doubts(in_camera))
 
 
 def _shape(recording: Recording) -> Iterator[str]:

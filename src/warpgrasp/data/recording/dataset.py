@@ -22,6 +22,7 @@ from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, Frame, FrameName, ObjectModel
 from warpgrasp.geometry import is_mesh_of, mesh_identity
 from warpgrasp.hand import HandModel, Side
+from warpgrasp.progress import notice
 
 PROTOCOL = "recording"
 OPEN_RECORDINGS = 8  # whose decoders stay in memory
@@ -33,7 +34,8 @@ class Recordings:
 
     `evaluation` holds the frames whose labels say so; `train` all others, of which those with a label are annotated.
     Frames are read at `size` (width, height), or at their own. A recording of a left hand is read in the mirror, as a
-    right hand with the object's mirror image; `as_shown` gives a data set that reads left hands as they are.
+    right hand with the object's mirror image; `as_shown` gives a data set that reads left hands as they are. Of
+    recordings with labels of both hands those of `side` are read.
     """
 
     root: Path
@@ -41,6 +43,7 @@ class Recordings:
     size: tuple[int, int] | None = None
     protocol: str = PROTOCOL
     is_as_shown: bool = False
+    side: Side = "right"
     examined: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
     """How many labels of each recording were looked at with doubt; the same for all copies of the data set."""
 
@@ -69,6 +72,36 @@ class Recordings:
         """The same recordings with left hands read as left hands, as predictions of them are stored."""
         return replace(self, is_as_shown=True)
 
+    def of_side(self, side: Side) -> "Recordings":
+        """The same recordings, read for that hand. Raises `DataError` for `left` where labels are of right hands alone.
+
+        Recordings of a left hand alone are read in any case.
+        """
+        chosen = self.read_for(side)
+        for recording in chosen.recordings.values():
+            if side == "left" and recording.side == "right" and recording.labels:
+                raise DataError(f"expected --side right, as the labels in {self.root} say, got left")
+        return chosen
+
+    def read_for(self, side: Side) -> "Recordings":
+        """The same recordings, of those with labels of both hands those of one; the protocol says so of the left."""
+        if side == self.side:
+            return self
+        protocol = f"{PROTOCOL} left" if side == "left" and self._of_both else PROTOCOL
+        return replace(self, side=side, protocol=protocol, examined={})
+
+    @property
+    def _of_both(self) -> list[str]:
+        """The recordings with labels of both hands."""
+        return [name for name, recording in self.recordings.items() if recording.annotations.other is not None]
+
+    def say_side(self) -> None:
+        """Print on the error stream whose labels are read, where some recordings have labels of both hands."""
+        both = self._of_both
+        if both:
+            named = both[0] if len(both) == 1 else f"{len(both)} recordings, the first {both[0]}"
+            notice(f"labels of both hands in {self.root} ({named}): those of the {self.side} one are read; see --side")
+
     def is_mirrored(self, sequence: str) -> bool:
         """Whether a recording shows a left hand and is therefore read as its mirror image."""
         return self.recordings[sequence].side == "left" and not self.is_as_shown
@@ -89,7 +122,7 @@ class Recordings:
                 f"expected a recording (camera.json, object.json, and video.mp4 or a folder frames), or a folder of "
                 f"recordings, in {self.root}, found none"
             )
-        recordings = {folder.resolve().name: Recording.read(folder) for folder in folders}
+        recordings = {folder.resolve().name: self._read(folder) for folder in folders}
         models: dict[str, Recording] = {}
         for recording in recordings.values():
             recording.footage.close()  # there may be hundreds
@@ -101,6 +134,10 @@ class Recordings:
                     f"{recording.object.mesh_file}; give them different names in object.json"
                 )
         return recordings
+
+    def _read(self, folder: Path) -> Recording:
+        recording = Recording.read(folder)
+        return recording if recording.annotations.other is None else recording.of_side(self.side)
 
     @property
     def sequences(self) -> Mapping[Split, Mapping[str, list[int]]]:

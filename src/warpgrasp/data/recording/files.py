@@ -290,9 +290,14 @@ class Recording:
             return replace(self, annotations=self.annotations.of_side(side))
         if self.annotations.labels:
             raise DataError(
-                f"expected --side {self.side}, as {self.folder / ANNOTATIONS_FILE} says of its labels, got {side}"
+                f"expected --side {self.side}, as {self.folder / ANNOTATIONS_FILE} says of its labels, got {side}; "
+                f"label the {side} hand too by `warpgrasp annotate {self.folder} --hands both --side {side}`"
             )
         return replace(self, annotations=replace(self.annotations, side=side))
+
+    def of_both(self, side: Side | None) -> "Recording":
+        """The recording taken as one of both hands, `side` meant; None leaves the hand that is meant as it is."""
+        return replace(self, annotations=self.annotations.of_both(side or self.side))
 
     def hand(self, right: HandModel) -> HandModel:
         """The model of the hand that it shows: the right one's, or its mirror image."""

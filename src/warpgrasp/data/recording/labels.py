@@ -22,7 +22,7 @@ from warpgrasp.data.recording.files import Recording
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Annotation, ObjectModel, Pose, pose_points
 from warpgrasp.geometry import axis_angle_from_matrix, matrix_from_axis_angle, mirrored_axis_angle, mirrored_points
-from warpgrasp.hand import HandFit, HandModel, Side, fit_cost, fit_hand, pose_cost, refusal, same_hand
+from warpgrasp.hand import HandFit, HandModel, Side, fit_cost, fit_hand, other_side, pose_cost, refusal, same_hand
 from warpgrasp.progress import notice
 
 LARGEST_HAND_M = 0.5  # from the wrist to a joint: twice a large hand
@@ -43,7 +43,7 @@ def pose_of_label(label: Label, hand: HandModel, model: ObjectModel, *, dtype: t
             parts = fit.rotation[0], fit.pose[0], fit.shape, fit.joints[0, 0]
             rotation, joint_angles, shape, wrist = (part.to(dtype) for part in parts)
     hand_rotation = matrix_from_axis_angle(rotation)
-    object_rotation, object_centre = _object_pose(label, model)
+    object_rotation, object_centre = object_pose(label, model)
     parts = object_rotation, object_centre, hand_rotation, wrist, joint_angles, shape
     return Pose(*(part.to(dtype)[None] for part in parts))
 
@@ -64,6 +64,12 @@ def label_of_pose(frame: int, pose: Pose, hand: HandModel, model: ObjectModel, *
     )
 
 
+def object_pose(label: Label, model: ObjectModel) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 3"]]:
+    """The object's rotation and the centre of its bounding box, in float64."""
+    rotation = matrix_from_axis_angle(torch.from_numpy(label.object_rotation))
+    return rotation, rotation @ model.centre_m.double() + torch.from_numpy(label.object_translation)
+
+
 def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annotation:
     """Hand and object of a label, in camera space.
 
@@ -75,7 +81,7 @@ def annotation_of(recording: Recording, label: Label, hand: HandModel) -> Annota
             vertices, joints, hand_rotation = _posed(recording, label.hand, hand, where)
         case HandJoints():
             vertices, joints, hand_rotation = _fitted(label.hand, hand, recording.side, where)
-    object_rotation, object_centre = _object_pose(label, recording.object.model)
+    object_rotation, object_centre = object_pose(label, recording.object.model)
     _check(joints, object_centre, where)
     return Annotation(vertices, joints, object_rotation.float(), object_centre.float(), hand_rotation)
 
@@ -93,12 +99,6 @@ def check_labels(recording: Recording, labels: Sequence[Label], hand: HandModel)
 def fitted_hand(stated: HandJoints, hand: HandModel) -> HandFit:
     """The hand model fitted to one label's joints."""
     return fit_hand(hand, torch.from_numpy(stated.joints).float()[None])
-
-
-def _object_pose(label: Label, model: ObjectModel) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 3"]]:
-    """The object's rotation and the centre of its bounding box, in float64."""
-    rotation = matrix_from_axis_angle(torch.from_numpy(label.object_rotation))
-    return rotation, rotation @ model.centre_m.double() + torch.from_numpy(label.object_translation)
 
 
 def _rest_wrist(hand: HandModel, shape: Float[Tensor, " s"]) -> Float[Tensor, " 3"]:
@@ -151,7 +151,7 @@ def _fitted(
 def _likely_reason(stated: HandJoints, hand: HandModel, side: Side) -> str:
     if fits_other_hand(torch.from_numpy(stated.joints), hand):
         other = other_side(side)
-        return f'they are those of a {other} hand: write "side": "{other}" in {FILE}'
+        return f"they are those of a {other} hand: {_as_of(other)}"
     return "does each joint carry its own name?"
 
 
@@ -212,9 +212,9 @@ def say_doubts(path: Path, labels: Sequence[LabelInCamera]) -> bool:
     return bool(lines)
 
 
-def other_side(side: Side) -> Side:
-    """The other hand."""
-    return "left" if side == "right" else "right"
+def _as_of(side: Side) -> str:
+    """How the file says whose hand a label is."""
+    return f'write "side": "{side}" in {FILE} or, where that is of both hands, "{side}" in the frame\'s "hands"'
 
 
 def fits_other_hand(joints: Float[Tensor, "21 3"], hand: HandModel) -> bool:
@@ -239,7 +239,7 @@ def _side_doubt(label: LabelInCamera) -> str | None:
     other = other_side(label.side)
     if not is_other:
         return None
-    return f'{numbers} those of a {other} hand; for a {other} hand write "side": "{other}" in annotations.json'
+    return f"{numbers} those of a {other} hand; for a {other} hand {_as_of(other)}"
 
 
 def _bend_doubt(label: LabelInCamera) -> str | None:

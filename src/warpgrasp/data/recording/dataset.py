@@ -41,6 +41,8 @@ class Recordings:
     size: tuple[int, int] | None = None
     protocol: str = PROTOCOL
     is_as_shown: bool = False
+    side: Side = "right"
+    """Of recordings of both hands the one that is read."""
     examined: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
     """How many labels of each recording were looked at with doubt; the same for all copies of the data set."""
 
@@ -65,9 +67,12 @@ class Recordings:
         """The same recordings, read at another size."""
         return replace(self, size=size)
 
-    def as_shown(self) -> "Recordings":
-        """The same recordings with left hands read as left hands, as predictions of them are stored."""
-        return replace(self, is_as_shown=True)
+    def as_shown(self, side: Side = "right") -> "Recordings":
+        """The same recordings with left hands read as left hands, as predictions of them are stored.
+
+        Those of both hands are read as of the hand `side`.
+        """
+        return replace(self, is_as_shown=True, side=side)
 
     def is_mirrored(self, sequence: str) -> bool:
         """Whether a recording shows a left hand and is therefore read as its mirror image."""
@@ -89,7 +94,7 @@ class Recordings:
                 f"expected a recording (camera.json, object.json, and video.mp4 or a folder frames), or a folder of "
                 f"recordings, in {self.root}, found none"
             )
-        recordings = {folder.resolve().name: Recording.read(folder) for folder in folders}
+        recordings = {folder.resolve().name: self._read(folder) for folder in folders}
         models: dict[str, Recording] = {}
         for recording in recordings.values():
             recording.footage.close()  # there may be hundreds
@@ -101,6 +106,10 @@ class Recordings:
                     f"{recording.object.mesh_file}; give them different names in object.json"
                 )
         return recordings
+
+    def _read(self, folder: Path) -> Recording:
+        recording = Recording.read(folder)
+        return recording.of_side(self.side) if recording.annotations.other is not None else recording
 
     @property
     def sequences(self) -> Mapping[Split, Mapping[str, list[int]]]:

@@ -112,25 +112,23 @@ class ViewContent:
     @property
     def keys(self) -> list[str]:
         """The keys of the layers."""
-        beside = {OTHER_HAND: self.sequence.other_hand, CONTROL: self.control}
-        return [
-            PREDICTION,
-            *(key for key, one in beside.items() if one is not None),
-            *([TRUTH] if self.annotated else []),
-        ]
+        return [PREDICTION, *self._beside, *([TRUTH] if self.annotated else [])]
 
     def layers(self, indices: Int[np.ndarray, " n"]) -> list[PoseLayer]:
         """The layers of the frames of these numbers, in the order of `keys`.
 
         Raises `SequenceError` when the annotated hands are not of the predictions' model.
         """
-        layers = [_predicted_layer(PREDICTION, self.sequence, indices)]
-        for key, beside in ((OTHER_HAND, self.sequence.other_hand), (CONTROL, self.control)):
-            if beside is not None:
-                layers.append(_predicted_layer(key, beside, indices))
+        predicted = {PREDICTION: self.sequence, **self._beside}
+        layers = [_predicted_layer(key, sequence, indices) for key, sequence in predicted.items()]
         if self.annotated:
             layers.append(self._true_layer(indices))
         return layers
+
+    @property
+    def _beside(self) -> dict[str, PredictedSequence]:
+        beside = {OTHER_HAND: self.sequence.other_hand, CONTROL: self.control}
+        return {key: one for key, one in beside.items() if one is not None}
 
     def _true_layer(self, indices: Int[np.ndarray, " n"]) -> PoseLayer:
         annotations = [self.annotation(int(index)) for index in indices]

@@ -552,7 +552,7 @@ function makeControls() {
     box.addEventListener("change", () => ((state.visible[layer.key] = box.checked), redraw()));
     layer.box = box;
     label.title = `${number + 1}`;
-    label.append(box, ...layer.parts.toReversed().map((part) => {
+    label.append(box, ...[...layer.parts].reverse().map((part) => {
       const swatch = document.createElement("span");
       swatch.className = "swatch";
       swatch.style.background = `rgb(${layer.colours[part]})`;

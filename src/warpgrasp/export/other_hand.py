@@ -54,7 +54,7 @@ def _same_cameras(one: Camera | None, two: Camera | None) -> bool:
 def _path_apart_m(sequence: PredictedSequence, other: PredictedSequence) -> float:
     """The largest difference of the object's places, and of its rotations' numbers."""
     paths = [
-        (np.asarray(one.predictions.arrays[name][one.rows], np.float64) for one in (sequence, other))
+        [np.asarray(one.predictions.arrays[name][one.rows], np.float64) for one in (sequence, other)]
         for name in ("object_translation", "object_rotation")
     ]
     return max(float(np.abs(one - two).max()) for one, two in paths)

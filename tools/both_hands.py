@@ -1,6 +1,6 @@
 """`densify` on generated recordings of both hands around one object: how far off are the hands, and the object?
 
-    OMP_NUM_THREADS=1 .venv/bin/python tools/both_hands.py            # some minutes, one core
+    OMP_NUM_THREADS=1 .venv/bin/python tools/both_hands.py            # a quarter of an hour, one core
 
 A right hand holds the object throughout; a left one, the mirror image of another grasp, leaves it and comes back. Each
 recording has 36 frames, three of them labelled. The errors are those of all other frames; docs/own_video.md has them.
@@ -162,7 +162,7 @@ def measured(folder: Path, seed: int) -> None:
 def main() -> None:
     """Measure some recordings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[6000, 6001])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[6000, 6001, 6002, 6003])
     for seed in parser.parse_args().seeds:
         with tempfile.TemporaryDirectory() as temporary:
             measured(Path(temporary), seed)

@@ -237,6 +237,7 @@ def test_masks_are_of_each_hand(recording: Path, tmp_path: Path, capsys) -> None
     assert "for a recording of both hands, found neither" in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unmoved")
 def test_keypoints_of_a_file_are_of_each_hand(scene: TwoHands, recording: Path, tmp_path: Path, capsys) -> None:
     """Those of another program that names the sides; where one names none, they are right hands."""

@@ -1,6 +1,6 @@
 """Hand and object of frames as one surface: what is rasterised, compared and shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -43,11 +43,15 @@ def posed_surface(pose: Pose, hand: HandModel, model: ObjectModel) -> Mesh:
 
 @dataclass(frozen=True)
 class Scene:
-    """Hand, closed at the wrist, and object of one frame in camera space (metres): a batch of one."""
+    """Hand, closed at the wrist, and object of one frame in camera space (metres): a batch of one.
+
+    The faces of the hand come first, then those of the object, and those of the other hand where there is one.
+    """
 
     mesh: Mesh
-    hand_face_count: int  # with the faces that close the wrist; they come first
+    hand_face_count: int  # with the faces that close the wrist
     object_centre: Float[Tensor, " 3"]
+    other_hand_face_count: int = 0
 
     @staticmethod
     def of(
@@ -74,9 +78,14 @@ class Scene:
         pose = annotation.object_rotation, annotation.object_translation
         return Scene.of(hand, annotation.hand_vertices, *pose, model)
 
+    def with_other_hand(self, hand: HandModel, hand_vertices: Float[Tensor, "v 3"]) -> "Scene":
+        """The scene with the other hand beside the hand."""
+        other = hand.closed_mesh(hand_vertices[None])
+        return replace(self, mesh=join(self.mesh, other), other_hand_face_count=other.faces.shape[1])
+
     def turned(self, about: Float[Tensor, " 3"]) -> "Scene":
         """The scene turned by 90° about the vertical line through a point: what was farther away lies to the right."""
         turn = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
         vertices = pose_points(turn, about, self.mesh.vertices[0] - about)[None]
         centre = pose_points(turn, about, (self.object_centre - about)[None])[0]
-        return Scene(self.mesh.with_vertices(vertices), self.hand_face_count, centre)
+        return replace(self, mesh=self.mesh.with_vertices(vertices), object_centre=centre)

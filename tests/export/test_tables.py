@@ -16,8 +16,8 @@ from tests.footage_files import BOX_FACES, BOX_M
 from tests.hand.templates import small_template
 from tests.oracles.skinning import skin
 from warpgrasp.export.datasets import write_bop
-from warpgrasp.export.formats import COLUMNS, parameter_rows, write_csv, write_json
 from warpgrasp.export.sequence import PredictedSequence, SequenceError
+from warpgrasp.export.tables import COLUMNS, parameter_rows, write_csv, write_json
 from warpgrasp.frame import ObjectModel
 from warpgrasp.hand.model import JOINTS, HandModel
 from warpgrasp.hand.templates import open_hand

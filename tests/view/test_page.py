@@ -18,9 +18,11 @@ from tests.oracles.silhouette import covered
 from warpgrasp.cli import main
 from warpgrasp.data.ho3d.dataset import Ho3d
 from warpgrasp.evaluation.metrics import score
+from warpgrasp.export.other_hand import with_other_hand
 from warpgrasp.export.sequence import PredictedSequence
 from warpgrasp.geometry.camera import Camera
 from warpgrasp.hand.model import HandModel
+from warpgrasp.hand.templates import left_hand
 from warpgrasp.predictions.file import read_predictions
 from warpgrasp.view.content import ViewContent, rounded_up
 from warpgrasp.view.page import PageOptions, saved_page
@@ -231,3 +233,48 @@ def test_the_browser_obeys(seen: dict) -> None:
 def test_what_a_drag_passes_is_not_drawn(seen: dict) -> None:
     """The first place, and the last one when that is drawn."""
     assert seen["dragged"] == [2, 0]
+
+
+def both_hands(hand: HandModel) -> PredictedSequence:
+    """The three known poses with a left hand beside the right one, which it is flagged in."""
+    other = left_hand(hand)
+    predictions = replace(predictions_by(other), flags=np.array([0, 0, 2], np.uint8))
+    left = replace(sequence_of(other, predictions, camera=CAMERA), side="left")
+    return with_other_hand(white_sequence(hand), left)
+
+
+def test_both_hands_are_on_one_page(hand: HandModel) -> None:
+    sequence = both_hands(hand)
+    assert sequence.other_hand is not None
+    content = Content.of(saved_page(ViewContent(sequence), PageOptions(width=320)))
+    first, second = content.stated["layers"]
+    assert (first["label"], second["label"]) == ("right hand and object", "left hand")
+    assert (first["parts"], second["parts"], second["within"]) == (["object", "hand"], ["hand"], first["key"])
+    np.testing.assert_allclose(content.hand(second), sequence.other_hand.predictions.hand_vertices, atol=1e-5)
+    assert content.stated["flags"] == ["", "", "left hand: object jumps"]
+    assert content.stated["flagged"] == [2]
+
+
+@pytest.mark.slow
+def test_the_browser_draws_both_hands_as_one(hand: HandModel, tmp_path: Path) -> None:
+    """The nearer before the farther, and the left one alone goes when its box is cleared."""
+    if installed_browser() is None:
+        pytest.skip("no Chromium is installed")
+    sequence = both_hands(hand)
+    asked = """
+    await viewer.ready;
+    const canvas = viewer.cameraView.canvas, found = { size: [canvas.width, canvas.height] };
+    viewer.state.opacity = 1;
+    await viewer.show(0); found.both = canvas.toDataURL("image/png");
+    document.dispatchEvent(new KeyboardEvent("keydown", { key: "2" }));
+    await viewer.settled(); found.right = canvas.toDataURL("image/png");
+    return found;
+    """
+    seen = asked_of(saved_page(ViewContent(sequence), PageOptions()), asked, tmp_path)
+    width, height = seen["size"]
+    intrinsics = CAMERA.resized(width, height).intrinsics
+    for name, one in (("both", sequence), ("right", white_sequence(hand))):
+        _, scene = next(iter(one.scenes()))
+        expected = covered(scene.mesh.vertices[0], scene.mesh.faces[0], intrinsics, width, height)
+        found = drawn(seen[name])
+        assert (found & expected).sum() / (found | expected).sum() >= 0.99, name

@@ -13,7 +13,8 @@ from warpgrasp.cli.recordings import carry_out_each
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.data.recording import Recording
+    from warpgrasp.data.recording import Masks, Recording
+    from warpgrasp.hand import Side
     from warpgrasp.refinement import Densified, RecordedHands
 
 LARGEST_SMOOTHNESS = 10_000  # beyond it nothing moves at all
@@ -38,7 +39,8 @@ def densify(
 
     No network is trained. `out` gets predictions.npz (for `view`, `export`, `evaluate`), annotations.json with a label
     for every frame, and quality.csv. Of a folder of recordings each gets a folder in `out`; those that are finished are
-    left as they are, and one that fails stops no other.
+    left as they are, and one that fails stops no other. Of a recording of both hands `out` gets these three in `right`
+    and in `left`, and annotations.json of both hands beside them.
 
     Args:
         recording: The folder of one recording with a few labels, or a folder of such folders.
@@ -48,7 +50,7 @@ def densify(
         masks: Silhouettes of hand, object and what is in front of them in some or all frames: a folder of PNG files, or
             COCO's, CVAT's or SAM 2's run lengths in a JSON file (docs/own_video.md says which). Of a folder of
             recordings: a folder in which they are named as the recordings are, NAME/ or NAME.json; a recording without
-            any is densified without.
+            any is densified without. Of a recording of both hands: a folder with those of each hand, right/ and left/.
         start: Predictions of a network to start from, instead of the labels' poses and the hand that is seen.
         smoothness: How strongly the motion is held to be smooth: 0 for not at all, 10 for slow, even motion.
         hand: The hand model of the labels.
@@ -103,14 +105,16 @@ class Densifying:
         from warpgrasp.refinement import densify as carry_on
 
         labelled, out = one_recording(self.recording), self.out
-        there = (out / PREDICTIONS).exists() and not self.force and not is_unfinished(out)
-        if there and not keeps_finished:
-            remove_finished_shards(out / PREDICTIONS)
-            raise UserError(f"expected a folder without {PREDICTIONS}, but {out} has it; overwrite it by --force")
         if out.resolve() == self.recording.resolve():
             raise UserError(
                 f"expected another folder than the recording's own, whose labels would be replaced, got {out}"
             )
+        if labelled.annotations.other is not None:
+            return self._of_both(labelled, keeps_finished=keeps_finished, show_progress=show_progress)
+        there = (out / PREDICTIONS).exists() and not self.force and not is_unfinished(out)
+        if there and not keeps_finished:
+            remove_finished_shards(out / PREDICTIONS)
+            raise UserError(f"expected a folder without {PREDICTIONS}, but {out} has it; overwrite it by --force")
         begun = None if self.start is None else predictions_to_start_from(self.start, labelled)
         model, look = hand_model(self.hand, self.mano_folder), _finder(self.keypoints)
         masks = None if self.masks is None else read_masks(self.masks, labelled.clip)
@@ -120,6 +124,56 @@ class Densifying:
             return [f"finished already: {out}"]
         densified = carry_on(labelled, model, out, program=source_commit(), show_progress=show_progress, **options)
         return _summary(densified, out)
+
+    def _of_both(self, labelled: "Recording", *, keeps_finished: bool, show_progress: bool) -> list[str]:
+        """The same with a recording of both hands."""
+        from warpgrasp.files import source_commit
+        from warpgrasp.refinement import PREDICTIONS, BothHands
+
+        if self.start is not None:
+            raise UsageError(
+                f"expected a recording of one hand with --start, whose predictions are of one, got {self.recording} "
+                f"of both; leave --start away"
+            )
+        if (self.out / PREDICTIONS).exists():
+            raise UserError(
+                f"expected a folder without {PREDICTIONS} for both hands, but {self.out} has it; choose another"
+            )
+        masks = {} if self.masks is None else _masks_of_sides(self.masks, labelled)
+        model, look = hand_model(self.hand, self.mano_folder), _finder(self.keypoints)
+        both = BothHands(labelled, model, self.out, self.smoothness, look, masks)
+        if both.is_whole and not self.force and not keeps_finished:
+            raise UserError(f"expected a folder without both hands, but {self.out} has them; overwrite them by --force")
+        if self.force:
+            both.remove()
+        elif keeps_finished and both.is_finished():
+            return [f"finished already: {self.out}"]
+        found = both.densified(program=source_commit(), show_progress=show_progress)
+        lines = [
+            f"{side} hand: {row}"
+            for side, densified in found.items()
+            for row in (["finished already"] if densified is None else _summary(densified, self.out / side))
+        ]
+        return [*lines, f"wrote annotations.json of both hands in {self.out}"]
+
+
+def _masks_of_sides(folder: Path, labelled: "Recording") -> "dict[Side, Masks]":
+    """The masks of each hand of a recording of both, of a hand without any nothing.
+
+    Raises `UserError` when there are none of either.
+    """
+    from warpgrasp.data.recording import SIDES, read_masks
+
+    found: dict[Side, Path] = {}
+    for side in SIDES:
+        there = [path for path in (folder / side, folder / f"{side}.json") if path.exists()]
+        found |= {side: there[0]} if there else {}
+    if not found:
+        raise UserError(
+            f"expected masks of each hand in {folder}, right/ or right.json and left/ or left.json, for a recording of "
+            f"both hands, found neither; in each the other hand is an occluder"
+        )
+    return {side: read_masks(path, labelled.clip) for side, path in found.items()}
 
 
 def _masks_of_each(folder: Path, recordings: Sequence[Path]) -> dict[str, Path]:

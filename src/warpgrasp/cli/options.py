@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warpgrasp.data import Dataset, Labels
     from warpgrasp.data.dexycb import Sides
     from warpgrasp.export import SequenceSources
-    from warpgrasp.hand import HandModel
+    from warpgrasp.hand import HandModel, Side
 
 console = Terminal()
 Result = TypeVar("Result")
@@ -119,10 +119,11 @@ class DataOptions:
     left_shapedirs: Literal["as-labelled", "corrected"] = "as-labelled"
     """The shape of DexYCB's left hands: as they were labelled, with MANO's wrong sign, or corrected."""
 
-    def open(self, root: Path, *, size: tuple[int, int] | None = None, as_shown: bool = False) -> "Dataset":
+    def open(self, root: Path, *, size: tuple[int, int] | None = None, as_shown: "Side | None" = None) -> "Dataset":
         """The data set in a folder, or the shipped one where it is called `sample`.
 
-        `as_shown` gives left hands of recordings as left hands, as in predictions, and not as their mirror images.
+        `as_shown` gives left hands of recordings as left hands, as in predictions, and not as their mirror images; it
+        is the hand that is meant in recordings of both.
         """
         from warpgrasp.data import open_dataset
         from warpgrasp.data.recording import Recordings
@@ -133,9 +134,11 @@ class DataOptions:
         dataset = open_dataset(root, model, size=size, layout=self.named_layout, protocol=self.protocol, sides=sides)
         if not isinstance(dataset, Recordings):
             return dataset
+        if as_shown is not None:
+            return dataset.as_shown(as_shown)
         dataset = dataset.of_side("left" if self.side == "left" else "right")
         dataset.say_side()
-        return dataset.as_shown() if as_shown else dataset
+        return dataset
 
     def of_recordings_too(self, root: Path) -> "DataOptions":
         """The same, but for recordings without a side: they are read alike, whichever hand they show."""
@@ -166,7 +169,7 @@ class DataOptions:
         )
         if data is None or footage:
             return SequenceSources(hand_model(self.hand, self.mano_folder), object, None, data)
-        dataset = self.of_recordings_too(data).open(data, as_shown=True)
+        dataset = self.of_recordings_too(data).open(data, as_shown=PredictedFile.opened(file).side)
         return SequenceSources(dataset.hand, object, dataset)
 
     @property

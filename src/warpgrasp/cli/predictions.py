@@ -17,6 +17,8 @@ from warpgrasp.files import write_json
 
 if TYPE_CHECKING:  # too heavy for `--help`
     from warpgrasp.evaluation import Assessment, OfficialScores
+    from warpgrasp.export import PredictedSequence, SequenceSources
+    from warpgrasp.hand import Side
     from warpgrasp.view import FrameServer
 
 
@@ -51,7 +53,8 @@ def evaluate(
     if submission is not None:
         check_new(submission, force=force)
     predictions, header = read_predictions(file)
-    dataset = read.in_splits_of(str(header.get("protocol", "")), data).open(data, as_shown=True)
+    side: Side = "left" if header.get("side") == "left" else "right"
+    dataset = read.in_splits_of(str(header.get("protocol", "")), data).open(data, as_shown=side)
     challenge = ho3d_official or submission is not None
     hands = ChallengeHands.predicted(predictions, evaluation_names(dataset)) if challenge else None
     names = dataset.names(header["split"]) if header.get("split") in SPLITS else predictions.names
@@ -128,6 +131,7 @@ def view(
     object: Path | None = None,
     sequence: str | None = None,
     control: Path | None = None,
+    other_hand: Path | None = None,
     read: DataChoice = AS_USUAL,
     frames: int = 300,
     width: int = 960,
@@ -148,6 +152,7 @@ def view(
         object: The mesh of the object, where `data` is not a data set that has it.
         sequence: Which sequence of the file, where there are several.
         control: Another network's predictions of the same frames, to be shown beside.
+        other_hand: The other hand's predictions around the same object, as `densify` writes them of both hands.
         read: How the data set is read.
         frames: The most frames that a saved page holds; of longer sequences every so many is shown.
         width: The largest width of the pictures in the page, in pixels.
@@ -164,7 +169,7 @@ def view(
         check_new(save, force=force)
     options = PageOptions(frames, width, compare)
     sources = read.sources(file, data=data, object=object)
-    shown = sources.sequence(file, sequence)
+    shown = _with_other_hand(sources, sources.sequence(file, sequence), other_hand)
     other = None if control is None else sources.sequence(control, shown.name)
     content = ViewContent(shown, other, sources.dataset)
     if save is not None:
@@ -174,6 +179,13 @@ def view(
         return
     with FrameServer(content, host=host, port=port, width=width) as server:
         _serve(server, host, open_browser=open_browser)
+
+
+def _with_other_hand(sources: "SequenceSources", shown: "PredictedSequence", file: Path | None) -> "PredictedSequence":
+    """A sequence, with the other hand of a file where one is given."""
+    from warpgrasp.export import with_other_hand
+
+    return shown if file is None else with_other_hand(shown, sources.sequence(file, shown.name))
 
 
 def _serve(server: "FrameServer", host: str, *, open_browser: bool) -> None:
@@ -243,6 +255,7 @@ def export(
     data: Path | None = None,
     object: Path | None = None,
     sequence: str | None = None,
+    other_hand: Path | None = None,
     read: DataChoice = AS_USUAL,
     targets: Annotated[TargetOptions, tyro.conf.arg(name="")] = TargetOptions(),
     bop_scene: int = 1,
@@ -256,6 +269,7 @@ def export(
         data: What was predicted: a video, a folder of pictures, a recording or a data set.
         object: The mesh of the object, where `data` is not a data set that has it.
         sequence: Which sequence of the file, where there are several.
+        other_hand: The other hand's predictions around the same object, as `densify` writes them of both hands.
         read: How the data set is read.
         targets: What is written where.
         bop_scene: The number of the scene in the BOP file.
@@ -266,6 +280,7 @@ def export(
 
     paths = targets.paths
     appeared = check_targets(paths, force=force)
-    predicted = read.sources(file, data=data, object=object).sequence(file, sequence)
+    sources = read.sources(file, data=data, object=object)
+    predicted = _with_other_hand(sources, sources.sequence(file, sequence), other_hand)
     for line in export_sequence(predicted, paths, ExportOptions(bop_scene, bop_object), appeared=appeared):
         console.print(line, soft_wrap=True)

@@ -9,7 +9,9 @@ from warpgrasp.export.formats import (
     check_targets,
     export_sequence,
 )
-from warpgrasp.export.sequence import PredictedFile, PredictedSequence, SequenceError, SequenceSources
+from warpgrasp.export.other_hand import with_other_hand
+from warpgrasp.export.sequence import PredictedFile, PredictedSequence, SequenceError
+from warpgrasp.export.sources import SequenceSources
 from warpgrasp.export.video import VideoWriter
 
 __all__ = [
@@ -26,5 +28,6 @@ __all__ = [
     "check_targets",
     "export_recording",
     "export_sequence",
+    "with_other_hand",
     "write_dexycb_result",
 ]

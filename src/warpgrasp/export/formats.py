@@ -1,177 +1,21 @@
-"""The registry of export formats, the writing of a sequence in some of them, each whole or not at all, and its tables.
+"""The registry of export formats, and the writing of a sequence in some of them, each whole or not at all."""
 
-A table holds the parameters of a sequence as CSV or JSON, a line for each frame, written one by one as they are read.
-Every number says what it is, in the file itself: its unit, the axes that it is given in, and what it refers to
-(docs/own_video.md#the-numbers). The hand's parameters are those of `annotations.json`: they pose the named hand model
-again. The object's pose is that of the mesh file's own coordinates, in metres.
-"""
-
-import csv
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from warpgrasp.data.recording import HandParameters, label_of_pose
 from warpgrasp.errors import UserError
 from warpgrasp.export.datasets import check_frames_folder, check_ho3d, write_bop, write_ho3d, write_obj, write_ply
 from warpgrasp.export.gltf import write_glb
 from warpgrasp.export.rrd import check_rrd, write_rrd
 from warpgrasp.export.sequence import PredictedSequence
+from warpgrasp.export.tables import write_csv, write_json
 from warpgrasp.export.usd import check_usd, write_usd
 from warpgrasp.export.video import check_video, write_video
 from warpgrasp.files import fingerprint_of_files, remove_leftovers, replacing, replacing_folder
-from warpgrasp.geometry import axis_angle_from_matrix
-from warpgrasp.hand import JOINTS, MANO_JOINTS
-from warpgrasp.predictions import Flag
 from warpgrasp.registry import Registry
 from warpgrasp.signals import Waiting
-
-TABLE_FORMAT = "warpgrasp-parameters-2"
-POSE_JOINTS = MANO_JOINTS[1:]  # of `hand_pose`, without the wrist
-
-
-@dataclass(frozen=True)
-class Column:
-    """What numbers of one name are."""
-
-    unit: str
-    axes: str
-    """The axes that they are given in."""
-    reference: str
-    """What they refer to."""
-
-    @property
-    def note(self) -> str:
-        """All of that, for the head of a CSV column."""
-        return "; ".join(text for text in (self.unit, self.axes, self.reference) if text)
-
-
-CAMERA = "camera axes"
-COLUMNS: Mapping[str, Column] = {
-    "time_s": Column("s", "", "since the first frame"),
-    "hand_rotation": Column("rad", CAMERA, "axis-angle of the whole hand about its wrist from the rest pose"),
-    "hand_translation": Column("m", CAMERA, "added to the vertices of the posed hand model"),
-    "hand_pose": Column("rad", "axes of the rest pose", "axis-angle of each joint from the rest pose"),
-    "hand_shape": Column("standard deviations", "", "weights of the hand model's shape components"),
-    "hand_joints": Column("m", CAMERA, "positions of the joints as predicted"),
-    "object_rotation": Column("rad", CAMERA, "axis-angle that turns the mesh file's own coordinates"),
-    "object_translation": Column("m", CAMERA, "position of the mesh file's own origin"),
-}
-# Only where it was measured: in files of a detector's check, in frames that it looked at and saw a hand in.
-MEASURED: Mapping[str, Column] = {
-    "keypoint_distance_px": Column("px", "", "mean distance of the projected joints from those that a detector sees"),
-}
-
-
-def write_csv(sequence: PredictedSequence, path: Path) -> None:
-    """Write a row for each frame below a head of `NAME [UNIT; AXES; REFERENCE]`.
-
-    Vectors have a column for x, y and z, joints one for each by their names, shapes a numbered one for each parameter.
-    """
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for number, row in enumerate(parameter_rows(sequence)):
-            cells = list(_cells(row))
-            if number == 0:
-                writer.writerow(head for head, _ in cells)
-            writer.writerow(value for _, value in cells)
-
-
-def write_json(sequence: PredictedSequence, path: Path) -> None:
-    """Write one object: what the numbers are, then the frames, one on a line."""
-    about = {
-        "format": TABLE_FORMAT,
-        "units": "metres, radians, seconds",
-        "axes": "OpenCV camera: x right, y down, z forward",
-        "hand_model": sequence.hand.template.name,
-        "hand": "vertices = model(pose = hand_rotation then hand_pose, shape = hand_shape) + hand_translation",
-        "object": "vertices = R(object_rotation) x + object_translation, x the mesh file's own coordinates in metres",
-        "joints": list(JOINTS),
-        "pose_joints": list(POSE_JOINTS),
-        "columns": {name: vars(column) for name, column in _columns(sequence).items()},
-    }
-    stated = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items())
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(f'{{\n{stated},\n"frames": [')
-        for number, row in enumerate(parameter_rows(sequence)):
-            file.write((",\n" if number else "\n") + json.dumps(row, allow_nan=False))
-        file.write("\n]\n}\n")
-
-
-def parameter_rows(sequence: PredictedSequence) -> Iterator[dict[str, Any]]:
-    """Each frame's numbers by name: texts, numbers, and lists of numbers. `COLUMNS` says what they are.
-
-    Raises `SequenceError` when the predicted vertices are not those of the parameters.
-    """
-    position = 0
-    for part in sequence.chunks():
-        pose, _ = sequence.posed(part)
-        rotation, translation = sequence.model.pose_of_file(pose.object_rotation, pose.object_centre)
-        axis_angle = axis_angle_from_matrix(rotation)
-        for row, index in enumerate(part.index.tolist()):
-            hand = label_of_pose(index, pose.rows(slice(row, row + 1)), sequence.hand, sequence.model).hand
-            assert isinstance(hand, HandParameters)
-            yield {
-                "sequence": sequence.name,
-                "frame": index,
-                "time_s": float(sequence.times_s[position]),
-                "flags": Flag(int(sequence.flags[position])).words,
-                "hand_rotation": hand.pose[:3].tolist(),
-                "hand_translation": hand.translation.tolist(),
-                "hand_pose": hand.pose[3:].tolist(),
-                "hand_shape": hand.shape.tolist(),
-                "hand_joints": part.hand_joints[row].tolist(),
-                "object": sequence.model.name,
-                "object_rotation": axis_angle[row].tolist(),
-                "object_translation": translation[row].tolist(),
-                **{name: _number(part.arrays[name][row]) for name in MEASURED if name in part.arrays},
-            }
-            position += 1
-
-
-def _columns(sequence: PredictedSequence) -> dict[str, Column]:
-    """The columns of a sequence."""
-    measured = sequence.predictions.arrays
-    return {**COLUMNS, **{name: column for name, column in MEASURED.items() if name in measured}}
-
-
-def _number(value: Any) -> float | None:
-    """A number; None where it was not measured."""
-    return None if np.isnan(value) else float(value)
-
-
-def _cells(row: dict[str, Any]) -> Iterator[tuple[str, str | int | float | None]]:
-    """The cells of a CSV row with the heads of their columns."""
-    for key, value in row.items():
-        column = COLUMNS.get(key) or MEASURED.get(key)
-        # A name that ends with its unit is read by programs as it is; docs/own_video.md says what it refers to.
-        note = "" if column is None or key.endswith(f"_{column.unit}") else f" [{column.note}]"
-        for name, number in _named(key, value):
-            yield name + note, number
-
-
-def _named(key: str, value: Any) -> Iterator[tuple[str, str | int | float | None]]:
-    """The numbers of a cell of `parameter_rows`, each with a name of its own."""
-    if key == "hand_joints":
-        named = zip(JOINTS, value, strict=True)
-    elif key == "hand_pose":
-        points = [value[start : start + 3] for start in range(0, len(value), 3)]
-        named = zip((f"{key}_{joint}" for joint in POSE_JOINTS), points, strict=True)
-    elif key == "hand_shape":
-        yield from ((f"{key}_{number}", parameter) for number, parameter in enumerate(value))
-        return
-    elif isinstance(value, list):
-        named = [(key, value)]
-    else:
-        yield key, value
-        return
-    for name, point in named:
-        yield from ((f"{name}_{axis}", number) for axis, number in zip("xyz", point, strict=True))
 
 
 class ExportTargetError(UserError):
@@ -213,6 +57,8 @@ class ExportFormat:
     """Whether a folder is written, not a file."""
     overwrites: bool = True
     """Whether `--force` may replace what is there."""
+    both_hands: bool = False
+    """Whether it holds a sequence's other hand too; else sequences of both hands are refused."""
 
 
 def _format(
@@ -222,6 +68,7 @@ def _format(
     check: Callable[[PredictedSequence, Path], None] = lambda sequence, path: None,
     is_folder: bool = False,
     overwrites: bool = True,
+    both_hands: bool = False,
 ) -> ExportFormat:
     """A format that has no options."""
     return ExportFormat(
@@ -230,18 +77,23 @@ def _format(
         check=lambda sequence, path, _: check(sequence, path),
         is_folder=is_folder,
         overwrites=overwrites,
+        both_hands=both_hands,
     )
 
 
 OWN_EXPORTS: Mapping[str, ExportFormat] = {
-    "glb": _format("an animated GLB file", write_glb),
-    "usd": _format("an animated USD file, for Blender, Omniverse or Unreal", write_usd, check=check_usd),
-    "rrd": _format("a recording of Rerun, with pictures where --data has them", write_rrd, check=check_rrd),
+    "glb": _format("an animated GLB file", write_glb, both_hands=True),
+    "usd": _format(
+        "an animated USD file, for Blender, Omniverse or Unreal", write_usd, check=check_usd, both_hands=True
+    ),
+    "rrd": _format(
+        "a recording of Rerun, with pictures where --data has them", write_rrd, check=check_rrd, both_hands=True
+    ),
     "obj": _format("a folder of OBJ files", write_obj, check=check_frames_folder, is_folder=True),
     "ply": _format("a folder of PLY files", write_ply, check=check_frames_folder, is_folder=True),
-    "mp4": _format("a video, predictions over pictures", write_video, check=check_video),
-    "csv": _format("a table of parameters", write_csv),
-    "json": _format("the parameters as JSON", write_json),
+    "mp4": _format("a video, predictions over pictures", write_video, check=check_video, both_hands=True),
+    "csv": _format("a table of parameters", write_csv, both_hands=True),
+    "json": _format("the parameters as JSON", write_json, both_hands=True),
     "bop": ExportFormat(
         "the object's poses as results of the BOP challenge",
         lambda sequence, path, options: write_bop(
@@ -270,6 +122,12 @@ def export_sequence(
     """
     options = options or ExportOptions()
     for name, path in targets.items():
+        if sequence.other_hand is not None and not EXPORTS[name].both_hands:
+            others = [other for other, known in EXPORTS.items() if known.both_hands]
+            raise ExportTargetError(
+                f"expected a format that holds both hands ({', '.join(others)}) with --other-hand, got {name}; write "
+                f"each hand for itself"
+            )
         EXPORTS[name].check(sequence, path, options)
     with Waiting() as waiting, ExitStack() as until_all_are_written, waiting.interrupted:
         for name, path in targets.items():

@@ -29,7 +29,7 @@ from warpgrasp.geometry import NEAR_M, Camera, Mesh, matrix_from_axis_angle
 from warpgrasp.hand import MANO_JOINTS, HandModel
 from warpgrasp.predictions import Predictions
 from warpgrasp.render import vertex_normals
-from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR
+from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR, OTHER_HAND_COLOUR
 
 HALF_TURN_ABOUT_X = [1.0, 0.0, 0.0, 0.0]  # a quaternion x, y, z, w
 WEIGHTS_PER_SET = 4
@@ -40,6 +40,7 @@ VERTICES, INDICES = 34962, 34963  # buffer targets
 MAGIC, VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 ALIGNMENT = 4
+Colour = tuple[float, float, float]  # red, green and blue of a screen, 0 to 1
 
 
 def write_glb(sequence: PredictedSequence, path: Path) -> None:
@@ -50,14 +51,18 @@ def write_glb(sequence: PredictedSequence, path: Path) -> None:
 def glb_of(sequence: PredictedSequence) -> bytes:
     """A sequence as a GLB file. Raises `SequenceError` when its vertices are not those of its parameters."""
     builder = GltfBuilder({"scene": 0})
-    motion = HandMotion.of(sequence)
     animation = _Animation(builder, builder.accessor(sequence.times_s.astype(np.float32), bounds=True))
-    joints = _add_skeleton(builder, sequence.hand, motion, animation)
-    hand = _add_hand(builder, sequence.hand, motion, joints)
-    animation.channel(hand, "weights", motion.weights.reshape(-1))
+    wrists, hands = [], []
+    for name, one in sequence.hands.items():
+        motion = HandMotion.of(one)
+        joints = _add_skeleton(builder, one.hand, motion, animation, prefix=name.removesuffix("hand"))
+        hand = _add_hand(builder, one.hand, motion, joints, name=name, colour=hand_colour(one, sequence))
+        animation.channel(hand, "weights", motion.weights.reshape(-1))
+        wrists.append(joints[0])
+        hands.append(hand)
     object_node = _add_object(builder, sequence, animation)
-    axes = {"name": "camera space", "rotation": HALF_TURN_ABOUT_X, "children": [joints[0], object_node]}
-    roots = [builder.add("nodes", axes), hand]
+    axes = {"name": "camera space", "rotation": HALF_TURN_ABOUT_X, "children": [*wrists, object_node]}
+    roots = [builder.add("nodes", axes), *hands]
     if sequence.camera is not None:
         roots.append(_add_camera(builder, sequence.camera))
     builder.add("scenes", {"name": sequence.name, "nodes": roots})
@@ -146,13 +151,15 @@ class _Animation:
         self.entry["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})
 
 
-def _add_skeleton(builder: "GltfBuilder", hand: HandModel, motion: HandMotion, animation: _Animation) -> list[int]:
+def _add_skeleton(
+    builder: "GltfBuilder", hand: HandModel, motion: HandMotion, animation: _Animation, *, prefix: str
+) -> list[int]:
     """Add a node for each joint, moved relative to its parent; return their numbers."""
     parents = hand.template.parents
     first = len(builder.content.get("nodes", []))
     for joint, name in enumerate(MANO_JOINTS):
         children = [first + child for child, parent in enumerate(parents) if parent == joint]
-        builder.add("nodes", {"name": name, **({"children": children} if children else {})})
+        builder.add("nodes", {"name": f"{prefix}{name}", **({"children": children} if children else {})})
     for joint, parent in enumerate(parents):
         rotations, translations = motion.rotations[:, joint], motion.translations[:, joint]
         if parent >= 0:
@@ -164,7 +171,9 @@ def _add_skeleton(builder: "GltfBuilder", hand: HandModel, motion: HandMotion, a
     return list(range(first, first + len(parents)))
 
 
-def _add_hand(builder: "GltfBuilder", hand: HandModel, motion: HandMotion, joints: list[int]) -> int:
+def _add_hand(
+    builder: "GltfBuilder", hand: HandModel, motion: HandMotion, joints: list[int], *, name: str, colour: Colour
+) -> int:
     """Add the skinned mesh, closed at the wrist; return the number of its node."""
     base = torch.from_numpy(motion.base).float()
     closed = hand.closed_mesh(base[None])
@@ -179,17 +188,17 @@ def _add_hand(builder: "GltfBuilder", hand: HandModel, motion: HandMotion, joint
     primitive = {
         "attributes": attributes,
         "indices": builder.accessor(_indices(closed.faces[0]), target=INDICES),
-        "material": builder.add("materials", _material("hand", HAND_COLOUR)),
+        "material": builder.add("materials", _material(name, colour)),
         "targets": [
             {"POSITION": builder.accessor(target.astype(np.float32), target=VERTICES, bounds=True)}
             for target in motion.targets
         ],
     }
-    mesh = builder.add("meshes", {"name": "hand", "primitives": [primitive], "weights": [0.0] * len(motion.targets)})
+    mesh = builder.add("meshes", {"name": name, "primitives": [primitive], "weights": [0.0] * len(motion.targets)})
     binds = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
     binds[:, :3, 3] = -motion.rest
     skin = {"joints": joints, "inverseBindMatrices": builder.accessor(binds), "skeleton": joints[0]}
-    return builder.add("nodes", {"name": "hand", "mesh": mesh, "skin": builder.add("skins", skin)})
+    return builder.add("nodes", {"name": name, "mesh": mesh, "skin": builder.add("skins", skin)})
 
 
 def _add_object(builder: "GltfBuilder", sequence: PredictedSequence, animation: _Animation) -> int:
@@ -228,12 +237,17 @@ def _normals(mesh: Mesh) -> np.ndarray:
     return torch.nn.functional.normalize(vertex_normals(mesh)[0], dim=-1).numpy()
 
 
-def linear_colour(colour: tuple[float, float, float]) -> list[float]:
+def hand_colour(hand: PredictedSequence, sequence: PredictedSequence) -> Colour:
+    """The colour of one of the hands of a sequence: its own, or the other one."""
+    return HAND_COLOUR if hand is sequence else OTHER_HAND_COLOUR
+
+
+def linear_colour(colour: Colour) -> list[float]:
     """The linear parts of a colour of a screen (sRGB), as glTF and USD have them."""
     return [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in colour]
 
 
-def _material(name: str, colour: tuple[float, float, float]) -> dict[str, Any]:
+def _material(name: str, colour: Colour) -> dict[str, Any]:
     factors = {"baseColorFactor": [*linear_colour(colour), 1.0], "metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
     return {"name": name, "pbrMetallicRoughness": factors, "doubleSided": True}
 

@@ -21,12 +21,12 @@ import torch
 from PIL import Image
 
 from warpgrasp.errors import UserError
-from warpgrasp.export.gltf import quaternions
+from warpgrasp.export.gltf import hand_colour, quaternions
 from warpgrasp.export.sequence import PredictedSequence
 from warpgrasp.frame import FrameName
 from warpgrasp.plain_text import line
-from warpgrasp.predictions import Flag, check_places
-from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR
+from warpgrasp.predictions import check_places
+from warpgrasp.report import OBJECT_COLOUR
 
 APPLICATION = "warpgrasp"
 JPEG_QUALITY = 90
@@ -135,11 +135,11 @@ def _log_meshes(recording: Any, sequence: PredictedSequence) -> None:
     """Log what is the same in all frames: the faces, the object's vertices, the colours."""
     import rerun as rr  # pyright: ignore[reportMissingImports]
 
-    hand, model = sequence.hand, sequence.model
-    faces = torch.cat([hand.faces, hand.closing_faces]).numpy()
-    recording.log(
-        "hand", rr.Mesh3D.from_fields(triangle_indices=faces, albedo_factor=_bytes_of(HAND_COLOUR)), static=True
-    )
+    model = sequence.model
+    for name, one in sequence.hands.items():
+        faces = torch.cat([one.hand.faces, one.hand.closing_faces]).numpy()
+        colour = _bytes_of(hand_colour(one, sequence))
+        recording.log(name, rr.Mesh3D.from_fields(triangle_indices=faces, albedo_factor=colour), static=True)
     thing = rr.Mesh3D(
         vertex_positions=model.vertices.numpy(),
         triangle_indices=model.faces.numpy(),
@@ -155,17 +155,19 @@ def _log_frames(recording: Any, sequence: PredictedSequence, flush: Callable[[],
     rows = sequence.rows
     turns = quaternions(np.asarray(sequence.predictions.object_rotation[rows], np.float64))
     position = 0
-    for part in sequence.chunks():
-        check_places(np.asarray(part.hand_vertices))
+    for parts in zip(*(one.chunks() for one in sequence.hands.values()), strict=True):
+        for one in parts:
+            check_places(np.asarray(one.hand_vertices))
+        part = parts[0]
         check_places(np.asarray(part.object_translation))
         for row, index in enumerate(part.index.tolist()):
             recording.set_time("frame", sequence=index)
             recording.set_time("time", duration=float(sequence.times_s[position]))
-            recording.log("hand", rr.Mesh3D.from_fields(vertex_positions=part.hand_vertices[row]))
+            for name, one in zip(sequence.hands, parts, strict=True):
+                recording.log(name, rr.Mesh3D.from_fields(vertex_positions=one.hand_vertices[row]))
             pose = rr.Transform3D(translation=part.object_translation[row], quaternion=turns[position])
             recording.log("object", pose)
-            words = Flag(int(sequence.flags[position])).words
-            recording.log("flags", rr.TextLog(words or "no flag"))
+            recording.log("flags", rr.TextLog(sequence.flag_words(position) or "no flag"))
             if sequence.pictures is not None:
                 picture, _ = sequence.pictures(FrameName(sequence.name, index))
                 recording.log("camera/picture", _encoded(picture))

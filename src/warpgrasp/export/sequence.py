@@ -1,29 +1,29 @@
 """One sequence of a predictions file, with the hand model, object, camera and pictures that it takes to show it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from warpgrasp.checked import Entry
-from warpgrasp.data import Dataset, Recordings
-from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Lens, lens_of, open_pictures
+from warpgrasp.data import Dataset
+from warpgrasp.data.recording import PICTURES_INTERVAL_S, Clip, Lens, lens_of
 from warpgrasp.errors import UserError
 from warpgrasp.files import fingerprint_of_files
 from warpgrasp.frame import FrameName, ObjectModel, Pose
 from warpgrasp.geometry import Camera
-from warpgrasp.hand import HandModel, left_hand, with_fingertips_of
+from warpgrasp.hand import HandModel, Side, left_hand, with_fingertips_of
 from warpgrasp.predictions import (
     Flag,
     Predictions,
     check_frames,
-    check_hand_sizes,
     check_places,
     finite,
     identified_object,
@@ -66,6 +66,8 @@ class PredictedSequence:
     """The numbers of the labelled frames, where the file notes them."""
     difference: Float[np.ndarray, " n"] | None = None
     """Each frame's difference of colours to the nearest label, where `densify` measured it."""
+    other_hand: "PredictedSequence | None" = None
+    """The other hand with the same object in the same frames (`with_other_hand`)."""
 
     def __len__(self) -> int:
         """How many frames there are."""
@@ -91,6 +93,25 @@ class PredictedSequence:
         flags = self.predictions.flags
         return np.zeros(len(self), np.uint8) if flags is None else np.array(flags[self.rows])
 
+    @property
+    def hands(self) -> "dict[str, PredictedSequence]":
+        """Each hand with the object, by its name: `hand` where it is alone, else `right_hand` and `left_hand`."""
+        if self.other_hand is None:
+            return {"hand": self}
+        return {f"{one.side}_hand": one for one in (self, self.other_hand)}
+
+    @cached_property
+    def flagged(self) -> Bool[np.ndarray, " n"]:
+        """In which frames there is a flag, of either hand."""
+        return np.any([one.flags > 0 for one in self.hands.values()], axis=0)
+
+    def flag_words(self, position: int) -> str:
+        """What is flagged of a frame, in words, with the name of the hand where there are both; empty without any."""
+        words = {name: Flag(int(one.flags[position])).words for name, one in self.hands.items()}
+        if self.other_hand is None:
+            return words["hand"]
+        return "; ".join(f"{name.replace('_', ' ')}: {said}" for name, said in words.items() if said)
+
     def chunks(self) -> Iterator[Predictions]:
         """The frames in parts, in order, each read from the file when its turn comes."""
         for start in range(0, len(self), FRAMES_PER_CHUNK):
@@ -109,14 +130,22 @@ class PredictedSequence:
         return pose.to(torch.float64), joints.double()
 
     def scenes(self) -> Iterator[tuple[FrameName, Scene]]:
-        """Hand and object of each frame as one mesh, in camera space."""
-        for part in self.chunks():
+        """Hand, or both hands, and object of each frame as one mesh, in camera space."""
+        others = repeat(None) if self.other_hand is None else self.other_hand.chunks()
+        for part, other in zip(self.chunks(), others, strict=False):
             for row, name in enumerate(part.names):
-                yield name, self._scene(part, row)
+                scene = self._scene(part, row)
+                yield name, scene if other is None else self._with_other(scene, other.hand_vertices[row])
 
     def scene(self, index: int) -> Scene:
         """Hand and object of the frame of this number as one mesh, in camera space."""
         return self._scene(self.predictions, self.row_of[index])
+
+    def _with_other(self, scene: Scene, vertices: Float[np.ndarray, "v 3"]) -> Scene:
+        assert self.other_hand is not None
+        placed = torch.from_numpy(np.array(vertices)).float()
+        check_places(placed)
+        return scene.with_other_hand(self.other_hand.hand, placed)
 
     def _scene(self, part: Predictions, row: int) -> Scene:
         vertices, rotation, translation = (
@@ -134,79 +163,6 @@ def check_vertices(posed: Float[Tensor, "n v 3"], predicted: Float[Tensor, "n v 
         raise SequenceError(
             f"expected vertices of the hand {hand.template.name} in these predictions, found some "
             f"{1000 * distance_m:.2g} mm beside those of their parameters; were they made with another hand model?"
-        )
-
-
-@dataclass(frozen=True)
-class SequenceSources:
-    """Where that comes from which a predictions file does not hold: hand model, mesh and pictures."""
-
-    hand: HandModel
-    """The right hand's model."""
-    object: Path | None = None
-    """The mesh file, where the mesh does not come from a data set."""
-    dataset: Dataset | None = None
-    footage: Path | None = None
-    """The video or the folder of pictures that was predicted."""
-
-    def sequence(self, path: Path, name: str | None) -> PredictedSequence:
-        """Open a sequence of a predictions file, by its name or as the only one.
-
-        Raises `PredictionsError` when `path` is no predictions file, or of a hand of other sizes, or of frames that
-        cannot be shown; `SequenceError` when the sequence, the mesh or the
-        camera is missing or the hand model is another one, and `ObjectError` when the mesh is another one.
-        """
-        file = PredictedFile.opened(path)
-        name = file.sequence(name)
-        lens, rows, hand = file.lens(name), file.rows(name), file.hand(self.hand)
-        check_hand_sizes(file.predictions, hand)
-        return PredictedSequence(
-            name,
-            file.predictions,
-            rows,
-            hand,
-            self._model(file, name),
-            self._pictures(file, name),
-            None if lens is None else lens.camera,
-            file.side,
-            file.labels,
-            file.difference(file.predictions.index[rows]),
-        )
-
-    def _model(self, file: "PredictedFile", sequence: str) -> ObjectModel:
-        name = file.object_name(sequence)
-        if self.object is not None:
-            return file.object_of_file(self.object, name)
-        if self.dataset is not None:
-            return file.object_of_dataset(self.dataset, name)
-        raise SequenceError(
-            f"expected the mesh of {name} by --object MESH, or the data set that has it by --data DIR, for {file.path}"
-        )
-
-    def _pictures(self, file: "PredictedFile", sequence: str) -> Pictures | None:
-        if self.dataset is not None:
-            _check_camera(file, self.dataset, sequence)
-            return pictures_of_dataset(self.dataset)
-        if self.footage is None:
-            return None
-        lens = file.lens(sequence)
-        if lens is None:
-            raise SequenceError(
-                f"expected the camera of {sequence} in {file.path}, found none; give its data set instead"
-            )
-        return pictures_of_clip(Clip(lens, open_pictures(self.footage), file.path))
-
-
-def _check_camera(file: "PredictedFile", dataset: Dataset, sequence: str) -> None:
-    """Raise `SequenceError` when a recording's camera is not the one that was predicted with."""
-    stated = file.lens(sequence)
-    if stated is None or not isinstance(dataset, Recordings) or sequence not in dataset.recordings:
-        return
-    recording = dataset.recordings[sequence]
-    if replace(recording.lens, source=None).content != replace(stated, source=None).content:
-        raise SequenceError(
-            f"expected the camera that {file.path} was predicted with in {recording.folder}, found another; predict "
-            f"again, or restore camera.json"
         )
 
 
@@ -295,9 +251,9 @@ class PredictedFile:
         return left_hand(right) if self.side == "left" else right
 
     @property
-    def side(self) -> str:
+    def side(self) -> Side:
         """Which hand was predicted, `right` or `left`."""
-        return self.header.get("side", "right")
+        return "left" if self.header.get("side") == "left" else "right"
 
     @property
     def labels(self) -> tuple[int, ...] | None:

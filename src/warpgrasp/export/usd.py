@@ -19,12 +19,12 @@ import torch
 from jaxtyping import Float, Int
 
 from warpgrasp.errors import UserError
-from warpgrasp.export.gltf import linear_colour, quaternions
+from warpgrasp.export.gltf import Colour, hand_colour, linear_colour, quaternions
 from warpgrasp.export.sequence import PredictedSequence, SequenceError
 from warpgrasp.geometry import NEAR_M, Camera
 from warpgrasp.plain_text import line
 from warpgrasp.predictions import check_places
-from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR
+from warpgrasp.report import OBJECT_COLOUR
 
 ENDINGS = (".usd", ".usda", ".usdc")
 HALF_TURN_DEG = 180.0
@@ -62,7 +62,8 @@ def write_usd(sequence: PredictedSequence, path: Path) -> None:
     stage.SetDefaultPrim(root.GetPrim())
     axes = UsdGeom.Xform.Define(stage, "/sequence/camera_space")
     axes.AddRotateXOp().Set(HALF_TURN_DEG)
-    _add_hand(stage, sequence, codes)
+    for name, one in sequence.hands.items():
+        _add_hand(stage, one, codes, name=name, colour=hand_colour(one, sequence))
     _add_object(stage, sequence, codes)
     if sequence.camera is not None:
         _add_camera(stage, sequence.camera)
@@ -88,11 +89,13 @@ def time_codes(times_s: Float[np.ndarray, " n"]) -> tuple[float, Float[np.ndarra
     return rate_hz, np.round(times_s * rate_hz, 3)
 
 
-def _add_hand(stage: Any, sequence: PredictedSequence, codes: Float[np.ndarray, " n"]) -> None:
+def _add_hand(
+    stage: Any, sequence: PredictedSequence, codes: Float[np.ndarray, " n"], *, name: str, colour: Colour
+) -> None:
     """Add the hand's mesh, closed at the wrist, with the vertices of each frame."""
     hand = sequence.hand
     faces = torch.cat([hand.faces, hand.closing_faces]).numpy()
-    mesh = _mesh(stage, "hand", faces, HAND_COLOUR)
+    mesh = _mesh(stage, name, faces, colour)
     mesh.GetPrim().SetDisplayName(line(hand.template.name))
     position = 0
     for part in sequence.chunks():
@@ -122,7 +125,7 @@ def _add_object(stage: Any, sequence: PredictedSequence, codes: Float[np.ndarray
         translate.Set(Gf.Vec3d(*place), code)
 
 
-def _mesh(stage: Any, name: str, faces: Int[np.ndarray, "f 3"], colour: tuple[float, float, float]) -> Any:
+def _mesh(stage: Any, name: str, faces: Int[np.ndarray, "f 3"], colour: Colour) -> Any:
     """A mesh of triangles, seen from both sides, as it is and not subdivided."""
     UsdGeom, Vt = _library("UsdGeom"), _library("Vt")
 

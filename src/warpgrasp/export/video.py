@@ -46,7 +46,7 @@ def write_video(sequence: PredictedSequence, path: Path) -> None:
         for position, (name, scene) in enumerate(sequence.scenes()):
             picture, camera = sequence.pictures(name)
             drawn = drawn_over(picture, scene, camera)
-            if sequence.flags[position]:
+            if sequence.flagged[position]:
                 drawn = bordered(drawn)
             height, width = (side - side % 2 for side in drawn.shape[:2])
             if video is None:

@@ -1,5 +1,6 @@
 """Poses refined until the pictures agree with them: one frame, or all frames of a recording from a few labels."""
 
+from warpgrasp.refinement.both_hands import BothHands
 from warpgrasp.refinement.densify import PREDICTIONS, Densified, densify, is_finished, is_unfinished
 from warpgrasp.refinement.keypoint_fit import to_keypoints
 from warpgrasp.refinement.labels import (
@@ -25,6 +26,7 @@ __all__ = [
     "PREDICTIONS",
     "QUALITY",
     "Agreement",
+    "BothHands",
     "Criterion",
     "Densified",
     "Descent",

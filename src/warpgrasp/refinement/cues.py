@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from warpgrasp.frame import Pose
@@ -54,6 +54,7 @@ class Cues:
     grasp: HeldObject | None = None
     predicted: PredictedHand | None = None
     silhouettes: Silhouettes | None = None
+    objects: Bool[Tensor, " n"] | None = None  # in which frames the object is known, and stays where it starts
 
     def rows(self, rows: slice) -> "Cues":
         """What is known of some of the frames."""
@@ -62,6 +63,7 @@ class Cues:
             self.grasp and self.grasp.rows(rows),
             self.predicted and self.predicted.rows(rows),
             self.silhouettes and self.silhouettes.rows(rows),
+            None if self.objects is None else self.objects[rows],
         )
 
 

@@ -30,6 +30,7 @@ from warpgrasp.predictions import (
 from warpgrasp.progress import progress_bar
 from warpgrasp.refinement.doubt import CONTRADICTION_MM, most_helpful, runs
 from warpgrasp.refinement.mask_margins import Margins
+from warpgrasp.refinement.other_hand import OtherHand
 from warpgrasp.refinement.quality import (
     QUALITY,
     Agreement,
@@ -144,18 +145,20 @@ def densify(
     smoothness: float = 1.0,
     look: Callable[[Recording], RecordedHands] | None = None,
     masks: Masks | None = None,
+    other: OtherHand | None = None,
     show_progress: bool = True,
 ) -> Densified:
     """Write predictions, labels and quality of every frame into the folder `out`; an interrupted run is continued.
 
     Poses start between the labels, or at those of `start`, a network's. `look` finds hands in the pictures, as
     `detected_hands` does: from between the labels the hand is moved to where it is seen, and it is drawn there. The
-    `masks` are silhouettes that outlines are drawn to. The
+    `masks` are silhouettes that outlines are drawn to, and `other` is the hand beside the one that is refined, where
+    the recording shows both (`BothHands`). The
     recording's labels of use `train` stay as they are; those held out are not looked at. `hand` is the right hand's
     model, also where they are of a left hand. `smoothness` is by how much accelerations cost more than usual.
     Raises `DensifyError` when there are none, when two are too far apart, or when `start` lacks a frame.
     """
-    task = _task(recording, hand, start=start, smoothness=smoothness, look=look, masks=masks)
+    task = _task(recording, hand, start=start, smoothness=smoothness, look=look, masks=masks, other=other)
     labelled, stretches = sorted(task.labels), task.stretches()
     header = {**task.header(), "commit": program}
     out.mkdir(parents=True, exist_ok=True)
@@ -198,6 +201,7 @@ def is_finished(
     smoothness: float = 1.0,
     look: Callable[[Recording], RecordedHands] | None = None,
     masks: Masks | None = None,
+    other: OtherHand | None = None,
 ) -> bool:
     """Whether `densify` has written all into `out`, of these very inputs; the program may have been another.
 
@@ -205,8 +209,8 @@ def is_finished(
     """
     if not (out / PREDICTIONS).is_file() or is_unfinished(out):
         return False
-    wanted = _task(recording, hand, start=start, smoothness=smoothness, look=look, masks=masks).header()
-    return is_written(out / PREDICTIONS, wanted, of="labels, pictures and options")
+    task = _task(recording, hand, start=start, smoothness=smoothness, look=look, masks=masks, other=other)
+    return is_written(out / PREDICTIONS, task.header(), of="labels, pictures and options")
 
 
 def _task(
@@ -217,9 +221,10 @@ def _task(
     smoothness: float,
     look: Callable[[Recording], RecordedHands] | None,
     masks: Masks | None,
+    other: OtherHand | None,
 ) -> Task:
     descent = replace(ALL_FRAMES, smooth_cost=smoothness * ALL_FRAMES.smooth_cost)
-    return Task.of(recording, hand, start=start, descent=descent, look=look, masks=masks)
+    return Task.of(recording, hand, start=start, descent=descent, look=look, masks=masks, other=other)
 
 
 def is_unfinished(out: Path) -> bool:

@@ -170,6 +170,8 @@ def refined_offsets(
         with torch.no_grad():
             for name, offset in offsets.items():
                 offset[free] = begin[name][free]
+                if cues.objects is not None and name in OFFSETS_OF["object"]:
+                    offset[cues.objects] = 0
     for stage in descent.fitting(pictures.camera.width):
         comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model)
         _descend(offsets, comparison, free, cues, pictures.times, descent, stage, on_step)
@@ -221,6 +223,8 @@ def _descend(
         for name, offset in offsets.items():
             assert offset.grad is not None
             offset.grad[labelled] = 0
+            if cues.objects is not None and name in OFFSETS_OF["object"]:
+                offset.grad[cues.objects] = 0
             if name in descent.still:
                 offset.grad.zero_()
         optimiser.step(stage.rate)

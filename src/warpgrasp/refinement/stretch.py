@@ -218,12 +218,14 @@ class StretchRefinement:
 
     def _depth_pull_mm(self, pose: Pose) -> Float[Tensor, " n"]:
         """How far along the line of sight the least difference of colours is, up to the ends of what is probed."""
-        costs = []
+        costs, free = [], ~self.pictures.labelled
+        of_object = free if self.cues.objects is None else free & ~self.cues.objects
         for share in PROBED:
-            free = (1 + share * ~self.pictures.labelled)[:, None]
-            costs.append(
-                self._difference(replace(pose, object_centre=free * pose.object_centre, wrist=free * pose.wrist))
+            wrist, centre = (
+                (1 + share * free)[:, None] * pose.wrist,
+                (1 + share * of_object)[:, None] * pose.object_centre,
             )
+            costs.append(self._difference(replace(pose, object_centre=centre, wrist=wrist)))
         return 1000 * _least(torch.stack(costs), torch.tensor(PROBED)).abs() * pose.object_centre[:, 2].float()
 
 

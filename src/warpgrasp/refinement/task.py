@@ -20,6 +20,7 @@ from warpgrasp.refinement.cues import Cues, PredictedHand
 from warpgrasp.refinement.keypoint_fit import moved_to_seen_hand
 from warpgrasp.refinement.labels import DensifyError, HeldObject, between_labels, labelled_poses, poses_of_predictions
 from warpgrasp.refinement.mask_margins import Margins, margins_px, without_margins
+from warpgrasp.refinement.other_hand import OtherHand
 from warpgrasp.refinement.quality import LabelledPictures
 from warpgrasp.refinement.refine import Descent
 from warpgrasp.refinement.seen_hand import RecordedHands, SeenHand, seen_hand
@@ -87,6 +88,7 @@ class Task:
     follows_seen: bool = True  # False where what is seen contradicts the labels: it is reported alone
     masks: Masks | None = None
     margins: Margins | None = None  # of the masks, as the labels tell them
+    other: OtherHand | None = None  # of a recording of both hands the one that is not refined
 
     @staticmethod
     def of(
@@ -97,6 +99,7 @@ class Task:
         descent: Descent,
         look: Callable[[Recording], RecordedHands] | None,
         masks: Masks | None = None,
+        other: OtherHand | None = None,
     ) -> "Task":
         """What `densify` is asked for. `hand` is the right hand's model.
 
@@ -105,12 +108,14 @@ class Task:
         own_hand = recording.hand(hand)
         labels, numbers = labelled_poses(recording, own_hand), list(recording.footage.numbers)
         times = recording.clip.times_in_intervals(numbers)
-        first, starts_at = between_labels(labels, times), "labels"
+        labels = labels if other is None else other.placed_labels(labels)
+        first, starts_at = (between_labels if other is None else other.between)(labels, times), "labels"
         if start is not None:
             first = poses_of_predictions(start, labels, numbers, own_hand, symmetry=recording.object.symmetry)
             starts_at = "predictions"
         right_hand = hand.template.name
-        task = Task(recording, own_hand, numbers, times, labels, first, starts_at, right_hand, descent, masks=masks)
+        own = {"masks": masks, "other": other}
+        task = Task(recording, own_hand, numbers, times, labels, first, starts_at, right_hand, descent, **own)
         _ = task.stretches()  # refused before hands are looked for
         seen = (task if look is None else task.with_hands(look(recording)))._near_prediction()
         return seen if masks is None else seen._with_margins(masks)
@@ -139,13 +144,15 @@ class Task:
 
     def with_hands(self, hands: RecordedHands) -> "Task":
         """The same with what is seen of the hand and, unless that contradicts the labels, with their grasp."""
-        seen = seen_hand(hands, self.recording, self.labels, self.hand, occluded=self._occluded(self.numbers))
+        every = slice(0, len(self.numbers))
+        seen = seen_hand(hands, self.recording, self.labels, self.hand, occluded=self._occluded(every))
         if seen.contradicts(self.labels):
             return replace(self, seen=seen, follows_seen=False)
         grasp = HeldObject.of(self.labels, self.times, self.hand, self.recording.object.model)
         start = self.start
         if self.starts_at == "labels":
             start = grasp.carried(moved_to_seen_hand(start, seen, grasp.labelled, torch.from_numpy(self.times)))
+            start = start if self.other is None else self.other.placed(start)
         return replace(self, start=start, seen=seen, grasp=grasp)
 
     def _with_margins(self, masks: Masks) -> "Task":
@@ -178,12 +185,19 @@ class Task:
             model=self.recording.object.model,
         )
 
-    def _occluded(self, numbers: Sequence[int]) -> Iterator[Bool[Tensor, "h w"] | None] | None:
-        """The pixels of each frame that an occluder covers; None where no mask has one."""
-        if self.masks is None or not self.masks.occluders:
-            return None
-        covered = (self.masks.occluded(number, self.recording.lens) for number in numbers)
-        return (None if one is None else torch.from_numpy(one) for one in covered)
+    def _occluded(self, rows: slice) -> Iterator[Bool[Tensor, "h w"] | None] | None:
+        """The pixels of each of these frames that an occluder or the other hand covers; None where there is neither."""
+        of_masks = None
+        if self.masks is not None and self.masks.occluders:
+            covered = (self.masks.occluded(number, self.recording.lens) for number in self.numbers[rows])
+            of_masks = (None if one is None else torch.from_numpy(one) for one in covered)
+        if self.other is None:
+            return of_masks
+        camera, model = self.recording.lens.camera, self.recording.object.model
+        drawn = self.other.covers(self.start, self.hand, rows=rows, model=model, camera=camera)
+        if of_masks is None:
+            return drawn
+        return (one if mask is None else one | mask for one, mask in zip(drawn, of_masks, strict=True))
 
     def _near_prediction(self) -> "Task":
         """The same with a hand that stays near a network's, where nobody sees it: colours alone pull it away."""
@@ -195,7 +209,8 @@ class Task:
     def cues(self) -> Cues:
         """What the refinement goes by besides colours."""
         predicted = PredictedHand.of(self.start, self.hand) if self.descent.predicted_cost else None
-        return Cues(self.seen if self.follows_seen else None, self.grasp, predicted)
+        objects = None if self.other is None else self.other.knows_object
+        return Cues(self.seen if self.follows_seen else None, self.grasp, predicted, objects=objects)
 
     @property
     def sequence(self) -> str:
@@ -218,6 +233,7 @@ class Task:
             "options": fingerprint_of_values(self.descent),
             **({} if self.seen is None else {"keypoints": self.seen.fingerprint}),
             **({} if self.masks is None else {"masks": self.masks.fingerprint}),
+            **({} if self.other is None else {"other_hand": self.other.fingerprint}),
         }
 
     def pictures(self, stretch: Stretch) -> LabelledPictures:
@@ -226,7 +242,7 @@ class Task:
         pictures = (torch.from_numpy(self.recording.picture(number)).permute(2, 0, 1) for number in numbers)
         labelled = torch.tensor([position in self.labels for position in range(stretch.first, stretch.last + 1)])
         times = torch.from_numpy(self.times[stretch.rows]) * (self.recording.clip.interval_s / SMOOTH_S)
-        camera, occluded = self.recording.lens.camera, self._occluded(numbers)
+        camera, occluded = self.recording.lens.camera, self._occluded(stretch.rows)
         kept = self.descent.pictures(pictures, camera, labelled, times=times, occluded=occluded)
         self.recording.footage.close()  # a decoder holds several pictures, which are not needed while poses are refined
         return kept

@@ -10,7 +10,15 @@ from warpgrasp.report.comparison import (
     pixels_of,
     residual_colours,
 )
-from warpgrasp.report.overlay import HAND_COLOUR, OBJECT_COLOUR, Window, labels_of, overlay, predicted_scene
+from warpgrasp.report.overlay import (
+    HAND_COLOUR,
+    OBJECT_COLOUR,
+    OTHER_HAND_COLOUR,
+    Window,
+    labels_of,
+    overlay,
+    predicted_scene,
+)
 from warpgrasp.report.page import Report, ReportedArm, ReportedProtocol, write_report
 from warpgrasp.report.paper_figures import save_overlays, save_refinement, save_shapes
 
@@ -19,6 +27,7 @@ __all__ = [
     "FADED",
     "HAND_COLOUR",
     "OBJECT_COLOUR",
+    "OTHER_HAND_COLOUR",
     "RESIDUAL_COLOURS",
     "RESIDUAL_LIMIT",
     "Report",

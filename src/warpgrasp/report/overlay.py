@@ -15,11 +15,18 @@ from warpgrasp.predictions import Predictions
 from warpgrasp.render import Texture, rasterize, shade
 from warpgrasp.scene import Scene
 
-BACKGROUND, HAND, OBJECT = 0, 1, 2  # the labels of pixels
+BACKGROUND, HAND, OBJECT, OTHER_HAND = 0, 1, 2, 3  # the labels of pixels
 HAND_COLOUR = (0.98, 0.62, 0.26)
 WRIST_COLOUR = (0.70, 0.42, 0.16)
+OTHER_HAND_COLOUR = (0.95, 0.47, 0.60)
+OTHER_WRIST_COLOUR = (0.68, 0.28, 0.40)
 OBJECT_COLOUR = (0.27, 0.56, 0.96)
-OUTLINES = {HAND: (0.80, 0.38, 0.02), OBJECT: (0.05, 0.26, 0.72)}
+OUTLINES = {HAND: (0.80, 0.38, 0.02), OBJECT: (0.05, 0.26, 0.72), OTHER_HAND: (0.72, 0.13, 0.33)}
+COLOURS = {  # of the faces of each part, and of those that close its wrist
+    HAND: (HAND_COLOUR, WRIST_COLOUR),
+    OBJECT: (OBJECT_COLOUR, OBJECT_COLOUR),
+    OTHER_HAND: (OTHER_HAND_COLOUR, OTHER_WRIST_COLOUR),
+}
 TRUTH_OUTLINE = (1.0, 1.0, 1.0)
 PAPER = (0.93, 0.935, 0.945)  # behind turned views
 PENCIL = (0.10, 0.11, 0.13)  # the truth's outline on paper
@@ -67,16 +74,22 @@ def predicted_scene(dataset: Dataset, predictions: Predictions, name: FrameName)
 
 
 def labels_of(scene: Scene, camera: Camera) -> Int[Tensor, "h w"]:
-    """The label of each pixel: background, hand or object. The camera is that of one image."""
+    """The label of each pixel: background, hand, object or other hand. The camera is that of one image."""
     face_ids = rasterize(scene.mesh, camera.batched).face_ids[0]
+    return torch.where(face_ids < 0, BACKGROUND, _parts(scene, face_ids))
+
+
+def _parts(scene: Scene, face_ids: Int[Tensor, "*n"]) -> Int[Tensor, "*n"]:
+    """The labels of faces by their numbers."""
+    beyond = scene.mesh.faces.shape[1] - scene.other_hand_face_count
     labels = torch.where(face_ids < scene.hand_face_count, HAND, OBJECT)
-    return torch.where(face_ids < 0, BACKGROUND, labels)
+    return torch.where(face_ids >= beyond, OTHER_HAND, labels)
 
 
 def outline(labels: Int[Tensor, "h w"], *, width: int) -> Bool[Tensor, "h w"]:
     """The labelled pixels within `width` pixels of another label (the image's border is no label)."""
     edges = torch.zeros_like(labels, dtype=torch.bool)
-    for label in (HAND, OBJECT):
+    for label in OUTLINES:
         if not (labels == label).any():
             continue
         edges |= (labels == label) & _spread(labels != label, width)
@@ -130,10 +143,13 @@ def enlarged(image: Float[Tensor, "3 h w"], scale: int) -> Float[Tensor, "3 sh s
 
 
 def _shaded(scene: Scene, camera: Camera) -> Float[Tensor, "3 h w"]:
-    closing = int(scene.mesh.auxiliary_faces.sum())
-    counts = (scene.hand_face_count - closing, closing, scene.mesh.faces.shape[1] - scene.hand_face_count)
-    colours = (HAND_COLOUR, WRIST_COLOUR, OBJECT_COLOUR)
-    textures = [Texture.plain(colour, count) for colour, count in zip(colours, counts, strict=True)]
+    faces = torch.arange(scene.mesh.faces.shape[1])
+    kinds = torch.stack([_parts(scene, faces), scene.mesh.auxiliary_faces[0].long()], dim=1)
+    runs, counts = torch.unique_consecutive(kinds, dim=0, return_counts=True)
+    textures = [
+        Texture.plain(COLOURS[part][closing], count)
+        for (part, closing), count in zip(runs.tolist(), counts.tolist(), strict=True)
+    ]
     light = torch.tensor(LIGHT)
     return shade(scene.mesh, textures, camera.batched, rasterizer=rasterize, light=light, ambient=0.35).image
 

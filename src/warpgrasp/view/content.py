@@ -27,7 +27,7 @@ from warpgrasp.report import FADED, residual_colours
 from warpgrasp.scene import Scene
 
 MM_PER_M = 1000.0
-PREDICTION, CONTROL, TRUTH = "prediction", "control", "truth"
+PREDICTION, OTHER_HAND, CONTROL, TRUTH = "prediction", "other hand", "control", "truth"
 Background = Literal["picture", "residual", "flow"]
 FLOW_LIMIT_SHARE = 0.1  # of the picture's width: longer flows are drawn like this one
 REMEMBERED = 8  # pictures
@@ -112,20 +112,23 @@ class ViewContent:
     @property
     def keys(self) -> list[str]:
         """The keys of the layers."""
-        control = [] if self.control is None else [CONTROL]
-        return [PREDICTION, *control, *([TRUTH] if self.annotated else [])]
+        return [PREDICTION, *self._beside, *([TRUTH] if self.annotated else [])]
 
     def layers(self, indices: Int[np.ndarray, " n"]) -> list[PoseLayer]:
         """The layers of the frames of these numbers, in the order of `keys`.
 
         Raises `SequenceError` when the annotated hands are not of the predictions' model.
         """
-        layers = [_predicted_layer(PREDICTION, self.sequence, indices)]
-        if self.control is not None:
-            layers.append(_predicted_layer(CONTROL, self.control, indices))
+        predicted = {PREDICTION: self.sequence, **self._beside}
+        layers = [_predicted_layer(key, sequence, indices) for key, sequence in predicted.items()]
         if self.annotated:
             layers.append(self._true_layer(indices))
         return layers
+
+    @property
+    def _beside(self) -> dict[str, PredictedSequence]:
+        beside = {OTHER_HAND: self.sequence.other_hand, CONTROL: self.control}
+        return {key: one for key, one in beside.items() if one is not None}
 
     def _true_layer(self, indices: Int[np.ndarray, " n"]) -> PoseLayer:
         annotations = [self.annotation(int(index)) for index in indices]
@@ -215,7 +218,11 @@ class ViewContent:
                 curves += self._error_curves(self.control, is_control=True)
             return Chart("error", "mm", curves)
         if sequence.difference is not None:
-            curves = [Curve("hand and object", "--hand", sequence.difference)]
+            curves = [
+                Curve(f"{name.replace('_', ' ')} and object", "--hand", one.difference, one is not sequence)
+                for name, one in sequence.hands.items()
+                if one.difference is not None
+            ]
             return Chart("difference of colours to the nearest label", "", curves)
         predictions, nothing = sequence.predictions, np.full(len(sequence), np.nan)
         jumps_mm = [

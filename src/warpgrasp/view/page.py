@@ -23,11 +23,11 @@ from PIL import Image
 from warpgrasp.export import PredictedSequence, SequenceError
 from warpgrasp.geometry import Camera
 from warpgrasp.plain_text import line
-from warpgrasp.predictions import Flag
 from warpgrasp.progress import track
-from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR, RESIDUAL_COLOURS, RESIDUAL_LIMIT
+from warpgrasp.report import HAND_COLOUR, OBJECT_COLOUR, OTHER_HAND_COLOUR, RESIDUAL_COLOURS, RESIDUAL_LIMIT
 from warpgrasp.view.content import (
     CONTROL,
+    OTHER_HAND,
     PREDICTION,
     TRUTH,
     Background,
@@ -42,6 +42,7 @@ JPEG_QUALITY = 82
 STEPS = 65535  # between a frame's bounds, in which its vertices are stored: some thousandths of a millimetre each
 COLOURS = {
     PREDICTION: (HAND_COLOUR, OBJECT_COLOUR),
+    OTHER_HAND: (OTHER_HAND_COLOUR, OBJECT_COLOUR),
     CONTROL: ((0.76, 0.45, 0.92), (0.24, 0.74, 0.62)),
     TRUTH: ((0.97, 0.97, 0.97), (0.80, 0.82, 0.86)),
 }
@@ -104,7 +105,7 @@ def saved_page(content: ViewContent, options: PageOptions) -> str:
             **{kind: _comparisons(content, kind, indices, options.width) for kind in compared},
         },
         "cameras": blob.add(cameras, "float32"),
-        "layers": [{**_about_layer(layer.key), **_stored(layer, blob)} for layer in layers],
+        "layers": [{**_about_layer(content, layer.key), **_stored(layer, blob)} for layer in layers],
         **_scales(content, layers),
     }
     return _filled(stated, blob, SAVED_POLICY)
@@ -120,7 +121,7 @@ def served_page(content: ViewContent) -> str:
         "served": True,
         "shown": list(range(len(content.indices))),
         "backgrounds": content.backgrounds,
-        "layers": [_about_layer(key) for key in content.keys],
+        "layers": [_about_layer(content, key) for key in content.keys],
         **_scales(content, surveyed),
     }
     return _filled(stated, blob, SERVED_POLICY)
@@ -156,8 +157,8 @@ def _common(content: ViewContent, blob: _Blob, *, step: int, size: tuple[int, in
         "height": size[1],
         "indices": content.indices.tolist(),
         "times": blob.add(sequence.times_s, "float32"),
-        "flags": [Flag(int(flags)).words for flags in sequence.flags],
-        "flagged": np.flatnonzero(sequence.flags).tolist(),
+        "flags": [sequence.flag_words(position) for position in range(len(sequence))],
+        "flagged": np.flatnonzero(sequence.flagged).tolist(),
         "hand_vertices": len(sequence.hand.template_vertices),
         "hand_faces": blob.add(torch.cat([sequence.hand.faces, sequence.hand.closing_faces]).numpy(), "uint32"),
         "object": {
@@ -186,7 +187,8 @@ def _filled(stated: dict[str, Any], blob: _Blob, policy: str) -> str:
 
 def _about(sequence: PredictedSequence, step: int) -> str:
     thinned = "" if step == 1 else f", every {_ordinal(step)} shown"
-    return f"{len(sequence)} frames{thinned} · {sequence.times_s[-1]:.1f} s · {sequence.hand.template.name}"
+    hands = " and ".join(one.hand.template.name for one in sequence.hands.values())
+    return f"{len(sequence)} frames{thinned} · {sequence.times_s[-1]:.1f} s · {hands}"
 
 
 def _ordinal(number: int) -> str:
@@ -235,9 +237,18 @@ def _jpeg(picture: UInt8[np.ndarray, "h w 3"], width: int) -> bytes:
     return buffer.getvalue()
 
 
-def _about_layer(key: str) -> dict[str, Any]:
+def _about_layer(content: ViewContent, key: str) -> dict[str, Any]:
+    """What a layer is called, of which parts it is, and in which layer it is drawn, as one with its surfaces."""
     colours = [[round(255 * value) for value in colour] for colour in COLOURS[key]]
-    return {"key": key, "label": key, "colours": dict(zip(("hand", "object"), colours, strict=True))}
+    side, other = content.sequence.side, content.sequence.other_hand
+    names = {} if other is None else {PREDICTION: f"{side} hand and object", OTHER_HAND: f"{other.side} hand"}
+    return {
+        "key": key,
+        "label": names.get(key, key),
+        "parts": ["hand"] if key == OTHER_HAND else ["object", "hand"],
+        "within": PREDICTION if key == OTHER_HAND else key,
+        "colours": dict(zip(("hand", "object"), colours, strict=True)),
+    }
 
 
 def _stored(layer: PoseLayer, blob: _Blob) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Recordings:
     protocol: str = PROTOCOL
     is_as_shown: bool = False
     side: Side = "right"
+    """Of recordings of both hands the one that is read."""
     examined: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
     """How many labels of each recording were looked at with doubt; the same for all copies of the data set."""
 
@@ -68,9 +69,12 @@ class Recordings:
         """The same recordings, read at another size."""
         return replace(self, size=size)
 
-    def as_shown(self) -> "Recordings":
-        """The same recordings with left hands read as left hands, as predictions of them are stored."""
-        return replace(self, is_as_shown=True)
+    def as_shown(self, side: Side | None = None) -> "Recordings":
+        """The same recordings with left hands read as left hands, as predictions of them are stored.
+
+        Those of both hands are read as of the hand `side`, where one is given.
+        """
+        return replace(self, is_as_shown=True, side=side or self.side)
 
     def of_side(self, side: Side) -> "Recordings":
         """The same recordings, read for that hand. Raises `DataError` for `left` where labels are of right hands alone.

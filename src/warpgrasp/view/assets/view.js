@@ -15,7 +15,7 @@ const state = { shown: 0, playing: false, heat: false, opacity: 0.65, visible: {
 const objectVertices = array(data.object.vertices);
 const faces = { hand: array(data.hand_faces), object: array(data.object.faces) };
 const layers = data.layers;
-layers.forEach((layer, number) => (state.visible[layer.key] = number === 0));
+layers.forEach((layer) => (state.visible[layer.key] = layer.within === layers[0].key));
 const handCount = data.hand_vertices, objectCount = objectVertices.length / 3;
 
 function handOf({ hand, bounds }) {
@@ -63,20 +63,23 @@ function coloursOf(vertices, truth, plain, hidden) {
   return colours;
 }
 
-// What is drawn of a frame: for each visible layer its two meshes, for both views alike.
+// What is drawn of a frame, for both views alike: for each visible layer its meshes, those of both hands together.
 function meshesOf(frame) {
   const parts = layers.map((layer, number) => ({ ...layer, ...frame.layers[number] }));
   const truth = parts.find((layer) => layer.key === "truth" && layer.there);
-  return parts.filter((layer) => state.visible[layer.key] && layer.there).map((layer) => {
-    const compared = state.heat && truth && layer !== truth;
-    return ["object", "hand"].map((part) => {
+  const drawn = new Map();
+  for (const layer of parts.filter((one) => state.visible[one.key] && one.there)) {
+    const compared = state.heat && truth && layer !== truth && layer.within === layer.key;
+    const meshes = layer.parts.map((part) => {
       const make = part === "hand" ? handOf : objectOf, vertices = make(layer);
       return {
         vertices, faces: faces[part], normals: normalsOf(vertices, faces[part]),
         colours: coloursOf(vertices, compared ? make(truth) : null, layer.colours[part]), part, key: layer.key,
       };
     });
-  });
+    drawn.set(layer.within, [...(drawn.get(layer.within) ?? []), ...meshes]);
+  }
+  return [...drawn.values()];
 }
 
 // ---- Frames -------------------------------------------------------------------------------------------------------
@@ -549,7 +552,7 @@ function makeControls() {
     box.addEventListener("change", () => ((state.visible[layer.key] = box.checked), redraw()));
     layer.box = box;
     label.title = `${number + 1}`;
-    label.append(box, ...["hand", "object"].map((part) => {
+    label.append(box, ...[...layer.parts].reverse().map((part) => {
       const swatch = document.createElement("span");
       swatch.className = "swatch";
       swatch.style.background = `rgb(${layer.colours[part]})`;

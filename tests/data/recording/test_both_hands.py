@@ -60,12 +60,12 @@ def test_doctor_counts_and_checks_the_labels_of_each_hand(both: Path, capsys) ->
     assert "both: 2 labels of the left hand, 1 of them for evaluation: frames 3, 4" in out
     assert "surfaces move by 0 px (median), 0 px at most (frames 0 to 3)" in out
     assert "of the right one are read" not in err
-    far = replace(left_label(3), hand=replace(left_label(3).hand, translation=np.array([0.0, 0.0, 1.2])))
-    other = AnnotationFile("open-hand left", (far,), "left")
+    bent = replace(left_label(3), hand=replace(left_label(3).hand, pose=np.array([0.0] * 3 + [2.5] * 45)))
+    other = AnnotationFile("open-hand left", (bent,), "left")
     write(both, [simple_label(3)], hand_model="open-hand right", other=other)
     assert main(["doctor", "--data", str(both)]) == 0
     out, _ = said(capsys)
-    assert re.search(r"warning: left hand: 1 of 1 labels look wrong, the first frame 3: its object lies \d+ mm", out)
+    assert re.search(r"warning: left hand: 1 of 1 labels look wrong, the first frame 3: no hand bends its", out)
     assert "right hand: 1 of 1" not in out
     write(both, [], hand_model=None, other=AnnotationFile("open-hand left", (left_label(0), left_label(3)), "left"))
     assert main(["doctor", "--data", str(both)]) == 0
@@ -73,6 +73,17 @@ def test_doctor_counts_and_checks_the_labels_of_each_hand(both: Path, capsys) ->
     assert "0 labels of the right hand" in out
     assert "at most (frames 0 to 3)" in out  # the motion between the left hand's
     assert out.endswith("nothing is missing")
+
+
+def test_the_other_hand_may_rest_far_from_the_object(both: Path, capsys) -> None:
+    """Of a hand alone that lies so far off, something is likely to be wrong; it is warned of."""
+    away = replace(left_label(3), hand=replace(left_label(3).hand, translation=LEFT_AT + np.array([0.5, 0, 0])))
+    other = AnnotationFile("open-hand left", (away,), "left")
+    write(both, [simple_label(0)], hand_model="open-hand right", other=other)
+    for alone in (False, True):
+        assert main(["doctor", "--data", str(both)]) == 0
+        assert ("are both in metres, in the same camera" in " ".join(said(capsys))) == alone
+        write(both, [away], hand_model="open-hand left", side="left")
 
 
 def test_a_data_set_reads_one_hand_and_says_so(both: Path, hand: HandModel, capsys) -> None:

@@ -237,7 +237,8 @@ class Recordings:
     def in_camera(self, sequence: str, label: Label, annotation: Annotation) -> LabelInCamera:
         """A label with what it means, as the file has it."""
         recording = self.recordings[sequence]
-        return LabelInCamera(label, annotation, recording.object.model, self.hand_of(sequence), recording.side)
+        model, of_both = recording.object.model, recording.annotations.other is not None
+        return LabelInCamera(label, annotation, model, self.hand_of(sequence), recording.side, of_both)
 
     def _examine(self, sequence: str, label: Label, annotation: Annotation) -> None:
         """Print what is doubtful about the first labels that are read of a recording, once."""

@@ -92,7 +92,10 @@ def check_labels(recording: Recording, labels: Sequence[Label], hand: HandModel)
     Raises `DataError` as `annotation_of` does.
     """
     model, side = recording.object.model, recording.side
-    in_camera = [LabelInCamera(label, annotation_of(recording, label, hand), model, hand, side) for label in labels]
+    of_both = recording.annotations.other is not None
+    in_camera = [
+        LabelInCamera(label, annotation_of(recording, label, hand), model, hand, side, of_both) for label in labels
+    ]
     say_doubts(recording.folder / FILE, in_camera[:EXAMINED])
 
 
@@ -190,6 +193,7 @@ class LabelInCamera:
     object: ObjectModel
     hand: HandModel
     side: Side
+    of_both: bool = False  # whether the recording shows both hands, of which one may rest far from the object
 
 
 def doubts(labels: Sequence[LabelInCamera]) -> Iterator[str]:
@@ -283,7 +287,7 @@ def _distance_doubt(label: LabelInCamera) -> str | None:
             f"its object lies {1000 * apart_m:.0f} mm from the hand, but {1000 * centred_m:.0f} mm if the translation "
             f"were that of the centre of the mesh; it is that of the mesh file's own origin"
         )
-    if apart_m > APART_M:
+    if apart_m > APART_M and not label.of_both:
         return (
             f"its object lies {1000 * apart_m:.0f} mm from the hand; are both in metres, in the same camera, and the "
             f"object's translation that of the mesh file's own origin?"

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.refinement.two_hands import FRAMES, LABELS, two_hands, write_two_hands
 from tools.both_hands import TwoHands
 from warpgrasp.cli import main
+from warpgrasp.cli.options import UsageError
 from warpgrasp.data.recording import OCCLUDER, SIDES, Recording, read_annotations, write_annotations
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel, Side
@@ -298,3 +299,10 @@ def test_predictions_are_scored_and_shown_by_the_labels_of_their_hand(
         main(["export", right, "--other-hand", right, "--data", str(recording), "--glb", str(tmp_path / "x.glb")]) == 1
     )
     assert "expected predictions of two hands, found two of a right one" in " ".join(capsys.readouterr().err.split())
+
+
+def test_masks_of_a_hand_lie_in_one_place(recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "right").mkdir()
+    (tmp_path / "right.json").touch()
+    with pytest.raises(UsageError, match=r"expected one place with masks of right, got .*right and .*right\.json"):
+        importlib.import_module("warpgrasp.cli.densify")._masks_of_sides(tmp_path, Recording.read(recording))

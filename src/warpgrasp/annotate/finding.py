@@ -24,7 +24,7 @@ from warpgrasp.data.recording import Recording
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.frame import Pose
 from warpgrasp.geometry import matrix_from_axis_angle
-from warpgrasp.hand import JOINTS, ExpectedHand, HandFit, Side
+from warpgrasp.hand import JOINTS, ExpectedHand, HandFit, Side, other_side
 from warpgrasp.keypoints import (
     OTHER_HAND,
     SURE_SCORE,
@@ -318,7 +318,7 @@ class FindActions:
 
 def says(draft: HandDraft) -> str:
     """What the page says of a hand that was found."""
-    found, other = draft.found, "left" if draft.found.side == "right" else "right"
+    found, other = draft.found, other_side(draft.found.side)
     lines = [f"hand found, score {found.score:.2f}, {found.side}"]
     if draft.label is None:
         lines.append("its size, and with it its depth, is a guess until a label tells")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from warpgrasp.cli.data import one_recording, predictions_to_start_from
 from warpgrasp.cli.options import HandChoice, Positional, UsageError, console, hand_model
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from warpgrasp.hand import Side
     from warpgrasp.refinement import Densified, RecordedHands
 
+Name = TypeVar("Name", bound=str)
 LARGEST_SMOOTHNESS = 10_000  # beyond it nothing moves at all
 
 
@@ -160,14 +161,11 @@ class Densifying:
 def _masks_of_sides(folder: Path, labelled: "Recording") -> "dict[Side, Masks]":
     """The masks of each hand of a recording of both, of a hand without any nothing.
 
-    Raises `UserError` when there are none of either.
+    Raises `UserError` when there are none of either, and `UsageError` when a hand has two.
     """
     from warpgrasp.data.recording import SIDES, read_masks
 
-    found: dict[Side, Path] = {}
-    for side in SIDES:
-        there = [path for path in (folder / side, folder / f"{side}.json") if path.exists()]
-        found |= {side: there[0]} if there else {}
+    found = _masks_by_name(folder, SIDES)
     if not found:
         raise UserError(
             f"expected masks of each hand in {folder}, right/ or right.json and left/ or left.json, for a recording of "
@@ -176,18 +174,27 @@ def _masks_of_sides(folder: Path, labelled: "Recording") -> "dict[Side, Masks]":
     return {side: read_masks(path, labelled.clip) for side, path in found.items()}
 
 
-def _masks_of_each(folder: Path, recordings: Sequence[Path]) -> dict[str, Path]:
-    """Where each recording's masks lie, by its name; says which recordings have none.
+def _masks_by_name(folder: Path, names: "Sequence[Name]") -> "dict[Name, Path]":
+    """Where the masks called NAME/ or NAME.json lie in a folder, of those that are there.
 
-    Raises `UsageError` when nothing in the folder is named as a recording is, or when a recording has two.
+    Raises `UsageError` where a name has two.
     """
-    found: dict[str, Path] = {}
-    for name in (recording.name for recording in recordings):
+    found: dict[Name, Path] = {}
+    for name in names:
         there = [path for path in (folder / name, folder / f"{name}.json") if path.exists()]
         if len(there) > 1:
             raise UsageError(f"expected one place with masks of {name}, got {there[0]} and {there[1]}; remove one")
         if there:
             found[name] = there[0]
+    return found
+
+
+def _masks_of_each(folder: Path, recordings: Sequence[Path]) -> dict[str, Path]:
+    """Where each recording's masks lie, by its name; says which recordings have none.
+
+    Raises `UsageError` when nothing in the folder is named as a recording is, or when a recording has two.
+    """
+    found = _masks_by_name(folder, [recording.name for recording in recordings])
     if not found:
         raise UsageError(
             f"expected a folder with masks of each recording for --masks, named as it is ({recordings[0].name}/ or "

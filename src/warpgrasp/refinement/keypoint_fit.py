@@ -54,7 +54,7 @@ def moved_to_seen_hand(start: Pose, seen: SeenHand, labelled: Bool[Tensor, " n"]
             _gradients(offsets, single, seen, labelled, times)
             optimiser.step(rate)
     with torch.no_grad():
-        return moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
+        return moved(start, offsets)
 
 
 def _gradients(

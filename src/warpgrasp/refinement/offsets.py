@@ -34,13 +34,14 @@ def moved_places(places: Float[Tensor, "n 3"], moves: Float[Tensor, "n 3"]) -> F
 
 
 def moved(start: Pose, offsets: Offsets) -> Pose:
-    """The poses at these offsets."""
+    """The poses at these offsets, in the precision of `start`."""
+    turn, move, hand_turn, hand_move, bend = (offsets[name].to(start.wrist) for name in OFFSET_SIZES)
     return Pose(
-        matrix_from_axis_angle(TURN_RAD * offsets["turn"]) @ start.object_rotation,
-        moved_places(start.object_centre, offsets["move"]),
-        matrix_from_axis_angle(TURN_RAD * offsets["hand_turn"]) @ start.hand_rotation,
-        moved_places(start.wrist, offsets["hand_move"]),
-        start.joint_angles + BEND_RAD * offsets["bend"],
+        matrix_from_axis_angle(TURN_RAD * turn) @ start.object_rotation,
+        moved_places(start.object_centre, move),
+        matrix_from_axis_angle(TURN_RAD * hand_turn) @ start.hand_rotation,
+        moved_places(start.wrist, hand_move),
+        start.joint_angles + BEND_RAD * bend,
         start.shape,
     )
 

@@ -6,7 +6,7 @@ Coarse pictures come first, in which a displacement is a smaller number of pixel
 hundredths of the picture's width is not corrected.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -145,9 +145,7 @@ def refine(
     """
     parts: dict[str, Any] = {"hand": hand, "model": model, "cues": cues, "on_step": on_step}
     offsets = refined_offsets(start, pictures, descent=descent, **parts)
-    return (
-        start if offsets is None else moved(start, {name: offset.to(start.wrist) for name, offset in offsets.items()})
-    )
+    return start if offsets is None else moved(start, offsets)
 
 
 def refined_offsets(
@@ -165,36 +163,42 @@ def refined_offsets(
     free = torch.nonzero(~pictures.labelled)[:, 0]
     if not len(free):
         return None
-    offsets = no_offsets(len(start))
+    offsets, held = no_offsets(len(start)), _held(pictures.labelled, cues, descent)
     if begin is not None:
         with torch.no_grad():
             for name, offset in offsets.items():
-                offset[free] = begin[name][free]
-                if cues.objects is not None and name in OFFSETS_OF["object"]:
-                    offset[cues.objects] = 0
+                offset[~held[name]] = begin[name][~held[name]]
     for stage in descent.fitting(pictures.camera.width):
         comparison = Comparison.of(start, pictures, stage.width_px, hand=hand, model=model)
-        _descend(offsets, comparison, free, cues, pictures.times, descent, stage, on_step)
+        _descend(offsets, comparison, free, held, cues, pictures.times, descent, stage, on_step)
     return {name: offset.detach() for name, offset in offsets.items()}
+
+
+def _held(labelled: Bool[Tensor, " n"], cues: Cues, descent: Descent) -> dict[str, Bool[Tensor, " n"]]:
+    """In which frames each offset stays 0: at labels, of an object that is known, and where the descent says so."""
+    of_object = labelled if cues.objects is None else labelled | cues.objects
+    of_part = {"object": of_object, "hand": labelled}
+    held = {name: of_part[part] for part, names in OFFSETS_OF.items() for name in names}
+    return {name: torch.ones_like(rows) if name in descent.still else rows for name, rows in held.items()}
 
 
 def _descend(
     offsets: Offsets,
     comparison: Comparison,
     free: Int[Tensor, " m"],
+    held: Mapping[str, Bool[Tensor, " n"]],
     cues: Cues,
     times: Float[Tensor, " n"],
     descent: Descent,
     stage: Stage,
     on_step: Callable[[], None],
 ) -> None:
-    """Move the offsets of the `free` frames by Adam."""
+    """Move the offsets of the `free` frames by Adam, but for those that are `held`."""
     start, parts = comparison.start, comparison.parts(free)
     # What is seen of the labels is the same at every step, but of many frames it would fill the memory.
     shown = [comparison.seen_labels(rows) if len(free) <= AT_ONCE else None for rows in parts]
     best = None if descent.smallest_share is None else _BestOffsets(offsets, descent.smallest_share)
     optimiser = Adam(offsets)
-    labelled = torch.ones(len(start), dtype=torch.bool).index_fill_(0, free, False)
     for _ in range(stage.steps):
         for offset in offsets.values():
             offset.grad = None
@@ -222,11 +226,7 @@ def _descend(
         beyond.backward()
         for name, offset in offsets.items():
             assert offset.grad is not None
-            offset.grad[labelled] = 0
-            if cues.objects is not None and name in OFFSETS_OF["object"]:
-                offset.grad[cues.objects] = 0
-            if name in descent.still:
-                offset.grad.zero_()
+            offset.grad[held[name]] = 0
         optimiser.step(stage.rate)
         on_step()
     if best is not None:

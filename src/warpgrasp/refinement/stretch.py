@@ -128,7 +128,7 @@ class StretchRefinement:
     def _moved(self, offsets: Offsets) -> Pose:
         """The poses at these offsets; the labels', as they are."""
         free = ~self.pictures.labelled[:, None]
-        return moved(self.start, {name: (offset * free).to(self.start.wrist) for name, offset in offsets.items()})
+        return moved(self.start, {name: offset * free for name, offset in offsets.items()})
 
     @torch.no_grad()
     def _closure_mm(self, ends: Sequence[Offsets]) -> float:
@@ -140,12 +140,8 @@ class StretchRefinement:
         first, last = self._labels
         if first == last:
             return torch.nan
-
-        def missed_mm(end: Offsets, label: int) -> float:
-            there = moved(self.start, {name: offset.to(self.start.wrist) for name, offset in end.items()})
-            return float(self.apart_mm(there, self.start)[label])
-
-        return min(missed_mm(ends[0], last), missed_mm(ends[1], first))
+        missed_mm = [self.apart_mm(moved(self.start, end), self.start) for end in ends]
+        return min(float(missed_mm[0][last]), float(missed_mm[1][first]))
 
     def _joined(self, ends: list[Offsets], poses: list[Pose]) -> Offsets:
         """What both ends say, each the more the nearer it is, and the more the pictures agree with it."""

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
+from warpgrasp.data.recording.annotations import SIDES
 from warpgrasp.data.recording.dataset import Recordings
 from warpgrasp.data.recording.files import Recording, near_symmetries
 from warpgrasp.data.recording.footage import count_as_said
-from warpgrasp.data.recording.label_check import label_lines, of_each_hand
+from warpgrasp.data.recording.label_check import label_lines
 from warpgrasp.frame import Annotation, FrameName, ObjectModel, pose_points
 from warpgrasp.geometry import Camera, Mesh, join
 from warpgrasp.hand import HandModel
@@ -177,9 +178,9 @@ def _farthest(paths: Sequence[Float[np.ndarray, "n 2"]], *, between: bool) -> fl
 def examine_recording(dataset: Recordings) -> Iterator[str]:
     """Lines about recordings; every frame and label is read. Raises `DataError` at the first that is broken."""
     dataset = dataset.as_shown()
-    annotated = 0
+    of_sides, annotated = [dataset.read_for(side) for side in SIDES], 0
     for name, recording in dataset.recordings.items():
-        shown = of_each_hand(dataset, recording)
+        shown = [dataset] if recording.annotations.other is None else of_sides
         yield from (f"{name}: {line}" for line in _facts(recording))
         for one in shown:
             yield from (f"{name}: {line}" for line in label_lines(one, name))

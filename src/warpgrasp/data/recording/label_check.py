@@ -4,16 +4,8 @@ from collections.abc import Iterator
 
 from warpgrasp.data.recording.annotations import HandJoints
 from warpgrasp.data.recording.dataset import Recordings
-from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.labels import EXAMINED, doubts, fitted_hand
 from warpgrasp.frame import FrameName
-
-
-def of_each_hand(dataset: Recordings, recording: Recording) -> list[Recordings]:
-    """The data set, for each hand that a recording has labels of."""
-    if recording.annotations.other is None:
-        return [dataset]
-    return [dataset.read_for(side) for side in recording.annotations.sides]
 
 
 def label_lines(dataset: Recordings, name: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from warpgrasp.checked import LARGEST_SHARE, are_shares, far_outside
 from warpgrasp.data.recording.files import Recording
 from warpgrasp.data.recording.video import FORMAT_OF
 from warpgrasp.errors import DataError
-from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, Side
+from warpgrasp.hand import FEWEST_JOINTS, FINGERS, JOINTS, Side, other_side
 from warpgrasp.named_pictures import PictureFrames, folder_of
 
 LARGEST_PX = 1e6
@@ -193,7 +193,7 @@ class HandsOfFile:
     def stated(self, kind: str) -> StatedLabels:
         """All of them. Raises `DataError` when there is none."""
         if not self._hands:
-            other = "left" if self.recording.side == "right" else "right"
+            other = other_side(self.recording.side)
             found = f"those of {other} hands alone; say --side {other}" if self._others else "none"
             raise DataError(f"expected joints of a {self.recording.side} hand in {self.path}, found {found}")
         return StatedLabels(self.path, kind, hands=dict(sorted(self._hands.items())))

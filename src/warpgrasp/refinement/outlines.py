@@ -112,13 +112,13 @@ class Matches:
     parts: tuple[PartMatches, ...]  # of the hand, of the object
     camera: Camera
 
-    def cost(self, meshes: Sequence[Mesh]) -> Float[Tensor, " m"]:
+    def cost(self, meshes: Sequence[Mesh], *, scale_share: float = SCALE_SHARE) -> Float[Tensor, " m"]:
         """The mean of log(1 + d² / s²) over points and ends of both parts, half of it from either side.
 
-        `meshes` are hand and object, each for itself.
+        `meshes` are hand and object, each for itself; s is a share of the picture's width.
         """
         costs = []
-        square = (SCALE_SHARE * self.camera.width) ** 2
+        square = (scale_share * self.camera.width) ** 2
         for mesh, part in zip(meshes, self.parts, strict=True):
             points = interpolate(mesh.vertices, mesh.faces, part.face_ids, part.weights.to(mesh.vertices))
             points_px = self.camera.project(points)

@@ -25,6 +25,7 @@ from warpgrasp.refinement import Edges, labelled_poses, margins_by_labels, resiz
 from warpgrasp.training.settings import Recipe
 
 LEAST_WIDTH_PX = 192  # of outlines: in smaller pictures a finger is two pixels wide
+SCALE_SHARE = 1 / 40  # of the width: a network is farther off than poses that are refined are, four times as far here
 KEPT_BYTES = 200_000_000  # of edges, 250 kB for each frame of 192×144; beyond it they are found again in each step
 HAND_AND_OBJECT = HAND, OBJECT
 
@@ -160,7 +161,7 @@ class PairMasks:
         matches = edges.matched((still[0], still[1]), seen, small.to(seen), torch.arange(len(chosen)))
         parts = tuple(move_to(part, vertices.device) for part in matches.parts)
         rows = torch.tensor(chosen, device=vertices.device)
-        return cost.index_put((rows,), replace(matches, parts=parts, camera=small).cost(meshes))
+        return cost.index_put((rows,), replace(matches, parts=parts, camera=small).cost(meshes, scale_share=SCALE_SHARE))
 
 
 def masks_of(recipe: Recipe, dataset: Dataset, labels: Labels, masks: Mapping[str, Masks] | None) -> FrameMasks | None:

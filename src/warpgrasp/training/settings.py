@@ -9,7 +9,7 @@ from warpgrasp.data import AugmentConfig, Sampling
 from warpgrasp.reconstruction import NetworkConfig
 
 # Chosen on generated recordings that are not reported (`tools/train_masks.py`).
-SILHOUETTE_WEIGHT = 3e-4
+SILHOUETTE_WEIGHT = 1e-3
 
 Schedule = Literal["constant", "one-cycle"]
 

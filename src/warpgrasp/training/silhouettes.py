@@ -21,11 +21,12 @@ from warpgrasp.files import fingerprint_of_values
 from warpgrasp.frame import FrameName, Frames, Reconstruction, move_to
 from warpgrasp.geometry import Camera, Mesh
 from warpgrasp.hand import HandModel
+from warpgrasp.progress import track
 from warpgrasp.refinement import Edges, labelled_poses, margins_by_labels, resized_labels, without_margins
 from warpgrasp.training.settings import Recipe
 
 LEAST_WIDTH_PX = 192  # of outlines: in smaller pictures a finger is two pixels wide
-SCALE_SHARE = 1 / 40  # of the width: a network is farther off than poses that are refined are, four times as far here
+SCALE_SHARE = 1 / 40  # of the width; chosen as the weight is, beside the 1/160 of poses that are refined
 KEPT_BYTES = 200_000_000  # of edges, 250 kB for each frame of 192×144; beyond it they are found again in each step
 HAND_AND_OBJECT = HAND, OBJECT
 
@@ -35,19 +36,11 @@ Size = tuple[int, int]  # width and height
 class FrameMasks:
     """The masks of frames, small and packed, and where each may end, within a limit of memory."""
 
-    def __init__(
-        self,
-        labels: Mapping[FrameName, UInt8[Tensor, "h w"]],
-        occluded: Mapping[FrameName, Bool[Tensor, "v u"]],
-        *,
-        size: Size,
-        compared: Size,
-        kept_bytes: int = KEPT_BYTES,
-    ):
-        """`labels` are of the size `compared`, at which outlines are drawn; occluded pixels of the pictures' `size`."""
+    def __init__(self, size: Size, compared: Size, *, kept_bytes: int = KEPT_BYTES):
+        """Of no frame yet: pictures have that `size`, and outlines are drawn at the size `compared`."""
         self.size, self.compared = size, compared
-        self._labels = {name: zlib.compress(one.numpy().tobytes(), 1) for name, one in labels.items()}
-        self._occluded = {name: np.packbits(one.numpy()) for name, one in occluded.items()}
+        self._labels: dict[FrameName, bytes] = {}  # of frames without a label, compressed
+        self._occluded: dict[FrameName, UInt8[np.ndarray, " _"]] = {}  # a bit for each pixel
         self._edges: dict[FrameName, Edges] = {}
         self._free_bytes = kept_bytes
 
@@ -55,28 +48,33 @@ class FrameMasks:
     def of(masks: Mapping[str, Masks], dataset: Dataset, labels: Labels, *, size: Size, compared: Size) -> "FrameMasks":
         """Those of recordings, by their names, without the margins that the labels tell.
 
-        Where a recording of a left hand is read in the mirror, so are its masks. Raises `DataError` for other data.
+        Raises `DataError` for other data.
         """
         if not isinstance(dataset, Recordings):
             raise DataError(f"expected recordings to train on with masks, found other data in {dataset.root}")
-        seen: dict[FrameName, Tensor] = {}
-        occluded: dict[FrameName, Tensor] = {}
+        found = FrameMasks(size, compared)
         for sequence, of_recording in masks.items():
-            recording, annotated = dataset.recordings[sequence], set(labels.annotated.get(sequence, ()))
-            used = annotated.union(labels.unannotated.get(sequence, ()))
-            margins = _margins(of_recording, dataset, sequence, annotated)
-            for number in sorted(used.intersection(of_recording.readers)):
-                name, shown = FrameName(sequence, number), of_recording.undistorted(number, recording.lens)
-                assert shown is not None
-                if dataset.is_mirrored(sequence):
-                    shown = np.ascontiguousarray(shown[:, ::-1])
-                if (shown == OCCLUDER).any():
-                    occluded[name] = _resized_occluder(shown, size)
-                if number not in annotated and np.isin(shown, HAND_AND_OBJECT).any():
-                    whole = without_margins(shown, margins)
-                    whole[whole == OCCLUDER] = UNKNOWN
-                    seen[name] = resized_labels(torch.from_numpy(whole), compared[1], compared[0])
-        return FrameMasks(seen, occluded, size=size, compared=compared)
+            found._read(of_recording, dataset, sequence, labels)
+        return found
+
+    def _read(self, masks: Masks, dataset: Recordings, sequence: str, labels: Labels) -> None:
+        """Take in those of one recording; one of a left hand is read in the mirror, and so are its masks."""
+        annotated = set(labels.annotated.get(sequence, ()))
+        used = annotated.union(labels.unannotated.get(sequence, ()))
+        margins = _margins(masks, dataset, sequence, annotated)
+        width, height = self.compared
+        for number in track(sorted(used.intersection(masks.readers)), f"read the masks of {sequence} again"):
+            name, shown = FrameName(sequence, number), masks.undistorted(number, dataset.recordings[sequence].lens)
+            assert shown is not None
+            if dataset.is_mirrored(sequence):
+                shown = np.ascontiguousarray(shown[:, ::-1])
+            if (shown == OCCLUDER).any():
+                self._occluded[name] = np.packbits(_resized_occluder(shown, self.size).numpy())
+            if number not in annotated and np.isin(shown, HAND_AND_OBJECT).any():
+                whole = without_margins(shown, margins)
+                whole[whole == OCCLUDER] = UNKNOWN
+                small = resized_labels(torch.from_numpy(whole), height, width)
+                self._labels[name] = zlib.compress(small.numpy().tobytes(), 1)
 
     def __len__(self) -> int:
         """How many frames without a label have a mask of hand or object."""
@@ -161,7 +159,9 @@ class PairMasks:
         matches = edges.matched((still[0], still[1]), seen, small.to(seen), torch.arange(len(chosen)))
         parts = tuple(move_to(part, vertices.device) for part in matches.parts)
         rows = torch.tensor(chosen, device=vertices.device)
-        return cost.index_put((rows,), replace(matches, parts=parts, camera=small).cost(meshes, scale_share=SCALE_SHARE))
+        return cost.index_put(
+            (rows,), replace(matches, parts=parts, camera=small).cost(meshes, scale_share=SCALE_SHARE)
+        )
 
 
 def masks_of(recipe: Recipe, dataset: Dataset, labels: Labels, masks: Mapping[str, Masks] | None) -> FrameMasks | None:

@@ -1,7 +1,7 @@
 """`train recording` with and without masks: what do silhouettes of frames without a label give a network?
 
-    OMP_NUM_THREADS=1 PYTHONPATH=src:. .venv/bin/python tools/train_masks.py --half chosen --weights 0 1e-4 3e-4 1e-3
-    OMP_NUM_THREADS=1 PYTHONPATH=src:. .venv/bin/python tools/train_masks.py --weights 0 3e-4 --seeds 0 1 2
+    OMP_NUM_THREADS=1 PYTHONPATH=src:. .venv/bin/python tools/train_masks.py --half chosen --weights 0 3e-4 1e-3 3e-3
+    OMP_NUM_THREADS=1 PYTHONPATH=src:. .venv/bin/python tools/train_masks.py --weights 0 1e-3 --seeds 0 1 2
 
 One network for a folder of two generated recordings of `hard_recordings.py` (a plain object; dark and noisy), each of
 36 frames with two labels and true masks of all frames; weight 0 is without masks. The recipe is `recording`, shortened
@@ -32,7 +32,7 @@ from warpgrasp.training import Recipe, Training, train_stage
 from warpgrasp.training.recipes import recording
 
 STORED = Path("docs/results/train_masks.json")
-KINDS, LABELLED = ("plain", "dark"), LABELS["two"]
+KINDS, LABELLED, STEPS = ("plain", "dark"), LABELS["two"], 300
 
 
 def written(folder: Path, half: Half) -> Path:
@@ -50,30 +50,35 @@ def written(folder: Path, half: Half) -> Path:
     return folder
 
 
-def shortened(seed: int, weight: float) -> Recipe:
-    """The recipe `recording` with fewer steps of smaller batches."""
+def shortened(seed: int, weight: float, steps: int) -> Recipe:
+    """The recipe `recording` with fewer steps, `steps` of them in stage 2, of smaller batches."""
     recipe = recording()
     photometric = replace(recipe.photometric, pairs=8, ramp_steps=40, silhouette_weight=weight)
     return replace(
         recipe,
         seed=seed,
         stage1=replace(recipe.stage1, steps=200, batch=8),
-        stage2=replace(recipe.stage2, steps=300, batch=4),
+        stage2=replace(recipe.stage2, steps=steps, batch=4),
         photometric=photometric,
     )
 
 
-def trained(folder: Path, seed: int, weight: float) -> tuple[Path, float]:
+def named(weight: float, steps: int) -> str:
+    """What trainings of a weight are stored under."""
+    return f"{weight:g}" if steps == STEPS else f"{weight:g}, {steps} steps"
+
+
+def trained(folder: Path, seed: int, weight: float, steps: int) -> tuple[Path, float]:
     """The weights of a training, and the seconds of this process that its second stage took."""
     dataset = open_dataset(folder / "recordings", HandModel(open_hand()))
-    recipe = shortened(seed, weight)
+    recipe = shortened(seed, weight, steps)
     masks = masks_of_recordings(folder / "masks", dataset) if weight else None
     training = Training.prepare(recipe, dataset, masks=masks)
     runs = folder / "runs"
     runs.mkdir(exist_ok=True)
     first = train_stage(training, recipe.stage1, runs / f"stage1-{seed}.safetensors")
     started = time.process_time()
-    out = train_stage(training, recipe.stage2, runs / f"{seed}-{weight:g}.safetensors", initial=first)
+    out = train_stage(training, recipe.stage2, runs / f"{seed}-{named(weight, steps)}.safetensors", initial=first)
     return out, time.process_time() - started
 
 
@@ -94,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", default="reported", choices=list(SEED))
     parser.add_argument("--weights", nargs="+", type=float, default=[0.0])
+    parser.add_argument("--steps", type=int, default=STEPS, help="of stage 2")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument(
         "--work", type=Path, default=Path("runs/train_masks"), help="recordings and networks stay there"
@@ -102,15 +108,17 @@ def main() -> None:
     folder = written(options.work / options.half, options.half)
     for seed in options.seeds:
         for weight in options.weights:
-            weights, seconds = trained(folder, seed, weight)
+            weights, seconds = trained(folder, seed, weight, options.steps)
             of_kinds = errors(folder, weights)
             stored: dict[str, Any] = json.loads(STORED.read_text()) if STORED.is_file() else {}
-            of_half = stored.setdefault(options.half, {}).setdefault(f"{weight:g}", {})
+            of_half = stored.setdefault(options.half, {}).setdefault(named(weight, options.steps), {})
             of_half[str(seed)] = {"seconds": round(seconds), "errors": of_kinds}
             write_text(STORED, json.dumps(stored, separators=(",", ":")) + "\n")
             for kind, found in of_kinds.items():
                 means = ", ".join(f"{name} {np.mean(values):.1f}" for name, values in found.items())
-                print(f"{options.half} {kind}, seed {seed}, weight {weight:g}: {means}; {seconds:.0f} s")
+                print(
+                    f"{options.half} {kind}, seed {seed}, weight {named(weight, options.steps)}: {means}; {seconds:.0f} s"
+                )
 
 
 if __name__ == "__main__":

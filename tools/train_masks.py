@@ -116,9 +116,7 @@ def main() -> None:
             write_text(STORED, json.dumps(stored, separators=(",", ":")) + "\n")
             for kind, found in of_kinds.items():
                 means = ", ".join(f"{name} {np.mean(values):.1f}" for name, values in found.items())
-                print(
-                    f"{options.half} {kind}, seed {seed}, weight {named(weight, options.steps)}: {means}; {seconds:.0f} s"
-                )
+                print(f"{options.half} {kind}, {seed}, {named(weight, options.steps)}: {means}; {seconds:.0f} s")
 
 
 if __name__ == "__main__":

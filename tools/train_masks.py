@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=src:. .venv/bin/python tools/train_masks.py --half chosen --weights 0 3e-4 1e-3 3e-3
     OMP_NUM_THREADS=1 PYTHONPATH=src:. .venv/bin/python tools/train_masks.py --weights 0 1e-3 --seeds 0 1 2
+    OMP_NUM_THREADS=1 PYTHONPATH=src:. .venv/bin/python tools/train_masks.py --weights 0 1e-3 --steps 800
 
 One network for a folder of two generated recordings of `hard_recordings.py` (a plain object; dark and noisy), each of
 36 frames with two labels and true masks of all frames; weight 0 is without masks. The recipe is `recording`, shortened

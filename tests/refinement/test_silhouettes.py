@@ -18,8 +18,9 @@ from warpgrasp.hand.templates import open_hand
 from warpgrasp.refinement.cues import Cues
 from warpgrasp.refinement.mask_margins import margins_px, without_margins
 from warpgrasp.refinement.offsets import AWAY_SHARE, no_offsets
+from warpgrasp.refinement.outlines import resized_labels
 from warpgrasp.refinement.refine import ALL_FRAMES, Stage, refined_offsets
-from warpgrasp.refinement.silhouettes import Silhouettes, resized_labels
+from warpgrasp.refinement.silhouettes import Silhouettes
 from warpgrasp.render.reference import rasterize
 from warpgrasp.scene import posed_hand, posed_surface
 
@@ -70,7 +71,7 @@ def test_its_slope_is_that_of_finite_differences(hand: HandModel, name: str) -> 
 
     def moved(step: Tensor) -> Tensor:
         pose = replace(exact, **{name: exact.arrays[name] + step * direction})
-        return replace(matches, camera=matches.camera.to(step)).cost(pose, exact_given).sum()
+        return replace(matches, camera=matches.camera.to(step)).cost(exact_given.meshes(pose)).sum()
 
     step = torch.zeros((), dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(moved(step), step)

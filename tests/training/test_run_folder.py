@@ -82,7 +82,7 @@ def test_a_setting_of_the_first_version_always_counts() -> None:
     for later in ("encoder", "joint_input", "object_told"):
         del everything["network"][later]
     del everything["augment"]["zoom"], everything["loss"]["reprojection"]
-    for later in ("term", "grasp_weight", "keypoint_weight", "detector"):
+    for later in ("term", "grasp_weight", "keypoint_weight", "silhouette_weight", "detector"):
         del everything["photometric"][later]
     assert deciding_settings(recipe) == everything
 

@@ -1,23 +1,22 @@
 """`warpgrasp densify`: the labels of a recording carried to all of its frames, or those of many recordings each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from warpgrasp.cli.data import one_recording, predictions_to_start_from
+from warpgrasp.cli.masks import masks_of_each, masks_of_sides
 from warpgrasp.cli.options import HandChoice, Positional, UsageError, console, hand_model
 from warpgrasp.cli.recordings import carry_out_each
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.data.recording import Masks, Recording
-    from warpgrasp.hand import Side
+    from warpgrasp.data.recording import Recording
     from warpgrasp.refinement import Densified, RecordedHands
 
-Name = TypeVar("Name", bound=str)
 LARGEST_SMOOTHNESS = 10_000  # beyond it nothing moves at all
 
 
@@ -71,7 +70,7 @@ def densify(
     if folders:
         if keypoints not in ("detector", "none"):
             raise UsageError(f"expected --keypoints detector or none for many recordings, got the file {keypoints}")
-        found = {} if masks is None else _masks_of_each(masks, folders)
+        found = {} if masks is None else masks_of_each(masks, folders, done="densified")
         each = {
             folder.name: replace(asked, recording=folder, out=out / folder.name, masks=found.get(folder.name))
             for folder in folders
@@ -140,7 +139,7 @@ class Densifying:
             raise UserError(
                 f"expected a folder without {PREDICTIONS} for both hands, but {self.out} has it; choose another"
             )
-        masks = {} if self.masks is None else _masks_of_sides(self.masks, labelled)
+        masks = {} if self.masks is None else masks_of_sides(self.masks, labelled)
         model, look = hand_model(self.hand, self.mano_folder), _finder(self.keypoints)
         both = BothHands(labelled, model, self.out, self.smoothness, look, masks)
         if both.is_whole and not self.force and not keeps_finished:
@@ -156,53 +155,6 @@ class Densifying:
             for row in (["finished already"] if densified is None else _summary(densified, self.out / side))
         ]
         return [*lines, f"wrote annotations.json of both hands in {self.out}"]
-
-
-def _masks_of_sides(folder: Path, labelled: "Recording") -> "dict[Side, Masks]":
-    """The masks of each hand of a recording of both, of a hand without any nothing.
-
-    Raises `UserError` when there are none of either, and `UsageError` when a hand has two.
-    """
-    from warpgrasp.data.recording import SIDES, read_masks
-
-    found = _masks_by_name(folder, SIDES)
-    if not found:
-        raise UserError(
-            f"expected masks of each hand in {folder}, right/ or right.json and left/ or left.json, for a recording of "
-            f"both hands, found neither; in each the other hand is an occluder"
-        )
-    return {side: read_masks(path, labelled.clip) for side, path in found.items()}
-
-
-def _masks_by_name(folder: Path, names: "Sequence[Name]") -> "dict[Name, Path]":
-    """Where the masks called NAME/ or NAME.json lie in a folder, of those that are there.
-
-    Raises `UsageError` where a name has two.
-    """
-    found: dict[Name, Path] = {}
-    for name in names:
-        there = [path for path in (folder / name, folder / f"{name}.json") if path.exists()]
-        if len(there) > 1:
-            raise UsageError(f"expected one place with masks of {name}, got {there[0]} and {there[1]}; remove one")
-        if there:
-            found[name] = there[0]
-    return found
-
-
-def _masks_of_each(folder: Path, recordings: Sequence[Path]) -> dict[str, Path]:
-    """Where each recording's masks lie, by its name; says which recordings have none.
-
-    Raises `UsageError` when nothing in the folder is named as a recording is, or when a recording has two.
-    """
-    found = _masks_by_name(folder, [recording.name for recording in recordings])
-    if not found:
-        raise UsageError(
-            f"expected a folder with masks of each recording for --masks, named as it is ({recordings[0].name}/ or "
-            f"{recordings[0].name}.json), got {folder} without any"
-        )
-    if without := [recording.name for recording in recordings if recording.name not in found]:
-        console.print(f"no masks of {', '.join(without)}: densified without", soft_wrap=True, highlight=False)
-    return found
 
 
 def _finder(keypoints: str) -> "Callable[[Recording], RecordedHands] | None":

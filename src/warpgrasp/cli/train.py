@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from warpgrasp.cli.masks import masks_of_recordings
 from warpgrasp.cli.options import DataChoice, DataOptions, UsageError, console, parsed, print_shares
 from warpgrasp.errors import UserError
 
 if TYPE_CHECKING:
-    from warpgrasp.training import LogOptions, Training
+    from warpgrasp.training import LogOptions, Recipe, Training
 
 
 class RecipeError(UserError):
@@ -65,6 +66,9 @@ def _options_of(name: str, *, fraction: float | None) -> type[Any]:
         """Folder of the run; the same command goes on with it when it was interrupted."""
         extra_data: tuple[Path, ...] = ()
         """More data sets, such as synthetic ones, whose annotations are all used; of their usual protocols."""
+        masks: Path | None = None
+        """Silhouettes of your own recordings' frames without a label, as `densify --masks` takes them: of one recording
+        a folder of PNG files or a JSON file of run lengths, of many a folder of these, named as the recordings are."""
         recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=recipe_as_usual)
         control: bool = False
         """Train the recipe's control: the same but λ_c = 0."""
@@ -115,11 +119,13 @@ def _train(options: Any) -> None:
     from warpgrasp.files import command_line
     from warpgrasp.training import LogOptions, Monitor, Training, choose_tracker, is_main, open_run
 
-    recipe = options.recipe.as_control() if options.control else options.recipe
+    recipe = _recipe_of(options)
     tracker = choose_tracker(options.tracker)
     usual = replace(options.read, layout=None, protocol=None)
     extra = [usual.open(root) for root in options.extra_data]
-    training = Training.prepare(recipe, _read_options(options).open(options.data), extra, on_bad=options.bad_frames)
+    dataset = _read_options(options).open(options.data)
+    masks = None if options.masks is None else masks_of_recordings(options.masks, dataset)
+    training = Training.prepare(recipe, dataset, extra, on_bad=options.bad_frames, masks=masks)
     if options.measure_every < 0:
         raise UsageError(f"expected --measure-every of at least 0, got {options.measure_every}")
     measure = Monitor.of(training) if options.measure_every else None
@@ -130,6 +136,16 @@ def _train(options: Any) -> None:
         _train_stages(training, options.out, log)
 
 
+def _recipe_of(options: Any) -> "Recipe":
+    """The recipe that is trained. Raises `UsageError` for a weight of silhouettes without any."""
+    recipe = options.recipe
+    if options.masks is not None:
+        recipe = recipe.with_silhouettes()
+    elif recipe.photometric.silhouette_weight:
+        raise UsageError("expected --masks with --photometric.silhouette-weight, got none")
+    return recipe.as_control() if options.control else recipe
+
+
 def _print_labels(training: "Training", *, with_extra_data: bool) -> None:
     share = training.labels.share
     console.print(
@@ -138,6 +154,8 @@ def _print_labels(training: "Training", *, with_extra_data: bool) -> None:
         + (f"; {len(training.added_names)} annotated frames of extra data" if with_extra_data else "")
     )
     print_shares(training.labels)
+    if training.masks is not None:
+        console.print(f"masks of hand or object in {len(training.masks)} frames without a label", highlight=False)
 
 
 def _train_stages(training: "Training", out: Path, log: "LogOptions") -> None:

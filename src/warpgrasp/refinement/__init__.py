@@ -6,9 +6,12 @@ from warpgrasp.refinement.keypoint_fit import to_keypoints
 from warpgrasp.refinement.labels import (
     carried,
     distance_to_hand_m,
+    labelled_poses,
     solid_of,
 )
+from warpgrasp.refinement.mask_margins import margins_by_labels, without_margins
 from warpgrasp.refinement.one_frame import ONE_FRAME, GivenMask, RefinedFrame, refine_frame
+from warpgrasp.refinement.outlines import Edges, resized_labels
 from warpgrasp.refinement.quality import QUALITY, Agreement, Criterion, LabelledPictures, agreement, read_quality
 from warpgrasp.refinement.refine import ALL_FRAMES, Descent, Stage, refine
 from warpgrasp.refinement.seen_hand import RecordedHands, RecordingPictures, detected_hands, stated_hands
@@ -30,6 +33,7 @@ __all__ = [
     "Criterion",
     "Densified",
     "Descent",
+    "Edges",
     "GivenMask",
     "LabelledPictures",
     "RecordedHands",
@@ -44,9 +48,12 @@ __all__ = [
     "distance_to_hand_m",
     "is_finished",
     "is_unfinished",
+    "labelled_poses",
+    "margins_by_labels",
     "read_quality",
     "refine",
     "refine_frame",
+    "resized_labels",
     "scanned_positions",
     "scanned_video",
     "solid_of",
@@ -54,4 +61,5 @@ __all__ = [
     "suggested_frames",
     "suggested_position",
     "to_keypoints",
+    "without_margins",
 ]

@@ -4,7 +4,7 @@ Programs and people draw around things, or inside them, by a pixel or two all ar
 taken to be three per cent nearer for every one of them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from warpgrasp.data.recording import BACKGROUND
+from warpgrasp.data.recording import BACKGROUND, Masks, Recording
 from warpgrasp.frame import Pose
-from warpgrasp.refinement.silhouettes import PARTS, Silhouettes
+from warpgrasp.hand import HandModel
+from warpgrasp.refinement.outlines import PARTS
+from warpgrasp.refinement.silhouettes import Silhouettes
 from warpgrasp.render import interpolate
 
 LARGEST_SHARE = 1 / 60  # of the picture's width: what is farther off is another error than a margin
@@ -22,6 +24,43 @@ FEWEST_POINTS = 20  # of an outline, without which nothing is said
 
 Labels = UInt8[np.ndarray, "h w"]
 Margins = Mapping[int, int]  # of the parts that labels tell of, in pixels: by how much their masks are too wide
+
+
+def given_silhouettes(
+    masks: Masks,
+    recording: Recording,
+    hand: HandModel,
+    numbers: Sequence[int],
+    *,
+    widths_px: Sequence[int],
+    margins: Margins | None = None,
+) -> Silhouettes:
+    """The masks of frames of a recording, by their numbers, without margins; they are read one after the other.
+
+    `hand` is the model of the hand that the recording shows.
+    """
+    labels = (masks.undistorted(number, recording.lens) for number in numbers)
+    return Silhouettes.of(
+        (None if one is None else without_margins(one, margins or {}) for one in labels),
+        recording.lens.camera,
+        widths_px=widths_px,
+        hand=hand,
+        model=recording.object.model,
+    )
+
+
+def margins_by_labels(
+    masks: Masks, recording: Recording, hand: HandModel, labelled: Mapping[int, Pose]
+) -> Margins | None:
+    """The margins of masks by the poses of labels, by the frames' numbers; None where no such frame has a mask."""
+    width_px = recording.lens.width
+    numbers = [number for number in sorted(labelled) if number in masks.readers]
+    if not numbers:
+        return None
+    return margins_px(
+        (given_silhouettes(masks, recording, hand, [number], widths_px=[width_px]), labelled[number])
+        for number in numbers
+    )
 
 
 @torch.no_grad()

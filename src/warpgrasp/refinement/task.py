@@ -19,7 +19,7 @@ from warpgrasp.predictions import Predictions, mesh_hashes, predictions_of_pose
 from warpgrasp.refinement.cues import Cues, PredictedHand
 from warpgrasp.refinement.keypoint_fit import moved_to_seen_hand
 from warpgrasp.refinement.labels import DensifyError, HeldObject, between_labels, labelled_poses, poses_of_predictions
-from warpgrasp.refinement.mask_margins import Margins, margins_px, without_margins
+from warpgrasp.refinement.mask_margins import Margins, given_silhouettes, margins_by_labels
 from warpgrasp.refinement.other_hand import OtherHand
 from warpgrasp.refinement.quality import LabelledPictures
 from warpgrasp.refinement.refine import Descent
@@ -158,31 +158,17 @@ class Task:
     def _with_margins(self, masks: Masks) -> "Task":
         """The same with outlines that cost where they are not the masks', whose margins the labels tell."""
         task = replace(self, descent=replace(self.descent, outline_cost=OUTLINE_COST))
-        positions = [position for position in sorted(self.labels) if self.numbers[position] in masks.readers]
-        if not positions:
-            return task
-        width = self.recording.lens.width
-        labelled = (
-            (task._silhouettes([self.numbers[position]], [width]), self.labels[position]) for position in positions
-        )
-        return replace(task, margins=margins_px(labelled))
+        labelled = {self.numbers[position]: pose for position, pose in self.labels.items()}
+        return replace(task, margins=margins_by_labels(masks, self.recording, self.hand, labelled))
 
     def silhouettes(self, stretch: Stretch) -> Silhouettes | None:
         """The masks of a stretch, read one after the other; None where none are given."""
         if self.masks is None:
             return None
-        return self._silhouettes(self.numbers[stretch.rows], self.descent.widths(self.recording.lens.width))
-
-    def _silhouettes(self, numbers: Sequence[int], widths_px: Sequence[int]) -> Silhouettes:
-        assert self.masks is not None
-        lens, margins = self.recording.lens, self.margins or {}
-        labels = (self.masks.undistorted(number, lens) for number in numbers)
-        return Silhouettes.of(
-            (None if one is None else without_margins(one, margins) for one in labels),
-            lens.camera,
-            widths_px=widths_px,
-            hand=self.hand,
-            model=self.recording.object.model,
+        widths_px = self.descent.widths(self.recording.lens.width)
+        numbers = self.numbers[stretch.rows]
+        return given_silhouettes(
+            self.masks, self.recording, self.hand, numbers, widths_px=widths_px, margins=self.margins
         )
 
     def _occluded(self, rows: slice) -> Iterator[Bool[Tensor, "h w"] | None] | None:

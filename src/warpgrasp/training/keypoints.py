@@ -14,12 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warpgrasp.data import FrameSource, Labels
+from warpgrasp.data import Dataset, FrameSource, Labels, OnBad
 from warpgrasp.errors import DataError
 from warpgrasp.frame import Detections, FrameName, Frames, Reconstruction, stack_annotations
 from warpgrasp.geometry import Camera
 from warpgrasp.keypoints import (
+    DETECTORS,
     OTHER_HAND,
+    DetectorSettings,
     JointOffsets,
     KeypointDetector,
     Picture,
@@ -29,6 +31,7 @@ from warpgrasp.keypoints import (
     reprojection_loss,
     usual_offsets,
 )
+from warpgrasp.training.settings import Recipe
 
 MOST_LABELS = 500  # that the offsets are fitted on: more change nothing
 
@@ -99,6 +102,22 @@ class FrameKeypoints:
     def _in_pictures(self, frames: Frames, rows: Sequence[int]) -> Detections:
         """The detections of these rows, in pixels of the batch's pictures."""
         return self.detections.rows(torch.tensor(rows)).resized((1, 1), (frames.camera.width, frames.camera.height))
+
+
+def keypoints_of(
+    recipe: Recipe, dataset: Dataset, labels: Labels, on_bad: OnBad, added: Sequence[FrameName] = ()
+) -> FrameKeypoints | None:
+    """What the recipe's detector sees in a data set at its own size, if the recipe asks one.
+
+    In added frames it looks for a network that is told of hands alone: they are never targets.
+    """
+    photometric = recipe.photometric
+    are_targets = photometric.keypoint_weight > 0 and recipe.stage2.steps > 0
+    if not are_targets and not recipe.network.joint_input:
+        return None
+    source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad, cache_bytes=0)
+    detector = DETECTORS[photometric.detector](DetectorSettings())
+    return FrameKeypoints.detected(source, labels, detector, added if recipe.network.joint_input else ())
 
 
 def _labelled_sequences(labels: Labels) -> Iterator[list[FrameName]]:

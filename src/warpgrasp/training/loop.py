@@ -172,7 +172,9 @@ class StepBatches:
         pair, keypoints = self._training.source.pairs(targets, references), self._training.keypoints
         weighed = self._training.recipe.photometric.keypoint_weight > 0
         seen = keypoints.of(pair[0]) if keypoints is not None and weighed else None
-        return PairFrames(self._told(pair[0]), pair[1], self._pair_rows, seen)
+        masks = self._training.masks
+        of_masks = None if masks is None else masks.of_pairs(*pair)
+        return PairFrames(self._told(pair[0]), pair[1], self._pair_rows, seen, of_masks)
 
     def _told(self, frames: Frames) -> Frames:
         """The frames with where a detector sees the hand, for a network that is told of it."""

@@ -26,6 +26,7 @@ from warpgrasp.reconstruction import HandObjectNetwork, grasp_change, regularisa
 from warpgrasp.training.keypoints import TargetKeypoints
 from warpgrasp.training.pairs import ComparedPairs, FrameCache, PairBatch, compare_pairs
 from warpgrasp.training.settings import Photometric, Recipe
+from warpgrasp.training.silhouettes import PairMasks
 
 Part = TypeVar("Part", HandReconstruction, ObjectReconstruction)
 UNTOLD_SHARE = 0.2  # of the frames of a network that is told of hands
@@ -51,6 +52,7 @@ class StepWeights:
         lambda_c = photometric.weight * ramp
         by_name["grasp"] = photometric.grasp_weight * ramp
         by_name["keypoints"] = photometric.keypoint_weight * ramp
+        by_name["silhouettes"] = photometric.silhouette_weight * ramp
         return StepWeights(by_name, recipe.data_weight - lambda_c, lambda_c)
 
 
@@ -108,8 +110,8 @@ def on_pairs(
     """The terms of the targets, and the photometric term of the pairs if they are to be compared.
 
     The terms of the targets are the regularisers and, where the recipe weighs them, the change of the grasp since the
-    references and the reprojection of keypoints. The control forwards and regularises the same pictures; it differs in
-    the photometric term and in seeing no keypoints.
+    references, the reprojection of keypoints and the outlines of masks. The control forwards and regularises the same
+    pictures; it differs in the photometric term and in seeing no keypoints and no masks.
     """
     terms = regularisation(reconstruction)
     if any(batch.targets.objects.symmetries) and batch.references.annotation is not None:
@@ -121,6 +123,9 @@ def on_pairs(
     if batch.keypoints is not None:
         view = batch.target_view
         terms["keypoints"] = batch.keypoints.loss(reconstruction, view.view_from_camera, batch.targets.camera)
+    if batch.masks is not None:
+        turn, parts = batch.target_view.view_from_camera, {"hand": hand, "faces": batch.targets.objects.faces}
+        terms["silhouettes"] = batch.masks.loss(reconstruction, turn, batch.targets.camera, **parts)
     if not compare:
         return terms, None
     return terms, compare_pairs(hand, batch, reconstruction, photometric, cache=cache)
@@ -147,6 +152,7 @@ class PairFrames:
     references: Frames
     rows: Rows | None
     keypoints: TargetKeypoints | None = None  # of the targets
+    masks: PairMasks | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ class StepLoss(nn.Module):
         of_unannotated, compared = on_pairs(
             network.hand,
             of_targets,
-            PairBatch(targets, references, target_view, reference_view, pairs.keypoints),
+            PairBatch(targets, references, target_view, reference_view, pairs.keypoints, pairs.masks),
             recipe.photometric,
             compare=recipe.photometric.weight > 0,
             cache=self._cache,

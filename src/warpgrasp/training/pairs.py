@@ -18,6 +18,7 @@ from warpgrasp.render import Fragments, Raster, rasterize
 from warpgrasp.scene import surface
 from warpgrasp.training.keypoints import TargetKeypoints
 from warpgrasp.training.settings import Photometric
+from warpgrasp.training.silhouettes import PairMasks
 
 Key = TypeVar("Key")
 Constant = TypeVar("Constant")
@@ -32,6 +33,7 @@ class PairBatch:
     target_view: View
     reference_view: View | None  # made by the same draw; only when augmented pictures are compared
     keypoints: TargetKeypoints | None = None  # of the targets
+    masks: PairMasks | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,11 @@ def _pictures_to_compare(
     if photometric.compare == "original":
         targets, references = batch.targets, batch.references
         images = [cache.compared_channels(frames, photometric) for frames in (targets, references)]
-        return FramePair(images[0], targets.camera, images[1], references.camera, reference_surface)
+        pair = FramePair(images[0], targets.camera, images[1], references.camera, reference_surface)
+        masks = batch.masks
+        if masks is None:
+            return pair
+        return replace(pair, target_valid=masks.target_valid, reference_valid=masks.reference_valid)
     view, other = batch.target_view, batch.reference_view
     if other is None:
         raise ValueError("expected the references as the network sees them")

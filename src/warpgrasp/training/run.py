@@ -19,6 +19,7 @@ import torch
 from warpgrasp.bounded import read_json, read_regular
 from warpgrasp.checked import read_json_object
 from warpgrasp.data import Dataset, FrameSource, Joined, Labels, OnBad, Share, annotatable, choose_labels, join_datasets
+from warpgrasp.data.recording import Masks
 from warpgrasp.errors import DataError, UserError
 from warpgrasp.files import (
     fingerprint_of_files,
@@ -28,12 +29,12 @@ from warpgrasp.files import (
 )
 from warpgrasp.frame import FrameName, ObjectModel
 from warpgrasp.hand import HandModel
-from warpgrasp.keypoints import DETECTORS, DetectorSettings
 from warpgrasp.locks import LOCK, alone_in
-from warpgrasp.training.keypoints import FrameKeypoints
+from warpgrasp.training.keypoints import FrameKeypoints, keypoints_of
 from warpgrasp.training.pairs import compared_channels
 from warpgrasp.training.processes import begins_first, is_main
 from warpgrasp.training.settings import Recipe
+from warpgrasp.training.silhouettes import FrameMasks, fingerprint_of_masks, masks_of
 
 NOTES, TRACKING_FOLDER = "run.json", "tracking"  # in a run's folder
 STATE = ".state.safetensors"  # ends the name of what an unfinished stage goes on from
@@ -73,13 +74,21 @@ class Training:
     objects: list[ObjectModel]
     added_names: tuple[FrameName, ...] = ()
     keypoints: FrameKeypoints | None = None  # where the recipe weighs them
+    masks: FrameMasks | None = None  # likewise
+    masks_fingerprint: str = ""  # of what the masks say; empty where there are none
 
     @staticmethod
     def prepare(
-        recipe: Recipe, dataset: Dataset, extra: Sequence[Dataset] = (), *, on_bad: OnBad = "refuse"
+        recipe: Recipe,
+        dataset: Dataset,
+        extra: Sequence[Dataset] = (),
+        *,
+        on_bad: OnBad = "refuse",
+        masks: Mapping[str, Masks] | None = None,
     ) -> "Training":
         """Choose the annotated frames of a data set; add all those of the extra ones, which are never paired.
 
+        `masks` are of a data set's recordings, by their names; they count where the recipe weighs them.
         Raises `DataError` when the data set has none, and `RegistryError` for an unknown photometric term.
         """
         compared_channels(
@@ -91,17 +100,19 @@ class Training:
             raise DataError(f"expected annotated training frames in {dataset.root}, found none")
         sequences, rule = dataset.sequences["train"], recipe.sampling
         labels = choose_labels(sequences, fraction=recipe.fraction, sampling=rule, annotatable=possible)
+        of_frames = masks_of(recipe, dataset, labels, masks)
+        seen = {"masks": of_frames, "masks_fingerprint": fingerprint_of_masks(masks) if masks and of_frames else ""}
         if not extra:
-            keypoints = _keypoints(recipe, at_own_size, labels, on_bad)
+            keypoints = keypoints_of(recipe, at_own_size, labels, on_bad)
             source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad)
-            return Training(recipe, dataset.hand, labels, source, dataset.objects("train"), keypoints=keypoints)
+            return Training(recipe, dataset.hand, labels, source, dataset.objects("train"), keypoints=keypoints, **seen)
         joined = join_datasets(dataset, [added.at_size(dataset.size) for added in extra])
         possible = annotatable(joined, on_bad)
         added_names = tuple(name for name in joined.added_names if name in possible)
         at_own_size = join_datasets(at_own_size, [added.at_size(None) for added in extra])
-        keypoints = _keypoints(recipe, at_own_size, labels, on_bad, added_names)
+        keypoints = keypoints_of(recipe, at_own_size, labels, on_bad, added_names)
         source = FrameSource(joined, annotated=[*labels.annotated_names, *added_names], on_bad=on_bad)
-        return Training(recipe, dataset.hand, labels, source, joined.objects("train"), added_names, keypoints)
+        return Training(recipe, dataset.hand, labels, source, joined.objects("train"), added_names, keypoints, **seen)
 
     @property
     def supervised_names(self) -> list[FrameName]:
@@ -118,22 +129,6 @@ class Training:
         """The random draws of one step, a function of the seed and the step alone."""
         seed = np.random.SeedSequence([self.recipe.seed, stage, step]).generate_state(2, np.uint64)
         return torch.Generator().manual_seed(int(seed[0] >> np.uint64(1)))
-
-
-def _keypoints(
-    recipe: Recipe, dataset: Dataset, labels: Labels, on_bad: OnBad, added: Sequence[FrameName] = ()
-) -> FrameKeypoints | None:
-    """What the recipe's detector sees in a data set at its own size, if the recipe asks one.
-
-    In added frames it looks for a network that is told of hands alone: they are never targets.
-    """
-    photometric = recipe.photometric
-    are_targets = photometric.keypoint_weight > 0 and recipe.stage2.steps > 0
-    if not are_targets and not recipe.network.joint_input:
-        return None
-    source = FrameSource(dataset, annotated=labels.annotated_names, on_bad=on_bad, cache_bytes=0)
-    detector = DETECTORS[photometric.detector](DetectorSettings())
-    return FrameKeypoints.detected(source, labels, detector, added if recipe.network.joint_input else ())
 
 
 def fingerprint(training: Training) -> str:
@@ -172,7 +167,7 @@ def _default_of(setting: Field[Any]) -> Any:
 
 
 def data_fingerprint(training: Training) -> str:
-    """The frames' list, the sizes of their pictures, the content of the annotations that may be used."""
+    """The frames' list, the sizes of their pictures, the content of the annotations that may be used, and of masks."""
     dataset, digest = training.source.dataset, hashlib.sha256()
     digest.update(dataset.protocol.encode())
     for name in dataset.names("train"):
@@ -188,6 +183,7 @@ def data_fingerprint(training: Training) -> str:
             if path not in read:
                 digest.update(read_regular(path, LARGEST_ANNOTATION_BYTES) if path.is_file() else b"missing")
             read.add(path)
+    digest.update(training.masks_fingerprint.encode())
     return digest.hexdigest()[:16]
 
 
@@ -291,6 +287,7 @@ def notes(training: Training, command: list[str]) -> dict[str, Any]:
             "protocol": dataset.protocol,
             "fingerprint": data_fingerprint(training),
             "added": _added(training),
+            **({"masks": training.masks_fingerprint} if training.masks is not None else {}),
         },
         "labels": {
             "annotated": {sequence: list(frames) for sequence, frames in labels.annotated.items()},

@@ -8,6 +8,9 @@ import tyro
 from warpgrasp.data import AugmentConfig, Sampling
 from warpgrasp.reconstruction import NetworkConfig
 
+# Chosen on generated recordings that are not reported (`tools/train_masks.py`).
+SILHOUETTE_WEIGHT = 1e-3
+
 Schedule = Literal["constant", "one-cycle"]
 
 
@@ -69,6 +72,8 @@ class Photometric:
     """Weight, ramped as λ_c is, of holding the object as in the labelled frame of the pair; 0: nothing is assumed."""
     keypoint_weight: float = 0.0
     """Weight, ramped as λ_c is, of the reprojection of a detector's joints of the hand; 0: no detector is asked."""
+    silhouette_weight: float = 0.0
+    """Weight, ramped as λ_c is, of outlines beside the masks of `--masks`, which sets the usual one unless given."""
     detector: str = "mediapipe"
     """The keypoint detector: `mediapipe`, or one of another package."""
 
@@ -119,8 +124,14 @@ class Recipe:
     """Arithmetic of the encoder, `auto`: bf16 where the hardware has it; heads and geometry always use fp32."""
 
     def as_control(self) -> "Recipe":
-        """The control: the same in everything but λ_c = 0, and it sees no keypoints."""
-        return replace(self, photometric=replace(self.photometric, weight=0.0, keypoint_weight=0.0))
+        """The control: the same in everything but λ_c = 0, and it sees no keypoints and no masks."""
+        unseen = {"keypoint_weight": 0.0, "silhouette_weight": 0.0}
+        return replace(self, photometric=replace(self.photometric, weight=0.0, **unseen))
+
+    def with_silhouettes(self) -> "Recipe":
+        """The same with outlines of masks weighed as usual, unless they have a weight already."""
+        weight = self.photometric.silhouette_weight or SILHOUETTE_WEIGHT
+        return replace(self, photometric=replace(self.photometric, silhouette_weight=weight))
 
     def first_stage(self) -> "Recipe":
         """Stage 1 alone. Recipes that differ only in stage 2 have the same one, and may share its weights."""

@@ -31,6 +31,7 @@ STEP_DEG = 2.0  # of a key
 FIRST_PAIRS, NEXT_PAIRS = 6, 4
 OUTLINE_PX, FAR_PX = 1.5, 4.0  # an outline that is off by more does not look right; is too far to be refined
 JOINT_PX, MOST_JOINTS = 6.0, 4  # a joint that is off by more is clicked on, so many of them for one fit
+UNFOUND_JOINTS = 9  # of a hand that is not found: so many of those that are seen
 FIRST_FITS, NEXT_FITS = 2, 1  # of the hand to clicked joints, at most, for one label
 PLACINGS = 2  # of the object, at most, after the first
 FOUND_S = 1.5  # for so long one looks whether the hand is found
@@ -221,9 +222,10 @@ class User:
         self.operator.decide()
         self.operator.button("shape", lambda: self._says("length of the hand"), "the tab", role="tab")
         self.operator.type_into("length of the hand (mm)", str(self._length_mm), lambda: True, "the length")
-        self.operator.button(
-            "Fit the hand to its joints", lambda: page.until_said("the hand is fitted|⚠️"), "the fitted hand"
-        )
+        if self._dots_px():
+            self.operator.button(
+                "Fit the hand to its joints", lambda: page.until_said("the hand is fitted|⚠️"), "the fitted hand"
+            )
 
     def _joints_off_px(self) -> Float[np.ndarray, " 21"]:
         """How far the drawn joints are from where they are seen."""
@@ -239,6 +241,9 @@ class User:
             return False
         if not self._dots_px():
             self._find_hand()
+        if not self._dots_px():
+            seen = np.flatnonzero(sight.joints_seen)
+            wrong = seen[np.linspace(0, len(seen) - 1, min(UNFOUND_JOINTS, len(seen))).round().astype(int)].tolist()
         self.operator.key("i", lambda: self._says("👉 Click "), "clicks on joints")
         for joint in wrong:
             self.operator.decide()

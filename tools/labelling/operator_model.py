@@ -1,7 +1,7 @@
 """Hands of a user on mouse and keyboard of the annotation page: what they do is done in the browser, and counted.
 
 The human part of the time is modelled by the Keystroke-Level Model (Card, Moran and Newell 1980, "The keystroke-level
-model for user performance time with interactive systems", Communications of the ACM 23(7)), with that paper's operators:
+model for user performance time with interactive systems", Communications of the ACM 23(7)), with its operators:
 a key K, pointing P, a button of the mouse going down or up B, a hand that goes from mouse to keyboard or back H, and a
 decision M. The page's part is measured by the clock: from before an input is sent until the page shows what it does.
 """
@@ -175,8 +175,3 @@ class Operator:
         act()
         self.page.until(until, what)
         self.effort.page_s += time.monotonic() - started
-
-
-def total_of(efforts: Sequence[Effort]) -> Effort:
-    """All of them together."""
-    return Effort(*(sum(values) for values in zip(*(asdict(one).values() for one in efforts), strict=True)))

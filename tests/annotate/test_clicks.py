@@ -13,6 +13,7 @@ from warpgrasp.annotate.clicks import ClickActions
 from warpgrasp.annotate.edited_frame import PointPair
 from warpgrasp.annotate.page import AnnotatePage
 from warpgrasp.errors import UserError
+from warpgrasp.hand import JOINTS
 
 CAMERA_PLACE = np.zeros(3)
 
@@ -79,3 +80,45 @@ def test_a_single_joint_is_taken_back(clicks: ClickActions) -> None:
     assert [name for name, _ in page.state.current.joints_px] == ["wrist", "thumb_2"]
     with pytest.raises(UserError, match="thumb_1 was not"):
         clicks.take_back_chosen_joint()
+
+
+def test_with_all_joints_known_a_click_moves_the_nearest_dot_or_the_chosen_joint(clicks: ClickActions) -> None:
+    page = clicks.page
+    places = {name: np.array([2.0 + 3 * number, 20.0]) for number, name in enumerate(JOINTS)}
+    page.state.change(replace(page.state.current, joints_px=tuple(places.items())))
+    clicks.click_on("joints")
+    assert "Click where **a joint** is seen: the nearest dot moves there" in said_by(page)
+    page.act(lambda: clicks.clicked(CAMERA_PLACE, ray_of(places["thumb_2"] + [0.5, 4.0])))
+    page.panel.joint.value = "little_tip"
+    clicks.choose_joint()
+    assert "Click on **little_tip** in the picture" in said_by(page)
+    page.act(lambda: clicks.clicked(CAMERA_PLACE, ray_of(places["wrist"])))
+    assert "the nearest dot moves there" in said_by(page)
+    moved = {name: pixel for name, pixel in page.state.current.joints_px if (pixel != places[name]).any()}
+    assert moved == {
+        "thumb_2": pytest.approx(places["thumb_2"] + [0.5, 4.0]),
+        "little_tip": pytest.approx(places["wrist"]),
+    }
+
+
+def test_enter_places_the_object_or_fits_the_hand(clicks: ClickActions) -> None:
+    page = clicks.page
+    before = page.state.current.pose
+    clicks.settle()  # nothing is clicked on
+    assert page.state.current.pose is before
+    clicks.click_on("points")
+    with pytest.raises(UserError, match="at least 4 points"):
+        clicks.settle()
+    pairs = tuple(PointPair(pair.point, pair.pixel / 10) for pair in clicked(6))
+    page.state.change(replace(page.state.current, pairs=pairs))
+    clicks.settle()
+    assert "the object is placed by its points" in said_by(page)
+    assert page.clicking == "nothing"
+    clicks.click_on("joints")
+    with pytest.raises(UserError, match="joints"):
+        clicks.settle()
+
+
+def ray_of(pixel: np.ndarray) -> np.ndarray:
+    """The direction in which the camera of the small recording sees a pixel."""
+    return np.array([*(pixel - [31.5, 23.5]) / 60, 1.0])

@@ -73,7 +73,10 @@ def test_a_first_frame_is_checked_off_and_the_hand_is_measured(folder: Path, han
         page.until_said(r"1: volume \+13 %, fingers \+9 %")
         label = page.page.get_by_text("length of the hand (mm)")
         field = page.page.locator(f'[id="{label.get_attribute("for")}"]')
-        field.fill("200")
+        field.press("Control+a")
+        for digit in "200":  # as a person types: the first digits are no length, and stay
+            field.press(digit)
+            page.page.wait_for_timeout(700)
         field.press("Enter")
         page.until_said(r"☑ size of the hand")
         page.press("l")

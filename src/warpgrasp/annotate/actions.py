@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.annotate.edited_frame import Part
 from warpgrasp.annotate.page import AnnotatePage, Shown
+from warpgrasp.annotate.panel import SHORTEST_HAND_MM
 from warpgrasp.errors import UserError
 
 NUDGE, FINE_NUDGE = 1.01, 1.001  # steps in depth
@@ -161,7 +162,12 @@ class AnnotateActions:
         self.page.change(current.moved(joint_angles=joint_angles), by=f"{row} {finger}")
 
     def set_length(self, length_mm: float) -> None:
-        """Take the shape nearest to the hand's whose length is measured so; fits keep it."""
+        """Take the shape nearest to the hand's whose length is measured so; fits keep it.
+
+        Every digit that is typed comes here: while they are no hand's length, nothing happens.
+        """
+        if length_mm < SHORTEST_HAND_MM:
+            return
         self.page.panel.fit_shape.value = False
         current = self.page.state.current
         shape = self.page.sizes.shape_of_length(current.shape, length_mm / 1000)

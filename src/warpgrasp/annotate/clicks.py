@@ -1,5 +1,6 @@
 """Clicks on the annotation page: points of the object with their pixels, joints of the hand, and what they fix."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +38,9 @@ class ClickActions:
         elif pixel is None:
             page.warn("beside the picture; click inside of it")
         elif page.clicking == "joints":
-            page.change(current.with_joint(page.panel.joint.value, pixel))
+            joint = page.joint_to_click or nearest_joint(current.joints_px, pixel)
+            page.joint_chosen = False
+            page.change(current.with_joint(joint, pixel))
             self._ask_for_next_joint()
         elif page.asked is not None:
             pair, page.asked = PointPair(page.asked, pixel), None
@@ -63,6 +66,11 @@ class ClickActions:
         missing = [name for name in (*JOINTS[start:], *JOINTS[:start]) if name not in seen]
         if missing:
             self.page.panel.joint.value = missing[0]
+
+    def choose_joint(self) -> None:
+        """Let the next click mean the joint that is chosen."""
+        self.page.joint_chosen = True
+        self.page.show_status()
 
     def take_back(self) -> None:
         """Take the last click back."""
@@ -111,6 +119,12 @@ class ClickActions:
         empty = {"pairs": ()} if kind == "points" else {"joints_px": ()}
         self.page.change(replace(self.page.state.current, **empty))
 
+    def settle(self) -> None:
+        """Place the object, or fit the hand, by what is clicked on; nothing where neither is."""
+        actions = {"points": self.place_object, "joints": self.fit_hand}
+        if self.page.clicking in actions:
+            actions[self.page.clicking]()
+
     def place_object(self) -> None:
         """Put the object where its points are seen, but for pairs that do not fit the others, which are named."""
         wrong = says_misfits(self.page.state.place_object_by_pairs(coupled=self.page.coupled))
@@ -129,3 +143,8 @@ class ClickActions:
         self.page.await_nothing()
         self.page.show()
         self.page.show_note(note)
+
+
+def nearest_joint(joints_px: Sequence[tuple[str, Float[np.ndarray, " 2"]]], pixel: Float[np.ndarray, " 2"]) -> str:
+    """The joint whose dot is nearest to a pixel."""
+    return min(joints_px, key=lambda joint: float(np.linalg.norm(joint[1] - pixel)))[0]

@@ -45,6 +45,7 @@ KEYS = """
 | · drag, click | paint over the picture (Shift: erase); a closed stroke is filled |
 | · T, G · Shift+X | smaller, larger brush · erase, or paint |
 | · Delete | clear this part's mask |
+| Enter | place the object by its points, fit the hand to its joints |
 | Backspace, Escape | take the last point or stroke back, stop clicking |
 | F | refine by the nearest label's colours and the mask (Shift: only what has handles) |
 | Ctrl+K | all commands by name |
@@ -148,7 +149,7 @@ def _connect_handle(
 def _connect_clicks(page: AnnotatePage, clicks: ClickActions, finding: FindActions, painting: PaintActions) -> None:
     panel = page.panel
     _on_group(page, panel.click, {mode: lambda mode=mode: clicks.click_on(mode) for mode in CLICKED})
-    _on(page, panel.joint, page.show_status)
+    _on(page, panel.joint, clicks.choose_joint)
     taken = (clicks.take_back, clicks.take_back_chosen_pair, clicks.take_back_chosen_joint)
     _on_group(page, panel.take_back, dict(zip(TAKEN_BACK, taken, strict=True)))
     kinds = ("points", "joints")
@@ -280,6 +281,7 @@ def _connect_other_keys(
     key("Find the hand", "M", finding.find, slow=True)
     key("Click points of the object", "P", lambda: clicks.click_on("points"))
     key("Click joints of the hand", "I", lambda: clicks.click_on("joints"))
+    key("Place the object, or fit the hand, by what is clicked on", "enter", clicks.settle)
     key("Take the last click back", "backspace", clicks.take_back)
     key("Stop clicking", "escape", lambda: clicks.click_on("nothing"))
     key("Refine by the colours of the nearest label", "F", refining.refine, slow=True)

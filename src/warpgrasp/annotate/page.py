@@ -31,7 +31,7 @@ from warpgrasp.annotate.wording import (
     says_what_is_asked,
 )
 from warpgrasp.errors import DataError, UserError
-from warpgrasp.hand import FingerAxes, HandSizes
+from warpgrasp.hand import JOINTS, FingerAxes, HandSizes
 from warpgrasp.plain_text import markdown
 from warpgrasp.refinement import ScannedVideo, suggested_position
 
@@ -68,6 +68,7 @@ class AnnotatePage:
         self.stepping = False  # some letters mean steps of what has handles
         self.coupled = False  # hand and object move as one body
         self.clicking = "nothing"
+        self.joint_chosen = False  # by hand, for the next click
         self.painted: MaskPart = "object"  # whose mask is painted, while clicks and drags mean that
         self.asked: Float[np.ndarray, " 3"] | None = None  # a point of the object whose pixel is still to come
         self.corner: Float[np.ndarray, " 2"] | None = None  # a box's first corner, whose opposite one is still to come
@@ -134,6 +135,7 @@ class AnnotatePage:
         self.panel.fit_shape.value = self.state.shape_is_unknown
         self.panel.predicted_frame.value = frame
         self.await_nothing()
+        self.joint_chosen = False
         self.scene.set_picture(picture)
         self.show()
 
@@ -223,6 +225,12 @@ class AnnotatePage:
         self.scene.show_ghost(vertices, self.state.other_hand.hand, opacity=self.panel.opacity.value)
 
     @property
+    def joint_to_click(self) -> str | None:
+        """The joint that the next click means; None where all are clicked on and none is chosen: the nearest."""
+        seen = len(self.state.current.joints_px) == len(JOINTS) and not self.joint_chosen
+        return None if seen else self.panel.joint.value
+
+    @property
     def awaited(self) -> Awaited:
         """What has been clicked on and is not complete, or was nothing."""
         return Awaited(self.asked, self.corner, self.missed)
@@ -276,7 +284,7 @@ class AnnotatePage:
     def _asked(self) -> str:
         if self.clicking == "mask":
             return says_painting(self.painted, self.panel.radius.value, erasing=self.panel.erasing.value)
-        return says_what_is_asked(self.clicking, self.state.current, self.awaited, joint=self.panel.joint.value)
+        return says_what_is_asked(self.clicking, self.state.current, self.awaited, joint=self.joint_to_click)
 
     def suggested(self) -> int | None:
         """The frame that is worth annotating next."""

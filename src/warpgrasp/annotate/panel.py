@@ -21,6 +21,7 @@ SHAPE_RANGE = 4.0  # standard deviations
 LENGTH_HINT = (
     "from the wrist to the tip of the stretched middle finger, along the bones; sets the shape nearest to this one"
 )
+SHORTEST_HAND_MM = 50.0  # what is typed as less are the first digits; a field with a minimum would put that there
 FARTHEST_SLIDER_M = 2.0
 MOVED = ("object", "hand", "nothing")
 CLICKED = ("points", "joints", "box", "nothing")
@@ -140,7 +141,7 @@ class AnnotatePanel:
         bounds = {"min": -SHAPE_RANGE, "max": SHAPE_RANGE, "step": 0.05, "initial_value": 0.0, "disabled": disabled}
         with tabs.add_tab("shape"):
             self.hand_length = gui.add_number(
-                "length of the hand (mm)", 180.0, min=50.0, max=400.0, step=0.5, disabled=disabled, hint=LENGTH_HINT
+                "length of the hand (mm)", 180.0, max=400.0, step=0.5, disabled=disabled, hint=LENGTH_HINT
             )
             self.shape = tuple(
                 gui.add_slider(f"{number + 1}: {effect.name}", hint=effect.details, **bounds)
@@ -202,7 +203,9 @@ class AnnotatePanel:
         for row, sliders in self.fingers.rows.items():
             _set(sliders, np.degrees(getattr(angles, row)))
         _set(self.shape, frame.shape)
-        self.hand_length.value = round(1000 * hand_length_m, 1)
+        length_mm = round(1000 * hand_length_m, 1)
+        if self.hand_length.value != length_mm:  # else it may still be typed: nothing is sent back
+            self.hand_length.value = length_mm
         _set((self.object_depth, self.hand_depth), (frame.object_centre[2], frame.wrist[2]))
 
 

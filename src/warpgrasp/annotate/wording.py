@@ -85,8 +85,8 @@ def says_painting(part: str, radius_px: float, *, erasing: bool) -> str:
     )
 
 
-def says_what_is_asked(clicking: str, frame: EditedFrame, awaited: Awaited, *, joint: str) -> str:
-    """What the next click means."""
+def says_what_is_asked(clicking: str, frame: EditedFrame, awaited: Awaited, *, joint: str | None) -> str:
+    """What the next click means; that of a joint, where `joint` is None, the one whose dot is nearest."""
     if clicking == "points":
         known = f"{len(frame.pairs)} pairs; {FEWEST_PAIRS} are needed. (Esc ends)"
         pair = f"Pair {len(frame.pairs) + 1},"
@@ -96,6 +96,8 @@ def says_what_is_asked(clicking: str, frame: EditedFrame, awaited: Awaited, *, j
         return f"{beside}👉 {pair} first click: a point of the **object's mesh**. {known}"
     if clicking == "joints":
         known = f"{len(frame.joints_px)} of 21; {FEWEST_JOINTS} are needed. (Esc ends)"
+        if joint is None:
+            return "👉 Click where **a joint** is seen: the nearest dot moves there. (Enter fits the hand, Esc ends)"
         return f"👉 Click on **{joint}** in the picture. {known}"
     if clicking == "box":
         corner = "one corner" if awaited.corner is None else "the opposite corner"

@@ -7,7 +7,7 @@ decision M. The page's part is measured by the clock: from before an input is se
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.refinement.two_hands import FRAMES, LABELS, two_hands, write_two_hands
 from tools.both_hands import TwoHands
 from warpgrasp.cli import main
+from warpgrasp.cli.masks import masks_of_sides
 from warpgrasp.cli.options import UsageError
 from warpgrasp.data.recording import OCCLUDER, SIDES, Recording, read_annotations, write_annotations
 from warpgrasp.geometry import Camera, Mesh
@@ -305,4 +306,4 @@ def test_masks_of_a_hand_lie_in_one_place(recording: Path, tmp_path: Path) -> No
     (tmp_path / "right").mkdir()
     (tmp_path / "right.json").touch()
     with pytest.raises(UsageError, match=r"expected one place with masks of right, got .*right and .*right\.json"):
-        importlib.import_module("warpgrasp.cli.densify")._masks_of_sides(tmp_path, Recording.read(recording))
+        masks_of_sides(tmp_path, Recording.read(recording))

@@ -1,5 +1,6 @@
 """A small recording to annotate."""
 
+import asyncio
 import html
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,9 @@ def shown(state: AnnotationState, **options: Any) -> "Iterator[AnnotatePage]":
         yield page
     finally:
         page.close()
+        # What a test has set on the page calls back on the server's loop: a loop that is stopped before would leave
+        # that unawaited, which fails whichever test comes next.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), server.get_event_loop()).result(timeout=30)
         server.stop()
 
 

@@ -3,7 +3,7 @@
     PYTHONPATH=.:src OMP_NUM_THREADS=1 .venv/bin/python tools/label_time.py     # a quarter of an hour, two cores
 
 `warpgrasp annotate` is started on recordings without any label, and driven in a headless Chromium (as the tests drive
-it) by mouse and keyboard alone. What is measured: clicks, drags, keys, scrolls of the panel, how often a hand changes
+it) by mouse and keyboard alone. What is measured: clicks, keys, scrolls of the panel, how often a hand changes
 between mouse and keyboard, and the seconds for which the page was waited for, by the clock. What is modelled: the
 user's own seconds, by the Keystroke-Level Model (tools/labelling/operator_model.py), and what the user sees
 (tools/labelling/sight.py): pixels of visible points and outlines, known again with an error of 1 px of the recording,

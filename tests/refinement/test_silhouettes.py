@@ -71,7 +71,7 @@ def test_its_slope_is_that_of_finite_differences(hand: HandModel, name: str) -> 
 
     def moved(step: Tensor) -> Tensor:
         pose = replace(exact, **{name: exact.arrays[name] + step * direction})
-        return replace(matches, camera=matches.camera.to(step)).cost(exact_given.meshes(pose)).sum()
+        return replace(matches, camera=matches.camera.to(step)).cost(exact_given.posed(pose)[0]).sum()
 
     step = torch.zeros((), dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(moved(step), step)

@@ -23,8 +23,6 @@ HOMING_S = 0.4  # H: a hand to the mouse or to the keyboard
 MENTAL_S = 1.35  # M: mental preparation
 WHEEL_S = POINT_S + 2 * BUTTON_S  # the model has no wheel: it counts as a click
 REPEATED_S = 0.03  # a key that is held comes again so often
-STEP_MS = 30  # between two moves of a mouse that drags
-DRAG_STEPS = 8
 # A keyboard repeats, however busy the browser is; the driver's own keys wait until it has seen each of them.
 REPEATED = """([key, times, everyMs]) => new Promise((done) => {
     let left = times;
@@ -44,7 +42,6 @@ class Effort:
     """What a label took."""
 
     clicks: int = 0
-    drags: int = 0
     keys: int = 0  # a held key is one, and so is a shifted one
     scrolls: int = 0  # of the panel
     switches: int = 0  # of the hand between mouse and keyboard
@@ -54,7 +51,7 @@ class Effort:
     @property
     def modelled_s(self) -> float:
         """The user's part, by the Keystroke-Level Model."""
-        pointed = (self.clicks + 2 * self.drags) * POINT_S + (self.clicks + self.drags) * 2 * BUTTON_S
+        pointed = self.clicks * (POINT_S + 2 * BUTTON_S)
         typed = self.keys * KEY_S + self.scrolls * WHEEL_S
         return pointed + typed + self.switches * HOMING_S + self.decisions * MENTAL_S
 
@@ -84,19 +81,6 @@ class Operator:
         self.effort.clicks += 1
         self._timed(lambda: self.page.page.mouse.click(*aimed.tolist()), until, what)
 
-    def drag(self, start: Float[np.ndarray, " 2"], end: Float[np.ndarray, " 2"]) -> None:
-        """Hold the mouse's button from one pixel of the window to another."""
-        self._with("mouse")
-        self.effort.drags += 1
-        mouse = self.page.page.mouse
-        mouse.move(*start.tolist())
-        self.page.page.wait_for_timeout(200)  # the handle notices the mouse; a person's pointing takes longer
-        mouse.down()
-        for step in range(1, DRAG_STEPS + 1):
-            mouse.move(*(start + (end - start) * step / DRAG_STEPS).tolist())
-            self.page.page.wait_for_timeout(STEP_MS)
-        mouse.up()
-
     def key(self, name: str, until: Callable[[], Any], what: str) -> None:
         """Press a key."""
         self._with("keyboard")
@@ -120,9 +104,7 @@ class Operator:
 
     def type_into(self, label: str, text: str, until: Callable[[], Any], what: str) -> None:
         """Click into a field of the panel, select all of it, type, and press Enter."""
-        name = self.page.page.get_by_text(label, exact=True).get_attribute("for")
-        field = self.page.page.locator(f'[id="{name}"]')
-        self._click_element(field, lambda: True, label)
+        self._click_element(self._field(label), lambda: True, label)
         self._with("keyboard")
         self.effort.keys += 2 + len(text)
 
@@ -134,9 +116,8 @@ class Operator:
         self._timed(typed, until, what)
 
     def choose(self, label: str, option: str, until: Callable[[], Any]) -> None:
-        """Choose in a list of the panel: click into it, type the name, press Enter."""
-        name = self.page.page.get_by_text(label, exact=True).get_attribute("for")
-        self._click_element(self.page.page.locator(f'input[id="{name}"]'), lambda: True, label)
+        """Choose in a list of the panel: click on it, then on the option."""
+        self._click_element(self._field(label), lambda: True, label)
         shown = self.page.page.get_by_role("option", name=option, exact=True)
         self._click_element(shown, until, f"{option} under {label}")
 
@@ -147,6 +128,11 @@ class Operator:
     def wait(self, until: Callable[[], Any], what: str) -> None:
         """Wait for the page."""
         self._timed(lambda: None, until, what)
+
+    def _field(self, label: str) -> Any:
+        """The input of the panel with a label."""
+        name = self.page.page.get_by_text(label, exact=True).get_attribute("for")
+        return self.page.page.locator(f'input[id="{name}"]')
 
     def _click_element(self, element: Any, until: Callable[[], Any], what: str) -> None:
         self._with("mouse")

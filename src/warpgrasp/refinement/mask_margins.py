@@ -87,7 +87,7 @@ def _too_wide_px(silhouettes: Silhouettes, poses: Pose) -> Iterator[tuple[int, F
         return
     single = poses.to(torch.float32).rows(every)
     matches = silhouettes.matched(single, every, width)
-    for part, mesh, found in zip(PARTS, silhouettes.meshes(single), matches.parts, strict=True):
+    for part, mesh, found in zip(PARTS, silhouettes.posed(single)[0], matches.parts, strict=True):
         points = interpolate(mesh.vertices, mesh.faces, found.face_ids, found.weights)
         points_px = matches.camera.project(points)
         away = (points_px - found.there_px).norm(dim=-1)

@@ -61,24 +61,31 @@ class Silhouettes:
         cost = pose.wrist.new_zeros(len(rows))
         if not len(chosen):
             return cost
-        matches = self.matched(pose.rows(chosen), rows[chosen], width_px)
-        return cost.index_put((chosen,), matches.cost(self.meshes(pose.rows(chosen))))
+        meshes, joints = self.posed(pose.rows(chosen))
+        matches = self._matched(meshes, joints, rows[chosen], width_px)
+        return cost.index_put((chosen,), matches.cost(meshes))
 
+    @torch.no_grad()
     def matched(self, pose: Pose, rows: Int[Tensor, " m"], width_px: int) -> Matches:
         """The outlines as the poses have them, and the ends of the masks that belong to them."""
-        camera = self.camera_at(width_px, len(rows), pose.wrist)
-        with torch.no_grad():
-            return self.edges[width_px].matched(self.meshes(pose), posed_hand(pose, self.hand)[1], camera, rows)
+        return self._matched(*self.posed(pose), rows, width_px)
+
+    @torch.no_grad()
+    def _matched(
+        self, meshes: tuple[Mesh, Mesh], joints: Float[Tensor, "m 21 3"], rows: Int[Tensor, " m"], width_px: int
+    ) -> Matches:
+        return self.edges[width_px].matched(meshes, joints, self.camera_at(width_px, len(rows), joints), rows)
 
     def camera_at(self, width_px: int, count: int, like: Tensor) -> Camera:
         """The camera of so many pictures of a width."""
         camera = resized_camera(self.camera, width_px).to(like)
         return Camera(camera.intrinsics.expand(count, 3, 3), camera.width, camera.height)
 
-    def meshes(self, pose: Pose) -> tuple[Mesh, Mesh]:
-        """Hand and object, each for itself."""
-        hand = self.hand.closed_mesh(posed_hand(pose, self.hand)[0])
-        return hand, Mesh.of(posed_object(pose, self.model), self.model.faces)
+    def posed(self, pose: Pose) -> tuple[tuple[Mesh, Mesh], Float[Tensor, "n 21 3"]]:
+        """The surfaces of hand and object, each for itself, and the hand's joints."""
+        vertices, joints = posed_hand(pose, self.hand)
+        of_object = Mesh.of(posed_object(pose, self.model), self.model.faces)
+        return (self.hand.closed_mesh(vertices), of_object), joints
 
     @torch.no_grad()
     def overlap(self, pose: Pose, width_px: int) -> Float[Tensor, "n 2"]:
@@ -91,13 +98,14 @@ class Silhouettes:
             rows = slice(start, min(start + 16, len(pose)))
             some = pose.rows(rows).to(torch.float32)
             camera = self.camera_at(width_px, len(some), some.wrist)
-            hand_mesh, _ = meshes = self.meshes(some)
+            meshes, joints = self.posed(some)
+            hand_mesh = meshes[0]
             joint = surface(self.hand, meshes[0].vertices, meshes[1].vertices, self.model)
             face_ids = rasterize(joint, camera).face_ids
             of_hand = (face_ids >= 0) & (face_ids < hand_mesh.faces.shape[1])
             drawn = of_hand, face_ids >= hand_mesh.faces.shape[1]
             labels, given = edges.labels[rows], edges.given[rows]
-            counted = (labels != UNKNOWN) & ~arm_side(posed_hand(some, self.hand)[1], camera), labels != UNKNOWN
+            counted = (labels != UNKNOWN) & ~arm_side(joints, camera), labels != UNKNOWN
             shares = []
             for part, is_drawn, counts in zip(PARTS, drawn, counted, strict=True):
                 stated = labels == part
